@@ -1,1 +1,1 @@
-"""Layer state -> numbers: observables of one network at one layer, for `vmap` and `scan`."""
+"""Observables of one network at one layer, for `vmap` and `scan`."""

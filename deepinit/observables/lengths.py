@@ -11,9 +11,9 @@ FINE, DEAD, NOT_FINITE = 0, 2, 3
 
 
 def log_volume(rows: Any) -> Measurement:
-    """ln sqrt det (J U)^T (J U) of each orthonormal frame U, J the Jacobian: [num_frames].
+    """ln sqrt det (J U)^T (J U) of orthonormal frames U, J the Jacobian: [num_frames].
 
-    For one vector u, ln |J u|. A frame with fewer active units than vectors is dead.
+    A frame with fewer active units than vectors is dead.
     """
     return log_volume_of(_log_stretches(rows).sum(axis=1))
 
@@ -25,40 +25,38 @@ def _log_stretches(rows: Any) -> Any:
 
 
 def log_volume_of(value: Any) -> Measurement:
-    """The Measurement of a log-volume, -inf where the volume is 0."""
+    """Measurement of a log-volume, -inf where the volume is 0."""
     event = jnp.where(jnp.isneginf(value), DEAD, jnp.where(jnp.isfinite(value), FINE, NOT_FINITE))
     return Measurement(jnp.where(event == FINE, value, 0), event.astype(jnp.int8))
 
 
 def curve_length_by_tangents(rows: Any) -> Measurement:
-    """Relative length of a curve's image: mean of |J(t) gamma'(t)| / |gamma'(t)| over nodes, [1].
+    """Relative length of a curve's image: mean of |J(t) gamma'(t)| / |gamma'(t)|, [1].
 
-    Nodes are uniform in pieces of equal length: unbiased over networks for any number of nodes; the
-    error for one network falls like 1/num_nodes. A dead network has length 0.
+    Unbiased over networks; error for one network O(1/num_nodes). A dead network has length 0.
     """
     log_norm_growths = _log_stretches(rows)[:, 0]
     return _mean(jnp.ones_like(log_norm_growths), log_norm_growths)
 
 
 def curve_length_by_chords(rows: Any, chord: float) -> Measurement:
-    """Length of the polygon through images of equally spaced points over the curve's own, [1].
+    """Length of the polygon through equally spaced points' images, relative to the curve, [1].
 
-    A kink at a uniform place of a step h, where the velocity s gains a component j across itself,
-    shortens the chord by h j^2 / (12 s) on average. Rice's formula counts omega / pi kinks per unit
-    of t and neuron, E j^2 = 2 K omega^2, with K the variance, v the speed and omega the angular
-    speed of a preactivation; the relative deficit is (h / (3 pi)) sum_l K_l omega_l^3 / v_l^2 (1 +
-    O(1/width)): 2 depth / (3 num_chords) for a circle through a bias-free ReLU network.
+    Relative deficit, from Rice's formula and h j^2 / (12 s) per kink of a step h (speed s, jump j
+    across): (h / (3 pi)) sum_l K_l omega_l^3 / v_l^2 (1 + O(1/width)), with K the variance, v the
+    speed and omega the angular speed of a preactivation. Bias-free ReLU network, circle:
+    2 depth / (3 num_chords).
 
     Args:
         rows: points, each with the displacement to the next.
-        chord: the curve's own length over the number of chords.
+        chord: the curve's length over the number of chords.
     """
     scales = rows.of_bases(rows.point_scales) + rows.displacement_scales
     return _mean(jnp.sqrt((rows.displacements * rows.displacements).sum(axis=1)) / chord, scales)
 
 
 def _mean(values: Any, log_scales: Any) -> Measurement:
-    """The mean of exp(log_scales) * values, [1], at the largest log-scale of nonzero values."""
+    """Mean of exp(log_scales) * values, [1], at the largest log-scale of nonzero values."""
     nonzero = ((values != 0) | (log_scales == jnp.inf)) & ~jnp.isneginf(log_scales)
     largest = jnp.max(jnp.where(nonzero, log_scales, -jnp.inf), keepdims=True)
     largest = jnp.where(jnp.any(nonzero), largest, 0)

@@ -1,9 +1,9 @@
-"""Number of orientations of a layer's neurons, without a prediction.
+"""Number of orientations of a layer's neurons, by greedy clustering.
 
-Greedy clusters: the next centre is the free neuron with most free neurons within a cosine of 0.95,
-which join it. Clusters of fewer than max(3, 2 % of the neurons) are discarded. In two dimensions
-any cloud splits into some twenty sectors, so a count is accepted only if the clusters hold more
-than 95 % of the neurons and their number is the same at cosines 0.90 and 0.98.
+The next centre is the free neuron with most free neurons within a cosine of 0.95. Clusters below
+max(3, 2 % of the neurons) are discarded. A count is accepted if the clusters hold more than 95 %
+of the neurons and their number is the same at cosines 0.90 and 0.98 (in two dimensions any cloud
+splits into some twenty sectors).
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ class OrientationCount(NamedTuple):
     Attributes:
         num_orientations: clusters at LEVEL.
         coverage: fraction of live neurons in clusters.
-        condensed: the count is accepted (module docstring).
+        condensed: the count is accepted.
         members: [m], a neuron's cluster, from 0, largest first; -1 for none.
         live: number of live neurons.
     """
@@ -47,11 +47,9 @@ def count_orientations(
     """Number of orientations of a layer, and whether it has condensed; for jit and vmap.
 
     Args:
-        vectors: input vectors [m, D] of any scale; zero ones are ignored.
+        vectors: [m, D], any scale; zero ones are ignored.
         amplitudes: [m]; neurons below `smallest_amplitude` of the largest are ignored. Needed under
-            true gradient flow with phi'(0) = 0 or ReLU, where most neurons have not moved when the
-            first have condensed.
-        smallest_amplitude: relative to the largest.
+            true gradient flow with phi'(0) = 0 or ReLU, where most neurons move late.
         lines: count u and -u as one.
     """
     vectors = jnp.asarray(vectors)

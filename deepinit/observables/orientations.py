@@ -1,9 +1,7 @@
-"""Orientations of input weights: directions shared by the neurons of a layer in early training.
+"""Orientations w_j / |w_j| of a layer's input vectors w_j = (weights_j, bias_j) in R^D.
 
-A neuron's input vector is its row of weights with its bias appended, w_j = (weights_j, bias_j) in
-R^D. Its orientation is w_j / |w_j|, its line +-w_j / |w_j|. Functions take [m, D] arrays of any
-scale (vectors are divided by their largest entry before squaring, so 1e-30 in float32 is safe); a
-zero vector has the zero row. All are pure JAX, for jit and vmap, except where noted.
+Arrays [m, D] of any scale (1e-30 in float32 is safe); a zero vector has the zero row. Pure JAX,
+except where noted.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +25,7 @@ def input_vectors(weights: ArrayLike, biases: ArrayLike | None = None) -> jax.Ar
 
 
 def orientations(vectors: ArrayLike) -> jax.Array:
-    """w_j / |w_j|: [m, D], zero for zero vectors."""
+    """w_j / |w_j|: [m, D]."""
     vectors = jnp.asarray(vectors)
     largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
     scaled = vectors / jnp.where(largest == 0, 1, largest)
@@ -36,26 +34,18 @@ def orientations(vectors: ArrayLike) -> jax.Array:
 
 
 def cosine_similarities(vectors: ArrayLike) -> jax.Array:
-    """D(w_i, w_j) = w_i.w_j / (|w_i| |w_j|): [m, m] in [-1, 1].
+    """Cosines w_i.w_j / (|w_i| |w_j|): [m, m].
 
-    Reference: arXiv:2105.11686, definition of cosine similarity.
+    Reference: arXiv:2105.11686.
     """
     units = orientations(vectors)
     return jnp.clip(jnp.matmul(units, units.T, precision="highest"), -1.0, 1.0)
 
 
 def display_order(similarities: ArrayLike) -> np.ndarray:
-    """An order of neurons that groups equal orientations, by an eigendecomposition on the host.
+    """Order [m] of neurons that groups equal orientations, by eigenvectors on the host.
 
-    In the coordinates sqrt(lambda_k) v_k equal orientations are equal points. Neurons are sorted by
-    the eigenvector that is largest in them, then by its value: opposite orientations of one line
-    are at opposite ends.
-
-    Args:
-        similarities: [m, m].
-
-    Returns:
-        [m] indices: show `similarities[order][:, order]`.
+    Opposite orientations of one line are at opposite ends. Show `similarities[order][:, order]`.
     """
     values, vectors = np.linalg.eigh(np.asarray(similarities, dtype=np.float64))
     # signs of eigenvectors are arbitrary: make the first entry above half the largest positive
@@ -68,10 +58,9 @@ def display_order(similarities: ArrayLike) -> np.ndarray:
 
 
 def angles_to(vectors: ArrayLike, directions: ArrayLike) -> jax.Array:
-    """Angles [m, k] of neurons to given directions in radians, accurate also near 0 and pi.
+    """Angles [m, k] in radians between neurons and directions, accurate near 0 and pi.
 
-    2 atan2(|u - d|, |u + d|); an arccos would jump from 0 to 3.5e-4 in float32. NaN for zero
-    vectors.
+    2 atan2(|u - d|, |u + d|); NaN for zero vectors.
 
     Args:
         vectors: [m, D].
@@ -86,13 +75,12 @@ def angles_to(vectors: ArrayLike, directions: ArrayLike) -> jax.Array:
 
 
 class Alignment(NamedTuple):
-    """Distance of neurons from given orientations.
+    """Cosines of neurons with given orientations.
 
     Attributes:
-        best: [m], cosine of each neuron with the nearest orientation.
+        best: [m], cosine with the nearest orientation.
         nearest: [m], its index.
-        median, low: median and 5 % quantile of `best`. (The minimum depends on a few unlucky
-            starts.)
+        median, low: median and 5 % quantile of `best`.
         fraction: of neurons with `best` above 0.97.
         visited: [k], whether some neuron has reached the orientation.
     """
@@ -106,11 +94,11 @@ class Alignment(NamedTuple):
 
 
 def alignment(vectors: ArrayLike, directions: ArrayLike) -> Alignment:
-    """The primary test of predicted orientations; zero vectors are aligned with nothing.
+    """Alignment of neurons with predicted orientations; zero vectors align with nothing.
 
     Args:
         vectors: [m, D].
-        directions: [k, D], all predicted orientations, opposite ones both listed.
+        directions: [k, D], opposite ones both listed.
     """
     angles = angles_to(vectors, directions)
     cosines = jnp.where(jnp.isnan(angles), -1.0, jnp.cos(angles))
@@ -126,9 +114,9 @@ def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
 
     Args:
         vectors: [m, D].
-        outputs: output weights [m], or [k, m] for k outputs, whose norm is taken.
+        outputs: output weights a, [m] or [k, m].
 
-    Reference: arXiv:2007.07497, section on condensation.
+    Reference: arXiv:2007.07497.
     """
     outputs = jnp.asarray(outputs)
     sizes = jnp.abs(outputs) if outputs.ndim == 1 else row_norms(outputs.T)
@@ -136,15 +124,11 @@ def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
 
 
 def relative_distance(parameters: Any, initial: Any) -> jax.Array:
-    """RD = |W - W(0)| / |W(0)| of all parameters together.
+    """RD = |W - W(0)| / |W(0)| of a pytree of parameters.
 
-    Near 0 for a network that behaves like its linearization, large where it condenses.
+    Near 0 where the network behaves like its linearization, large where it condenses.
 
-    Args:
-        parameters: an array or a pytree of arrays.
-        initial: the same at step 0.
-
-    Reference: arXiv:2007.07497, definition of RD.
+    Reference: arXiv:2007.07497.
     """
     flat = lambda tree: jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])[None]
     return (row_norms(flat(parameters) - flat(initial)) / row_norms(flat(initial)))[0]

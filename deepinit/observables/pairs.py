@@ -10,8 +10,7 @@ from deepinit.observables.measurement import Measurement
 def log_sin2_angle(rows: Any) -> Measurement:
     """ln sin^2 of the angle between each point and its partner: [num_pairs].
 
-    With the displacement d of the partner a + exp(s) d, its residual r = d - (a.d / |a|^2) a and
-    beta = 1 + exp(s) a.d / |a|^2,
+    With the partner a + exp(s) d, r = d - (a.d / |a|^2) a and beta = 1 + exp(s) a.d / |a|^2,
 
         sin^2 = exp(2 s) |r|^2 / (beta^2 |a|^2 + exp(2 s) |r|^2),
 
@@ -26,14 +25,14 @@ def log_sin2_angle(rows: Any) -> Measurement:
 
 
 def log_distance(rows: Any) -> Any:
-    r"""ln |x - x'| of each point x and its partner x': [num_pairs]; -inf where they are equal.
+    """ln |x - x'| of each point x and its partner x': [num_pairs]; -inf where they are equal.
 
     With x = exp(c) a, x' = exp(c + p) (a + exp(s) d), d = b a + r, r orthogonal to a,
 
-        |x - x'|^2 = exp(2 c) [(exp(p) - 1 + exp(p + s) b)^2 |a|^2 + exp(2 (p + s)) |r|^2].
+        |x - x'|^2 = exp(2 c) [(exp(p) - 1 + exp(p + s) b)^2 |a|^2 + exp(2 (p + s)) |r|^2],
 
-    No cancellation for close pairs: p = 0 unless partners are free, and then b = 0 or the pair is
-    far. Terms are divided by the larger of exp(p) - 1 and exp(p + s): neither underflows.
+    without cancellation (p = 0 unless partners are free, and then b = 0 or the pair is far) or
+    underflow (terms are divided by the larger of exp(p) - 1 and exp(p + s)).
     """
     point_norm2, along, residual_norm2 = rows.inner_products
     ratio, step = rows.partner_scales, rows.partner_scales + rows.displacement_scales  # p, p + s

@@ -11,19 +11,16 @@ _SWEEPS = 12  # quadratic convergence: 6 to 8 sweeps reach float64 for some 100 
 
 
 def log_singular_values(rows: Any, log_scales: Any) -> Any:
-    """Logarithms of the singular values of the rows exp(log_scales) * rows, largest first.
-
-    One-sided Jacobi: rotations of n / 2 pairs at once make the rows orthogonal; their lengths are
-    the singular values.
+    """Logarithms of the singular values of exp(log_scales) * rows, by one-sided Jacobi.
 
     Args:
         rows: [m, n].
         log_scales: [m].
 
     Returns:
-        [min(m, n)]; -inf for 0.
+        [min(m, n)], largest first; -inf for 0.
 
-    Reference: Hestenes 1958; pairs in the order of a round-robin tournament.
+    Reference: Hestenes 1958.
     """
     top = jnp.max(log_scales)
     scaled = jnp.exp(log_scales - top)[:, None] * rows

@@ -1,1 +1,1 @@
-"""Exact sweeps of a given ReLU network along a line or circle."""
+"""Exact sweeps of a ReLU network along a line or circle."""

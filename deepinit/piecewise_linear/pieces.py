@@ -1,19 +1,13 @@
 """Curves made of pieces of lines or ellipses, and their lengths.
 
-On each piece the curve is `basis(t) @ coefficients`, basis (1, t) or (1, cos t, sin t): the image
-of a line or a circle under piecewise affine maps.
-
-*Length.* A line has constant speed. On an ellipse c0 + c1 cos t + c2 sin t the squared speed is
-a + b cos 2(t - t0) with
+On each piece the curve is `basis(t) @ coefficients`, basis (1, t) or (1, cos t, sin t). An ellipse
+c0 + c1 cos t + c2 sin t has squared speed a + b cos 2(t - t0) and
 
     a = (|c1|^2 + |c2|^2) / 2,   b cos 2 t0 = (|c2|^2 - |c1|^2) / 2,   b sin 2 t0 = -c1.c2,
+    length = sqrt(a + b) [E(t - t0 | 2 b / (a + b))],
 
-so a piece has length sqrt(a + b) [E(t - t0 | 2 b / (a + b))], E(phi | m) the incomplete elliptic
-integral: exact also for flat ellipses, whose speed has a kink.
-
-*Angular length*, of the central projection to the unit sphere: a line piece spans an angle in a
-plane; on an ellipse |u' - (u.u'/|u|^2) u| / |u| is integrated by Gauss-Legendre, halving pieces
-until convergence. Both after an isometry (QR) to the dimension of the basis.
+E(phi | m) the incomplete elliptic integral. Angular length: the angle of a line piece; on an
+ellipse Gauss-Legendre of |u' - (u.u'/|u|^2) u| / |u|, halving pieces until convergence.
 """
 
 from typing import Any, NamedTuple
@@ -28,10 +22,10 @@ _MOST_HALVINGS = 40
 
 
 class Pieces(NamedTuple):
-    """A curve `basis(t) @ coefficients[piece]`.
+    """Curve `basis(t) @ coefficients[piece]`.
 
     Attributes:
-        kind: `line` or `circle`, the basis.
+        kind: `line` or `circle`.
         edges: [num_pieces + 1], increasing.
         coefficients: [num_pieces, 2 or 3, width].
         smooth_seam: the curve is closed, and smooth where its end meets its start.
@@ -49,12 +43,12 @@ class Pieces(NamedTuple):
 
     @property
     def spans(self) -> np.ndarray:
-        """Parameter lengths of the pieces: [num_pieces]."""
+        """Parameter lengths: [num_pieces]."""
         return np.diff(self.edges)
 
     @property
     def middles(self) -> np.ndarray:
-        """Midpoints of the pieces: [num_pieces]."""
+        """Midpoints: [num_pieces]."""
         return self.edges[:-1] + 0.5 * self.spans
 
 
@@ -72,13 +66,13 @@ def basis(kind: Kind, t: np.ndarray) -> np.ndarray:
 
 
 def basis_derivative(kind: Kind, t: np.ndarray) -> np.ndarray:
-    """The derivative of `basis` in t: [..., 2 or 3]."""
+    """Derivative of `basis` in t: [..., 2 or 3]."""
     terms = [np.ones_like(t)] if kind == "line" else [-np.sin(t), np.cos(t)]
     return np.stack([np.zeros_like(t), *terms], axis=-1)
 
 
 def mean_basis(pieces: Pieces) -> np.ndarray:
-    """The mean of the basis over each piece: [num_pieces, 2 or 3]."""
+    """Mean of the basis over each piece: [num_pieces, 2 or 3]."""
     means = basis(pieces.kind, pieces.middles)
     if pieces.kind == "circle":  # np.sinc(x) = sin(pi x) / (pi x)
         means[:, 1:] *= np.sinc(pieces.spans / (2.0 * np.pi))[:, None]
@@ -86,11 +80,7 @@ def mean_basis(pieces: Pieces) -> np.ndarray:
 
 
 def lengths(pieces: Pieces) -> np.ndarray:
-    """The length of every piece (module docstring).
-
-    Returns:
-        [num_pieces]; 0 where the curve stands still. Rounding: about 1e-15 of speed times span.
-    """
+    """Length of every piece: [num_pieces]; error 1e-15 of speed times span."""
     if pieces.kind == "line":
         return np.linalg.norm(pieces.coefficients[:, 1], axis=1) * pieces.spans
     c1, c2 = pieces.coefficients[:, 1], pieces.coefficients[:, 2]
@@ -110,11 +100,11 @@ def lengths(pieces: Pieces) -> np.ndarray:
 
 
 def angular_lengths(pieces: Pieces) -> np.ndarray:
-    """Length of every piece's central projection to the unit sphere, in radians: [num_pieces].
+    """Length of each piece's central projection to the unit sphere, radians: [num_pieces].
 
-    Formulas: module docstring. 0 for a piece on one ray, or at 0. A line through 0 turns by pi.
+    0 for a piece on one ray, or at 0. A line through 0 turns by pi.
 
-    Valid for: ellipses that avoid 0 (inside a piece, not at its ends); absolute error about 1e-11.
+    Valid for: ellipses that avoid 0 (inside a piece, not at its ends); absolute error 1e-11.
     """
     # an isometry: columns of R have the inner products of the coefficients
     reduced: np.ndarray = np.asarray(np.linalg.qr(np.swapaxes(pieces.coefficients, 1, 2), mode="r"))

@@ -1,24 +1,15 @@
 """Exact lengths of the image of a line or circle, by a sweep over regions of a ReLU network.
 
-Between switches of units the image is `basis(t) @ coefficients` (`piecewise_linear.pieces`). A
-layer maps the coefficients by W and b; zeros of its preactivations inside the pieces,
+Between switches of units the image is `basis(t) @ coefficients` (`piecewise_linear.pieces`). New
+edges are zeros of preactivations, in O(pieces * fan_in * fan_out) per layer:
 
     line:    t = -z0 / z1
-    circle:  t = phase +- arccos(-z0 / R),   R = |(z1, z2)|,   phase = atan2(z2, z1),
-
-are new edges, and on each piece a unit is on or off by the sign of its mean. There is no choice of
-nodes, and no error at kinks. Cost: O(pieces * fan_in * fan_out) per layer, vectorized over pieces.
+    circle:  t = phase +- arccos(-z0 / R),   R = |(z1, z2)|,   phase = atan2(z2, z1).
 
 *Rounding.* z is known to about eps |w| |x|, a zero t* to delta = that over |z'(t*)|. A zero within
-delta of an edge is that edge (bias-free: all units switch where the curve meets 0, and a lone
-active unit passes its zero on); zeros of several units within delta are one; a unit within rounding
-of 0 on an entire piece is 0 there; a circle that touches a unit's boundary to rounding does not
-cross it. Lengths change by a few eps.
-
-*Expected number of zeros* (Rice). A preactivation of the next layer is <g, u(t)>, g standard
-Gaussian, u = (sqrt(v / n) x, bias_std). It vanishes where u/|u| crosses the hyperplane orthogonal
-to g; by Crofton's formula a curve of length theta on the sphere crosses a random great hypersphere
-theta / pi times on average.
+delta of an edge is that edge (bias-free: all units switch where the curve meets 0); zeros within
+delta are one; a unit within rounding of 0 on an entire piece is 0; a circle that touches a unit's
+boundary to rounding does not cross it. Lengths change by a few eps.
 """
 
 import math
@@ -45,12 +36,12 @@ _ROUNDING = 64.0 * _EPS
 
 
 class ExactLengths(NamedTuple):
-    """Lengths of one network after every layer (each [num_layers]).
+    """Lengths of one network after every layer, each [num_layers].
 
     Attributes:
-        lengths: of the image, overlaps with multiplicity; after a hidden layer's activation.
-        breakpoints: points of the curve where a unit of this layer switches and none of an earlier
-            layer does; not its ends, but possibly the seam of a closed curve.
+        lengths: of the image, overlaps with multiplicity.
+        breakpoints: points where a unit of this layer switches and none of an earlier one does; not
+            the ends, but possibly the seam of a closed curve.
         pieces: number of smooth pieces, a closed curve cut at its start.
     """
 
@@ -62,27 +53,24 @@ class ExactLengths(NamedTuple):
 def exact_lengths(
     layers: Any, curve: Curve, *, negative_slope: float = 0.0, last_is_linear: bool = True
 ) -> ExactLengths:
-    """Length of the image of a curve after every layer of a (leaky) ReLU network, to rounding.
-
-    len_l = int |d x^l(gamma(t)) / dt| dt, a sum over pieces where x^l is affine.
+    """Lengths int |d x^l(gamma(t)) / dt| dt of a curve's images in a (leaky) ReLU network, exact.
 
     Args:
-        layers: per layer (weights [fan_out, fan_in], biases [fan_out] or None); a triple (W, b, V)
-            is the residual block x + V phi(W x + b). See `relu_layers.layers_of`.
+        layers: per layer (weights [fan_out, fan_in], biases [fan_out] or None), or (W, b, V) of the
+            residual block x + V phi(W x + b); see `relu_layers.layers_of`.
         curve: of the first layer's fan_in dimensions, at most one full turn.
-        negative_slope: of the activation below 0; 0 is ReLU, -1 the absolute value.
+        negative_slope: of the activation below 0; -1 is the absolute value.
         last_is_linear: the last layer has no activation.
 
     Returns:
-        Lengths in units of the coordinates, breakpoints and pieces. A dead network has length 0.
+        `ExactLengths`; 0 for a dead network.
 
     Raises:
-        SpecError: shapes that do not fit, weights or slopes that are not finite, more than one
-            turn.
+        SpecError: numbers that are not finite, more than one turn.
 
-    Valid for: images inside the range of float64; lengths to about 1e-13, relative.
+    Valid for: images inside the range of float64; relative error 1e-13.
 
-    Reference: arXiv:2102.10492 defines the length distortion; derivation: module docstring.
+    Reference: arXiv:2102.10492 (length distortion).
     """
     images = sweep(layers, curve, negative_slope=negative_slope, last_is_linear=last_is_linear)
     counts = [(lengths(pieces).sum(), created, pieces.num_pieces) for pieces, created in images]
@@ -112,26 +100,22 @@ def _images(
 def expected_breakpoints(
     pieces: Pieces, fan_out: int, weight_var: float, bias_std: float = 0.0
 ) -> float:
-    """Expected number of breakpoints of the next layer, given its input curve; Rice's formula.
+    """Expected number of breakpoints of the next layer, given its input curve (Rice's formula).
 
-    (n_l / pi) * (angular length of u(t) = (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)).
+    (n_l / pi) * (angular length of (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)): a curve of length
+    theta on the sphere crosses a random great hypersphere theta / pi times on average (Crofton).
 
     Args:
         pieces: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`.
         fan_out: n_l.
         weight_var: v_l, variance times fan-in, >= 0.
-        bias_std: standard deviation of one bias, >= 0.
-
-    Returns:
-        Zeros of preactivations inside the pieces, averaged over Gaussian weights and biases.
+        bias_std: of one bias, >= 0.
 
     Raises:
-        SpecError: a fan_out that is no integer >= 1, variances that are negative or not finite.
+        SpecError: a fan_out that is no integer >= 1, negative variances.
 
     Valid for: independent Gaussian weights and biases, exact at every width; without biases, a
         curve that meets 0 only at ends of its pieces.
-
-    Reference: Rice's formula; derivation in the module docstring.
     """
     validate.integer("fan_out", fan_out, 1)
     validate.not_negative("weight_var", weight_var, "He initialization has weight_var=2.")
@@ -144,7 +128,7 @@ def expected_breakpoints(
 
 
 def _through(layer: Layer, pieces: Pieces, negative_slope: float) -> tuple[Pieces, int]:
-    """The curve after a layer, and the layer's number of new breakpoints."""
+    """Curve after a layer, and the layer's number of new breakpoints."""
     z = pieces.coefficients @ layer.weights.T
     z[:, 0] += layer.biases
     if layer.is_linear:
@@ -170,7 +154,7 @@ def _through(layer: Layer, pieces: Pieces, negative_slope: float) -> tuple[Piece
 
 
 def _largest(pieces: Pieces, sizes: np.ndarray) -> np.ndarray:
-    """Largest |basis(t) @ c| on each piece for coefficients of these sizes [pieces, basis, ...]."""
+    """Largest |basis(t) @ c| on each piece, for coefficients of sizes [pieces, basis, ...]."""
     if pieces.kind == "line":
         furthest = np.maximum(np.abs(pieces.edges[:-1]), np.abs(pieces.edges[1:]))
         return sizes[:, 0] + furthest.reshape(-1, *[1] * (sizes.ndim - 2)) * sizes[:, 1]

@@ -33,21 +33,19 @@ class Layer(NamedTuple):
 
 
 def layers_of(spec: Spec, parameters: Any) -> list[tuple[np.ndarray | None, ...]]:
-    """The layers of one network of `network(spec).init`, first to last.
+    """Layers of one network of `network(spec).init`, for `exact_lengths`.
 
-    For `exact_lengths` with `negative_slope=spec.activation.slopes[0]` and
+    To be passed with `negative_slope=spec.activation.slopes[0]` and
     `last_is_linear=spec.output_width is not None`.
 
     Args:
-        spec: the network.
-        parameters: a tuple of segments of equal layers, each `{"inner": matrix}` or, of residual
-            blocks, `{"inner": matrix, "outer": matrix}`, then the output layer's matrix, if any. A
-            matrix is a dict of `weights` [layers, fan_out, fan_in] and optional `biases`
-            [layers, fan_out]; the output layer's has no axis of layers.
+        parameters: a tuple of segments of equal layers, `{"inner": matrix}` or, of residual blocks,
+            `{"inner": matrix, "outer": matrix}`, then the output layer's matrix, if any. A matrix:
+            `weights` [layers, fan_out, fan_in] and optional `biases` [layers, fan_out], without the
+            axis of layers for the output layer.
 
     Returns:
-        Pairs (weights [fan_out, fan_in], biases [fan_out] or None), of residual blocks triples
-        (W, b or None, V), in float64.
+        Float64 layers as `exact_lengths` takes them.
 
     Raises:
         SpecError: an activation that is not piecewise linear with slope 1 above 0; parameters of
@@ -88,17 +86,15 @@ def _layers_of_segment(run: dict[str, Any]) -> Iterator[tuple[np.ndarray | None,
 
 
 def checked_layers(layers: Any, input_width: int, last_is_linear: bool = True) -> list[Layer]:
-    """The layers in float64.
+    """Layers in float64, checked.
 
     Args:
-        layers: per layer (weights [fan_out, fan_in], biases [fan_out] or None), or for a residual
-            block x + V phi(W x + b) the triple (W [inner, width], b [inner] or None,
-            V [width, inner]).
+        layers: as for `region_sweep.exact_lengths`; W [inner, width], V [width, inner].
         input_width: fan-in of the first layer.
         last_is_linear: the last layer has no activation (a residual block keeps its inner one).
 
     Raises:
-        SpecError: no layers, shapes that do not fit, numbers that are not finite.
+        SpecError: no layers, numbers that are not finite.
     """
     valid = isinstance(layers, Sequence) and len(layers)
     validate.require(valid, f"layers of type {type(layers).__name__}", _LAYERS + ", not empty")

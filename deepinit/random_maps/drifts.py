@@ -1,8 +1,7 @@
 """Drifts: growth rates of distances and norms with depth, with errors over independent networks.
 
-a(t) = d(x_0, x_t) is subadditive; a(t)/t converges to the drift with a start-up term O(1/t), while
-(a(T) - a(s)) / (T - s) has none once the walk is stationary after s. Rates are averaged within a
-network first, since layers of one network are dependent.
+For a(t) = d(x_0, x_t), a(t)/t has a start-up term O(1/t), (a(T) - a(s)) / (T - s) none once the
+walk is stationary after s. Layers of one network are dependent: its rates are averaged first.
 """
 
 from typing import NamedTuple
@@ -24,7 +23,7 @@ class Drift(NamedTuple):
         standard_error: of the mean; NaN with fewer than two networks.
         per_network: [networks], float64; NaN where excluded.
         num_networks: all of them.
-        num_excluded: networks without a finite value (dead, or a saturated scale).
+        num_excluded: without a finite value (dead, or a saturated scale).
     """
 
     mean: float
@@ -35,16 +34,16 @@ class Drift(NamedTuple):
 
 
 def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
-    """(a(T) - a(start)) / (T - start), a(t) a log-norm or the distance of x_t from x_0.
+    """Rate (a(T) - a(start)) / (T - start) of a log-norm or distance from x_0.
 
     Args:
-        distances: [networks, T + 1], a(0), ..., a(T).
-        start: number of first layers to skip; None for T // 2.
+        distances: [networks, T + 1], a(0), ..., a(T), T >= 1.
+        start: number of first layers to skip, below T; None for T // 2.
 
     Raises:
-        SpecError: a shape other than [networks, T + 1] with T >= 1, start outside [0, T).
+        SpecError: start out of range.
 
-    Reference: arXiv:2104.10727, Kingman's theorem; Gouezel & Karlsson 2020.
+    Reference: arXiv:2104.10727; Gouezel & Karlsson 2020.
     """
     distances = _per_network(distances, "distances", 2)
     total = distances.shape[1] - 1
@@ -55,15 +54,14 @@ def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
 
 
 def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
-    """The mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
+    """Mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
 
     Args:
         increments: [networks, T].
-        start: number of first layers to skip; 0 if increments are stationary (homogeneous
-            activations).
+        start: number of first layers to skip, below T; 0 for homogeneous activations.
 
     Raises:
-        SpecError: a shape other than [networks, T], start outside [0, T).
+        SpecError: start out of range.
     """
     increments = _per_network(increments, "increments", 1)
     total = increments.shape[1]
@@ -72,7 +70,7 @@ def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
 
 
 def metric_drift(metric: Metric, iterates: Iterates | Scaled, *, start: int | None = None) -> Drift:
-    """The drift of d(x_0, x_t) along iterates, with networks on the axis after depth.
+    """Drift of d(x_0, x_t) along iterates.
 
     Args:
         metric: Thompson, Hilbert or a norm.
@@ -80,7 +78,7 @@ def metric_drift(metric: Metric, iterates: Iterates | Scaled, *, start: int | No
         start: as for `drift`.
 
     Raises:
-        SpecError: states outside the metric's domain; shapes as in `drift`.
+        SpecError: states outside the metric's domain.
     """
     states = iterates.states if isinstance(iterates, Iterates) else iterates
     first = Scaled(*(array[:1] for array in states))

@@ -1,15 +1,12 @@
-"""Products of random layers in their three orders.
+"""Products of random layers in their three orders (arXiv:2104.10727, section 1).
 
-    forward iterates         x_t = T_t ... T_1 x_0     one more layer at the output side
-    backward iterates        x_t = T_1 ... T_t x_0     one more layer at the input side
-    pulled-back functions    f_t = T_1^* ... T_t^* f,  f_t(x) = f(T_t ... T_1 x)
+    forward iterates         x_t = T_t ... T_1 x_0
+    backward iterates        x_t = T_1 ... T_t x_0
+    pulled-back functions    f_t(x) = f(T_t ... T_1 x)
 
 For independent layers the first two x_t have one law, but only backward iterates converge where
-layers contract on average. Pulled-back functions are ordered like backward iterates (T_t^* acts
-first) at the cost of a forward pass.
-
-States are `Scaled` (mantissa and integer exponent): a signal of size e^-20000 keeps its float32
-digits, for any activation (by its power law at 0 below rounding).
+layers contract on average. Pulled-back functions are ordered like them, at a forward pass's cost.
+States are `Scaled`: a signal of size e^-20000 keeps its float32 digits.
 """
 
 from collections.abc import Callable
@@ -47,8 +44,8 @@ class Iterates(NamedTuple):
     Attributes:
         states: `Scaled` of mantissa [T + 1, ..., n]; 0 once the network is dead.
         log_norms: [T + 1, ...], ln |x_t|; -inf once dead.
-        increments: [T, ...], ln |x_t| - ln |x_{t-1}| to full precision; -inf at death, NaN after
-            it. Their float64 sum has not the rounding of `log_norms`.
+        increments: [T, ...], ln |x_t| - ln |x_{t-1}| to full precision, unlike differences of
+            `log_norms`; -inf at death, NaN after it.
     """
 
     states: Scaled
@@ -66,17 +63,9 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
 
     Args:
         weights: [T, n, n], the layer nearest to the input first.
-        activation: an `Activation`, a built-in's name or any JAX function.
+        activation: `Activation`, name or JAX function.
         x: x_0, [..., n].
-        biases: [T, n]; None for none.
-
-    Returns:
-        `Iterates`, by T matrix-vector products.
-
-    Raises:
-        SpecError: shapes that do not fit.
-
-    Reference: arXiv:2104.10727, section 1.
+        biases: [T, n], or None.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     draw = lambda t: (weights[t], None if biases is None else biases[t])
@@ -84,12 +73,11 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
 
 
 def drawn_iterates(draw: Draw, depth: int, activation: Any, x: Any) -> Iterates:
-    """Forward iterates of layers drawn one at a time, so that one layer's weights exist at a time.
+    """Forward iterates of layers drawn one at a time, with one layer's weights in memory.
 
     Args:
         draw: t = 0, ..., depth - 1 -> (weights [n, n], bias [n] or None), traceable; use a key
             folded with t.
-        depth: T.
         activation, x: as for `forward_iterates`.
     """
     start = as_scaled(x)
@@ -112,23 +100,17 @@ def _iterates(start: Scaled, states: Scaled, increments: jax.Array) -> Iterates:
 def backward_iterates(
     weights: Any, activation: Any, x: Any, *, biases: Any = None, depths: Any = None
 ) -> Scaled:
-    """x_t = T_1 ... T_t x_0 at every t of `depths`.
+    """x_t = T_1 ... T_t x_0 at every t of `depths`: mantissa [len(depths), ..., n].
 
-    The last layer acts first: depth t costs t matrix-vector products, all depths up to T cost
-    T (T + 1) / 2 (forward iterates: T), and all T n^2 weights must exist at once.
+    Depth t costs t matrix-vector products, all depths up to T cost T (T + 1) / 2.
 
     Args:
         weights: [T, n, n], T_1 first.
         activation, x, biases: as for `forward_iterates`.
         depths: each in [0, T], in any order; None for 0, 1, ..., T.
 
-    Returns:
-        `Scaled`, mantissa [len(depths), ..., n].
-
     Raises:
-        SpecError: shapes that do not fit, depths outside [0, T].
-
-    Reference: arXiv:2104.10727, section 1.
+        SpecError: depths outside [0, T].
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     total = weights.shape[0]
@@ -152,20 +134,12 @@ def backward_iterates(
 def pulled_back_values(
     weights: Any, activation: Any, decision: Any, points: Any, *, biases: Any = None
 ) -> Scaled:
-    """f_t(x) = f(T_t ... T_1 x) at points x, for every t <= T.
+    """f_t(x) = f(T_t ... T_1 x) for every t <= T: mantissa [T + 1, ..., k].
 
     Args:
         weights, activation, biases: as for `forward_iterates`.
-        decision: f, a matrix [k, n] of readouts; f(x) = decision @ x.
+        decision: [k, n], f(x) = decision @ x.
         points: [..., n].
-
-    Returns:
-        `Scaled`, mantissa [T + 1, ..., k]: values of any size.
-
-    Raises:
-        SpecError: shapes that do not fit.
-
-    Reference: arXiv:2104.10727, section 1, (T^* f)(x) = f(T x).
     """
     decision, n = jnp.asarray(decision), np.shape(points)[-1]
     valid = decision.ndim == 2 and decision.shape[1] == n
@@ -177,19 +151,16 @@ def pulled_back_values(
 def tangent_iterates(
     weights: Any, activation: Any, x: Any, tangent: Any, *, biases: Any = None
 ) -> tuple[Iterates, jax.Array]:
-    """x_t and the growth of a tangent vector, v_t = D T_t(x_{t-1}) v_{t-1}.
+    """x_t and the growth of tangent vectors v_t = D T_t(x_{t-1}) v_{t-1}.
 
     The mean growth after a burn-in is the top Lyapunov exponent at x.
 
     Args:
         weights, activation, x, biases: as for `forward_iterates`, with x [n].
-        tangent: v_0, [n] or [k, n] for k vectors.
+        tangent: v_0, [n] or [k, n].
 
     Returns:
         `Iterates` of x, and increments ln |v_t| - ln |v_{t-1}|: [T] or [T, k].
-
-    Raises:
-        SpecError: shapes that do not fit.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
 
@@ -211,21 +182,17 @@ def tangent_iterates(
 def log_jacobian_determinants(
     weights: Any, activation: Any, points: Any, *, biases: Any = None
 ) -> jax.Array:
-    """ln |det D(T_t ... T_1)(x)| at points x for every t <= T, for `jacobian_distortion`.
+    """ln |det D(T_t ... T_1)(x)| for every t <= T: [T + 1, m].
 
-    sum_s (ln |det W_s| + sum_i ln |sigma'(z_{s,i})|).
+    -inf where a derivative underflows.
 
     Args:
         weights: [T, n, n], concrete: determinants are taken on the host.
-        activation, points, biases: as for `forward_iterates`, points [m, n].
-
-    Returns:
-        [T + 1, m]; -inf where a derivative underflows.
+        activation, biases: as for `forward_iterates`.
+        points: [m, n].
 
     Raises:
-        SpecError: singular weights, shapes that do not fit.
-
-    Reference: arXiv:2104.10727, section on Jacobian distortion.
+        SpecError: singular weights.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, points)
     check_invertible(weights)
@@ -278,7 +245,7 @@ def _times(factors: Scaled, vectors: Scaled) -> Scaled:
 def checked_layers(
     weights: Any, biases: Any, activation: Any, x: Any
 ) -> tuple[jax.Array, jax.Array | None, Activation]:
-    """Weights [T, n, n], biases [T, n] or None, and the activation, for an input x [..., n]."""
+    """Weights [T, n, n], biases [T, n] or None, and the activation, for x [..., n]."""
     weights = jnp.asarray(weights)
     biases = None if biases is None else jnp.asarray(biases)
     width = (x.mantissa if isinstance(x, Scaled) else jnp.asarray(x)).shape[-1:]

@@ -1,12 +1,12 @@
 """One layer T(x) = V sigma(W x + b), and classes of layers with a semi-invariant metric.
 
-On the open positive cone, with W >= 0 without zero rows and V = 1, coordinate i of T has elasticity
+On the open positive cone, W >= 0 without zero rows and V = 1, coordinate i of T has elasticity
 
     sum_j x_j dT_i/dx_j / T_i = (z - b_i) sigma'(z) / sigma(z),   z = (W x + b)_i > b_i.
 
-T is order-preserving where sigma' >= 0, keeps the cone where sigma > 0, and is subhomogeneous
-(s T(x) <= T(s x), 0 < s < 1) exactly where no elasticity exceeds 1; it is homogeneous where b = 0
-and sigma is, on positive numbers. All are decided on a grid of z.
+T is order-preserving where sigma' >= 0, keeps the cone where sigma > 0, is subhomogeneous
+(s T(x) <= T(s x), 0 < s < 1) exactly where no elasticity exceeds 1, and homogeneous where b = 0
+and sigma is, on positive numbers; decided on a grid of z.
 """
 
 from typing import Any, NamedTuple
@@ -43,9 +43,9 @@ class Layer(NamedTuple):
 
     Attributes:
         weights: [m, n].
-        activation: an `Activation`, a built-in's name or any JAX function.
-        bias: [m]; None for none.
-        output: [k, m]; None for the identity. `weights.T` gives W^T sigma(W x + b).
+        activation: `Activation`, name or JAX function.
+        bias: [m], or None.
+        output: [k, m]; None for the identity.
     """
 
     weights: Any
@@ -67,19 +67,17 @@ def apply(layer: Layer, x: Any) -> Any:
 
 
 def classify(layer: Layer) -> frozenset[str]:
-    """The classes of a layer, on the host.
+    """Names of a layer's classes, `any` among them, on the host.
 
-    Positive classes: maps of the open positive cone. `1-Lipschitz in lp`: |W|_p <= 1, |V|_p <= 1
-    and |sigma'| <= 1. `injective`: weights of full column rank and a derivative bounded away from 0
-    on preactivations of the cube [-1, 1]^n (bi-Lipschitz there); `smooth injective`: also no kink.
-
-    Returns:
-        Names of classes, `any` among them.
+    Positive classes: maps of the open positive cone.
+    `1-Lipschitz in lp`: |W|_p <= 1, |V|_p <= 1 and |sigma'| <= 1.
+    `injective`: weights of full column rank, and a derivative bounded away from 0 on preactivations
+    of the cube [-1, 1]^n; `smooth injective`: also no kink.
 
     Raises:
-        SpecError: weights that are no finite matrix, shapes that do not fit.
+        SpecError: weights that are no finite matrix.
 
-    Reference: arXiv:2104.10727, sections on layers and metrics; elasticity: module docstring.
+    Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)
     classes = {ANY}
@@ -109,12 +107,12 @@ def checked(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Ac
 
 
 def operator_norm(matrix: np.ndarray, order: float) -> float:
-    """The operator norm in l^order, order 1, 2 or infinity. On the host."""
+    """Operator norm in l^order, order 1, 2 or infinity, on the host."""
     return float(np.linalg.norm(np.asarray(matrix, np.float64), order))
 
 
 def has_full_column_rank(weights: Any) -> bool:
-    """Whether x -> W x is injective beyond float32 rounding. On the host."""
+    """Whether x -> W x is injective beyond float32 rounding, on the host."""
     weights = np.asarray(weights, np.float64)
     singular = scipy.linalg.svdvals(weights)
     return weights.shape[0] >= weights.shape[1] and singular[-1] > 1e-7 * singular[0]
@@ -127,7 +125,7 @@ def derivative_values(activation: Activation, z: np.ndarray) -> np.ndarray:
 
 
 def elasticities(activation: Any, bias: float, z: np.ndarray) -> np.ndarray:
-    """(z - bias) sigma'(z) / sigma(z), z > bias: local Lipschitz constants in Thompson's metric."""
+    """Elasticities (z - bias) sigma'(z) / sigma(z), z > bias."""
     activation = as_activation(activation)
     return (z - bias) * derivative_values(activation, z) / values(activation, z)
 

@@ -1,13 +1,11 @@
-"""Semi-invariant metrics: metrics that layers of a class do not expand.
+"""Semi-invariant metrics: d(U x, U y) <= d(x, y) for all layers U of a class (arXiv:2104.10727).
 
-A metric d is semi-invariant for U if d(U x, U y) <= d(x, y) for all x, y. Along products of
-stationary random maps with such a metric, d(x_0, x_n) / n converges (Kingman). Other layers expand
-it: Hilbert's metric under tanh, Thompson's under a sigmoid with a bias below -2, the Euclidean one
-under weights of norm above 1. Each metric records its class; `check_semi_invariant` refuses others.
+Then d(x_0, x_n) / n converges along products of stationary random maps (Kingman). Other layers can
+expand the metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the
+Euclidean one under weights of norm above 1.
 
-Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on a finite set
-of points, and are lower bounds of suprema. All are pure JAX; values outside the domain raise
-SpecError, or give NaN under jit.
+Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on finitely
+many points, and are lower bounds of suprema. Pure JAX; outside the domain SpecError, NaN under jit.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,10 +37,9 @@ class Metric(NamedTuple):
 
     Attributes:
         name: for errors and tables.
-        function: `function(x, y)` -> [...]: non-negative, 0 for equal arguments.
+        function: `function(x, y)` -> [...], non-negative.
         domain: of x and y.
-        layer_class: the largest class for which it is semi-invariant, a name of
-            `random_maps.layer_classes`.
+        layer_class: the largest class for which it is semi-invariant (`random_maps.layer_classes`).
         reference: source.
     """
 
@@ -58,44 +55,31 @@ class Metric(NamedTuple):
 
 
 def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
-    """Thompson's metric max_i |ln x_i - ln y_i|, on positive vectors.
-
-    d_T(x, y) = ln max{M(x/y), M(y/x)}, M(x/y) = max_i x_i / y_i.
+    """Thompson's metric max_i |ln x_i - ln y_i|, accurate also for x near y: [...].
 
     Args:
-        x, y: [..., n], positive; arrays or `Scaled`.
-
-    Returns:
-        [...], in e-folds; to relative accuracy also for x near y. NaN under jit where an entry is
-        not positive.
+        x, y: [..., n], positive.
 
     Raises:
         SpecError: an entry is not positive.
 
     Valid for: non-expansive under order-preserving subhomogeneous maps of the open positive cone.
-
-    Reference: arXiv:2104.10727, section on Thompson's metric.
     """
     return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
 
 
 def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
-    """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i), between positive rays.
+    """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i): [...].
 
-    d_H(x, y) = ln(M(x/y) M(y/x)), M(x/y) = max_i x_i / y_i; 0 for y = s x.
+    0 for y = s x.
 
     Args:
-        x, y: [..., n], positive; arrays or `Scaled`.
-
-    Returns:
-        [...], in e-folds. NaN under jit where an entry is not positive.
+        x, y: [..., n], positive.
 
     Raises:
         SpecError: an entry is not positive.
 
     Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone.
-
-    Reference: arXiv:2104.10727, section on Thompson's metric.
     """
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
 
@@ -112,43 +96,35 @@ def log_norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
 
 
 def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """Thompson's metric between distance functions on points: max |ln d1(p, q) - ln d2(p, q)|.
+    """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|, [...].
+
+    A lower bound of the supremum over all pairs. D(d, T^* d) is the logarithm of the bi-Lipschitz
+    constant of T.
 
     Args:
-        first, second: [..., pairs], distances of the same pairs of distinct points
-            (`distance_function`).
-
-    Returns:
-        [...]: a lower bound of the supremum over all pairs. D(d, T^* d) is the logarithm of the
-        bi-Lipschitz constant of T.
+        first, second: [..., pairs], distances of the same pairs (`distance_function`).
 
     Raises:
         SpecError: a distance that is not positive: a map identified two points.
 
     Valid for: non-expansive under pull-back by injective maps.
-
-    Reference: arXiv:2104.10727, section on metrics of metrics.
     """
     distance = _largest_log_ratio(as_scaled(first), as_scaled(second))
     return _checked("the bi-Lipschitz metric", distance, remedy=_IDENTIFIED)
 
 
 def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))|: Hilbert's metric between |Jf| and |Jg|.
+    """Hilbert's metric sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))| between |Jf| and |Jg|, [...].
+
+    A lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
 
     Args:
-        first, second: [..., points], ln |Jf| and ln |Jg| at the same points
-            (`iterates.log_jacobian_determinants`).
-
-    Returns:
-        [...]: a lower bound of the supremum; a pseudo-metric (0 where |Jf| / |Jg| is constant).
+        first, second: [..., points], ln |Jf| and ln |Jg| (`iterates.log_jacobian_determinants`).
 
     Raises:
         SpecError: a logarithm that is not finite.
 
     Valid for: non-expansive under right composition with injective C^1 maps.
-
-    Reference: arXiv:2104.10727, section on Jacobian distortion.
     """
     difference = jnp.asarray(first) - jnp.asarray(second)
     if not is_traced(difference) and not bool(jnp.isfinite(difference).all()):
@@ -158,7 +134,7 @@ def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
 
 
 def sup_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """max |f(x) - g(x)| over points, from values [..., points]: never expands under pull-back."""
+    """max |f(x) - g(x)|, from values [..., points]: never expands under pull-back."""
     return largest(jnp.abs(jnp.asarray(first) - jnp.asarray(second)))
 
 
@@ -201,7 +177,7 @@ supremum = Metric(
 
 
 def norm(order: float = 2) -> Metric:
-    """The metric |x - y| of l^order.
+    """Metric |x - y| of l^order.
 
     Raises:
         SpecError: an order other than 1, 2 and infinity.
@@ -218,10 +194,10 @@ METRICS = (hilbert, thompson, norm(2), norm(1), norm(np.inf), distortion, bilips
 
 
 def metric_for(layer_class: Any) -> Metric:
-    """The metric of the most special class that contains the layers.
+    """Metric of the most special class that contains the layers.
 
     Args:
-        layer_class: a name of `random_maps.layer_classes`, several, or a `Layer` to classify.
+        layer_class: one or several names of `random_maps.layer_classes`, or a `Layer`.
 
     Raises:
         SpecError: an unknown class.
@@ -231,16 +207,10 @@ def metric_for(layer_class: Any) -> Metric:
 
 
 def check_semi_invariant(metric: Metric, layer_class: Any) -> None:
-    """Raise SpecError unless a metric is semi-invariant for a class of layers.
+    """Raise SpecError, naming alternatives, unless a metric is semi-invariant for a class.
 
     Args:
-        metric: one of this module.
-        layer_class: a name of `random_maps.layer_classes`, several, or a `Layer` to classify.
-
-    Raises:
-        SpecError: names the metrics that are semi-invariant for the class.
-
-    Reference: arXiv:2104.10727; module docstring of `random_maps.layer_classes`.
+        layer_class: as for `metric_for`.
     """
     names = _closure(layer_class)
     fitting = " or ".join(other.name for other in METRICS if other.layer_class in names)

@@ -1,9 +1,4 @@
-"""Vectors of any size: x = mantissa * 2^exponent, with an integer exponent.
-
-After 10 000 layers a signal may be e^-20000. A float32 log-norm of that size has four decimals and
-rounds at every layer; an integer exponent is exact, so increments of the log-norm have full
-precision at any depth.
-"""
+"""Vectors of any size: x = mantissa * 2^exponent, with an exact integer exponent."""
 
 from typing import Any, NamedTuple
 
@@ -18,11 +13,11 @@ LN2 = 0.6931471805599453
 
 
 class Scaled(NamedTuple):
-    """The vector mantissa * 2^exponent.
+    """Vector mantissa * 2^exponent.
 
     Attributes:
-        mantissa: [..., n], largest |entry| in [1/2, 1); zeros for the zero vector. Entries more
-            than 2^126 (float32) below the largest underflow to 0.
+        mantissa: [..., n], largest |entry| in [1/2, 1), or zeros. Entries more than 2^126 (float32)
+            below the largest underflow to 0.
         exponent: [...], int32.
     """
 
@@ -31,7 +26,7 @@ class Scaled(NamedTuple):
 
 
 def as_scaled(x: Scaled | ArrayLike) -> Scaled:
-    """A `Scaled` from an array [..., n] (integers become floats) or a `Scaled`."""
+    """`Scaled` from an array [..., n] (integers become floats) or a `Scaled`."""
     if isinstance(x, Scaled):
         return x
     x = jnp.asarray(x)
@@ -59,7 +54,7 @@ def shifted(x: jax.Array, exponent: jax.Array) -> jax.Array:
 
 @jax.jit
 def to_array(x: Scaled) -> jax.Array:
-    """The vector as an array: 0 where it underflows, infinite where it overflows."""
+    """Array of the vector: 0 where it underflows, infinite where it overflows."""
     return shifted(x.mantissa, x.exponent[..., None])
 
 
@@ -109,7 +104,7 @@ def log_norm_increment(before: Scaled, after: Scaled) -> jax.Array:
 
 @jax.jit
 def log_ratios(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
-    """ln x_i - ln y_i of positive vectors, arrays or `Scaled`: [..., n]; NaN for other entries."""
+    """ln x_i - ln y_i of positive vectors: [..., n]; NaN for other entries."""
     x, y = as_scaled(x), as_scaled(y)
     shift = (x.exponent - y.exponent)[..., None] * jnp.asarray(LN2, x.mantissa.dtype)
     positive = (x.mantissa > 0) & (y.mantissa > 0)
@@ -124,10 +119,9 @@ def largest(x: Any, axis: int = -1) -> Any:
 
 
 def _log_quotient(x: jax.Array, y: jax.Array) -> jax.Array:
-    """ln(x / y) to relative accuracy also for x near y.
+    """ln(x / y) = 2 artanh((x - y) / (x + y)), by its series near x = y.
 
-    2 artanh(r), r = (x - y) / (x + y), by its series up to r^17 for |r| < 0.1 (XLA's log1p on CPU
-    loses 60 units in the last place).
+    XLA's log1p on CPU loses 60 units in the last place.
     """
     r = (x - y) / (x + y)
     small = jnp.where(jnp.abs(r) < 0.1, r, 0)

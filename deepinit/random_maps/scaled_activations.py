@@ -29,14 +29,12 @@ def checked_activation(activation: Any) -> Activation:
 def scaled_activation(activation: Any, z: Scaled) -> Scaled:
     """sigma(z), elementwise, for z of any size, to the dtype's relative accuracy.
 
-    Args:
-        activation: an `Activation`, a built-in's name or any JAX function.
-        z: preactivations [..., n].
+    NaN where sigma overflows and is no power at infinity. Exponential tails underflow: GELU is 0
+    below about -14 in float32.
 
-    Returns:
-        `Scaled` [..., n]. NaN where sigma overflows and is no power at infinity. Exponential tails
-        underflow: GELU is 0 below about -14 in float32, and a network with all neurons there is
-            dead.
+    Args:
+        activation: `Activation`, name or JAX function.
+        z: [..., n].
 
     Raises:
         SpecError: as `checked_activation`.
@@ -46,7 +44,7 @@ def scaled_activation(activation: Any, z: Scaled) -> Scaled:
 
 
 def scaled_derivative(activation: Any, z: Scaled) -> Scaled:
-    """sigma'(z), elementwise, for z of any size; arguments of `scaled_activation`."""
+    """sigma'(z), elementwise; arguments of `scaled_activation`."""
     activation = checked_activation(activation)
     return _image(activation, activation.derivative, power_laws(activation).derivatives, z)
 

@@ -1,12 +1,10 @@
-"""Audit of semi-invariance: expansion of a metric by a layer, on random pairs, against constants.
+"""Audit of semi-invariance: expansion of a metric by a layer on random pairs.
 
 `far` pairs probe the map globally, `near` pairs (1e-3 apart) its local Lipschitz constant, `ray`
 pairs (y = s x) subhomogeneity. Points have sizes from 1e-2 to 1e2.
 
-Constants. Thompson: the supremum of the elasticity (z - b) sigma'(z) / sigma(z) over z > b; for the
-sigmoid Lambert's W_0(exp(-(1 + b))), at any positive weights: with y = z - b, y (1 - sigmoid(y +
-b)) is stationary at y sigmoid(y + b) = 1, where it equals y - 1 = W_0. Hilbert, linear layer:
-tanh(Delta / 4), Delta = max ln(M_ik M_jl / (M_il M_jk)) (Birkhoff). Norms: |V| |W| sup |sigma'|.
+Constants. Thompson: sup_{z > b} (z - b) sigma'(z) / sigma(z); sigmoid: W_0(exp(-(1 + b)))
+(`theory.cutoff.thompson`). Hilbert, linear layer: `birkhoff`. Norms: |V| |W| sup |sigma'|.
 """
 
 from functools import partial
@@ -40,13 +38,13 @@ _POSITIVE = (classes.POSITIVE_HOMOGENEOUS, classes.POSITIVE_SUBHOMOGENEOUS)
 
 
 class Audit(NamedTuple):
-    """Ratios d(T x, T y) / d(x, y) of random pairs.
+    """Ratios d(T x, T y) / d(x, y) of random pairs, each array [kinds, pairs].
 
     Attributes:
-        kinds: of pairs, `far`, `near`, `ray`.
-        ratios: [kinds, pairs]; infinite where the metric's equal points have different images, NaN
-            where an image leaves the domain.
-        rounding: [kinds, pairs], largest effect of rounding on a ratio.
+        kinds: `far`, `near`, `ray`.
+        ratios: infinite where the metric's equal points have different images, NaN where an image
+            leaves the domain.
+        rounding: largest effect of rounding on a ratio.
         bound: of all ratios: 1 for semi-invariance.
     """
 
@@ -62,7 +60,7 @@ class Audit(NamedTuple):
 
     @property
     def largest(self) -> jax.Array:
-        """[kinds]: the largest ratio; NaN if an image left the domain."""
+        """[kinds]: largest ratio; NaN if an image left the domain."""
         return largest(self.ratios, axis=1)
 
 
@@ -72,11 +70,8 @@ def draw_pairs(
     """Random pairs of points of a metric's domain: x and y, each [kinds, pairs, width].
 
     Args:
-        key: a JAX key.
         metric: Thompson, Hilbert or a norm.
-        width: n.
         num_pairs: of every kind.
-        dtype: of the points.
 
     Raises:
         SpecError: a metric on functions.
@@ -96,16 +91,7 @@ def draw_pairs(
 
 
 def expansion_ratios(layer: Layer, metric: Metric, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
-    """d(T x, T y) / d(x, y), and the possible rounding.
-
-    Args:
-        layer: T.
-        metric: Thompson, Hilbert or a norm.
-        x, y: [..., n].
-
-    Returns:
-        Ratios and rounding, [...]; see `Audit`. Pure JAX.
-    """
+    """Ratios d(T x, T y) / d(x, y) of points [..., n] and their rounding, [...]; pure JAX."""
     arrays = (layer.weights, layer.bias, layer.output, jnp.asarray(x), jnp.asarray(y))
     # traced: values outside the domain become NaN, which is what an audit counts
     return _traced_ratios(as_activation(layer.activation), metric, *arrays)
@@ -145,17 +131,15 @@ def audit(
     """Ratios d(T x, T y) / d(x, y) of random pairs under one layer.
 
     Args:
-        layer: T, of any class.
         metric: Thompson, Hilbert or a norm.
-        key: a JAX key.
         num_pairs: of each of the three kinds.
-        bound: of all ratios: 1, or a constant from `lipschitz_constant`.
+        bound: 1, or a constant from `lipschitz_constant`.
         dtype: of the points; float64 needs JAX's x64 mode.
 
     Raises:
-        SpecError: a metric on functions, shapes that do not fit.
+        SpecError: a metric on functions.
 
-    Reference: arXiv:2104.10727, section on metrics; constants: module docstring.
+    Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)
     x, y = draw_pairs(key, metric, weights.shape[1], num_pairs, dtype)
@@ -166,20 +150,18 @@ def audit(
 
 
 def lipschitz_constant(layer: Layer, metric: Metric) -> float:
-    """An upper bound of all ratios d(T x, T y) / d(x, y), on the host.
+    """Upper bound of all ratios d(T x, T y) / d(x, y), on the host.
+
+    Infinite where T does not keep the metric's domain.
 
     Args:
-        layer: T; for Hilbert's metric of its class.
-        metric: Thompson (the supremum of elasticities: exact without `layer.output`), Hilbert
-            (exact for linear layers) or a norm (a bound).
-
-    Returns:
-        The constant; infinite where T does not keep the metric's domain.
+        metric: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a
+            norm.
 
     Raises:
         SpecError: Hilbert's metric with layers that are not homogeneous, metrics on functions.
 
-    Reference: derivation: module docstring; Birkhoff 1957 for Hilbert's metric.
+    Reference: Birkhoff 1957 for Hilbert's metric; module docstring.
     """
     _check_on_points(metric)
     weights, bias, output, activation = checked(layer)
@@ -214,7 +196,7 @@ def birkhoff(matrix: Any) -> float:
 
 
 def _largest_elasticity(activation: Any, bias: float) -> float:
-    """sup of (z - b) sigma'(z) / sigma(z), z > b; infinite unless sigma > 0 increases."""
+    """Supremum of elasticities over z > b; infinite unless sigma > 0 increases."""
     middle = np.linspace(1e-2, 30.0, 6000)
     steps = np.concatenate([np.geomspace(1e-6, 1e-2, 100), middle, np.geomspace(30.0, 1e6, 100)])
     with np.errstate(all="ignore"):

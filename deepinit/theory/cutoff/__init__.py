@@ -1,17 +1,8 @@
 """Cut-off in depth: where, and how sharply, a deep random network forgets its input.
 
-Log-norm: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent` (exact at every width);
-`log_norm_propagation` (layer by layer, any weight law). First passage below the mesh:
-`first_passage_profile`, `poisson_survival`. Finite precision: `scalar_survival` (exact, width 1);
-`rounded_orbit`, `rounded_mean_square`, `lattice_thresholds` (infinite width); `rounded_survival`,
-`underflow_layer` (any width). Mean field: `mean_field`, `mean_field_cutoff` (signals that stay),
-`ordered_cutoff` (distances that vanish), `koenigs_amplitude`. Curves: `summary`. Contraction:
-`thompson_lipschitz`.
-
-Chain x_t = Q(phi(W_t x_{t-1})) of width N without biases, W_ij of variance A^2 / N (A the gain),
-Q rounding to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" sets values below rho
-to 0. S(t) = P(x_t != 0) is its total variation distance from the point mass at 0, with maximum 1,
-over inputs and weights drawn anew for every path.
+Chain x_t = Q(phi(W_t x_{t-1})) of width N without biases, W_ij of variance A^2 / N, A the gain. Q
+rounds to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" sets values below rho to
+0. Survival S(t) = P(x_t != 0): total variation distance from the point mass at 0, maximum 1.
 """
 
 from deepinit.theory.cutoff.first_passage import (

@@ -1,14 +1,4 @@
-"""Cut-off as first passage of a random walk: log|x_t| falls from log|x_0| to log rho.
-
-L = log|x_0| - log rho. With i.i.d. increments of mean -gamma < 0 and variance sigma^2 the passage
-time is L/gamma + sigma sqrt(L) gamma^(-3/2) times a standard normal, up to O(1), so that
-
-    S(L/gamma + a sigma gamma^(-3/2) sqrt(L)) -> Phi(-a)    as L -> infinity:
-
-centre ~ L, window t25 - t75 = 1.349 sigma sqrt(L) gamma^(-3/2) ~ sqrt(L), ratio ~ L^(-1/2).
-Rounding adds a bounded amount to the walk. Width 1, linear, U(-a, a): -log|w/a| is exponential, the
-descents are exactly a Poisson process.
-"""
+"""Cut-off as first passage of the random walk log|x_t| from log|x_0| to log rho."""
 
 from typing import Any, NamedTuple
 
@@ -22,14 +12,14 @@ QUARTILES = 1.3489795003921634  # interquartile range of the normal law
 
 
 class FirstPassage(NamedTuple):
-    """Gaussian profile of a first passage.
+    """Gaussian profile of a first passage at distance L, drift -gamma, variance sigma^2.
 
     Attributes:
         centre: L/gamma, in layers: S = 1/2.
         scale: sigma sqrt(L) gamma^(-3/2), in layers.
         window: t25 - t75 = 1.349 scale.
-        ratio: window / centre = 1.349 sigma / sqrt(gamma L).
-        survival: [...], S at the given layers; None without layers.
+        ratio: window / centre.
+        survival: S at the given layers, or None.
     """
 
     centre: float
@@ -47,22 +37,16 @@ def first_passage_profile(
         S(t) = Phi(-a),    t = L/gamma + a sigma gamma^(-3/2) sqrt(L),    gamma = -drift.
 
     Args:
-        distance: L > 0: log(|x_0| / rho) for mesh rho; log(1 / eps) for the passage below eps
-            |x_0|.
-        drift: per layer, < 0, of `log_norm_drift`.
-        variance: sigma^2 per layer, >= 0, of `log_norm_drift`.
-        layers: [...], t at which S is evaluated; None for none.
-
-    Returns:
-        `FirstPassage`.
+        distance: L > 0, log(|x_0| / rho) for mesh rho.
+        drift, variance: per layer, < 0 and >= 0 (`log_norm_drift`).
+        layers: [...], t at which S is evaluated.
 
     Raises:
-        SpecError: drift >= 0 (no descent, or at the critical gain in a time ~ L^2); L <= 0.
+        SpecError: drift >= 0, L <= 0.
 
-    Valid for: i.i.d. increments, L large; the centre is off by O(1) (rounding, overshoot, start-up
-        of tanh), S by O(L^(-1/2)).
+    Valid for: i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)).
 
-    Reference: arXiv:2608.15914, cut-off theorem for vanishing mesh; module docstring.
+    Reference: arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     gamma = -validate.real("drift", drift)
@@ -80,28 +64,19 @@ def first_passage_profile(
 
 
 def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np.ndarray:
-    """P(|x_t| > rho) for x_t = w_t x_{t-1}, w uniform on (-a, a), a <= 1: exact at width 1.
+    """P(|x_t| > rho) for x_t = w_t x_{t-1}, w uniform on (-a, a): exact.
 
-        S(t) = P(log|x_0/rho| + t log a > Gamma(t, 1)) = P(Poisson(L + t log a) >= t),
-        L = log|x_0 / rho|;
-
-    a = 1 gives P(Poisson(L) >= t): gamma = sigma = 1.
+        S(t) = P(Poisson(L + t log a) >= t),    L = log|x_0 / rho|.
 
     Args:
         distance: L > 0.
         layers: [...], t >= 0.
-        amplitude: a in (0, 1]; variance of the weights a^2 / 3.
+        amplitude: a in (0, 1]; for a > 1 the signal can return from below rho.
 
-    Returns:
-        [...], float64.
+    Valid for: the unrounded chain killed below rho. On a lattice truncation kills a bounded number
+        of layers earlier, rounding to nearest later.
 
-    Raises:
-        SpecError: arguments out of range (for a > 1 the signal can return from below rho).
-
-    Valid for: the unrounded linear chain killed below rho; exact. Truncation to a lattice kills a
-        bounded number of layers earlier, rounding to nearest later.
-
-    Reference: arXiv:2608.15914, width-1 example; module docstring.
+    Reference: arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     a, remedy = validate.positive("amplitude", amplitude), "Take `first_passage_profile` above 1."

@@ -1,24 +1,15 @@
-"""Rounded tanh chain at infinite width: its mean map, and the gains at which a signal survives.
+"""Mean map and critical gains of the rounded tanh chain at infinite width.
 
-In units of the mesh, h = mean square / rho^2, wide layers obey h' = V(h) with alpha = A sqrt(h) the
-standard deviation of the preactivations. From Q^2 = sum_{k <= |Q|} (2k - 1), in units of rho, and
-s = 0 (truncation) or 1/2 (nearest),
+With h = mean square / rho^2, alpha = A sqrt(h) and s = 0 (truncation) or 1/2 (nearest):
 
-    V(h) = v(A sqrt(h)),    v(alpha) = sum_{k >= 1} (2k - 1) P(|phi(rho alpha g)| >= (k - s) rho),
-    tanh: v(alpha) = sum_{(k - s) rho < 1} (2k - 1) erfc(artanh((k - s) rho) / (rho alpha sqrt 2)).
+    h' = v(A sqrt(h)),
+    v(alpha) = sum_{(k - s) rho < 1} (2k - 1) erfc(artanh((k - s) rho) / (rho alpha sqrt 2)),
+    A_ex^2 = inf_alpha alpha^2 / v(alpha): least gain with a positive fixed point,
+    A_lat^2 = inf_alpha alpha^2 / m(alpha), m = lim v (rho -> 0): least gain on any mesh.
 
-0 attracts. A positive fixed point exists if and only if
-A^2 >= A_ex^2 = inf_alpha alpha^2 / v(alpha): above A_ex the signal is metastable. Small signals:
-phi linear, v -> m(alpha) = sum (2k - 1) erfc((k - s)/(alpha sqrt 2)), and
-
-    A_lat^2 = inf_alpha alpha^2 / m(alpha)
-
-is the gain below which the signal dies on any mesh. Truncation: m(alpha) < alpha^2, A_lat = 1 as
-alpha -> infinity, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest: A_lat = 0.86630335...
-
-Underflow ("flush": values below rho become 0) has no lattice, but a mean map,
-
-    v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
+Truncation: A_lat = 1, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ...
+Nearest: A_lat = 0.86630335...
+Without a lattice ("flush"): v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
 """
 
 import math
@@ -37,13 +28,12 @@ _FARTHEST_NORMAL = 38.6  # the normal density is 0 in float64
 
 
 class LatticeThresholds(NamedTuple):
-    """Gains of the rounded tanh chain at infinite width.
+    """Critical gains of the rounded tanh chain at infinite width.
 
     Attributes:
         lattice_gain: A_lat; below it the signal dies on every mesh.
         lattice_alpha: the argument of its infimum; inf for truncation.
-        existence_gain: A_ex(rho); from it on a positive fixed point exists and the chain is
-            metastable, with a life time exponential in the width.
+        existence_gain: A_ex(rho); from it on life times are exponential in the width.
         existence_alpha: the argument of its infimum, in units of the mesh.
     """
 
@@ -54,25 +44,19 @@ class LatticeThresholds(NamedTuple):
 
 
 def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
-    """A_lat and A_ex(rho): phase diagram of the rounded tanh chain at infinite width, fixed mesh.
-
-    The two infima of the module docstring; x_t = Q(tanh(W_t x_{t-1})), W_ij ~ N(0, A^2 / N).
+    """Critical gains A_lat and A_ex(rho) of the infinitely wide rounded tanh chain.
 
     Args:
         rho: mesh, 0 < rho < 1.
-        rounding: "truncate" (toward zero) or "nearest".
+        rounding: "truncate" or "nearest".
 
     Returns:
-        `LatticeThresholds`, relative error about 1e-12.
+        `LatticeThresholds`, relative error 1e-12.
 
-    Raises:
-        SpecError: rho outside (0, 1), unknown rounding.
+    Valid for: no biases, any independent centred weights, N to infinity at fixed mesh. Between
+        A_lat and A_ex the orbit goes to 0 too.
 
-    Valid for: tanh without biases, width to infinity at fixed mesh, any independent centred weights
-        of this variance. Between A_lat and A_ex (a gap that closes as rho -> 0) the orbit goes to 0
-        too.
-
-    Reference: arXiv:2608.15914 (nearest); truncation: module docstring.
+    Reference: arXiv:2608.15914 (nearest); module docstring (truncation).
     """
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
     existence, at = _infimum(lambda alpha: rounded_mean_square(alpha, mesh, rounding), 20.0 / mesh)
@@ -84,9 +68,7 @@ def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
 
 
 def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
-    """v(alpha) = E[Q(tanh(rho alpha g))^2] / rho^2, g ~ N(0, 1): mean map of the rounded chain.
-
-    In units of the mesh, h' = v(A sqrt(h)); formula in the module docstring.
+    """Mean map v(alpha) = E[Q(tanh(rho alpha g))^2] / rho^2, g ~ N(0, 1).
 
     Args:
         alpha: standard deviation of the preactivations over rho, >= 0.
@@ -94,14 +76,7 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
         rounding: "truncate", "nearest" or "flush".
 
     Returns:
-        v, relative error about 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
-
-    Raises:
-        SpecError: bad rho, rounding, or alpha.
-
-    Valid for: Gaussian preactivations; exact.
-
-    Reference: module docstring.
+        v, relative error 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
     """
     mesh, flushes = validate.fraction("rho", rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
@@ -126,29 +101,20 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
 def rounded_orbit(
     gain: float, rho: float, rounding: str, depth: int, mean_square: float = 1.0
 ) -> np.ndarray:
-    """Mean square of the rounded tanh chain at infinite width, per layer, in units of the mesh.
+    """Mean squares h_{t+1} = v(A sqrt(h_t)) of the infinitely wide rounded tanh chain.
 
-        h_0 = mean_square / rho^2,    h_{t+1} = v(A sqrt(h_t)).
-
-    At width N the signal dies around the first t with h_t < 1 / log N: a cut-off with bounded
-    window.
+    At width N the signal dies around the first t with h_t < 1 / log N, in a bounded window.
 
     Args:
         gain: A > 0.
         rho: mesh, 0 < rho < 1.
         rounding: "truncate", "nearest" or "flush".
-        depth: number of layers, >= 0.
-        mean_square: |x_0|^2 / N > 0 of the inputs.
+        mean_square: |x_0|^2 / N > 0, h_0 = mean_square / rho^2.
 
     Returns:
-        [depth + 1], h_0, ..., h_depth.
+        [depth + 1], in units of the mesh; relative error 1e-14 per layer.
 
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: tanh without biases, width to infinity; relative error 1e-14 per layer.
-
-    Reference: arXiv:2608.15914 (nearest); module docstring.
+    Reference: arXiv:2608.15914 (nearest).
     """
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
     if rounding != "flush":
@@ -161,10 +127,7 @@ def rounded_orbit(
 
 
 def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
-    """E[|tanh(rho alpha g) / rho|^power; |g| >= least] by Gauss-Legendre.
-
-    Panels of half the scale g = 1 / (rho alpha) where tanh bends (its poles are pi/2 scales away).
-    """
+    """E[|tanh(rho alpha g) / rho|^power; |g| >= least] by Gauss-Legendre."""
     std = mesh * alpha
     if least > _FARTHEST_NORMAL:
         return 0.0
@@ -181,13 +144,13 @@ def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
 
 
 def _linear_mean_square(alpha: float) -> float:
-    """m(alpha) for rounding to nearest: the limit of v(alpha) as rho -> 0."""
+    """m(alpha) = sum_k (2k - 1) erfc((k - 1/2) / (alpha sqrt 2)), rounding to nearest."""
     k = np.arange(1, math.ceil(_FARTHEST * alpha * math.sqrt(2.0)) + 2, dtype=np.float64)
     return float(np.sum((2.0 * k - 1.0) * erfc((k - 0.5) / (alpha * math.sqrt(2.0)))))
 
 
 def _infimum(mean_square: Any, largest: float) -> tuple[float, float]:
-    """(A, alpha) of A^2 = inf alpha^2 / v(alpha), alpha <= largest: best of a log grid, refined."""
+    """(A, alpha) of A^2 = inf alpha^2 / v(alpha), alpha <= largest."""
     from scipy.optimize import minimize_scalar
 
     def log_ratio(log_alpha: float) -> float:

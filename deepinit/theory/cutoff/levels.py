@@ -1,7 +1,6 @@
-"""Level sets {|phi(u)| >= level} of an activation, one interval on each side of 0.
+"""Level sets {|phi(u)| >= level} of an activation, by bisection.
 
-On each side |phi| must rise from 0 and may fall once (SiLU, GELU left of 0), so that each set is an
-interval [first, last]. Both ends by bisection on the two branches, for all levels at once.
+On each side of 0, |phi| rises from 0 and may fall once (SiLU, GELU): one interval each.
 """
 
 import math
@@ -22,8 +21,8 @@ class Levels(NamedTuple):
     """Arguments that reach given levels on one side of 0.
 
     Attributes:
-        first: [levels], the smallest |u| with |phi| >= level; inf if there is none up to the reach.
-        last: [levels], the largest; inf where |phi| stays above the level up to the reach.
+        first: [levels], the smallest |u| with |phi| >= level; inf for none.
+        last: [levels], the largest; inf where |phi| stays above.
     """
 
     first: np.ndarray
@@ -39,12 +38,11 @@ def level_sets(activation: Activation, levels: np.ndarray, reach: float) -> tupl
     """Sets {|phi(u)| >= level, |u| <= reach} left and right of 0.
 
     Args:
-        activation: with phi(0) = 0 and |phi| unimodal on each side of 0.
+        activation: with phi(0) = 0.
         levels: [levels], > 0.
-        reach: bound of |u|.
 
     Returns:
-        `Levels` for u < 0 and for u > 0; absolute error 1e-16 (1 + reach).
+        For u < 0 and u > 0; absolute error 1e-16 (1 + reach).
 
     Raises:
         SpecError: |phi| rises again after a fall.
@@ -67,7 +65,7 @@ def _side(activation: Activation, levels: np.ndarray, side: float, reach: float)
 def _bisect(
     activation: Activation, levels: np.ndarray, side: float, start: float, end: float
 ) -> np.ndarray:
-    """The arguments between start (below the level) and end (not below) where |phi| = level."""
+    """Arguments between start (below) and end (not below) where |phi| = level."""
     below, above = np.full_like(levels, start), np.full_like(levels, end)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (below + above)
@@ -77,7 +75,7 @@ def _bisect(
 
 
 def _peak(activation: Activation, side: float, reach: float) -> tuple[float, float]:
-    """(argument, value) of the first maximum of |phi(side u)| on [0, reach]; reach if no fall."""
+    """(argument, value) of the first maximum of |phi(side u)| on [0, reach]."""
     from scipy.optimize import minimize_scalar
 
     grid = reach * np.logspace(-14.0, 0.0, _GRID)

@@ -1,20 +1,12 @@
 """Random walk of log|x_t| near zero: drift, variance, death probability, critical gain.
 
-With W_ij ~ N(0, v/N) and derivatives l, r on the two sides of 0 a layer multiplies |x| by an
-independent factor,
+With W_ij ~ N(0, v/N) and derivatives l, r on the two sides of 0 the increments are independent,
 
-    log|x_t| - log|x_{t-1}| = (1/2) log(v X / N),
-    X = r^2 chi^2_K + l^2 chi^2_{N-K},   K ~ Binomial(N, 1/2),
+    (1/2) log(v X / N),    X = r^2 chi^2_K + l^2 chi^2_{N-K},    K ~ Binomial(N, 1/2).
 
-since |W_i x| are independent of the signs. The law of log X (`numerics.layer_factors`): linear
-layers E = psi(N/2) + log 2 and Var = psi_1(N/2); ReLU the same with K in place of N, averaged over
-K >= 1.
-
-    drift = (log(v/N) + E log X) / 2,    variance = Var(log X) / 4,
-    death = P(X = 0) = 2^-N for ReLU, else 0.
-
-Wide layers: linear at v = 1: -1/(2N), 1/(2N); ReLU at v = 2: -5/(4N), 5/(4N). Smooth activations
-with phi(0) = 0 have this walk in the limit of small signals, with phi'(0-), phi'(0+).
+Linear: E log X = psi(N/2) + log 2, Var = psi_1(N/2); ReLU: K in place of N, averaged over K >= 1,
+P(X = 0) = 2^-N. Drift and variance of wide layers: linear at v = 1: -1/(2N), 1/(2N); ReLU at
+v = 2: -5/(4N), 5/(4N).
 """
 
 import math
@@ -31,11 +23,10 @@ from deepinit.theory.numerics.layer_factors import factor_log_moments
 
 
 class LogNormDrift(NamedTuple):
-    """Increments of log|x_t| per layer; floats, or arrays of the widths' shape.
+    """Increments of log|x_t| per layer, of the widths' shape.
 
     Attributes:
-        drift: mean given survival; natural logarithm.
-        variance: variance given survival.
+        drift, variance: given survival; natural logarithm.
         death_probability: P(x_t = 0 | x_{t-1} != 0).
     """
 
@@ -52,33 +43,29 @@ def log_norm_drift(
     excess_kurtosis: float = 0.0,
     sphere: int | None = None,
 ) -> LogNormDrift:
-    """Mean and variance per layer of log|x_t|, and the probability of x_t = 0, exact in the width.
+    """Mean and variance per layer of log|x_t|, and P(x_t = 0), exact in the width.
 
-    Square layers x_t = phi(W_t x_{t-1}), W_ij of variance weight_var / N, no bias (module
-    docstring). Weights of excess kurtosis k (uniform: -6/5) take 3 m^2 k / (4 N^2) from the drift
-    and add it to the variance, m = 1 for linear layers, 2 for ReLU (first layer:
-    `cutoff.norm_propagation`).
+    Square layers x_t = phi(W_t x_{t-1}), no biases. Excess kurtosis k subtracts 3 m^2 k / (4 N^2)
+    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
+    `cutoff.norm_propagation`.
 
     Args:
-        activation: `Activation`, name or JAX function, with phi(0) = 0.
-        width: [...], N >= 1, integers: of the layer before and the layer produced.
+        activation: with phi(0) = 0.
+        width: [...], N >= 1, integers.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
-        excess_kurtosis: of one weight, E w^4 / (E w^2)^2 - 3, at least -2; 0 for Gaussian weights.
-        sphere: max(fan_in, width) of Haar-orthogonal matrices, at least every width; None for
-            independent entries.
+        excess_kurtosis: E w^4 / (E w^2)^2 - 3 >= -2; uniform: -6/5.
+        sphere: max(fan_in, width) of Haar-orthogonal matrices; None for independent entries.
 
     Returns:
-        `LogNormDrift`. For ReLU drift and variance are conditional on survival, and not monotone in
-        N.
+        Not monotone in N for ReLU.
 
     Raises:
-        SpecError: phi(0) != 0, derivative 0 on both sides of 0, numbers out of range.
+        SpecError: phi(0) != 0, derivative 0 on both sides of 0, a sphere below a width.
 
-    Valid for: Gaussian or Haar weights; others, independent and symmetric about 0, with error
-        O(1 / N^3). Positively homogeneous activations: absolute error 1e-13. Others: the limit
-        |x| -> 0; error O(|x|).
+    Valid for: Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3).
+        Positively homogeneous activations: absolute error 1e-13; others O(|x|).
 
-    Reference: module docstring; linear layers: arXiv:2608.15914.
+    Reference: linear layers: arXiv:2608.15914.
     """
     left, right = slopes_at_zero(activation)
     variance = validate.positive("weight_var", weight_var, "He (ReLU) is weight_var=2.")
@@ -102,32 +89,32 @@ def log_norm_drift(
 
 
 def critical_gain(width: Any, activation: Any = linear) -> Any:
-    """A_c(N): the gain without drift of log|x_t|; below it small signals die out, above they grow.
+    """Gain A_c(N) without drift of log|x_t|: small signals die out below it.
 
         A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2)
 
-    for activations of derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given
-    survival. The critical weight variance times fan_in is A_c^2.
+    for derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given survival.
 
     Args:
         width: [...], N >= 1, integers.
-        activation: as in `log_norm_drift`; only its derivatives at 0 matter.
+        activation: only its derivatives at 0 matter.
 
     Returns:
-        [...], float64; a Python float for one integer.
+        [...], float64; a float for one integer.
 
-    Valid for: Gaussian weights, no bias; exact. Errors: `log_norm_drift`.
+    Raises:
+        SpecError: as `log_norm_drift`.
 
-    Reference: arXiv:2608.15914; module docstring.
+    Valid for: Gaussian weights, no bias; exact.
+
+    Reference: arXiv:2608.15914.
     """
     drift = log_norm_drift(activation, width, 1.0).drift
     return math.exp(-drift) if isinstance(drift, float) else np.exp(-drift)
 
 
 def stationary_tail_exponent(gain: float, width: int) -> float:
-    """beta in (0, N): above the critical gain the stationary law has P(|x| < s) ~ s^beta near 0.
-
-    The one positive root of E (|x_t| / |x_{t-1}|)^-beta = 1,
+    """Exponent beta of the stationary law above the critical gain: P(|x| < s) ~ s^beta near 0.
 
         A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1.
 
@@ -136,15 +123,14 @@ def stationary_tail_exponent(gain: float, width: int) -> float:
         width: N >= 1.
 
     Returns:
-        beta, to about 1e-12.
+        beta in (0, N), to 1e-12.
 
     Raises:
-        SpecError: a gain at or below `critical_gain(width)`, where 0 attracts; a bad width.
+        SpecError: a gain at or below `critical_gain(width)`.
 
-    Valid for: Gaussian weights, no bias, no rounding, bounded activations of derivative 1 at 0
-        (tanh, erf).
+    Valid for: Gaussian weights, no bias or rounding, bounded activations of derivative 1 at 0.
 
-    Reference: arXiv:2608.15914, stationary singularity.
+    Reference: arXiv:2608.15914.
     """
     from scipy.optimize import brentq
 

@@ -1,16 +1,10 @@
 """Mean-field recursions of an infinitely wide layer x' = phi(W x + b), and their fixed points.
 
-W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N (post-activations),
-c = p / q:
+W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N, c = p / q:
 
     q' = V(q) = E phi(z)^2,  z ~ N(0, Q),  Q = A^2 q + sigma_b^2
     p' = E phi(u) phi(v),    Var u = Var v = Q, Cov(u, v) = A^2 p + sigma_b^2
-
-with derivatives mu = V'(q*) = A^2 E[phi phi' g] / sqrt(Q) and chi = dp'/dp = A^2 E phi'(u) phi'(v);
-at c = 1, chi_1 = A^2 E phi'(z)^2. Depth scales xi_q = 1/|log mu|, xi_c = 1/|log chi|.
-
-Expectations of one variable: `core.gaussian.normal_rule`, about 1e-13; of pairs:
-`numerics.gaussian_pairs`, about 1e-12.
+    mu = V'(q*) = A^2 E[phi phi' g] / sqrt(Q),    chi = dp'/dp = A^2 E phi'(u) phi'(v)
 """
 
 import math
@@ -50,9 +44,9 @@ class MeanField(NamedTuple):
     Attributes:
         mean_square: q*, of the post-activations; 0 if signals die out.
         length_multiplier: mu = V'(q*).
-        tangent_multiplier: chi_1 = A^2 E phi'^2 at q*: above 1 chaotic, below 1 ordered.
-        cosine: c* of two inputs, of the post-activations; 1 in the ordered phase.
-        pair_multiplier: chi = dp'/dp at c*; chi_1 in the ordered phase.
+        tangent_multiplier: chi_1 = A^2 E phi'(z)^2: above 1 chaotic, below 1 ordered.
+        cosine: c* of two inputs' post-activations; 1 in the ordered phase.
+        pair_multiplier: chi at c*.
         length_scale: xi_q = 1/|log mu|.
         pair_scale: xi_c = 1/|log chi|.
     """
@@ -69,24 +63,23 @@ class MeanField(NamedTuple):
 def mean_field(
     activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
 ) -> MeanField:
-    """Fixed points q*, c* of one and two inputs at infinite width, with depth scales xi_q and xi_c.
+    """Fixed points q*, c* and depth scales xi_q, xi_c at infinite width.
 
     Args:
-        activation: `Activation`, name or JAX function.
-        weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
+        weight_var: A^2 > 0, variance times fan_in.
         bias_var: sigma_b^2 >= 0.
         mean_square: q_0 > 0, |x|^2 / N of the inputs.
 
     Returns:
-        `MeanField`; q* attracts `mean_square`, c* attracts orthogonal inputs. Errors about 1e-10.
-        xi = 0 for a multiplier of 0, inf for 1.
+        `MeanField`, errors 1e-10; q* attracts `mean_square`, c* orthogonal inputs. xi = 0 for a
+        multiplier of 0, inf for 1.
 
     Raises:
         SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines).
 
-    Valid for: widths to infinity; centred independent weights, Gaussian biases.
+    Valid for: centred independent weights, Gaussian biases.
 
-    Reference: arXiv:1611.01232 (depth scales); module docstring.
+    Reference: arXiv:1611.01232.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")
@@ -104,7 +97,7 @@ def mean_field(
 
 
 def checked_recursion(activation: Any, weight_var: Any, bias_var: Any) -> Recursion:
-    """The recursion, its numbers checked."""
+    """Recursion of checked numbers."""
     weight = validate.positive("weight_var", weight_var, "It is the variance times fan_in, A^2.")
     bias = validate.not_negative("bias_var", bias_var, "Omit it for no bias.")
     return Recursion(as_activation(activation), weight, bias)
@@ -150,7 +143,7 @@ def tangent_multiplier(recursion: Recursion, q: float) -> float:
 
 
 def fixed_mean_square(recursion: Recursion, start: float) -> float:
-    """The fixed point of V that attracts `start`; 0 if signals die out."""
+    """Fixed point of V that attracts `start`; 0 if signals die out."""
     q = start
     for _ in range(_MOST_STEPS):
         following = length_step(recursion, q)
@@ -189,7 +182,7 @@ def overlap_step(recursion: Recursion, q: float, p: float) -> float:
 
 
 def fixed_overlap(recursion: Recursion, q: float) -> float:
-    """The fixed point of p -> p' at q = q* in the chaotic phase, from orthogonal inputs."""
+    """Fixed point of p -> p' at q* in the chaotic phase, from orthogonal inputs."""
 
     def step(p: float) -> float:
         return overlap_step(recursion, q, p)
@@ -217,7 +210,7 @@ def _unsettled(recursion: Recursion, what: str) -> SpecError:
 
 
 def first_derivative(function: Callable[[float], float], at: float, unit: float) -> float:
-    """By central differences of fourth order, with steps proportional to `unit`."""
+    """Central difference of fourth order, with steps proportional to `unit`."""
     h = _DIFFERENCE * unit
     near = (function(at + h) - function(at - h)) / h
     far = (function(at + 2 * h) - function(at - 2 * h)) / h
@@ -225,7 +218,7 @@ def first_derivative(function: Callable[[float], float], at: float, unit: float)
 
 
 def second_derivative(function: Callable[[float], float], at: float, unit: float) -> float:
-    """By central differences of fourth order; rounding about 1e-10 / unit^2."""
+    """Central difference of fourth order; rounding 1e-10 / unit^2."""
     h = 5.0 * _DIFFERENCE * unit
     middle = function(at)
     near = function(at + h) + function(at - h) - 2.0 * middle

@@ -1,18 +1,13 @@
 """Cut-offs of wide networks that keep their signal: depth at which the start is forgotten.
 
-The state x (q of one input, or the overlap p of two) relaxes like V^t(x_0) - x* ~ C m^t, with m the
-multiplier and C Koenigs' amplitude, and fluctuates about x* with standard deviation s / sqrt(N),
-s^2 = v / (1 - m^2) for one-layer noise of variance v / N. The two meet at the cut-off
+The state (q of one input, the overlap p of two) relaxes like C m^t and fluctuates with standard
+deviation s / sqrt(N), s^2 = v / (1 - m^2) for one-layer noise of variance v / N:
 
     t_N = (log(N)/2 + log|C|) / |log m|    with a bounded window,
-    TV(t) = 2 Phi(|C| |m|^t sqrt(N) / (2 s)) - 1
+    TV(t) = 2 Phi(|C| |m|^t sqrt(N) / (2 s)) - 1.
 
-(two normal laws of one variance, means C m^t apart); ratio ~ 1/log N.
-
-Two inputs at q_x = q_y = q*: with noise D / N of (q_x, q_y, p) per layer and the Jacobian J of
-their recursion, the stationary covariance is Sigma / N, Sigma = J Sigma J^T + D, the start is
-(0, 0, C chi^t) off, and s^2 = 1 / (Sigma^-1)_pp. With c* = 0 and no bias
-s = q* / sqrt(1 - chi_0^2).
+Two inputs: noise D / N of (q_x, q_y, p) and Jacobian J give Sigma = J Sigma J^T + D and
+s^2 = 1 / (Sigma^-1)_pp.
 """
 
 import math
@@ -49,13 +44,13 @@ class MeanFieldCutoff(NamedTuple):
 
     Attributes:
         fixed_point: q*, or p* = q* c* for two inputs.
-        multiplier: m, of the relaxation.
-        depth_scale: xi = 1/|log m|: quadrupling the width adds xi log 2 layers.
+        multiplier: m.
+        depth_scale: xi = 1/|log m|.
         amplitude: C, in units of the state.
         spread: s, stationary standard deviation times sqrt(N) (given the lengths, for two inputs).
-        centre: t_N = (log(N)/2 + log|C|) / |log m|.
+        centre: t_N.
         t50: depth of TV = 1/2.
-        total_variation: [...], TV at the given layers; None without layers.
+        total_variation: [...], TV at the given layers, or None.
     """
 
     fixed_point: float
@@ -78,32 +73,29 @@ def mean_field_cutoff(
     cosine: float | None = None,
     layers: Any = None,
 ) -> MeanFieldCutoff:
-    """Depth at which a wide network forgets an input's length, or the angle of two inputs.
+    """Depth at which a wide network forgets an input's length, or two inputs' angle.
 
-    One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two inputs: state p = <x, y> / N
-    at lengths q*, m = chi = A^2 E phi'(u) phi'(v). Formulas in the module docstring.
+    One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two: p = <x, y> / N, m = chi.
 
     Args:
-        activation: `Activation`, name or JAX function.
-        weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
+        weight_var: A^2 > 0, variance times fan_in.
         width: N >= 1.
         bias_var: sigma_b^2 >= 0.
-        mean_square: q_0 = |x_0|^2 / N > 0 of one input; for two, which start at q*, it selects q*.
-        cosine: None for one input; else of two inputs, in (-1, 1).
-        layers: [...], t >= 0 at which the total variation is evaluated; None for none.
+        mean_square: q_0 = |x_0|^2 / N > 0 of one input; two start at q*, which it selects.
+        cosine: of two inputs, in (-1, 1); None for one input.
+        layers: [...], t >= 0 at which TV is evaluated.
 
     Returns:
-        `MeanFieldCutoff`; C, m, s to about 1e-8.
+        `MeanFieldCutoff`; C, m, s to 1e-8.
 
     Raises:
         SpecError: signals that die out or explode, two inputs in the ordered phase (take
-            `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point; bad
-            numbers.
+            `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point.
 
-    Valid for: Gaussian weights; N large, t near or beyond the centre; relative error of TV
+    Valid for: Gaussian weights, N large, t near or beyond the centre; relative error of TV
         O(1 / sqrt(N)).
 
-    Reference: one input: arXiv:2608.15914, supercritical cut-off; else the module docstring.
+    Reference: one input: arXiv:2608.15914.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)
@@ -143,27 +135,21 @@ def koenigs_amplitude(
     multiplier: float,
     most_steps: int = 20_000,
 ) -> float:
-    """C of step^t(start) - fixed_point ~ C multiplier^t: Koenigs' linearization at a fixed point.
-
-    The iteration stops at relative distance 3e-6 and is extrapolated by
-    (C_{t+1} - m C_t) / (1 - m), which removes the m^t term of C_t = (x_t - x*) / m^t.
+    """Koenigs' amplitude C: step^t(start) - fixed_point ~ C multiplier^t.
 
     Args:
-        step: the map, smooth at its fixed point.
-        start: x_0, in the basin of attraction.
-        fixed_point: x*, to 1e-14 of its size.
-        multiplier: the derivative there, 0 < |m| < 1.
-        most_steps: bound of the iteration.
+        step: the map, C^2 at its fixed point.
+        start: in the basin of attraction.
+        fixed_point: to 1e-14 of its size.
+        multiplier: m, the derivative there, 0 < |m| < 1.
 
     Returns:
-        C, relative error about 1e-8; exact for affine maps.
+        C, relative error 1e-8; exact for affine maps.
 
     Raises:
         SpecError: |m| is 0 or not below 1, a start at x*, an orbit that does not arrive.
 
-    Valid for: maps of class C^2 at x*.
-
-    Reference: G. Koenigs, 1884; module docstring.
+    Reference: G. Koenigs, 1884.
     """
     if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:
         remedy = "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets."
@@ -190,7 +176,7 @@ def _length_noise(recursion: Recursion, q: float) -> float:
 
 
 def _pair_spread(recursion: Recursion, q: float, p: float, chi: float) -> float:
-    """s of the overlap given the lengths, from the stationary covariance of (q_x, q_y, p)."""
+    """s of the overlap given the lengths."""
     from scipy.linalg import solve_discrete_lyapunov
 
     frame = pair_frame(recursion, q, p)

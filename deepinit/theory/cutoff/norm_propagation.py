@@ -1,24 +1,16 @@
-"""Norm of one signal through a homogeneous network: moments of ln(|x_l| / |x_0|), any weight law.
+"""Moments of ln(|x_l| / |x_0|) in a homogeneous network, for any weight law.
 
-Given x of n_{l-1} coordinates, the preactivations h_i = (W x)_i are i.i.d. with variance 1 in units
-of w |x|^2 (w the variance of one weight) and, for independent weights of excess kurtosis k,
+In units of the weight variance times |x|^2, h = W x has variance 1 and, for independent weights of
+excess kurtosis k,
 
     E h^4 = 3 + k S,      S = sum_j x_j^4 / (sum_j x_j^2)^2.
 
-phi(h)^2 has squared coefficient of variation m E h^4 - 1, m = 2 (l^4 + r^4) / (l^2 + r^2)^2 for the
-derivatives l, r on the two sides of 0 (linear 1, ReLU 2). One layer of n neurons adds to the
-Gaussian law of `cutoff.log_norm_drift`
+With m = 2 (l^4 + r^4) / (l^2 + r^2)^2 (linear 1, ReLU 2), a layer of n neurons adds to the Gaussian
+law of `cutoff.log_norm_drift`
 
-    mean of the increment:  - m k S / (4 n),      variance:  + m k S / (4 n)
+    mean of the increment:  - m k S / (4 n),      variance:  + m k S / (4 n).
 
-(E ln R = - Var R / 2 + ... at E R = 1). In the first layer S is that of the input: 1 / n_0 for
-equal entries, 1 for a coordinate vector, so that the weight law enters at order 1 / n. Later the
-x_j are i.i.d. given the past and
-
-    S_l = (3 m / n_l) (1 + O(1 / n_l)):
-
-the weight law enters at order 1 / n^2, 3 m^2 k / (4 n^2) per layer. Haar matrices map x to a
-uniform direction: independent increments with their own law (`numerics.layer_factors`).
+First layer: S of the input. Later S_l = (3 m / n_l) (1 + O(1 / n_l)).
 """
 
 from typing import NamedTuple
@@ -35,8 +27,7 @@ class LogNormWalk(NamedTuple):
     """ln(|x_l| / |x_0|) of every input after layers 1..depth.
 
     Attributes:
-        mean: [layers, inputs], over networks with a signal other than 0.
-        variance: [layers, inputs], over the same.
+        mean, variance: [layers, inputs], over networks with a signal other than 0.
         is_exact: exact at every width (Gaussian and orthogonal weights).
     """
 
@@ -46,27 +37,19 @@ class LogNormWalk(NamedTuple):
 
 
 def log_norm_propagation(spec: MLP, points: np.ndarray) -> LogNormWalk:
-    """Mean and variance of ln(|x_l| / |x_0|) through an MLP, homogeneous activation, no biases.
-
-    Exact for Gaussian and orthogonal weights; else first order in 1/width beyond the Gaussian law.
+    """Mean and variance of ln(|x_l| / |x_0|) through a homogeneous MLP without biases.
 
     Args:
         spec: the network; the output layer is ignored.
         points: [inputs, dimension], rows other than 0.
 
-    Returns:
-        `LogNormWalk`, float64.
-
     Raises:
         SpecError: an activation that is not homogeneous, biases, weights of variance 0, a row that
             is zero or not finite.
 
-    Valid for: weights that are Gaussian, orthogonal, or independent and symmetric about 0 (uniform,
-        truncated normal, sparse). The latter: error O(1 / n_1^2) from the first layer and
-        O(1 / n^3) from every later one, n >> m * excess kurtosis (sparse weights:
-        n * density >> 3 m).
-
-    Reference: module docstring.
+    Valid for: Gaussian and orthogonal weights, exact; independent symmetric ones with error
+        O(1 / n_1^2) from the first layer and O(1 / n^3) from later ones, n >> m * excess kurtosis
+        (sparse weights: n * density >> 3 m).
     """
     rows = _normalized_rows(spec, points)
     law = spec.weight_law

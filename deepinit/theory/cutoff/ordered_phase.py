@@ -1,24 +1,22 @@
 """Ordered phase: depth at which two inputs, or one signal and 0, are equal to a precision.
 
-The distance of two nearby inputs is a tangent vector y' = phi'(z) W y. Given the layer before, with
-h_i the normalised (W y)_i,
+The distance of two nearby inputs is a tangent vector y' = phi'(z) W y. Given the layer before,
 
     |y'|^2 / |y|^2 = (A^2 / N) sum_i phi'(z_i)^2 h_i^2,
     log = log chi_1(q) + k^2 rho + e - e^2 / 2,    E e^2 = e2 / N,
 
-q the mean square of the layer, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z through the
-cosine r of x and y. To first order in 1/N, with G = log chi_1 and stationary q (V = V(q) its map,
-v_q = Var phi^2, mu = V'), r (multiplier m, noise n_r):
+h the normalised W y, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z, r the cosine of x
+and y. Beyond log chi_1, for log|y|^2, to first order in 1/N at stationary q and r,
 
     drift N      = G' V'' v_q / (2 (1 - mu) (1 - mu^2)) + G'' v_q / (2 (1 - mu^2)) - e2 / 2
                    + rho (A^2 q / Q) n_r / (1 - m^2)
     variance N   = e2 + 2 G' e_q / (1 - mu) + G'^2 v_q / (1 - mu)^2
+    G   = log chi_1,     v_q = Var phi^2,     mu = V'(q),
     e2  = 3 E phi'^4 / (E phi'^2)^2 - 1,          rho = E phi'^2 g^2 / E phi'^2 - 1,
     e_q = E phi'^2 phi^2 / E phi'^2 - q,          n_r = E phi^2 phi'^2 / (q E phi'^2),
-    m   = sqrt(A^2 q / Q) E phi phi' g / sqrt(q E phi'^2)
+    m   = sqrt(A^2 q / Q) E phi phi' g / sqrt(q E phi'^2);
 
-beyond log chi_1, for log|y|^2: halve and quarter for log|y|. Without biases q* = 0, with the exact
-walk of `cutoff.log_norm_drift`.
+for log|y| halve the drift, quarter the variance.
 """
 
 import math
@@ -49,14 +47,13 @@ class OrderedCutoff(NamedTuple):
     """Depth at which a distance has shrunk by the factor exp(-L).
 
     Attributes:
-        drift: of the logarithm of the distance, per layer, < 0.
-        variance: of the same, per layer.
-        depth_scale: xi = 1/|log chi_1| at infinite width (xi_q at q* = 0, where chi_1 = mu).
+        drift, variance: of the logarithm of the distance, per layer.
+        depth_scale: xi = 1/|log chi_1|, at infinite width.
         wide_centre: 2 xi L, the depth at infinite width.
         centre: L / |drift|.
         window: t25 - t75 of the Gaussian profile.
-        survival: [...], P(distance still above exp(-L) times the first); None without layers.
-        drift_limit: (1/2) log chi_1, the drift at infinite width.
+        survival: [...], P(distance above exp(-L) times the first), or None.
+        drift_limit: (1/2) log chi_1, at infinite width.
         drift_coefficient: c of drift = drift_limit + c / width + O(1 / width^2).
         variance_coefficient: v of variance = v / width + O(1 / width^2).
     """
@@ -83,33 +80,25 @@ def ordered_cutoff(
     mean_square: float = 1.0,
     layers: Any = None,
 ) -> OrderedCutoff:
-    """Depth at which two inputs (with biases), or a signal and 0 (without), agree to a precision.
+    """Depth at which two inputs (with biases), or a signal and 0 (without), agree.
 
-        centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N),
-
-    with the profile of `first_passage_profile`; drift and variance to first order in 1/N (module
-    docstring), exact without biases. Infinite width: centre = 2 xi_c L; without biases 2 xi_q L.
+        centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N).
 
     Args:
-        activation: `Activation`, name or JAX function.
-        weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
+        weight_var: A^2 > 0, variance times fan_in.
         width: N >= 1.
         distance: L > 0: log(|x_0 - y_0| / eps), or log(|x_0| / rho) without biases.
         bias_var: sigma_b^2 >= 0.
         mean_square: |x_0|^2 / N > 0; selects q*.
-        layers: [...], t >= 0 at which the survival is evaluated.
-
-    Returns:
-        `OrderedCutoff`.
+        layers: [...], t >= 0 of the survival.
 
     Raises:
-        SpecError: chi_1 >= 1 (no contraction); bad numbers.
+        SpecError: chi_1 >= 1 (no contraction).
 
     Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
-        and variance to O(1/N^2), inputs close or L large, stationary lengths; the centre is off by
-        O(1).
+        and variance to O(1/N^2), inputs close or L large, stationary lengths; centre to O(1).
 
-    Reference: xi_c: arXiv:1611.01232; module docstring.
+    Reference: xi_c: arXiv:1611.01232.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)
@@ -147,7 +136,7 @@ def ordered_cutoff(
 
 
 def pair_coefficients(recursion: Recursion, q: float) -> tuple[float, float]:
-    """Coefficients of 1/width of drift and variance per layer of log|x_t - y_t|, at q* = q > 0."""
+    """Coefficients of 1/width of drift and variance of log|x_t - y_t|, at q* = q > 0."""
     g, z, weights = gaussian_nodes(recursion, q)
     phi, tangent = values(recursion.activation, z), derivatives(recursion.activation, z)
     phi2, tangent2 = phi**2, tangent**2

@@ -1,17 +1,10 @@
 """Width-1 chain x_t = Q(phi(w_t x_{t-1})) in finite precision: exact survival P(x_t != 0).
 
-Q rounds to multiples of rho: truncation toward zero (offset s = 0) or nearest (s = 1/2),
+|x_t| >= k rho where |phi(u)| >= (k - s) rho, s = 0 (truncation) or 1/2 (nearest):
+first_k <= |u| <= last_k on either side of 0, u = w x (`cutoff.levels`). For symmetric w, with
+T(u) = sum_k P(|x| = k rho) P(w k rho > u) (`cutoff.tails`),
 
-    |x_t| >= k rho   if and only if   |phi(w_t x_{t-1})| >= (k - s) rho.
-
-w is symmetric: the law of the next state depends on |x| alone, and on either side of 0 the
-condition is first_k <= |u| <= last_k, u = w x (`cutoff.levels`). With T(u) = sum_k P(|x| = k rho)
-P(w k rho > u),
-
-    P(|x_t| >= k rho) = sum over the two sides of T(first_k) - T(last_k),
-
-in O(1/rho) per layer for uniform and Gaussian weights (`cutoff.tails`). Only 0 is absorbing: S(t)
-is the total variation distance of the law of x_t from the point mass at 0.
+    P(|x_t| >= k rho) = sum over the two sides of T(first_k) - T(last_k).
 """
 
 import math
@@ -36,10 +29,9 @@ class ChainSurvival(NamedTuple):
     """Survival of the width-1 chain.
 
     Attributes:
-        survival: [depth + 1], S(t) = P(x_t != 0), t = 0, 1, ...
-        escaped: [depth + 1], summed probabilities up to layer t of passing the largest state: a
-            bound on the error of S(t), which is too low for rising |phi|. 0 for bounded
-            activations.
+        survival: [depth + 1], S(t).
+        escaped: [depth + 1], summed probabilities up to layer t of passing the largest state:
+            bounds the error of S(t), too low for rising |phi|.
     """
 
     survival: np.ndarray
@@ -56,31 +48,24 @@ def scalar_survival(
     x0: float = 1.0,
     largest: float | None = None,
 ) -> ChainSurvival:
-    """S(t) = P(x_t != 0) of x_t = Q(phi(w_t x_{t-1})) at width 1, i.i.d. weights, mesh rho.
+    """Survival S(t) = P(x_t != 0) of x_t = Q(phi(w_t x_{t-1})), width 1, exact.
 
     Args:
-        activation: `Activation`, name or JAX function; phi(0) = 0, |phi| rising and falling at most
-            once on each side of 0 in the range of the signal.
-        weight_law: `uniform` or `normal`, of variance that of w (fan_in is 1): U(-1, 1) is
-            `uniform(1 / 3)`.
+        activation: phi(0) = 0, |phi| rising and falling at most once on each side of 0.
+        weight_law: `uniform` or `normal`, fan_in 1: U(-1, 1) is `uniform(1 / 3)`.
         rho: mesh, 0 < rho < 1.
-        rounding: "truncate" (toward zero) or "nearest".
-        depth: number of layers, >= 0.
-        x0: the input, not 0; it is not rounded.
-        largest: bound of |x|; larger values are put there and counted in `escaped`. None: the range
-            of the signal, at most max(200 000 rho, 4 |x0|).
-
-    Returns:
-        `ChainSurvival`.
+        rounding: "truncate" or "nearest".
+        x0: not 0; not rounded.
+        largest: bound of |x|; larger values are set to it and counted in `escaped`. None: the
+            range of the signal, at most max(200 000 rho, 4 |x0|).
 
     Raises:
-        SpecError: numbers out of range; another weight law; phi(0) != 0; |phi| with several humps.
+        SpecError: another weight law or activation.
 
-    Valid for: exact; absolute error about 1e-12 plus `escaped`. Time per layer O(1/rho): at
-        rho = 1e-6 and |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).
+    Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: at rho = 1e-6 and
+        |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).
 
-    Reference: chain of arXiv:2104.10727 (figures: truncation, rho = 1e-3, x0 = 1); module
-        docstring.
+    Reference: arXiv:2104.10727 (figures: truncation, rho = 1e-3, x0 = 1).
     """
     phi = fixing_zero(activation)
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
@@ -111,7 +96,7 @@ def scalar_survival(
 
 
 def _reaching(law: Law, scale: float, magnitudes: np.ndarray, sides: tuple[Levels, Levels]) -> Tail:
-    """masses [k] -> P(next |x| reaches level j) [j], from states of these magnitudes."""
+    """Function masses [k] -> P(next |x| reaches level j) [j]."""
     left, right = sides
     tail_of = uniform_tail if law.name == "uniform" else normal_tail
     if np.array_equal(left.first, right.first) and not np.isfinite([left.last, right.last]).any():
@@ -155,7 +140,7 @@ def _num_states(
 
 
 def _weight_scale(law: Any) -> float:
-    """Half the width of the uniform law, or the standard deviation of the normal one."""
+    """Half the width of the uniform law, or the normal one's standard deviation."""
     if not isinstance(law, Law) or law.name not in ("uniform", "normal") or not law.variance > 0.0:
         remedy = "Write uniform(1 / 3) for U(-1, 1), normal(1.0) for N(0, 1); simulate other laws."
         raise SpecError(f"weight_law={law!r}", "a uniform or normal law of variance > 0", remedy)

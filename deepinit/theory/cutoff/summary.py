@@ -1,4 +1,4 @@
-"""Position and width of the fall of a curve of survival or total variation."""
+"""Fall of a curve of survival or total variation."""
 
 import math
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ class CutoffSummary(NamedTuple):
     """Position and width of the fall of a curve S(t), t = 0, 1, ..., in layers.
 
     Attributes:
-        t_mix: min{t: S(t) <= 1/4}; None if S stays above.
-        t75, t50, t25: first crossings of 0.75, 0.50, 0.25, interpolated linearly; nan without one.
+        t_mix: min{t: S(t) <= 1/4}, or None.
+        t75, t50, t25: first crossings of 0.75, 0.50, 0.25, interpolated linearly; or nan.
         window: t25 - t75.
-        ratio: window / t50, which tends to 0 along a family with a cut-off.
+        ratio: window / t50; tends to 0 along a family with a cut-off.
     """
 
     t_mix: int | None
@@ -30,21 +30,18 @@ class CutoffSummary(NamedTuple):
 def summary(S: Any) -> CutoffSummary:
     """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
 
-    t_p is the first t >= 0 at which the polygon through (t, S(t)) reaches p from above. A step from
-    1 to 0 has window 1/2: for windows near 1/2 report S at the two layers around the jump.
+    A step has window 1/2: for windows near 1/2 report S at the two layers around the jump.
 
     Args:
-        S: [depth + 1], S(0), S(1), ..., between 0 and 1; need not be monotone (estimates).
+        S: [depth + 1], between 0 and 1; need not be monotone.
 
     Returns:
-        `CutoffSummary`; nan for a level above the start of the curve, or not reached.
+        nan for a level above the start of the curve, or not reached.
 
     Raises:
         SpecError: S is not a curve of numbers between 0 and 1.
 
-    Valid for: any curve; exact. Total variation with maximum 1.
-
-    Reference: t_mix at level 1/4: arXiv:2104.10727, section on the cut-off phenomenon.
+    Reference: t_mix at level 1/4: arXiv:2104.10727.
     """
     curve = validate.array("S", S, ("layers",), "It is a probability, one per layer from 0 on.")
     if not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all():

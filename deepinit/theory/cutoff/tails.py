@@ -1,11 +1,8 @@
-"""T(u) = sum_k p_k P(w k > u) for all u of a grid, in time proportional to the numbers of k and u.
+"""Sums T(u) = sum_k p_k P(w k > u) on a grid of u, in time linear in the grids of k and u.
 
-Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: two suffix sums, of p_k and of p_k / k.
-
-Gaussian w: P(w k > u) = Q(e^(y - log k)), y = log(u / std), Q the normal tail. Q(e^z) is analytic
-and bounded for |Im z| < pi/4: on intervals of log k of length 1/4 its Chebyshev series converges
-like 12.6^-m, and 15 terms leave 1e-15. Sources enter by their Chebyshev moments on these intervals;
-T is interpolated between Chebyshev nodes on intervals of y. No pair (k, u) is formed.
+Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: suffix sums of p_k and of p_k / k. Gaussian
+w: Q(e^(y - log k)), y = log(u / std), Q the normal tail, analytic and bounded for |Im| < pi/4: on
+intervals of log k of length 1/4 its Chebyshev series converges like 12.6^-m, 15 terms leave 1e-15.
 """
 
 from collections.abc import Callable
@@ -22,11 +19,10 @@ Tail = Callable[[np.ndarray], np.ndarray]
 
 
 def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
-    """masses [k] -> T(u) for w uniform on (-bound, bound).
+    """Function masses [k] -> T(u) for w uniform on (-bound, bound).
 
     Args:
         magnitudes: [k], > 0, ascending.
-        bound: of the weights.
         at: [u], u >= 0; inf gives 0.
     """
     finite = np.isfinite(at)
@@ -41,11 +37,10 @@ def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
 
 
 def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
-    """masses [k] -> T(u) for w ~ N(0, std^2); absolute error 1e-14 for masses that sum to 1.
+    """Function masses [k] -> T(u) for w ~ N(0, std^2); error 1e-14 for masses that sum to 1.
 
     Args:
         magnitudes: [k], > 0, ascending.
-        std: of the weights.
         at: [u], u >= 0; inf gives 0.
     """
     sources = _panels(np.log(magnitudes))
@@ -93,7 +88,7 @@ def _panels(points: np.ndarray) -> list[_Panel]:
 
 
 def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
-    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x)) on all panels."""
+    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x))."""
     angles = np.pi * (np.arange(_TERMS) + 0.5) / _TERMS
     # values at the nodes -> coefficients
     to_series = (2.0 / _TERMS) * np.cos(np.arange(_TERMS)[:, None] * angles)
@@ -107,7 +102,7 @@ def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
 
 
 def _moments(masses: np.ndarray, scaled: np.ndarray) -> np.ndarray:
-    """sum_k p_k T_m(x_k), m < _TERMS, by the three-term recurrence."""
+    """sum_k p_k T_m(x_k), m < _TERMS."""
     moments = np.zeros(_TERMS)
     for chunk in _chunks(masses.size):
         x = scaled[chunk]

@@ -1,14 +1,8 @@
 """Contraction of the Thompson metric max_i |log x_i - log y_i| by a layer with positive weights.
 
-In logarithmic coordinates the metric is the maximum norm: the Lipschitz constant of
-T(x) = phi(W x + b) is the supremum of the row sums of |d log T_i / d log x_j|. With z = (W x + b)_i
-and W, x > 0, sum_j x_j W_ij = z - b_i takes every positive value, and for every W > 0
-
-    Lip = sup_{z > b} (z - b) |phi'(z)| / phi(z).
-
-Sigmoid: the stationary point u = z - b satisfies u sigmoid(z) = 1, that is
-(u - 1) e^(u - 1) = e^-(1 + b), with elasticity u (1 - sigmoid(z)) = u - 1 = W_0(e^-(1 + b)). It is
-at most 1 if and only if b >= -2.
+Supremum of the row sums of |d log T_i / d log x_j|, where z - b_i = sum_j x_j W_ij takes every
+positive value. Sigmoid, u = z - b: stationary at u sigmoid(z) = 1, value u - 1, at most 1 if and
+only if b >= -2.
 """
 
 from typing import Any
@@ -25,27 +19,26 @@ _FARTHEST = 1e12  # stands for infinity
 
 
 def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
-    """Lipschitz constant of x -> phi(W x + b) in the Thompson metric, for every W > 0 entrywise.
+    """Lipschitz constant of x -> phi(W x + b) in the Thompson metric, for every W > 0.
 
         sup_{z > b} (z - b) |phi'(z)| / phi(z);    sigmoid: W_0(e^-(1 + b)), the Lambert function.
 
-    At most 1: non-expansive (semi-invariant); below 1: a contraction, and backward iterates
-        converge.
+    At most 1: non-expansive (semi-invariant); below 1: backward iterates converge.
 
     Args:
-        activation: `Activation`, name or JAX function, with phi > 0 on (min b, infinity): sigmoid
-            and softplus at any bias; linear, ReLU, tanh, SiLU at biases >= 0.
-        bias: [...], of the neurons; the constant is the largest over them.
+        activation: phi > 0 on (min b, infinity): sigmoid and softplus at any bias; linear, ReLU,
+            tanh, SiLU at biases >= 0.
+        bias: [...], of the neurons.
 
     Returns:
-        The constant, a supremum (ReLU, linear and unbiased tanh do not attain 1); may be inf.
+        Largest constant over the neurons; may be inf.
 
     Raises:
         SpecError: phi not positive above the smallest bias; biases that are not finite.
 
-    Valid for: phi smooth between kinks; sigmoid to 1e-15, others about 1e-9.
+    Valid for: phi smooth between kinks; sigmoid to 1e-15, others 1e-9.
 
-    Reference: arXiv:2104.10727 for non-expansiveness (sigmoid, b > -2); module docstring.
+    Reference: arXiv:2104.10727 (sigmoid, b > -2).
     """
     phi = as_activation(activation)
     biases = validate.array("bias", bias, remedy="Omit it for no bias.")

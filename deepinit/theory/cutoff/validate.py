@@ -1,4 +1,4 @@
-"""Checks of the cut-off theory: rounding, layer numbers, activations with phi(0) = 0."""
+"""Checks of rounding, layer numbers and activations with phi(0) = 0."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def check_layers(layers: Any) -> np.ndarray:
 
 
 def fixing_zero(activation: Any) -> Activation:
-    """The activation, refused unless phi(0) = 0: otherwise 0 is not absorbing."""
+    """The activation, refused unless phi(0) = 0."""
     checked = as_activation(activation)
     at_zero = float(values(checked, np.zeros(1))[0])
     if not abs(at_zero) <= 1e-12:
