@@ -1,16 +1,12 @@
-"""Norms and angle of two inputs through a random MLP to first order in 1/width, layer by layer.
+"""Norms and angle of two inputs through a random MLP, to first order in 1/width.
 
 The state s = (ln |a|^2/n, ln |b|^2/n, eta), eta = ln tan^2(angle / 2), of the post-activations is a
-Markov chain. One layer maps it to mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`).
-Total mean and covariance, with F expanded to second order about the mean m:
+Markov chain. One layer gives mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
 
     m' = F(m) + (1/2) F''(m) : V + c(m) / n,        V' = F'(m) V F'(m)^T + D(m) / n.
 
-The recursion runs in (mean of the log-norms, their difference, eta): with biases F varies with the
-difference on the scale of the angle, and close inputs are magnified to keep their digits.
-
-ln sin^2 is singular and two-valued at a right angle; its mean and variance are those of a function
-of a normal eta.
+The recursion runs in (mean of the log-norms, their difference, eta), close inputs magnified to keep
+their digits. ln sin^2, two-valued at a right angle, is evaluated for a normal eta.
 """
 
 import math
@@ -50,8 +46,8 @@ class InputGram(NamedTuple):
     """A pair of inputs.
 
     Attributes:
-        norm2_a, norm2_b: x.x / n_0, the mean square of the coordinates of each input.
-        angle: between the inputs, in [0, pi].
+        norm2_a, norm2_b: x.x / n_0 of each input.
+        angle: in [0, pi].
         dimension: n_0, needed only for a weight law of `absolute` scaling.
         log_ratio: ln(norm2_b / norm2_a) to relative accuracy (close pairs); None: from both norms.
     """
@@ -64,7 +60,7 @@ class InputGram(NamedTuple):
 
 
 class KernelWalk(NamedTuple):
-    """Mean and variance over networks of the post-activations of layers 1..depth.
+    """Moments over networks of the post-activations of layers 1..depth.
 
     Attributes:
         log_sin2_mean, log_sin2_variance: [layers], of ln sin^2 of the angle.
@@ -85,30 +81,27 @@ class KernelWalk(NamedTuple):
 
 
 def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
-    """Norms and angle of one pair of inputs through an MLP, to first order in 1/width.
+    """Norms and angle of a pair through an MLP, to first order in 1/width.
 
-    The recursion of the module docstring from the deterministic first metric
-    G = bias_var + weight_var * (x.x, x.x', x'.x') / n_0. As all widths grow the means tend to the
-    infinite-width (NNGP) values, the variances to 0.
+    Recursion of the module docstring from the first metric
+    G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
 
     Args:
-        spec: the network; Gaussian biases, independent weights. The output layer is ignored.
-        gram: the inputs: mean squares of their coordinates, and their angle.
+        spec: Gaussian biases, independent weights; the output layer is ignored.
+        gram: the inputs.
 
     Returns:
-        `KernelWalk`, float64; NaN from the layer on where first order fails (`VALID_FOR`).
-        Numerical error about 1e-7. 10 to 50 ms per layer for built-ins, up to 200 ms for functions
-        with kinks.
+        `KernelWalk`, float64, numerical error 1e-7; NaN where first order fails (`VALID_FOR`).
+        10 to 50 ms per layer for built-in activations, up to 200 ms with kinks.
 
     Raises:
-        SpecError: orthogonal weights, biases that are not Gaussian, a bad `gram`, `absolute` weight
-            variance without the input dimension, collinear inputs whose images stay collinear.
+        SpecError: orthogonal weights, non-Gaussian biases, `absolute` scaling without the input
+            dimension, collinear inputs with collinear images.
 
-    Valid for: `VALID_FOR`; error O((sum 1/width)^2). With r = sum 1/width, measured relative errors
-        of variances and covariances: 0.3 r (tanh, ReLU) to 2.5 r (GELU, off its critical point).
-        Positively homogeneous activations without bias: `angles.propagation` has second order.
+    Valid for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
+        (tanh, ReLU) to 2.5 r (GELU). `angles.propagation` has second order, without bias.
 
-    Reference: module docstring; covariance recursion of the metric: arXiv 2106.10165, chapter 4.
+    Reference: module docstring; metric recursion: arXiv:2106.10165, chapter 4.
     """
     gram = InputGram(*gram)
     _check(spec, gram)
