@@ -21,23 +21,21 @@ DRIFT = 2.0 / (3.0 * math.pi)  # of -ln sin^2 per layer and radian at infinite w
 def infinite_width_angles(theta0: Any, depth: int) -> Any:
     """Angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
 
-    cos(theta_{l+1}) = (sin(theta_l) + (pi - theta_l) cos(theta_l)) / pi, the arc-cosine kernel of
-    order one.
+    Arc-cosine kernel of order one (`angles.relu`), relative error a few roundings per layer.
 
     Args:
         theta0: [...], in [0, pi].
         depth: >= 0.
 
     Returns:
-        [depth + 1, ...], theta_0, ..., theta_depth; float64, or JAX in theta0's dtype. Relative
-        error a few roundings per layer.
+        [depth + 1, ...], theta_0, ..., theta_depth; float64, or JAX in theta0's dtype.
 
     Raises:
         SpecError: arguments out of range.
 
     Valid for: ReLU, no bias, weights of finite variance.
 
-    Reference: arXiv:2302.09712v3; stable form: `angles.relu`.
+    Reference: arXiv:2302.09712v3.
     """
     depth = validate.integer("depth", depth, 0, "It counts the layers after the input.")
     xp = array_namespace(theta0)
@@ -49,8 +47,7 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
 def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
     """ln sin^2 of the angle after each layer by the paper's Approximation 1.
 
-    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
-    theta_l = arcsin(exp(X_l / 2)) from l = 1 on.
+    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), theta_l = arcsin(exp(X_l / 2)) for l >= 1.
 
     Args:
         theta0: [...], in [0, pi].
@@ -63,7 +60,7 @@ def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
         SpecError: arguments out of range.
 
     Valid for: ReLU, small angles, wide layers. rho overstates the drift by 92/n^2 per layer, theta
-        at the mean understates it; `log_sin2_propagation` has neither error.
+        at the mean understates it, unlike `log_sin2_propagation`.
 
     Reference: arXiv:2302.09712v3, Approximation 1.
     """

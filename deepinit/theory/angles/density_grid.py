@@ -1,9 +1,8 @@
 """Density on a grid of values <= 0, moved by Gaussian steps clipped at 0.
 
-A step from y has the law of min(mu + sigma N(0, 1), 0). Masses: Gaussian density times cell widths,
-the probability above 0 at the point 0, times the quadratic that makes mass, mean and variance
-exact. Steps below 0.6 cells go to three points: mass and mean exact, the variance in excess by at
-most a quarter of the squared cell.
+Masses: Gaussian density times cell widths, the probability above 0 at the point 0, times the
+quadratic that makes mass, mean and variance exact. Steps below 0.6 cells go to three points: mass
+and mean exact, the variance in excess by at most a quarter of the squared cell.
 """
 
 import math
@@ -26,7 +25,7 @@ def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
         scale: [m], standard deviation of a step, floored at 1/50 of its maximum.
 
     Returns:
-        [points], 600 to 3000, cells of half the scale if that many suffice; ends included.
+        [points], 600 to 3000, in half scales if that many suffice; ends included.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -57,12 +56,11 @@ def gaussian_points(
 
 
 def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
-    """Sparse [points, sources]: masses of a step on the grid; columns sum to 1.
+    """Sparse [points, sources]: masses of a step; columns sum to 1.
 
     Args:
         grid: [points], increasing, <= 0; the point 0, if any, receives the mass above.
-        means: [sources], before clipping.
-        variances: [sources].
+        means, variances: [sources], before clipping.
     """
     from scipy.sparse import csc_array
 

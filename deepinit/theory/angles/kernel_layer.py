@@ -1,13 +1,11 @@
 """One layer's map of the norms and the angle of two inputs.
 
-The preactivation pairs are i.i.d. Gaussian given the post-activations a, b before them:
+Preactivation pairs are i.i.d. Gaussian given the post-activations a, b before them, with metric
 
     G = bias_var + weight_var / n (a.a, a.b, b.b).
 
-A layer of n neurons maps s = (ln |a|^2/n, ln |b|^2/n, eta), eta = ln tan^2(angle / 2), to mean
-F(s) + c(s)/n and covariance D(s)/n (`numerics.delta_method`). Public functions use
-s = (mean of the log-norms, their difference, eta). Derivatives of F: fourth-order central
-differences along eigenvectors of the covariance.
+State s, F, c, D: `angles.kernel_propagation`, by `numerics.delta_method`. Derivatives of F:
+fourth-order central differences along eigenvectors of the covariance.
 """
 
 import math
@@ -87,12 +85,12 @@ def magnification(state: np.ndarray) -> float:
 
 
 def mean_and_difference(log_a: float, log_b: float, eta: float) -> np.ndarray:
-    """(mean of the log-norms, their difference, eta); eta may be inf."""
+    """The state; eta may be inf."""
     return np.array([0.5 * (log_a + log_b), log_b - log_a, eta])
 
 
 def log_norms(state: np.ndarray) -> np.ndarray:
-    """(ln |a|^2/n, ln |b|^2/n, eta): the inverse of `mean_and_difference`."""
+    """Inverse of `mean_and_difference`: (ln |a|^2/n, ln |b|^2/n, eta)."""
     return np.array([state[0] - 0.5 * state[1], state[0] + 0.5 * state[1], state[2]])
 
 
@@ -129,7 +127,7 @@ def _frame(layer: LayerMap, state: np.ndarray) -> PairFrame:
 
 
 def _limit(frame: PairFrame) -> np.ndarray:
-    """The state at infinite width; eta = 2 ln(sin / (1 + cos)) is exact at both ends."""
+    """The state at infinite width; eta = 2 ln(sin / (1 + cos)), exact at both ends."""
     eta = 2.0 * (0.5 * float(frame.log_sine2) - math.log1p(abs(float(frame.cosine))))
     log_a, log_b = float(frame.log_norm2_a), float(frame.log_norm2_b)
     return mean_and_difference(log_a, log_b, eta if frame.cosine >= 0 else -eta)

@@ -1,12 +1,12 @@
 """Norms and angle of two inputs through a random MLP, to first order in 1/width.
 
-The state s = (ln |a|^2/n, ln |b|^2/n, eta), eta = ln tan^2(angle / 2), of the post-activations is a
-Markov chain. One layer gives mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
+One layer maps the state s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta),
+eta = ln tan^2(angle / 2), to mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
 
     m' = F(m) + (1/2) F''(m) : V + c(m) / n,        V' = F'(m) V F'(m)^T + D(m) / n.
 
-The recursion runs in (mean of the log-norms, their difference, eta), close inputs magnified to keep
-their digits. ln sin^2, two-valued at a right angle, is evaluated for a normal eta.
+Close inputs are magnified to keep their digits. ln sin^2, two-valued at a right angle, is evaluated
+for a normal eta.
 """
 
 import math
@@ -46,10 +46,10 @@ class InputGram(NamedTuple):
     """A pair of inputs.
 
     Attributes:
-        norm2_a, norm2_b: x.x / n_0 of each input.
+        norm2_a, norm2_b: x.x / n_0 of each.
         angle: in [0, pi].
-        dimension: n_0, needed only for a weight law of `absolute` scaling.
-        log_ratio: ln(norm2_b / norm2_a) to relative accuracy (close pairs); None: from both norms.
+        dimension: n_0, only for a weight law of `absolute` scaling.
+        log_ratio: ln(norm2_b / norm2_a), accurate for close pairs; None: from both norms.
     """
 
     norm2_a: float
@@ -63,7 +63,7 @@ class KernelWalk(NamedTuple):
     """Moments over networks of the post-activations of layers 1..depth.
 
     Attributes:
-        log_sin2_mean, log_sin2_variance: [layers], of ln sin^2 of the angle.
+        log_sin2_mean, log_sin2_variance: [layers].
         log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n and ln |b|^2/n.
         state_mean: [layers, 3], of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
         state_covariance: [layers, 3, 3].
@@ -83,23 +83,21 @@ class KernelWalk(NamedTuple):
 def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
     """Norms and angle of a pair through an MLP, to first order in 1/width.
 
-    Recursion of the module docstring from the first metric
-    G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
+    From the first metric G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
 
     Args:
         spec: Gaussian biases, independent weights; the output layer is ignored.
-        gram: the inputs.
 
     Returns:
         `KernelWalk`, float64, numerical error 1e-7; NaN where first order fails (`VALID_FOR`).
-        10 to 50 ms per layer for built-in activations, up to 200 ms with kinks.
+        10 to 50 ms per layer, up to 200 ms with kinks.
 
     Raises:
         SpecError: orthogonal weights, non-Gaussian biases, `absolute` scaling without the input
             dimension, collinear inputs with collinear images.
 
     Valid for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
-        (tanh, ReLU) to 2.5 r (GELU). `angles.propagation` has second order, without bias.
+        (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`.
 
     Reference: module docstring; metric recursion: arXiv:2106.10165, chapter 4.
     """
@@ -165,7 +163,7 @@ def input_grams(inputs: Inputs) -> tuple[InputGram, ...]:
 
 
 def _log_sin2_of_eta(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of ln sin^2 = ln 4 + eta - 2 ln(1 + e^eta) for a normal eta."""
+    """Moments of ln sin^2 = ln 4 + eta - 2 ln(1 + e^eta) for a normal eta."""
     nodes, weights = normal_rule()
     eta = mean[:, None] + np.sqrt(variance)[:, None] * nodes
     values = math.log(4.0) - np.abs(eta) - 2.0 * np.log1p(np.exp(-np.abs(eta)))

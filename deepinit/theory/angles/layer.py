@@ -1,18 +1,11 @@
 """Mean and variance of ln sin^2 of the angle of two inputs after one layer.
 
-Layer of n neurons, any activation (`angles.pair_cumulants`):
+Width n, any activation (`angles.pair_cumulants`):
 
     E = log_mean + c1/n + c2/n^2 + O(n^-3),      Var = d1/n + d2/n^2 + O(n^-3).
 
-Forms:
-
-    first_order    to order 1/n
-    second_order   to order 1/n^2
-    paper          arXiv:2302.09712 (ReLU): first_order plus n^-2 terms, at small angles -100/n^2
-                   (mean) and -80/n^2 (variance) for the true -8 and 32
-    hybrid         second_order plus the remainder of the exact small-angle law (ReLU)
-    tapered        hybrid with the remainder times c2/(-8) and d2/32, which fall from 1 at small
-                   angles to 0 at pi; the best below width 50
+Forms: `log_sin2_mean`, `log_sin2_variance`. At small angles c2 = -8 and d2 = 32; the paper's form
+has -100 and -80.
 """
 
 import math
@@ -37,7 +30,7 @@ _RELU_ONLY = ("paper", "hybrid", "tapered")
 
 
 class LayerCoefficients(NamedTuple):
-    """Coefficients at given angles; `ratio_t`, `ratio_u`, `j22`: ReLU only, else None."""
+    """Coefficients at given angles; `ratio_t`, `ratio_u`, `j22`: ReLU only."""
 
     log_mean: Any
     c1: Any
@@ -65,10 +58,12 @@ def log_sin2_mean(
         tapered        second_order + (E0(n) + 2/n + 8/n^2) c2/(-8)
         paper          ln((n-1) e/D) + 4n (J_22+1)/D^2 - 4n T/((n-1)^2 e^2),  D = 4 J_22 - 1 + n
 
+    Paper, hybrid, tapered: ReLU only. Tapered is the best for ReLU. E0, V0:
+    `small_angle_log_sin2_moments`.
+
     Args:
         theta: [...], angle in [0, pi] of the preactivations at infinite width.
         width: [...], of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
-        form: second_order for any activation, tapered the best for ReLU.
         activation: `Activation`, name or elementwise JAX function.
         variances: of the preactivations; no effect if positively homogeneous.
 
@@ -84,7 +79,7 @@ def log_sin2_mean(
     Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
         hybrid and tapered are exact in n as theta -> 0, hybrid worse than second_order above 1/2.
 
-    Reference: arXiv:2302.09712v3 (paper); module docstring.
+    Reference: arXiv:2302.09712v3 (paper).
     """
     return mean_at_width(_prepared(theta, width, form, activation, variances), width, form)
 
@@ -135,7 +130,7 @@ def rho(width: Any) -> Any:
 def layer_coefficients(
     theta: Any, form: str, activation: Activation, variances: tuple[float, float]
 ) -> LayerCoefficients:
-    """Coefficients of a form at the angles theta."""
+    """Coefficients of a form."""
     check_form(form, activation)
     if not is_relu(activation):
         return LayerCoefficients(*pair_cumulants.coefficients(theta, activation, variances))
@@ -147,7 +142,7 @@ def layer_coefficients(
 
 
 def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
-    """Mean of ln sin^2 from the coefficients."""
+    """Mean from the coefficients."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
     if form == "paper":
@@ -165,7 +160,7 @@ def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
 
 
 def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
-    """Variance of ln sin^2 from the coefficients, cut at 0."""
+    """Variance from the coefficients, cut at 0."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
     if form == "paper":
@@ -189,7 +184,7 @@ def is_relu(activation: Activation) -> bool:
 
 
 def check_form(form: str, activation: Activation) -> None:
-    """Refuse an unknown form, or one not available for the activation."""
+    """Refuse a form not available for the activation."""
     remedy = "tapered is the most accurate for ReLU; second_order for any activation."
     validate.choice("form", form, FORMS, remedy)
     if form in _RELU_ONLY and not is_relu(activation):
@@ -213,7 +208,7 @@ def _prepared(
 
 
 def _beyond_second_order(width: Any) -> tuple[np.ndarray, np.ndarray]:
-    """E0(n) + 2/n + 8/n^2 and V0(n) - 8/n - 32/n^2."""
+    """E0(n) + 2/n + 8/n^2, V0(n) - 8/n - 32/n^2."""
     n = np.asarray(width, dtype=np.float64)
     moments = small_angle_log_sin2_moments(n)
     return moments.mean + 2 / n + 8 / n**2, moments.variance - 8 / n - 32 / n**2

@@ -1,7 +1,6 @@
 """Mixed moments J_{a,b}(theta) of a rectified Gaussian pair.
 
-J_{a,b} = E[phi(G)^a phi(H)^b], corr(G, H) = cos(theta), phi ReLU, phi(x)^0 = 1{x > 0}. In polar
-coordinates, delta = pi - theta the opening of the sector where both are positive,
+In polar coordinates, delta = pi - theta the opening of the sector where both are positive,
 
     J_{a,b} = 2^{k/2} Gamma(k/2 + 1) / (2 pi) int_0^delta sin^a(t) sin^b(delta - t) dt,  k = a + b.
 
@@ -21,7 +20,7 @@ from deepinit.core.array_api import array_namespace, as_floats
 def mixed_moment(a: int, b: int, theta: Any) -> Any:
     """J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi ReLU, corr(G, H) = cos(theta).
 
-    phi(x)^0 = 1{x > 0}: J_{a,0} = E[phi(G)^a 1{H > 0}] is not the marginal moment.
+    phi(x)^0 = 1{x > 0}: J_{a,0} is not the marginal moment.
 
     Args:
         a, b: exponents, >= 0.
@@ -32,7 +31,7 @@ def mixed_moment(a: int, b: int, theta: Any) -> Any:
         pi - theta; overflows for a + b > 300 in float64.
 
     Raises:
-        SpecError: negative exponents, a concrete theta outside [0, pi].
+        SpecError: arguments out of range (concrete theta).
 
     Reference: arXiv:2302.09712; polar form: module docstring.
     """
@@ -88,9 +87,9 @@ def p_number(a: int, k: int) -> int:
 
 
 def q_number(a: int, k: int) -> int:
-    """Q(a, k) = sum_{j >= 0} (-1)^j (2j - 1)!! P(a, k + 2j + 1): boundary terms of J_{a,b}.
+    """Q(a, k) = sum_{j >= 0} (-1)^j (2j - 1)!! P(a, k + 2j + 1) of `p_number`'s expansion.
 
-    Recursion of `p_number` from Q(1, 0) = 1, Q(0, .) = 0.
+    Recursion of P from Q(1, 0) = 1, Q(0, .) = 0.
 
     Args:
         a: >= 0.

@@ -33,14 +33,13 @@ def coefficients(
 ) -> Coefficients:
     """Coefficients in 1/n of mean and variance of ln sin^2 after a layer.
 
-    The angle is between a_i = phi(u_i) and b_i = phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian
-    pairs. ReLU: c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at
-    theta = 0.
+    Angle between a_i = phi(u_i) and b_i = phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian pairs.
+    ReLU: c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at 0.
 
     Args:
         theta: [...] in [0, pi], angle of the preactivations at infinite width; tracers unchecked.
         activation: `Activation`, name or elementwise JAX function. Not positively homogeneous: host
-            float64, milliseconds per angle; under jit and vmap by callback, no gradient.
+            float64, milliseconds per angle, under jit and vmap but not grad.
         variances: of u and v; no effect if positively homogeneous.
 
     Returns:
@@ -48,11 +47,11 @@ def coefficients(
         others limits (homogeneous). Near pi log_mean has absolute accuracy.
 
     Raises:
-        SpecError: a concrete angle outside [0, pi]; not positively homogeneous: a variance not
-            positive or traced, an activation 0 everywhere, collinear images.
+        SpecError: an angle outside [0, pi]; not positively homogeneous: a variance not positive
+            or traced, an activation 0 everywhere, collinear images.
 
-    Valid for: independent Gaussian weights, no jumps, images neither zero nor collinear
-        (probability n 2^-n for ReLU). Above a right angle ReLU has d1 << d2/n: use both orders.
+    Valid for: independent Gaussian weights, no jumps, images neither zero nor collinear. Above a
+        right angle ReLU has d1 << d2/n: use both orders.
 
     Reference: arXiv:2302.09712v3 (ReLU, order 1/n); `numerics.delta_method`.
     """
@@ -80,7 +79,7 @@ def coefficients(
 
 
 def _on_host(theta: Any, activation: Activation, variances: tuple[float, float]) -> np.ndarray:
-    """[5, ...]: the coefficients at each angle."""
+    """[5, ...]."""
     angles = np.minimum(np.asarray(theta, dtype=np.float64), math.pi)
     rows = [_host_coefficients(activation, float(angle), variances) for angle in angles.ravel()]
     return np.array(rows, dtype=np.float64).reshape(-1, 5).T.reshape(5, *angles.shape)

@@ -5,14 +5,12 @@ or of Approximation 2,
 
     X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}) + N(0, 8 n_{l+1} / (n_{l+1} + 5)^2),
 
-clipped at 0. theta_0 may be obtuse; later angles are arcsin(exp(X / 2)).
-
-Solutions: the density (`angles.density_grid`), and the Gaussian closure
+clipped at 0. Two solutions: the density (`angles.density_grid`), and the Gaussian closure
 
     m' = E mu(Y),    V' = Var mu(Y) + E sigma^2(Y),    Y = min(m + sqrt(V) N(0, 1), 0),
 
 by quadrature, with mu - 2 ln(theta) as a Chebyshev series on [0, pi/2]. Expansions in V fail: the
-derivatives of mu in X diverge at X = 0. mu is cut at 0, which the 1/n series can exceed.
+derivatives of mu in X diverge at X = 0.
 """
 
 import math
@@ -53,7 +51,7 @@ class Walk(NamedTuple):
     """Law of ln sin^2 of the angle after each layer.
 
     Attributes:
-        mean, variance: [layers], of the density; first layer: the one-layer law, unclipped.
+        mean, variance: [layers], of the density; first layer: unclipped.
         grid: [points], increasing values of ln sin^2.
         density: [layers, points]; `numpy.trapezoid(density, grid)` is 1. If the grid ends at 0, the
             last half cell holds the probability of 0.
@@ -76,13 +74,12 @@ def log_sin2_propagation(
     Args:
         theta0: angle of the inputs in (0, pi] (approximation: below pi).
         widths: n_1, ..., n_L >= 1 (ReLU-only forms: >= 2).
-        form: one of `FORMS` (`log_sin2_mean`), or "approximation", the paper's Approximation 2.
-        activation: positively homogeneous; ReLU for paper, hybrid, tapered, approximation.
+        form: of `log_sin2_mean`, or "approximation", the paper's Approximation 2 (ReLU).
+        activation: positively homogeneous.
 
     Returns:
-        `Walk`, NumPy, or JAX in theta0's dtype; computed on the host in float64, conditional on no
-        degenerate layer (`degeneracy_probability`). Error of means and standard deviations: 1e-4
-        standard deviations.
+        `Walk`, NumPy, or JAX in theta0's dtype; computed in host float64, conditional on no
+        degenerate layer (`degeneracy_probability`), to 1e-4 standard deviations.
 
     Raises:
         SpecError: theta0 out of range or traced, a width too small, an activation that is not
@@ -90,9 +87,9 @@ def log_sin2_propagation(
 
     Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003 at
         width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
-        from obtuse angles are skewed: 0.02 at width 16, 0.006 at width 64.
+        from obtuse angles: 0.02 at width 16, 0.006 at width 64.
 
-    Reference: arXiv:2302.09712v3, Approximation 2; module docstring.
+    Reference: arXiv:2302.09712v3, Approximation 2.
     """
     activation = as_activation(activation)
     _check(theta0, widths, form, activation)
@@ -120,7 +117,7 @@ def log_sin2_propagation(
 
 
 def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
-    """Mean, cut at 0, and variance of the next ln sin^2, as a function of the width."""
+    """Mean, cut at 0 (the 1/n series can exceed it), and variance of the next ln sin^2."""
     raw = raw_law(theta)
 
     def law(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +140,7 @@ def _raw_law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
 def _closure(
     mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian closure from the first layer's moments: [layers], [layers]."""
+    """Means and variances, [layers] each."""
     nodes = 0.25 * math.pi * (1.0 + np.polynomial.chebyshev.chebpts1(_DEGREE + 1))
     law = raw_law(nodes)  # smooth in theta
     domain = [0.0, 0.5 * math.pi]

@@ -6,13 +6,11 @@ C = 2 J_11 the cosine at infinite width, q = a^2 + b^2 - 2 C a b and e = 1 - C^2
     T = Var(q) / 2,   U = Cov(q, a^2 + b^2) / 2,   J_22 + 1 = Var(a^2 + b^2) / 2,
     R = T / e^2,      S = U / e.
 
-Up to pi/2, without the cancellation of the moments J (e ~ theta^2, T ~ theta^4, U ~ theta^2), by
-sectors of the plane, each term divided by its power of theta; C = cos(theta) + g,
+Up to pi/2, without cancellation (each term is divided by its power of theta), with C = cos(theta) +
+g and c, s = cos, sin theta:
 
-    g = (1/pi) int_0^theta t sin t dt,   K = int_0^theta sin^4 t dt   (one neuron fires),
-    I_1 = ((pi - theta) c + s) / 2,      I_2 = ((pi - theta)(2 c^2 + 1) + 3 s c) / 8
-    (c, s = cos, sin theta),
-
+    g = (1/pi) int_0^theta t sin t dt,   K = int_0^theta sin^4 t dt,
+    I_1 = ((pi - theta) c + s) / 2,      I_2 = ((pi - theta)(2 c^2 + 1) + 3 s c) / 8,
     e        = s^2 - 2 c g - g^2
     E q^2    = (4/pi) [s^4 (pi - theta) - 4 s^2 g I_1 + 4 g^2 I_2 + 2 K],     T = (E q^2 - e^2) / 2
     2 U + e  = (4/pi) [s^2 (s^2 (pi - theta) + 2 c I_1) - 2 g (s^2 I_1 + 2 c I_2) + 2 K].
@@ -35,13 +33,12 @@ _NODES, _WEIGHTS = unit_legendre(16)  # exact to float64 rounding for sin^4 on [
 
 
 class ReluLayer(NamedTuple):
-    """One ReLU layer at angle theta; fields of theta's shape and dtype.
+    """One ReLU layer; fields of theta's shape and dtype.
 
     Attributes:
         log_mean: ln e, ln sin^2 at infinite width.
         c1, d1: coefficients of 1/n in mean and variance of ln sin^2.
-        ratio_t, ratio_u: R and S.
-        j22: J_22.
+        ratio_t, ratio_u, j22: R, S and J_22.
     """
 
     log_mean: Any

@@ -6,9 +6,8 @@ Small angles: given m ~ Binomial(n, 1/2) active neurons,
 
 ln chi^2_k has mean psi(k/2) + ln 2 and variance psi_1(k/2) (digamma, trigamma).
 
-Degeneracy: q = (pi - theta)/(2 pi) is the probability that a neuron is active on both inputs, and
-that it is on neither. Images are collinear if one neuron is active on both and the others on
-neither, n q^n; one image is zero with probability 2^-n, both with q^n.
+Degeneracy: a neuron is active on both inputs with probability q = (pi - theta)/(2 pi), on neither
+with q. Images are collinear if one neuron is active on both, the others on neither.
 """
 
 import math
@@ -40,7 +39,7 @@ class Degeneracy(NamedTuple):
 
 
 def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
-    """Mean E0 and variance V0 of the change of ln sin^2 at small angles.
+    """Mean E0 and variance V0 of the change of ln sin^2 in one ReLU layer as theta -> 0.
 
     E0 = E_m[psi((m-1)/2) - psi(m/2)] = -2/n - 8/n^2 + ...,
     V0 = E_m[psi_1((m-1)/2) + psi_1(m/2)] + Var_m[psi((m-1)/2) - psi(m/2)] = 8/n + 32/n^2 + ...,
@@ -54,8 +53,6 @@ def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
 
     Raises:
         SpecError: a width that is not an integer >= 2, or is traced.
-
-    Valid for: one ReLU layer, theta -> 0.
 
     Reference: module docstring.
     """
@@ -99,14 +96,12 @@ def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
         width: [...], n >= 1; broadcasts with theta.
 
     Returns:
-        `Degeneracy`, disjoint events; float64 or JAX. Otherwise ln sin^2 is almost surely finite.
+        `Degeneracy`, disjoint events, exact. Otherwise ln sin^2 is almost surely finite.
 
     Raises:
         SpecError: concrete arguments out of range.
 
-    Valid for: no bias, Gaussian weights (or any symmetric law without atoms on rays); exact.
-
-    Reference: module docstring.
+    Valid for: no bias, Gaussian weights (or any symmetric law without atoms on rays).
     """
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
@@ -135,10 +130,7 @@ def check_width(width: Any, least: int, what: str) -> None:
 
 
 def _half_digamma_difference(m: np.ndarray) -> np.ndarray:
-    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy.
-
-    Large m: -2 beta(m - 1), beta(z) = 1/(2 z) + 1/(4 z^2) - 1/(8 z^4) + 1/(4 z^6) - ...
-    """
+    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy; large m: asymptotic series."""
     from scipy.special import digamma
 
     y = 1.0 / np.maximum(m - 1.0, 0.5 * _SERIES_FROM)

@@ -1,8 +1,8 @@
 """Fraction of neurons aligned by a given time: multiplicity 1, Gaussian initialization.
 
-After time t the component along v has variance beta_2^2 A^2 + beta_1^2 B^2, A = cosh(rate t),
-B = sinh(rate t), the other D - 1 beta_2^2 (`condensation.linear_regime`). Gradient descent of step
-eta, x = eta rate, k = t / eta: A and B are ((1 + x)^k +- (1 - x)^k) / 2.
+The component along v has variance beta_2^2 A^2 + beta_1^2 B^2, A = cosh(rate t), B = sinh(rate t),
+the other D - 1 beta_2^2 (`condensation.linear_regime`). Gradient descent of step eta,
+x = eta rate, k = t / eta: A and B are ((1 + x)^k +- (1 - x)^k) / 2.
 """
 
 from typing import Any

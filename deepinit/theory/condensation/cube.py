@@ -1,9 +1,9 @@
 """Strict local maxima of |H| on the cube max_i |u_i| = 1: sign descent and Adam.
 
-Sign descent is w' = s sign(grad H(w)), s = sign(a) = sign(H(w)) in the end. F = s H(w) / |w|_inf^p
-grows at rate sum_i |d_i H(u)| - p s H(u) = sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf,
-which grows at most at speed 1: strict local maxima attract. There s u_i d_i H > 0 where |u_i| = 1;
-else d_i H = 0, with a negative definite s Hess H. Misalignment is |w_0| / |w|, exponent 1.
+Sign descent is w' = s sign(grad H(w)), s = sign(H(w)) in the end. s H(w) / |w|_inf^p grows at rate
+sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf, so strict local maxima attract. There
+s u_i d_i H > 0 where |u_i| = 1; else d_i H = 0, with a negative definite s Hess H. Misalignment is
+|w_0| / |w|, exponent 1.
 """
 
 import itertools
@@ -69,7 +69,7 @@ def _half_of_the_corners(dimension: int) -> np.ndarray:
 
 
 def _corners_and_edges(dimension: int) -> np.ndarray:
-    """Half of the corners, and the middles of their edges."""
+    """Half of the corners, and middles of edges."""
     corners = _half_of_the_corners(dimension)
     if dimension > _MOST_EDGES:
         return corners
@@ -79,10 +79,7 @@ def _corners_and_edges(dimension: int) -> np.ndarray:
 
 
 def _face_maxima(form: TargetForm) -> list[np.ndarray]:
-    """Maxima by ascent from corners, edges and random starts.
-
-    Random starts come in batches until every maximum has been reached twice.
-    """
+    """Maxima by ascent from corners, edges and random starts, until each has been reached twice."""
     maxima: list[np.ndarray] = []
     visits: list[int] = []
     for batch in range(_MAX_STARTS // _BATCH):
@@ -109,7 +106,7 @@ def _face_maxima(form: TargetForm) -> list[np.ndarray]:
 
 
 def _polished(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
-    """The maximum next to u to full accuracy, or None."""
+    """The maximum next to u, or None."""
     fixed = np.abs(u) > 1.0 - 1e-9
     if not fixed.any():
         return None

@@ -28,7 +28,6 @@ def homogeneous_orientations(
         x: inputs [n] or [n, 1] with bias; [n, 2] without.
         y: targets [n].
         activation: "relu", `leaky_relu(slope)`, "absolute", "linear".
-        bias: of the neurons.
 
     Returns:
         `Orientations`, opposite directions not in pairs; kappa is 1 inside a sector, infinite at a

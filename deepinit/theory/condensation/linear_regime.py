@@ -1,14 +1,10 @@
 """Multiplicity 1: exact gradient flow at leading order.
 
 With v = (1/n) sum_i y_i z_i, nu = |v|, s = sigma'(0), c_j = w_j.v/nu: a_j' = s nu c_j,
-c_j' = s nu a_j, the rest of w_j is constant,
-
-    a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t),    c_j(t) = c_j cosh(s nu t) + a_j sinh(s nu t).
-
-Gaussian initialization, standard deviations beta_1 (a_j), beta_2 (w_j): c_j(t) has variance
-beta_2^2 cosh^2 + beta_1^2 sinh^2, the other D - 1 coordinates beta_2^2. The overlap
-S = sum_j a_j c_j has mean m (beta_1^2 + beta_2^2) sinh(2 s nu t) / 2; the output is s S v.z / nu,
-the loss drop
+c_j' = s nu a_j, the rest of w_j is constant. Gaussian initialization, standard deviations beta_1
+(a_j), beta_2 (w_j): c_j(t) has variance beta_2^2 cosh^2(s nu t) + beta_1^2 sinh^2(s nu t), the
+other D - 1 coordinates beta_2^2. The overlap S = sum_j a_j c_j has mean
+m (beta_1^2 + beta_2^2) sinh(2 s nu t) / 2; the output is s S v.z / nu, the loss drop
 
     s S nu - s^2 S^2 q / 2,    q = (1/n) sum_i (v.z_i / nu)^2.
 """
@@ -31,8 +27,8 @@ class LossDrop(NamedTuple):
 
     Attributes:
         time: of the mean overlap at leading order; for `alignment_law` and `relative_displacement`.
-        mean_time, time_std: of gradient flow, over initializations.
-        overlap: S* = sum_j a_j c_j at that time, of the sign of sigma'(0).
+        mean_time, time_std: over initializations.
+        overlap: S* = sum_j a_j c_j at that time.
         rate: |sigma'(0)| nu, growth rate of aligned weights.
     """
 
@@ -69,8 +65,8 @@ def linear_flow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Output and input weights under gradient flow at leading order, multiplicity 1.
 
-    a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t), w_j(t) = w_j + (c_j(t) - c_j) v/nu, c_j =
-    w_j.v/nu.
+        a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t),    c_j = w_j.v/nu,
+        c_j(t) = c_j cosh(s nu t) + a_j sinh(s nu t),    w_j(t) = w_j + (c_j(t) - c_j) v/nu.
 
     Args:
         output: a_j at time 0, [m].
@@ -80,10 +76,7 @@ def linear_flow(
     Returns:
         (a(t) [m], w(t) [m, D]). Neuron j turns to v/nu times the sign of c_j + sign(s) a_j.
 
-    Raises:
-        SpecError: shapes that do not fit, v = 0, s = 0, time < 0.
-
-    Other arguments and range: `growth_rate`.
+    Other arguments, errors and range: `growth_rate`.
 
     Reference: arXiv:2105.11686 (direction); solution: module docstring.
     """
@@ -115,10 +108,7 @@ def linear_descent(
         num_steps: >= 0.
         step_size: > 0, of any size.
 
-    Returns:
-        (a [m], w [m, D]) after the steps.
-
-    Other arguments, errors, range and reference: `linear_flow`.
+    Other arguments, returns, errors, range and reference: `linear_flow`.
     """
     form = _linear_form(x, y, slope, bias)
     a0, w0 = _neurons(output, weights, form.dimension)
@@ -147,18 +137,15 @@ def loss_drop_time(
         t = arsinh(|S*| / S_0) / (2 |s| nu),    S_0 = m (beta_1^2 + beta_2^2) / 2,
         |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),    R(0) = 1/(2n) sum_i y_i^2.
 
-    mean_time adds two corrections. The fit slows the growth: |S| = S_0 sinh(2 x) takes
-    int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). One initialization's overlap is
-    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4: a delay of mean (ln(m/2) - psi(m/2)) / (2 |s|
-    nu), variance psi_1(m/2) / (2 |s| nu)^2.
+    mean_time adds two delays. The fit: |S| = S_0 sinh(2 x) takes
+    int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The initialization, of overlap
+    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4: mean (ln(m/2) - psi(m/2)) / (2 |s| nu), variance
+    psi_1(m/2) / (2 |s| nu)^2.
 
     Args:
         width: neurons m.
         output_std, weight_std: beta_1, beta_2 > 0; weight_std for biases too.
         loss_drop: fraction delta of the initial loss, in (0, 1).
-
-    Returns:
-        `LossDrop`.
 
     Raises:
         SpecError: bad data or scales, a loss_drop out of reach of the first direction.

@@ -1,11 +1,9 @@
 """Condensation with several outputs, in convolutional networks and deeper layers (p = 1).
 
 f = A^T sigma(W z), K outputs, output residuals e_i at initialization,
-V = -(1/n) sum_i e_i z_i^T (K x D): gradient flow is A' = s W V^T, W' = s A V. With singular vectors
-V = sum_k s_k g_k h_k^T the component along h_k grows like e^{|s| s_k t}: rows of W turn to +-h_1,
-and misalignment falls like |w|^{-(1 - s_2/s_1)}.
-
-Convolutional layer, read-out by position: V = (1/n) sum_i y_i patches_i (positions x patch).
+V = -(1/n) sum_i e_i z_i^T (K x D): gradient flow is A' = s W V^T, W' = s A V. Along the right
+singular vector h_k W grows like e^{|s| s_k t}: rows turn to +-h_1, and misalignment falls like
+|w|^{-(1 - s_2/s_1)}.
 """
 
 import math
@@ -34,7 +32,7 @@ class MatrixOrientations(NamedTuple):
         outputs: [2, K], unit directions of the output weights.
         rate: s_1 |sigma'(0)|, the growth rate.
         kappa: 1 - s_2/s_1, the condensation exponent.
-        matrix: V [K, D] (K positions with a read-out by position).
+        matrix: V [K, D].
     """
 
     directions: np.ndarray
@@ -63,13 +61,13 @@ def multi_output_orientations(
     1/(2n) sum |f - y|^2, e_i = softmax(0) - onehot_i for the mean cross-entropy.
 
     Args:
-        x: inputs [n, d], or [n] for d = 1.
         targets: "squared": [n, K]; "cross_entropy": classes [n] from 0, or one-hot rows [n, K].
-        activation: `Activation`, name or JAX function, of multiplicity 1 with sigma(0) = 0.
-        bias: of the hidden neurons.
+        activation: `Activation`, name or JAX function, sigma(0) = 0.
+
+    Other arguments: `target_form`.
 
     Raises:
-        SpecError: bad shapes or classes, another multiplicity, sigma(0) != 0, V = 0.
+        SpecError: bad shapes or classes, multiplicity > 1, sigma(0) != 0, V = 0.
 
     Valid for: gradient flow, outputs small against the targets (cross-entropy: against 1). Poor
         condensation for small kappa.
@@ -103,17 +101,15 @@ def cnn_orientations(
 ) -> Orientations | MatrixOrientations:
     """Orientations of the filters of a two-layer convolutional network, one output.
 
-    "average", f = sum_j a_j mean_k sigma(w_j.patch_k): as a two-layer network on all patches; p =
-    1: +- sum_i y_i mean patch_i. "position", f = sum_jk a_jk sigma(w_j.patch_k), p = 1 only: +- the
-        top
-    right singular vector of (1/n) sum_i y_i patches_i, kappa typically small.
+    "average", f = sum_j a_j mean_k sigma(w_j.patch_k): a two-layer network on all patches.
+    "position", f = sum_jk a_jk sigma(w_j.patch_k), p = 1 only: +- the top right singular vector of
+    V = (1/n) sum_i y_i patches_i, kappa typically small.
 
     Args:
         patches: [n, positions, patch entries], the filter's inputs.
         y: targets [n].
         activation: `Activation`, name or JAX function.
         readout: "average" (global pooling) or "position" (one weight per filter and position).
-        bias: of the filters, their last coordinate.
 
     Returns:
         `Orientations` for "average", `MatrixOrientations` (outputs: [2, positions]) for "position".
@@ -151,13 +147,11 @@ class LayerOrientation(NamedTuple):
 def layer_orientation(features: Any, y: Any, *, bias: bool = True) -> LayerOrientation:
     """Line of the rows of layer k of a deep network, p = 1: +- sum_i y_i (h_i^{k-1}, 1).
 
-    Center the targets: with bias, a mean target turns rows to the bias from layer 2 on (h^1 is
-        tiny).
+    Center the targets: with bias, a mean target turns rows to the bias from layer 2 on.
 
     Args:
-        features: h_i^{k-1}, [n, m], outputs of the preceding layer (layer 1: the inputs).
+        features: h_i^{k-1}, [n, m], outputs of the preceding layer.
         y: targets [n] (minus the network's outputs if not small).
-        bias: of the layer.
 
     Raises:
         SpecError: shapes that do not fit, sum_i y_i h_i = 0.

@@ -1,9 +1,8 @@
 """Orientations of the input weights of a two-layer network at tiny initialization.
 
-An activation with sigma(0) != 0 fits the mean first: a_j' = sigma(0) (ybar - sigma(0) sum_j a_j)
-moves all a_j by ybar / (m sigma(0)) within a time 1/(m sigma(0)^2), and the residual becomes
-y - ybar. If that is large against the initial a_j, all have the sign of ybar / sigma(0), and
-neurons ascend the form of the centred targets with that sign only.
+An activation with sigma(0) != 0 fits the mean first: all a_j move by ybar / (m sigma(0)) within a
+time 1/(m sigma(0)^2), and the residual becomes y - ybar. If that is large against the initial a_j,
+all have the sign of ybar / sigma(0), and neurons ascend the form of the centred targets with it.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -26,8 +25,8 @@ class Orientations(NamedTuple):
 
     Attributes:
         directions: [K, D], Euclidean norm 1, the bias last.
-        values: H at the directions, [K].
-        output_sign: [K], +-1, sign of the output weights of neurons there.
+        values: [K], H.
+        output_sign: [K], +-1, of the output weights.
         kappa: [K]; misalignment is proportional to (|w| / |w_0|)^{-kappa}.
     """
 
@@ -45,15 +44,14 @@ def predict_orientations(
     Strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, on the unit sphere of the
     optimizer's norm. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2: at most 4, extreme
     eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets are centred, and unless
-    their mean is 0 only directions with H(u) ybar sigma(0) > 0 remain.
+    ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
 
     Args:
-        x: inputs [n, d], or [n] for d = 1.
-        y: targets [n].
         activation: `Activation`, name or JAX function of multiplicity p.
         geometry: "l2": gradient descent, also with momentum or stochastic; "linf": sign descent,
             and Adam with negligible epsilon.
-        bias: of the neurons.
+
+    Other arguments: `target_form`.
 
     Returns:
         `Orientations`; K = 0 if |H| has no strict maximum.
@@ -64,8 +62,8 @@ def predict_orientations(
     Valid for: square loss, outputs small against y. p = 1: all neurons condense; p >= 2: under
         gradient flow the first neurons fit the data before the rest has turned, Adam turns all.
         Exact for p = 1, p = 2, d = 1; else basins below 0.1 % of the sphere can be missed. Error
-        O(|w.z|), O(|w.z|^2) for odd or even sigma. sigma(0) != 0 and ybar != 0: |ybar| / (m
-        |sigma(0)|) large against the initial output weights.
+        O(|w.z|), O(|w.z|^2) for odd or even sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large
+        against the initial output weights, or ybar = 0.
 
     Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`,
         `condensation.cube` ("linf").

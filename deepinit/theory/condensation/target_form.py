@@ -3,10 +3,10 @@
 f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss 1/(2n) sum_i (f(x_i) - y_i)^2, sigma(s) = c s^p near
 0. While f is small against y, neurons move independently:
 
-    a' = H(w),    w' = a grad H(w),    H(w) = (c/n) sum_i y_i (w.z_i)^p.
+    a' = H(w),    w' = a grad H(w),    H(w) = (c/n) sum_i y_i (w.z_i)^p,
 
-With r = |w|, u = w/r, grad_S H = grad H - p H u: u' = a r^{p-2} grad_S H(u),
-r' = p a r^{p-1} H(u), a' = r^p H(u), and |w|^2 - p a^2 is conserved.
+and |w|^2 - p a^2 is conserved. With r = |w|, u = w/r, grad_S H = grad H - p H u:
+u' = a r^{p-2} grad_S H(u), r' = p a r^{p-1} H(u).
 """
 
 import dataclasses
@@ -92,7 +92,7 @@ def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) ->
     Raises:
         SpecError: bad data, p < 1, c = 0.
 
-    Valid for: |w.z|^p sum |a| << |y|, sigma(0) = 0 (else center y). Relative error O(|w.z|), or
+    Valid for: |w.z|^p sum |a| << |y|, sigma(0) = 0 (else center y). Relative error O(|w.z|),
         O(|w.z|^2) for odd and even activations.
 
     Reference: arXiv:2105.11686 for p = 1 and for d = 1; else module docstring.
@@ -107,9 +107,9 @@ def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) ->
 def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     """kappa(u) = 1 - mu / (p |H(u)|) at a critical unit vector u of H on the sphere.
 
-    mu is the largest eigenvalue of sign(H) Hess H on the tangent space. On the ray (H > 0)
-    r'/r = p a r^{p-2} H, a tangent part grows at rate a r^{p-2} (mu - p H): |u(t) - u| is
-    proportional to (|w|/|w_0|)^{-kappa}.
+    mu is the largest eigenvalue of sign(H) Hess H on the tangent space. |u(t) - u| is proportional
+    to (|w|/|w_0|)^{-kappa}: for H > 0, r'/r = p a r^{p-2} H, and the tangent part grows at rate
+    a r^{p-2} (mu - p H).
 
     Args:
         u: critical unit vector [D], H(u) != 0.
@@ -121,8 +121,6 @@ def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
         SpecError: no form, or u of another dimension.
 
     Valid for: gradient flow.
-
-    Reference: the derivation above.
     """
     check_form(form)
     value = float(form.value(u))
