@@ -47,7 +47,8 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
 def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
     """ln sin^2 of the angle after each layer by the paper's Approximation 1.
 
-    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), theta_l = arcsin(exp(X_l / 2)) for l >= 1.
+    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
+    theta_l = arcsin(exp(X_l / 2)) for l >= 1.
 
     Args:
         theta0: [...], in [0, pi].

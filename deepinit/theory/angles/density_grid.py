@@ -1,8 +1,8 @@
 """Density on a grid of values <= 0, moved by Gaussian steps clipped at 0.
 
-Masses: Gaussian density times cell widths, the probability above 0 at the point 0, times the
-quadratic that makes mass, mean and variance exact. Steps below 0.6 cells go to three points: mass
-and mean exact, the variance in excess by at most a quarter of the squared cell.
+Masses are corrected by the quadratic that makes mass, mean and variance exact. Steps below 0.6
+cells go to three points: mass and mean exact, the variance in excess by at most a quarter of the
+squared cell.
 """
 
 import math
@@ -25,7 +25,7 @@ def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
         scale: [m], standard deviation of a step, floored at 1/50 of its maximum.
 
     Returns:
-        [points], 600 to 3000, in half scales if that many suffice; ends included.
+        [points], 600 to 3000, cells of half the scale if that many suffice; ends included.
     """
     from scipy.interpolate import PchipInterpolator
 

@@ -1,6 +1,6 @@
 """Mean and variance of the log-distance of a pair, to first order.
 
-In the state (m, delta, eta) of `angles.kernel_layer`,
+In the state (m, delta, eta) of `angles.kernel_propagation`,
 
     ln |a - b|^2/n = m + ln 4 + ln T,
     T = P + S,    P = sinh^2(delta/4),    S = sin^2(angle/2) = 1/(1 + e^-eta),

@@ -85,7 +85,7 @@ def magnification(state: np.ndarray) -> float:
 
 
 def mean_and_difference(log_a: float, log_b: float, eta: float) -> np.ndarray:
-    """The state; eta may be inf."""
+    """The state from the log-norms and eta, which may be inf."""
     return np.array([0.5 * (log_a + log_b), log_b - log_a, eta])
 
 

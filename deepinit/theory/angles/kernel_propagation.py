@@ -83,14 +83,14 @@ class KernelWalk(NamedTuple):
 def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
     """Norms and angle of a pair through an MLP, to first order in 1/width.
 
-    From the first metric G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
+    First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
 
     Args:
         spec: Gaussian biases, independent weights; the output layer is ignored.
 
     Returns:
-        `KernelWalk`, float64, numerical error 1e-7; NaN where first order fails (`VALID_FOR`).
-        10 to 50 ms per layer, up to 200 ms with kinks.
+        `KernelWalk`, float64, numerical error 1e-7; NaN where first order fails. 10 to 50 ms per
+        layer for built-in activations, up to 200 ms with kinks.
 
     Raises:
         SpecError: orthogonal weights, non-Gaussian biases, `absolute` scaling without the input
@@ -99,7 +99,7 @@ def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) 
     Valid for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
         (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`.
 
-    Reference: module docstring; metric recursion: arXiv:2106.10165, chapter 4.
+    Reference: module docstring; arXiv:2106.10165, chapter 4 (metric).
     """
     gram = InputGram(*gram)
     _check(spec, gram)

@@ -1,11 +1,8 @@
 """Mean and variance of ln sin^2 of the angle of two inputs after one layer.
 
-Width n, any activation (`angles.pair_cumulants`):
-
     E = log_mean + c1/n + c2/n^2 + O(n^-3),      Var = d1/n + d2/n^2 + O(n^-3).
 
-Forms: `log_sin2_mean`, `log_sin2_variance`. At small angles c2 = -8 and d2 = 32; the paper's form
-has -100 and -80.
+At small angles c2 = -8 and d2 = 32; the paper's form has -100 and -80.
 """
 
 import math
@@ -58,11 +55,12 @@ def log_sin2_mean(
         tapered        second_order + (E0(n) + 2/n + 8/n^2) c2/(-8)
         paper          ln((n-1) e/D) + 4n (J_22+1)/D^2 - 4n T/((n-1)^2 e^2),  D = 4 J_22 - 1 + n
 
-    Paper, hybrid, tapered: ReLU only. Tapered is the best for ReLU. E0, V0:
-    `small_angle_log_sin2_moments`.
+    E0, V0: `small_angle_log_sin2_moments`; e, J_22, T, U: `angles.relu`. Paper, hybrid and tapered
+    are for ReLU only. Tapered is the best for ReLU, second_order for other activations.
 
     Args:
-        theta: [...], angle in [0, pi] of the preactivations at infinite width.
+        theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias: of the
+            inputs).
         width: [...], of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
         activation: `Activation`, name or elementwise JAX function.
         variances: of the preactivations; no effect if positively homogeneous.
@@ -77,7 +75,8 @@ def log_sin2_mean(
             traced width with hybrid or tapered.
 
     Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
-        hybrid and tapered are exact in n as theta -> 0, hybrid worse than second_order above 1/2.
+        hybrid and tapered are exact in n as theta -> 0, hybrid is worse than
+            second_order above theta = 1/2.
 
     Reference: arXiv:2302.09712v3 (paper).
     """
@@ -101,7 +100,7 @@ def log_sin2_variance(
         paper          8n (J_22+1)/D^2 + 8n T/((n-1)^2 e^2) - 16n U/(D (n-1) e),  D = 4 J_22 - 1 + n
 
     Returns:
-        [...], >= 0. ReLU: 0 at pi except hybrid.
+        [...], >= 0; at theta = 0 the limit. ReLU: 0 at pi except hybrid.
 
     Arguments, errors, range and reference: `log_sin2_mean`.
     """
@@ -118,6 +117,9 @@ def rho(width: Any) -> Any:
 
     Returns:
         [...], decrease of ln sin^2 per ReLU layer as theta -> 0, error O(n^-2).
+
+    Raises:
+        SpecError: a concrete width below 2.
 
     Reference: arXiv:2302.09712v3, Approximation 1.
     """

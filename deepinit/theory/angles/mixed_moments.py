@@ -31,7 +31,7 @@ def mixed_moment(a: int, b: int, theta: Any) -> Any:
         pi - theta; overflows for a + b > 300 in float64.
 
     Raises:
-        SpecError: arguments out of range (concrete theta).
+        SpecError: negative exponents, a concrete theta outside [0, pi].
 
     Reference: arXiv:2302.09712; polar form: module docstring.
     """
@@ -56,6 +56,9 @@ def marginal_moment(k: int) -> float:
     Args:
         k: >= 0; inf above 300.
 
+    Raises:
+        SpecError: k < 0.
+
     Reference: arXiv:2302.09712, theta = 0.
     """
     k = validate.integer("k", k)
@@ -77,6 +80,9 @@ def p_number(a: int, k: int) -> int:
         a: >= 0.
         k: any integer; 0 outside 0..a.
 
+    Raises:
+        SpecError: a < 0.
+
     Reference: arXiv:2302.09712; OEIS A099174.
     """
     _check_row(a, k)
@@ -94,6 +100,9 @@ def q_number(a: int, k: int) -> int:
     Args:
         a: >= 0.
         k: any integer; 0 outside 0..a-1.
+
+    Raises:
+        SpecError: a < 0.
 
     Reference: arXiv:2302.09712.
     """

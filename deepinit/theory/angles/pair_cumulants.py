@@ -33,8 +33,8 @@ def coefficients(
 ) -> Coefficients:
     """Coefficients in 1/n of mean and variance of ln sin^2 after a layer.
 
-    Angle between a_i = phi(u_i) and b_i = phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian pairs.
-    ReLU: c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at 0.
+    Angle between phi(u_i) and phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian pairs. ReLU:
+    c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at 0.
 
     Args:
         theta: [...] in [0, pi], angle of the preactivations at infinite width; tracers unchecked.
@@ -79,7 +79,7 @@ def coefficients(
 
 
 def _on_host(theta: Any, activation: Activation, variances: tuple[float, float]) -> np.ndarray:
-    """[5, ...]."""
+    """[5, ...]: rows of `Coefficients`."""
     angles = np.minimum(np.asarray(theta, dtype=np.float64), math.pi)
     rows = [_host_coefficients(activation, float(angle), variances) for angle in angles.ravel()]
     return np.array(rows, dtype=np.float64).reshape(-1, 5).T.reshape(5, *angles.shape)

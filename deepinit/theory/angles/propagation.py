@@ -78,8 +78,8 @@ def log_sin2_propagation(
         activation: positively homogeneous.
 
     Returns:
-        `Walk`, NumPy, or JAX in theta0's dtype; computed in host float64, conditional on no
-        degenerate layer (`degeneracy_probability`), to 1e-4 standard deviations.
+        `Walk`, NumPy, or JAX in theta0's dtype; computed in host float64 to 1e-4 standard
+        deviations, conditional on no degenerate layer (`degeneracy_probability`).
 
     Raises:
         SpecError: theta0 out of range or traced, a width too small, an activation that is not
@@ -87,7 +87,7 @@ def log_sin2_propagation(
 
     Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003 at
         width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
-        from obtuse angles: 0.02 at width 16, 0.006 at width 64.
+        from obtuse angles: error 0.02 at width 16, 0.006 at width 64.
 
     Reference: arXiv:2302.09712v3, Approximation 2.
     """

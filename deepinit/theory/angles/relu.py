@@ -6,8 +6,8 @@ C = 2 J_11 the cosine at infinite width, q = a^2 + b^2 - 2 C a b and e = 1 - C^2
     T = Var(q) / 2,   U = Cov(q, a^2 + b^2) / 2,   J_22 + 1 = Var(a^2 + b^2) / 2,
     R = T / e^2,      S = U / e.
 
-Up to pi/2, without cancellation (each term is divided by its power of theta), with C = cos(theta) +
-g and c, s = cos, sin theta:
+Up to pi/2, without cancellation (each term is divided by its power of theta), c, s = cos, sin
+theta, C = c + g,
 
     g = (1/pi) int_0^theta t sin t dt,   K = int_0^theta sin^4 t dt,
     I_1 = ((pi - theta) c + s) / 2,      I_2 = ((pi - theta)(2 c^2 + 1) + 3 s c) / 8,

@@ -1,10 +1,5 @@
 """Condensation of input weights in early training, predicted from the data.
 
-Orientations: `predict_orientations`, `homogeneous_orientations` (ReLU),
-`multi_output_orientations`, `cnn_orientations`, `layer_orientation`; their number: `count_lines`,
-`critical_lines`, `most_critical_lines`. Times: `loss_drop_time`, `condensation_time`,
-`alignment_law`, `blow_up_time`. Scaling with the width: `initial_regime`.
-
 Two-layer network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss 1/(2n) sum_i (f(x_i) - y_i)^2,
 outputs small against the targets. An input weight is the vector w_j, its bias last.
 """

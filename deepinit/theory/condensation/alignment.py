@@ -1,8 +1,8 @@
 """Fraction of neurons aligned by a given time: multiplicity 1, Gaussian initialization.
 
-The component along v has variance beta_2^2 A^2 + beta_1^2 B^2, A = cosh(rate t), B = sinh(rate t),
-the other D - 1 beta_2^2 (`condensation.linear_regime`). Gradient descent of step eta,
-x = eta rate, k = t / eta: A and B are ((1 + x)^k +- (1 - x)^k) / 2.
+The component along v has variance beta_2^2 A^2 + beta_1^2 B^2, the others beta_2^2
+(`condensation.linear_regime`): A, B = cosh, sinh(rate t); for gradient descent of step eta, with
+x = eta rate and k = t / eta, ((1 + x)^k +- (1 - x)^k) / 2.
 """
 
 from typing import Any
@@ -34,15 +34,15 @@ def alignment_law(
     Args:
         tau: in (0, 1); broadcasts against time.
         time: of gradient flow, >= 0.
-        rate: |sigma'(0)| |v|, as in `loss_drop_time`.
+        rate: |sigma'(0)| |v|, from `loss_drop_time`.
         dimension: D >= 2, input weights of a neuron with its bias.
         output_std, weight_std: beta_1, beta_2 > 0; only the ratio matters.
-        step_size: of gradient descent, time / steps; None: gradient flow.
+        step_size: of gradient descent (time: steps times it); None: gradient flow.
 
     Raises:
         SpecError: arguments out of range.
 
-    Valid for: outputs small against y, sigma(0) = 0; exact there, any width and scale.
+    Valid for: outputs small against y, sigma(0) = 0; any width and scale.
 
     Reference: module docstring.
     """

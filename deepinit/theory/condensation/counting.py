@@ -72,6 +72,9 @@ def conjectured_most_orientations(p: int) -> int:
     Args:
         p: multiplicity, >= 1.
 
+    Raises:
+        SpecError: p < 1.
+
     Reference: arXiv:2105.11686.
     """
     return 2 * validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
@@ -80,11 +83,13 @@ def conjectured_most_orientations(p: int) -> int:
 def most_critical_lines(p: int, dimension: int) -> int:
     """Complex critical lines of a generic form: a bound on finitely many real ones.
 
-    1 + (p-1) + ... + (p-1)^{D-1}; attracting orientations are at most twice as many.
+    1 + (p-1) + ... + (p-1)^{D-1}; attracting orientations: at most twice as many.
 
     Args:
-        p: degree, >= 1.
-        dimension: D >= 1.
+        p, dimension: degree and D, >= 1.
+
+    Raises:
+        SpecError: p or dimension below 1.
 
     Reference: arXiv:1004.4953 (eigenvectors of a symmetric tensor).
     """

@@ -28,8 +28,8 @@ def ascend(
     """Limits of projected gradient ascent of sign * H from starts [K, D]; sign is [K].
 
     Barzilai-Borwein steps, shortened until the value rises: no point leaves its basin. Stops where
-    a retracted unit step of the gradient (relative to the largest |H| over the starts) moves less
-    than `accuracy`.
+    a retracted unit step (gradient relative to the largest starting |H|) moves less than
+    `accuracy`.
     """
     scale = max(float(np.abs(form.value(starts)).max()), np.finfo(np.float64).tiny)
     per_chunk = max(1, _CHUNK // len(form.rows))

@@ -1,8 +1,8 @@
 """ReLU and leaky ReLU with two input weights per neuron.
 
-sigma(s) = right s for s > 0, left s for s < 0: a' = H(w), w' = a grad H(w),
-H(u) = (1/n) sum_i y_i sigma(u.z_i). Between the angles of u.z_i = 0, H is A cos(phi - psi). Maxima
-of |H| are at +-D/|D| inside such a sector, D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink.
+a' = H(w), w' = a grad H(w), H of `homogeneous_orientations`. Between the angles of u.z_i = 0, H is
+A cos(phi - psi). Maxima of |H| are at +-D/|D| inside such a sector,
+D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink.
 """
 
 from typing import Any

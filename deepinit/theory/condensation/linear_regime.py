@@ -23,7 +23,7 @@ from deepinit.theory.condensation.validate import check_rows, nonzero
 
 
 class LossDrop(NamedTuple):
-    """First drop of the loss, multiplicity 1.
+    """First drop of the loss, multiplicity 1, by gradient flow of 1/(2n) sum_i (f - y)^2.
 
     Attributes:
         time: of the mean overlap at leading order; for `alignment_law` and `relative_displacement`.
@@ -48,7 +48,7 @@ def growth_rate(x: Any, y: Any, *, slope: float = 1.0, bias: bool = True) -> flo
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
         slope: s = sigma'(0), not 0.
-        bias: of the neurons.
+        bias: True for neurons with a bias.
 
     Raises:
         SpecError: shapes that do not fit, v = 0, s = 0.
@@ -74,7 +74,7 @@ def linear_flow(
         time: >= 0.
 
     Returns:
-        (a(t) [m], w(t) [m, D]). Neuron j turns to v/nu times the sign of c_j + sign(s) a_j.
+        (a [m], w [m, D]). Neuron j turns to v/nu times the sign of c_j + sign(s) a_j.
 
     Other arguments, errors and range: `growth_rate`.
 
@@ -137,10 +137,10 @@ def loss_drop_time(
         t = arsinh(|S*| / S_0) / (2 |s| nu),    S_0 = m (beta_1^2 + beta_2^2) / 2,
         |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),    R(0) = 1/(2n) sum_i y_i^2.
 
-    mean_time adds two delays. The fit: |S| = S_0 sinh(2 x) takes
-    int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The initialization, of overlap
-    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4: mean (ln(m/2) - psi(m/2)) / (2 |s| nu), variance
-    psi_1(m/2) / (2 |s| nu)^2.
+    mean_time adds two corrections. The fit slows the growth: |S| = S_0 sinh(2 x) takes
+    int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The overlap of one initialization is
+    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4, a delay of mean
+    (ln(m/2) - psi(m/2)) / (2 |s| nu) and variance psi_1(m/2) / (2 |s| nu)^2 (digamma, trigamma).
 
     Args:
         width: neurons m.
@@ -150,9 +150,9 @@ def loss_drop_time(
     Raises:
         SpecError: bad data or scales, a loss_drop out of reach of the first direction.
 
-    Valid for: sigma(0) = 0, small loss_drop. Weights that leave v are omitted, error
-        O((s S* q / nu)^2) / (s nu); next order of odd sigma, O((w.z)^2) / (s nu), (w.z)^2 of order
-        S* |z|^2 / m. mean_time and time_std: e^{2 rate t} large.
+    Valid for: sigma(0) = 0, small loss_drop. Errors: O((s S* q / nu)^2) / (s nu) from weights that
+        leave v; O((w.z)^2) / (s nu) for odd sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and
+        time_std: e^{2 rate t} large.
 
     Other arguments: `growth_rate`. Reference: module docstring.
     """

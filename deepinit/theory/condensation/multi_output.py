@@ -1,9 +1,8 @@
 """Condensation with several outputs, in convolutional networks and deeper layers (p = 1).
 
-f = A^T sigma(W z), K outputs, output residuals e_i at initialization,
-V = -(1/n) sum_i e_i z_i^T (K x D): gradient flow is A' = s W V^T, W' = s A V. Along the right
-singular vector h_k W grows like e^{|s| s_k t}: rows turn to +-h_1, and misalignment falls like
-|w|^{-(1 - s_2/s_1)}.
+f = A^T sigma(W z), s = sigma'(0), V (K x D) of `multi_output_orientations`: gradient flow is
+A' = s W V^T, W' = s A V. Along the right singular vector h_k, of singular value s_k, W grows like
+e^{|s| s_k t}: rows turn to +-h_1, and misalignment falls like |w|^{-(1 - s_2/s_1)}.
 """
 
 import math
@@ -57,8 +56,8 @@ def multi_output_orientations(
 ) -> MatrixOrientations:
     """Orientations of input weights of a two-layer network with K outputs, p = 1.
 
-    +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T; e_i = -y_i for the loss
-    1/(2n) sum |f - y|^2, e_i = softmax(0) - onehot_i for the mean cross-entropy.
+    +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T, e_i the initial residuals: -y_i
+    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy.
 
     Args:
         targets: "squared": [n, K]; "cross_entropy": classes [n] from 0, or one-hot rows [n, K].
@@ -110,6 +109,7 @@ def cnn_orientations(
         y: targets [n].
         activation: `Activation`, name or JAX function.
         readout: "average" (global pooling) or "position" (one weight per filter and position).
+        bias: True for filters with a bias, their last coordinate.
 
     Returns:
         `Orientations` for "average", `MatrixOrientations` (outputs: [2, positions]) for "position".

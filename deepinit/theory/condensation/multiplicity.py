@@ -1,7 +1,7 @@
 """Multiplicity of an activation, from both sides of 0.
 
 Automatic derivatives follow a convention at kinks (JAX's relu'(0) is 0), so each is checked against
-one-sided coefficients: (sigma(h) - sigma(0)) / h^k at h, h/2, h/4 extrapolated to h = 0.
+(sigma(h) - sigma(0)) / h^k at h, h/2, h/4, extrapolated to h = 0 from each side.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Orientations of the input weights of a two-layer network at tiny initialization.
 
-An activation with sigma(0) != 0 fits the mean first: all a_j move by ybar / (m sigma(0)) within a
-time 1/(m sigma(0)^2), and the residual becomes y - ybar. If that is large against the initial a_j,
-all have the sign of ybar / sigma(0), and neurons ascend the form of the centred targets with it.
+sigma(0) != 0: the mean is fitted first. Within a time 1/(m sigma(0)^2) all a_j move by
+ybar / (m sigma(0)), and the residual becomes y - ybar. If the move is large against the initial
+a_j, all have the sign of ybar / sigma(0), and neurons ascend the centred form with that sign.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -42,9 +42,9 @@ def predict_orientations(
     """Directions on which input weights of a two-layer network condense at tiny initialization.
 
     Strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, on the unit sphere of the
-    optimizer's norm. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2: at most 4, extreme
-    eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets are centred, and unless
-    ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
+    optimizer's norm. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2, "l2": at most 4,
+    extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets are centred, and
+    unless ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
 
     Args:
         activation: `Activation`, name or JAX function of multiplicity p.
@@ -59,11 +59,11 @@ def predict_orientations(
     Raises:
         SpecError: bad data, no multiplicity (ReLU: `homogeneous_orientations`), H = 0 everywhere.
 
-    Valid for: square loss, outputs small against y. p = 1: all neurons condense; p >= 2: under
-        gradient flow the first neurons fit the data before the rest has turned, Adam turns all.
-        Exact for p = 1, p = 2, d = 1; else basins below 0.1 % of the sphere can be missed. Error
-        O(|w.z|), O(|w.z|^2) for odd or even sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large
-        against the initial output weights, or ybar = 0.
+    Valid for: square loss, outputs small against y. p >= 2: under gradient flow the first neurons
+        fit the data before the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else
+        basins below 0.1 % of the sphere can be missed. Error O(|w.z|), O(|w.z|^2) for odd or even
+        sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large against the initial output weights, or
+        ybar = 0.
 
     Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`,
         `condensation.cube` ("linf").

@@ -1,7 +1,7 @@
 """Phases of condensation: scaling of the initialization with the width.
 
-f = (1/alpha) sum_k a_k sigma(w_k.z), standard deviations beta_1 (a), beta_2 (w). For multiplicity 1
-at a fixed loss drop S* = O(alpha), and sinh(2 x), x = rate t, is of order
+f = (1/alpha) sum_k a_k sigma(w_k.z), gamma and gamma' of `initial_regime`. For multiplicity 1 at a
+fixed loss drop S* = O(alpha), and sinh(2 x), x = rate t, is of order
 alpha / (m max(beta_1, beta_2)^2) = m^e, e = gamma - 1 - |gamma'| (`condensation.linear_regime`).
 |W - W(0)| / |W(0)| is of order max(cosh x - 1, (beta_1/beta_2) sinh x): for e >= 0, e^x = m^{e/2}
 gives m^{e/2 + max(0, -gamma')}; for e < 0, x = m^e gives max(m^{2e}, m^{e - gamma'}).
@@ -22,6 +22,9 @@ def initial_regime(gamma: float, gamma_prime: float) -> Literal["linear", "criti
         gamma: -lim log(beta_1 beta_2 / alpha) / log m, standard deviations beta_1 (a), beta_2 (w).
         gamma_prime: -lim log(beta_1 / beta_2) / log m. (gamma, gamma') of NTK: (1/2, 0); Xavier,
             mean field: (1, 0); variances m^-g: (g, 0).
+
+    Raises:
+        SpecError: arguments that are not finite.
 
     Valid for: width to infinity, inputs in [0, 1]^d, bounded targets; training to O(1/n) if
         condensed.
@@ -54,8 +57,8 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
 def residual_angle_exponent(gamma: float, gamma_prime: float) -> float:
     """Exponent <= 0 of m in the angle of input weights and +-v at a fixed loss drop, p = 1.
 
-    Inverse relative displacement, order 1 in the linear regime. Arguments, range and reference:
-    `initial_regime_exponent`.
+    min(0, -`initial_regime_exponent`): tan(angle) is the inverse relative displacement. Arguments,
+    range and reference: `initial_regime_exponent`.
     """
     return min(0.0, -initial_regime_exponent(gamma, gamma_prime))
 

@@ -1,12 +1,12 @@
 """Form of the data: the potential of every neuron at tiny initialization.
 
-f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss 1/(2n) sum_i (f(x_i) - y_i)^2, sigma(s) = c s^p near
-0. While f is small against y, neurons move independently:
+f(x) = sum_j a_j sigma(w_j.z), loss 1/(2n) sum_i (f(x_i) - y_i)^2, sigma(s) = c s^p near 0. While f
+is small against y, neurons move independently, with H of `target_form`:
 
-    a' = H(w),    w' = a grad H(w),    H(w) = (c/n) sum_i y_i (w.z_i)^p,
+    a' = H(w),    w' = a grad H(w),    |w|^2 - p a^2 conserved.
 
-and |w|^2 - p a^2 is conserved. With r = |w|, u = w/r, grad_S H = grad H - p H u:
-u' = a r^{p-2} grad_S H(u), r' = p a r^{p-1} H(u).
+With r = |w|, u = w/r, grad_S H = grad H - p H u: u' = a r^{p-2} grad_S H(u),
+r' = p a r^{p-1} H(u).
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ from deepinit.theory.condensation.validate import check_rows, check_targets, non
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TargetForm:
-    """H(u) = (c/n) sum_i y_i (u.z_i)^p and its derivatives at vectors u [..., D].
+    """The form H of `target_form` and its derivatives at vectors u [..., D].
 
     Attributes:
-        rows: z_i, [n, D]; the last coordinate is 1 with bias.
+        rows: z_i, [n, D].
         weights: c y_i / n, [n].
         p: the degree.
     """
