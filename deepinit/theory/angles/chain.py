@@ -28,7 +28,7 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
         depth: >= 0.
 
     Returns:
-        [depth + 1, ...], theta_0, ..., theta_depth; float64, or JAX in theta0's dtype.
+        [depth + 1, ...], from theta_0; float64, or JAX in theta0's dtype.
 
     Raises:
         SpecError: arguments out of range.

@@ -4,8 +4,8 @@ Preactivation pairs are i.i.d. Gaussian given the post-activations a, b before t
 
     G = bias_var + weight_var / n (a.a, a.b, b.b).
 
-State s, F, c, D: `angles.kernel_propagation`, by `numerics.delta_method`. Derivatives of F:
-fourth-order central differences along eigenvectors of the covariance.
+State s, F, c, D: `angles.kernel_propagation`, by `numerics.delta_method`. F' and F'': fourth-order
+central differences along eigenvectors of the covariance.
 """
 
 import math

@@ -1,12 +1,11 @@
 """Norms and angle of two inputs through a random MLP, to first order in 1/width.
 
-One layer maps the state s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta),
-eta = ln tan^2(angle / 2), to mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
+State s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta), eta = ln tan^2(angle / 2). One
+layer has mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
 
     m' = F(m) + (1/2) F''(m) : V + c(m) / n,        V' = F'(m) V F'(m)^T + D(m) / n.
 
-Close inputs are magnified to keep their digits. ln sin^2, two-valued at a right angle, is evaluated
-for a normal eta.
+Close inputs are magnified to keep their digits. Moments of ln sin^2 are for a normal eta.
 """
 
 import math
@@ -60,11 +59,11 @@ class InputGram(NamedTuple):
 
 
 class KernelWalk(NamedTuple):
-    """Moments over networks of the post-activations of layers 1..depth.
+    """Mean and variance over networks of post-activations, layers 1..depth.
 
     Attributes:
         log_sin2_mean, log_sin2_variance: [layers].
-        log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n and ln |b|^2/n.
+        log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n, ln |b|^2/n.
         state_mean: [layers, 3], of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
         state_covariance: [layers, 3, 3].
         log_distance2_mean, log_distance2_variance: [layers], of ln |a - b|^2/n.

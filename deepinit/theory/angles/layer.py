@@ -55,8 +55,8 @@ def log_sin2_mean(
         tapered        second_order + (E0(n) + 2/n + 8/n^2) c2/(-8)
         paper          ln((n-1) e/D) + 4n (J_22+1)/D^2 - 4n T/((n-1)^2 e^2),  D = 4 J_22 - 1 + n
 
-    E0, V0: `small_angle_log_sin2_moments`; e, J_22, T, U: `angles.relu`. Paper, hybrid and tapered
-    are for ReLU only. Tapered is the best for ReLU, second_order for other activations.
+    E0: `small_angle_log_sin2_moments`; J_22, T: `angles.relu`. Paper, hybrid and tapered are for ReLU
+    only. Best for ReLU: tapered; else second_order.
 
     Args:
         theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias: of the
@@ -75,8 +75,8 @@ def log_sin2_mean(
             traced width with hybrid or tapered.
 
     Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
-        hybrid and tapered are exact in n as theta -> 0, hybrid is worse than
-            second_order above theta = 1/2.
+        hybrid and tapered are exact in n as theta -> 0; hybrid is worse than second_order above
+        theta = 1/2.
 
     Reference: arXiv:2302.09712v3 (paper).
     """
@@ -102,7 +102,7 @@ def log_sin2_variance(
     Returns:
         [...], >= 0; at theta = 0 the limit. ReLU: 0 at pi except hybrid.
 
-    Arguments, errors, range and reference: `log_sin2_mean`.
+    V0: `small_angle_log_sin2_moments`. Arguments, errors, range and reference: `log_sin2_mean`.
     """
     return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
 

@@ -68,7 +68,7 @@ def marginal_moment(k: int) -> float:
 
 
 def p_number(a: int, k: int) -> int:
-    """Bessel number P(a, k): matchings of a points with k points unmatched.
+    """Bessel number P(a, k): matchings of a points with k unmatched.
 
     P(a, k) = a! / (k! ((a - k)/2)! 2^{(a-k)/2}) for even a - k, else 0;
     P(a, k) = (a - 1) P(a - 2, k) + P(a - 1, k - 1), P(0, 0) = 1. With `q_number` and a <= b,

@@ -15,8 +15,8 @@ _PARALLEL = 1e-3  # angle below which two lines are one
 def critical_lines(form: TargetForm) -> np.ndarray:
     """Lines of 1-D inputs on which neurons do not turn: angles of (w, b).
 
-    With t = b/w: the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t) and, if its leading
-    coefficient is 0, w = 0. Lines with H(phi) H''(phi) < 0 attract.
+    t = b/w at the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t); w = 0 if its leading
+    coefficient is 0. Lines with H(phi) H''(phi) < 0 attract.
 
     Args:
         form: of two variables.
@@ -25,7 +25,7 @@ def critical_lines(form: TargetForm) -> np.ndarray:
         Angles phi = atan2(b, w) in [0, pi), increasing, at most p; empty if H is constant.
 
     Raises:
-        SpecError: no form of two variables.
+        SpecError: not a form of two variables.
 
     Valid for: gradient flow at leading order.
 

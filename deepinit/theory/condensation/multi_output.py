@@ -27,7 +27,7 @@ class MatrixOrientations(NamedTuple):
     """The two opposite directions on which neurons with several outputs condense.
 
     Attributes:
-        directions: [2, D], +- the top right singular vector.
+        directions: [2, D], +- the top right singular vector of V.
         outputs: [2, K], unit directions of the output weights.
         rate: s_1 |sigma'(0)|, the growth rate.
         kappa: 1 - s_2/s_1, the condensation exponent.
@@ -105,14 +105,14 @@ def cnn_orientations(
     V = (1/n) sum_i y_i patches_i, kappa typically small.
 
     Args:
-        patches: [n, positions, patch entries], the filter's inputs.
+        patches: [n, positions, patch entries].
         y: targets [n].
         activation: `Activation`, name or JAX function.
         readout: "average" (global pooling) or "position" (one weight per filter and position).
         bias: True for filters with a bias, their last coordinate.
 
     Returns:
-        `Orientations` for "average", `MatrixOrientations` (outputs: [2, positions]) for "position".
+        `Orientations`, or for "position" `MatrixOrientations`, outputs: [2, positions].
 
     Errors and range: `predict_orientations`, `multi_output_orientations`.
 

@@ -38,15 +38,15 @@ class Multiplicity(NamedTuple):
 def multiplicity(activation: Any) -> Multiplicity:
     """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
-    p = 1: tanh, GELU, sigmoid; p = 2: s tanh(s), cos; p = 3: s^2 tanh(s). Coefficients below 1e-7
-    of the largest value on [-1, 1] count as 0.
+    p = 1: tanh, GELU, sigmoid; 2: s tanh(s), cos; 3: s^2 tanh(s). Coefficients below 1e-7 of the
+    largest value on [-1, 1] count as 0.
 
     Args:
         activation: `Activation`, name or JAX function.
 
     Raises:
-        SpecError: different expansions on the two sides of 0 (ReLU, SELU, |s|^3); sigma or a
-            derivative not finite at 0; no term up to order 6.
+        SpecError: different expansions on the two sides of 0 (ReLU, leaky ReLU, SELU, |s|); sigma
+            or a derivative not finite at 0; no term up to order 6.
 
     Valid for: a Taylor expansion at 0 from each side to order p + 1.
 
