@@ -55,8 +55,8 @@ def log_sin2_mean(
         tapered        second_order + (E0(n) + 2/n + 8/n^2) c2/(-8)
         paper          ln((n-1) e/D) + 4n (J_22+1)/D^2 - 4n T/((n-1)^2 e^2),  D = 4 J_22 - 1 + n
 
-    E0: `small_angle_log_sin2_moments`; J_22, T: `angles.relu`. Paper, hybrid and tapered are for ReLU
-    only. Best for ReLU: tapered; else second_order.
+    E0: `small_angle_log_sin2_moments`; J_22, T: `angles.relu`. Paper, hybrid and tapered are for
+    ReLU only. Best for ReLU: tapered; else second_order.
 
     Args:
         theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias: of the
