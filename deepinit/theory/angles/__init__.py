@@ -1,9 +1,4 @@
-"""Angle of two inputs through a random network at finite width.
-
-One layer: `log_sin2_mean`, `log_sin2_variance` (any activation), `rho`; exact laws in the width:
-`small_angle_log_sin2_moments`, `degeneracy_probability`. Many layers: `log_sin2_propagation`,
-`approximation_1`, `infinite_width_angles`.
-"""
+"""Angle of two inputs through a random network at finite width."""
 
 from deepinit.theory.angles.chain import approximation_1, infinite_width_angles
 from deepinit.theory.angles.layer import FORMS, log_sin2_mean, log_sin2_variance, rho

@@ -21,23 +21,21 @@ DRIFT = 2.0 / (3.0 * math.pi)  # of -ln sin^2 per layer and radian at infinite w
 def infinite_width_angles(theta0: Any, depth: int) -> Any:
     """Angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
 
-    cos(theta_{l+1}) = (sin(theta_l) + (pi - theta_l) cos(theta_l)) / pi, the arc-cosine kernel of
-    order one, without cancellation.
+    Arc-cosine kernel of order one (`angles.relu`), relative error a few roundings per layer.
 
     Args:
-        theta0: [...], angle of the inputs in [0, pi].
-        depth: number of layers, >= 0.
+        theta0: [...], in [0, pi].
+        depth: >= 0.
 
     Returns:
-        [depth + 1, ...], theta_0, ..., theta_depth in radians; float64, or JAX in theta0's dtype.
-        Relative error a few roundings per layer.
+        [depth + 1, ...], from theta_0; float64, or JAX in theta0's dtype.
 
     Raises:
-        SpecError: a concrete theta0 outside [0, pi], a depth that is not an integer >= 0.
+        SpecError: arguments out of range.
 
-    Valid for: ReLU, no bias, weights of finite variance; width to infinity at fixed depth.
+    Valid for: ReLU, no bias, weights of finite variance.
 
-    Reference: arXiv:2302.09712v3, infinite-width rule; stable form in `angles.relu`.
+    Reference: arXiv:2302.09712v3.
     """
     depth = validate.integer("depth", depth, 0, "It counts the layers after the input.")
     xp = array_namespace(theta0)
@@ -47,23 +45,23 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
 
 
 def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
-    """ln sin^2 of the angle after each layer by the paper's deterministic rule (Approximation 1).
+    """ln sin^2 of the angle after each layer by the paper's Approximation 1.
 
     X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
-    theta_l = arcsin(exp(X_l / 2)) from l = 1 on.
+    theta_l = arcsin(exp(X_l / 2)) for l >= 1.
 
     Args:
-        theta0: [...], angle of the inputs in [0, pi].
+        theta0: [...], in [0, pi].
         widths: n_1, ..., n_L >= 2.
 
     Returns:
         [layers, ...], X_1, ..., X_L; float64, or JAX in theta0's dtype.
 
     Raises:
-        SpecError: a concrete theta0 outside [0, pi], no layers, a width below 2.
+        SpecError: arguments out of range.
 
-    Valid for: ReLU, small angles and wide layers. rho overstates the drift by 92/n^2 per layer,
-        theta at the mean understates it (`log_sin2_propagation` has neither error).
+    Valid for: ReLU, small angles, wide layers. rho overstates the drift by 92/n^2 per layer, theta
+        at the mean understates it, unlike `log_sin2_propagation`.
 
     Reference: arXiv:2302.09712v3, Approximation 1.
     """
@@ -94,7 +92,7 @@ def acute_angle(x: Any) -> Any:
 
 
 def check_widths(widths: Sequence[int], least: int) -> None:
-    """Refuse an empty list of widths and widths below `least`."""
+    """Refuse no widths and widths below `least`."""
     if np.ndim(widths) != 1 or len(widths) == 0:
         raise SpecError(f"widths={widths!r}", "one whole number per layer", "Write (256,) * depth.")
     check_width(widths, least, "every layer")

@@ -1,11 +1,8 @@
-"""Density on a grid of values <= 0, moved by Gaussian steps whose moments depend on the start.
+"""Density on a grid of values <= 0, moved by Gaussian steps clipped at 0.
 
-A step from y has the law of min(mu + sigma N(0, 1), 0). On the grid: the Gaussian density times the
-cell widths, and the probability above 0 at the point 0, times the quadratic polynomial that makes
-mass, mean and variance exact, so that grid errors do not accumulate over layers.
-
-Steps shorter than 0.6 cells go to three neighbouring points: mass and mean exact, the variance as
-near as masses >= 0 allow (an excess of at most a quarter of the squared cell).
+Masses are corrected by the quadratic that makes mass, mean and variance exact. Steps below 0.6
+cells go to three points: mass and mean exact, the variance in excess by at most a quarter of the
+squared cell.
 """
 
 import math
@@ -25,10 +22,10 @@ def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
     Args:
         table: [m], increasing.
-        scale: [m], standard deviation of a step from each point; floored at 1/50 of its maximum.
+        scale: [m], standard deviation of a step, floored at 1/50 of its maximum.
 
     Returns:
-        [points], 600 to 3000, cells of half the scale if that many suffice; both ends included.
+        [points], 600 to 3000, cells of half the scale if that many suffice; ends included.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -49,9 +46,9 @@ def cells(grid: np.ndarray) -> np.ndarray:
 def gaussian_points(
     mean: float, variance: float, num_points: int = 1701
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of min(mean + sqrt(variance) N(0, 1), 0) by the trapezoidal rule.
+    """Points and weights of min(mean + sqrt(variance) N(0, 1), 0), trapezoidal rule.
 
-    Error 1e-5 standard deviations: a tenth of the squared spacing at the corner 0, else rounding.
+    Error 1e-5 standard deviations, from the corner at 0.
     """
     z = np.linspace(-_CUT, _CUT, num_points)
     weights = np.exp(-0.5 * z * z)
@@ -59,12 +56,11 @@ def gaussian_points(
 
 
 def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
-    """Sparse [points, sources]: masses of a step on the grid; columns sum to 1.
+    """Sparse [points, sources]: masses of a step; columns sum to 1.
 
     Args:
-        grid: [points], increasing, <= 0. If it ends at 0, that point receives the mass above.
-        means: [sources], of the steps before clipping at 0.
-        variances: [sources], >= 0.
+        grid: [points], increasing, <= 0; the point 0, if any, receives the mass above.
+        means, variances: [sources], before clipping.
     """
     from scipy.sparse import csc_array
 
@@ -105,7 +101,7 @@ def _clipped_moments(means: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, 
 
 
 class _Steps(NamedTuple):
-    """Mean and standard deviation before clipping, mean and variance after, nearest inner point."""
+    """Moments before clipping (means, sigma) and after (center, spread); nearest inner point."""
 
     means: np.ndarray
     sigma: np.ndarray

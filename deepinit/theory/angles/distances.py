@@ -1,12 +1,11 @@
-"""Mean and variance of the log-distance of a pair from its norms and its angle, to first order.
+"""Mean and variance of the log-distance of a pair, to first order.
 
-In the state of `angles.kernel_propagation`, m the mean of ln |a|^2/n and ln |b|^2/n, delta their
-difference, eta = ln tan^2(angle/2),
+In the state (m, delta, eta) of `angles.kernel_propagation`,
 
     ln |a - b|^2/n = m + ln 4 + ln T,
     T = P + S,    P = sinh^2(delta/4),    S = sin^2(angle/2) = 1/(1 + e^-eta),
 
-a sum of positive terms: close pairs keep their digits. Delta method with the derivatives
+positive terms: no cancellation. Delta method with
 
     T_delta = sinh(delta/2)/4,     T_delta,delta = cosh(delta/2)/8,
     T_eta = S (1 - S),             T_eta,eta = S (1 - S)(1 - 2 S).
@@ -16,13 +15,13 @@ import numpy as np
 
 
 def log_distance2_moments(mean: np.ndarray, covariance: np.ndarray) -> tuple[float, float]:
-    """Mean and variance of ln |a - b|^2/n, first order in the covariance.
+    """Mean and variance of ln |a - b|^2/n.
 
     Args:
         mean: [3], of (m, delta, eta).
-        covariance: [3, 3], of the same.
+        covariance: [3, 3].
 
-    Valid for: a covariance small beside 1, the variance of delta small beside P + S.
+    Valid for: a covariance << 1, a variance of delta << P + S.
     """
     center, difference, eta = mean
     near, far = 1.0 / (1.0 + np.exp(-eta)), 1.0 / (1.0 + np.exp(eta))

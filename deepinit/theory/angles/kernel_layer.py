@@ -1,13 +1,11 @@
-"""One layer's map of the norms and the angle of two inputs: limit, 1/width shift and covariance.
+"""One layer's map of the norms and the angle of two inputs.
 
-The preactivation pairs of a layer are i.i.d. Gaussian given the post-activations a, b before it:
+Preactivation pairs are i.i.d. Gaussian given the post-activations a, b before them, with metric
 
     G = bias_var + weight_var / n (a.a, a.b, b.b).
 
-One layer of n neurons maps the state s = (ln |a|^2/n, ln |b|^2/n, eta), eta = ln tan^2(angle / 2),
-to a random state of mean F(s) + c(s)/n and covariance D(s)/n (`numerics.delta_method`), F the
-infinite-width map. Public functions take and return s as (mean of the log-norms, their difference,
-eta). Derivatives of F: central differences of fourth order along eigenvectors of the covariance.
+State s, F, c, D: `angles.kernel_propagation`, by `numerics.delta_method`. F' and F'': fourth-order
+central differences along eigenvectors of the covariance.
 """
 
 import math
@@ -33,7 +31,7 @@ LOG_NORMS = np.array([[1.0, -0.5, 0.0], [1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])
 
 
 class LayerMap(NamedTuple):
-    """A layer's activation and variances, both of one preactivation at |a|^2/n = 1."""
+    """An activation and the variances of its preactivation at |a|^2/n = 1."""
 
     activation: Activation
     weight_var: float
@@ -41,7 +39,7 @@ class LayerMap(NamedTuple):
 
 
 def layer_map(spec: MLP, fan_in: int | None) -> LayerMap:
-    """The layer after `fan_in` neurons; None where the weight scaling is not `absolute`."""
+    """The layer after `fan_in` neurons (None: scaling not `absolute`)."""
     assert spec.weight_law is not None
     columns = fan_in or 1  # cancels unless the scaling is `absolute`
     bias_var = spec.bias_law.entry_variance(1) if spec.bias_law is not None else 0.0
@@ -80,27 +78,27 @@ def propagate(
 
 
 def magnification(state: np.ndarray) -> float:
-    """Factor by which a close pair is magnified, so that its difference keeps its digits."""
+    """Magnification with which a close pair keeps its digits."""
     angle, difference = 2.0 * math.atan(_exp(0.5 * float(state[2]))), abs(float(state[1]))
     most = _LARGEST_DIFFERENCE / difference if difference > 0.0 else math.inf
     return max(1.0, min(_SMALLEST_ANGLE / angle if angle > 0.0 else 1.0, most))
 
 
 def mean_and_difference(log_a: float, log_b: float, eta: float) -> np.ndarray:
-    """(mean of the log-norms, their difference, eta); no matrix product, for eta may be inf."""
+    """The state from the log-norms and eta, which may be inf."""
     return np.array([0.5 * (log_a + log_b), log_b - log_a, eta])
 
 
 def log_norms(state: np.ndarray) -> np.ndarray:
-    """(ln |a|^2/n, ln |b|^2/n, eta): the inverse of `mean_and_difference`."""
+    """Inverse of `mean_and_difference`: (ln |a|^2/n, ln |b|^2/n, eta)."""
     return np.array([state[0] - 0.5 * state[1], state[0] + 0.5 * state[1], state[2]])
 
 
 def _preactivation_pair(layer: LayerMap, state: np.ndarray) -> tuple[float, float, float]:
-    """(G_aa, G_bb, angle of G) from the state, without cancellation at small angles.
+    """(G_aa, G_bb, angle of G), without cancellation at small angles.
 
-    det G = weight^2 S_aa S_bb sin^2 + bias weight (S_aa + S_bb - 2 S_ab), the bracket being
-    (sqrt S_aa - sqrt S_bb)^2 + 4 sqrt(S_aa S_bb) sin^2(angle / 2).
+    det G = weight^2 S_aa S_bb sin^2
+        + bias weight [(sqrt S_aa - sqrt S_bb)^2 + 4 sqrt(S_aa S_bb) sin^2(angle / 2)].
     """
     _, weight, bias = layer
     log_a, log_b, eta = (float(value) for value in log_norms(state))
@@ -129,7 +127,7 @@ def _frame(layer: LayerMap, state: np.ndarray) -> PairFrame:
 
 
 def _limit(frame: PairFrame) -> np.ndarray:
-    """The state at infinite width; eta = 2 ln(sin / (1 + cos)) is exact at both ends."""
+    """The state at infinite width; eta = 2 ln(sin / (1 + cos)), exact at both ends."""
     eta = 2.0 * (0.5 * float(frame.log_sine2) - math.log1p(abs(float(frame.cosine))))
     log_a, log_b = float(frame.log_norm2_a), float(frame.log_norm2_b)
     return mean_and_difference(log_a, log_b, eta if frame.cosine >= 0 else -eta)

@@ -1,16 +1,11 @@
-"""Norms and angle of two inputs through a random MLP to first order in 1/width, layer by layer.
+"""Norms and angle of two inputs through a random MLP, to first order in 1/width.
 
-The state s = (ln |a|^2/n, ln |b|^2/n, eta), eta = ln tan^2(angle / 2), of the post-activations is a
-Markov chain. One layer maps it to mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`).
-Total mean and covariance, with F expanded to second order about the mean m:
+State s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta), eta = ln tan^2(angle / 2). One
+layer has mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
 
     m' = F(m) + (1/2) F''(m) : V + c(m) / n,        V' = F'(m) V F'(m)^T + D(m) / n.
 
-The recursion runs in (mean of the log-norms, their difference, eta): with biases F varies with the
-difference on the scale of the angle, and close inputs are magnified to keep their digits.
-
-ln sin^2 is singular and two-valued at a right angle; its mean and variance are those of a function
-of a normal eta.
+Close inputs are magnified to keep their digits. Moments of ln sin^2 are for a normal eta.
 """
 
 import math
@@ -50,10 +45,10 @@ class InputGram(NamedTuple):
     """A pair of inputs.
 
     Attributes:
-        norm2_a, norm2_b: x.x / n_0, the mean square of the coordinates of each input.
-        angle: between the inputs, in [0, pi].
-        dimension: n_0, needed only for a weight law of `absolute` scaling.
-        log_ratio: ln(norm2_b / norm2_a) to relative accuracy (close pairs); None: from both norms.
+        norm2_a, norm2_b: x.x / n_0 of each.
+        angle: in [0, pi].
+        dimension: n_0, only for a weight law of `absolute` scaling.
+        log_ratio: ln(norm2_b / norm2_a), accurate for close pairs; None: from both norms.
     """
 
     norm2_a: float
@@ -64,11 +59,11 @@ class InputGram(NamedTuple):
 
 
 class KernelWalk(NamedTuple):
-    """Mean and variance over networks of the post-activations of layers 1..depth.
+    """Mean and variance over networks of post-activations, layers 1..depth.
 
     Attributes:
-        log_sin2_mean, log_sin2_variance: [layers], of ln sin^2 of the angle.
-        log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n and ln |b|^2/n.
+        log_sin2_mean, log_sin2_variance: [layers].
+        log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n, ln |b|^2/n.
         state_mean: [layers, 3], of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
         state_covariance: [layers, 3, 3].
         log_distance2_mean, log_distance2_variance: [layers], of ln |a - b|^2/n.
@@ -85,30 +80,25 @@ class KernelWalk(NamedTuple):
 
 
 def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
-    """Norms and angle of one pair of inputs through an MLP, to first order in 1/width.
+    """Norms and angle of a pair through an MLP, to first order in 1/width.
 
-    The recursion of the module docstring from the deterministic first metric
-    G = bias_var + weight_var * (x.x, x.x', x'.x') / n_0. As all widths grow the means tend to the
-    infinite-width (NNGP) values, the variances to 0.
+    First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
 
     Args:
-        spec: the network; Gaussian biases, independent weights. The output layer is ignored.
-        gram: the inputs: mean squares of their coordinates, and their angle.
+        spec: Gaussian biases, independent weights; the output layer is ignored.
 
     Returns:
-        `KernelWalk`, float64; NaN from the layer on where first order fails (`VALID_FOR`).
-        Numerical error about 1e-7. 10 to 50 ms per layer for built-ins, up to 200 ms for functions
-        with kinks.
+        `KernelWalk`, float64, numerical error 1e-7; NaN where first order fails. 10 to 50 ms per
+        layer for built-in activations, up to 200 ms with kinks.
 
     Raises:
-        SpecError: orthogonal weights, biases that are not Gaussian, a bad `gram`, `absolute` weight
-            variance without the input dimension, collinear inputs whose images stay collinear.
+        SpecError: orthogonal weights, non-Gaussian biases, `absolute` scaling without the input
+            dimension, collinear inputs with collinear images.
 
-    Valid for: `VALID_FOR`; error O((sum 1/width)^2). With r = sum 1/width, measured relative errors
-        of variances and covariances: 0.3 r (tanh, ReLU) to 2.5 r (GELU, off its critical point).
-        Positively homogeneous activations without bias: `angles.propagation` has second order.
+    Valid for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
+        (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`.
 
-    Reference: module docstring; covariance recursion of the metric: arXiv 2106.10165, chapter 4.
+    Reference: module docstring; arXiv:2106.10165, chapter 4 (metric).
     """
     gram = InputGram(*gram)
     _check(spec, gram)
@@ -172,7 +162,7 @@ def input_grams(inputs: Inputs) -> tuple[InputGram, ...]:
 
 
 def _log_sin2_of_eta(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of ln sin^2 = ln 4 + eta - 2 ln(1 + e^eta) for a normal eta."""
+    """Moments of ln sin^2 = ln 4 + eta - 2 ln(1 + e^eta) for a normal eta."""
     nodes, weights = normal_rule()
     eta = mean[:, None] + np.sqrt(variance)[:, None] * nodes
     values = math.log(4.0) - np.abs(eta) - 2.0 * np.log1p(np.exp(-np.abs(eta)))

@@ -1,20 +1,8 @@
 """Mean and variance of ln sin^2 of the angle of two inputs after one layer.
 
-X = ln sin^2(theta') of the images in R^n, for any activation (`angles.pair_cumulants`):
+    E = log_mean + c1/n + c2/n^2 + O(n^-3),      Var = d1/n + d2/n^2 + O(n^-3).
 
-    E X = log_mean + c1/n + c2/n^2 + O(n^-3),      Var X = d1/n + d2/n^2 + O(n^-3).
-
-Five forms, n the width of the layer produced:
-
-    paper          formulas of arXiv:2302.09712 (ReLU), equal to first_order up to n^-2; their n^-2
-                   terms at small angles, -100/n^2 (mean) and -80/n^2 (variance), replace the
-                   true -8 and 32
-    first_order    the expansions to order 1/n
-    second_order   to order 1/n^2
-    hybrid         second_order plus the remainder of the exact small-angle law (ReLU,
-                   `angles.small_angle`), at every angle
-    tapered        the same with the remainder times c2/(-8) and d2/32, which are 1 at small angles
-                   and 0 at pi. The best of the five for layers narrower than about 50.
+At small angles c2 = -8 and d2 = 32; the paper's form has -100 and -80.
 """
 
 import math
@@ -39,7 +27,7 @@ _RELU_ONLY = ("paper", "hybrid", "tapered")
 
 
 class LayerCoefficients(NamedTuple):
-    """Coefficients at given angles; `ratio_t`, `ratio_u`, `j22`: ReLU only, else None."""
+    """Coefficients at given angles; `ratio_t`, `ratio_u`, `j22`: ReLU only."""
 
     log_mean: Any
     c1: Any
@@ -59,40 +47,38 @@ def log_sin2_mean(
     activation: Any = relu,
     variances: tuple[float, float] = (1.0, 1.0),
 ) -> Any:
-    """E ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it.
+    """E ln sin^2(theta') of the angle theta' after one layer.
 
-    first_order: ln e + c1/n, ln e(theta) the limit of large width n; second_order:
-    ln e + c1/n + c2/n^2; ReLU only: hybrid: ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2; tapered:
-    second_order + (E0(n) + 2/n + 8/n^2) c2/(-8); paper:
-    ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2), D = 4 J_22 - 1 + n.
+        first_order    ln e + c1/n,    ln e the value at infinite width
+        second_order   ln e + c1/n + c2/n^2
+        hybrid         ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2
+        tapered        second_order + (E0(n) + 2/n + 8/n^2) c2/(-8)
+        paper          ln((n-1) e/D) + 4n (J_22+1)/D^2 - 4n T/((n-1)^2 e^2),  D = 4 J_22 - 1 + n
+
+    E0: `small_angle_log_sin2_moments`; J_22, T: `angles.relu`. Paper, hybrid and tapered are for
+    ReLU only. Best for ReLU: tapered; else second_order.
 
     Args:
         theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias: of the
             inputs).
-        width: [...], neurons of the layer produced, >= 1 (ReLU-only forms: >= 2; hybrid, tapered:
-            concrete).
-        form: one of FORMS. second_order is the best for every activation; tapered, the default of
-            `deepinit.predict`, the best for ReLU.
+        width: [...], of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
         activation: `Activation`, name or elementwise JAX function.
-        variances: of the two preactivations; no effect for positively homogeneous activations.
+        variances: of the preactivations; no effect if positively homogeneous.
 
     Returns:
-        [...], natural logarithm, conditional on images neither zero nor collinear; float64, or JAX
-        in theta's dtype. -inf at 0. ReLU: 0 at pi except hybrid; absolute error a few roundings.
-        Even and odd activations make images collinear at pi: no digits within roundings of pi.
-        Activations that are not positively homogeneous: computed on the host in float64; a JAX
-        theta works under jit and vmap, a gradient is refused.
+        [...], float64, or JAX in theta's dtype; conditional on images neither zero nor collinear.
+        -inf at 0. ReLU: 0 at pi except hybrid. Even and odd activations: inaccurate within
+        roundings of pi. Not positively homogeneous: host float64, under jit and vmap but not grad.
 
     Raises:
-        SpecError: unknown form, a form not available for the activation, concrete theta or width
-            out of range, a traced width with hybrid or tapered.
+        SpecError: a form not available for the activation, concrete arguments out of range, a
+            traced width with hybrid or tapered.
 
     Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
         hybrid and tapered are exact in n as theta -> 0; hybrid is worse than second_order above
-        theta about 1/2.
+        theta = 1/2.
 
-    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module
-        docstring.
+    Reference: arXiv:2302.09712v3 (paper).
     """
     return mean_at_width(_prepared(theta, width, form, activation, variances), width, form)
 
@@ -105,35 +91,35 @@ def log_sin2_variance(
     activation: Any = relu,
     variances: tuple[float, float] = (1.0, 1.0),
 ) -> Any:
-    """Var ln sin^2(theta') of the angle theta' after one layer, given theta; 0 as width grows.
+    """Var ln sin^2(theta') of the angle theta' after one layer.
 
-    first_order: d1/n; second_order: d1/n + d2/n^2; ReLU only: hybrid:
-    V0(n) + (d1 - 8)/n + (d2 - 32)/n^2; tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32; paper:
-    8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n.
+        first_order    d1/n
+        second_order   d1/n + d2/n^2
+        hybrid         V0(n) + (d1 - 8)/n + (d2 - 32)/n^2
+        tapered        second_order + (V0(n) - 8/n - 32/n^2) d2/32
+        paper          8n (J_22+1)/D^2 + 8n T/((n-1)^2 e^2) - 16n U/(D (n-1) e),  D = 4 J_22 - 1 + n
 
     Returns:
-        [...], >= 0. At theta = 0 the limit; for ReLU 0 at pi, except hybrid.
+        [...], >= 0; at theta = 0 the limit. ReLU: 0 at pi except hybrid.
 
-    Arguments, types, errors, range and reference: `log_sin2_mean`.
+    V0: `small_angle_log_sin2_moments`. Arguments, errors, range and reference: `log_sin2_mean`.
     """
     return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
 
 
 def rho(width: Any) -> Any:
-    """The paper's drift rho(n) = ln((n+5)/(n-1)) - 10 n/(n+5)^2 + 6 n/(n-1)^2 = 2/n + 100/n^2 + ...
+    """The paper's drift ln((n+5)/(n-1)) - 10n/(n+5)^2 + 6n/(n-1)^2 = 2/n + 100/n^2 + ...
 
-    The true drift at small angles is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`).
+    The true drift is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`).
 
     Args:
-        width: [...], neurons of the layer produced, >= 2.
+        width: [...], n >= 2, of the layer produced.
 
     Returns:
-        [...], the decrease of ln sin^2 per layer at small angle; float64, or JAX for a JAX array.
+        [...], decrease of ln sin^2 per ReLU layer as theta -> 0, error O(n^-2).
 
     Raises:
         SpecError: a concrete width below 2.
-
-    Valid for: ReLU, theta -> 0; error O(n^-2).
 
     Reference: arXiv:2302.09712v3, Approximation 1.
     """
@@ -146,7 +132,7 @@ def rho(width: Any) -> Any:
 def layer_coefficients(
     theta: Any, form: str, activation: Activation, variances: tuple[float, float]
 ) -> LayerCoefficients:
-    """Coefficients of a form at the angles theta, independent of the width."""
+    """Coefficients of a form."""
     check_form(form, activation)
     if not is_relu(activation):
         return LayerCoefficients(*pair_cumulants.coefficients(theta, activation, variances))
@@ -158,7 +144,7 @@ def layer_coefficients(
 
 
 def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
-    """Mean of ln sin^2 from the coefficients at the angle."""
+    """Mean from the coefficients."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
     if form == "paper":
@@ -176,7 +162,7 @@ def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
 
 
 def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
-    """Variance of ln sin^2 from the coefficients at the angle; rounding below 0 is cut."""
+    """Variance from the coefficients, cut at 0."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
     if form == "paper":
@@ -195,12 +181,12 @@ def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
 
 
 def is_relu(activation: Activation) -> bool:
-    """True for ReLU up to a factor and a reflection, which leave angles unchanged."""
+    """True for ReLU up to a factor and a reflection."""
     return activation.slopes is not None and sum(slope != 0.0 for slope in activation.slopes) == 1
 
 
 def check_form(form: str, activation: Activation) -> None:
-    """Refuse an unknown form, or one that the activation does not have."""
+    """Refuse a form not available for the activation."""
     remedy = "tapered is the most accurate for ReLU; second_order for any activation."
     validate.choice("form", form, FORMS, remedy)
     if form in _RELU_ONLY and not is_relu(activation):
@@ -224,7 +210,7 @@ def _prepared(
 
 
 def _beyond_second_order(width: Any) -> tuple[np.ndarray, np.ndarray]:
-    """E0(n) + 2/n + 8/n^2 and V0(n) - 8/n - 32/n^2, on the host, for concrete widths."""
+    """E0(n) + 2/n + 8/n^2, V0(n) - 8/n - 32/n^2."""
     n = np.asarray(width, dtype=np.float64)
     moments = small_angle_log_sin2_moments(n)
     return moments.mean + 2 / n + 8 / n**2, moments.variance - 8 / n - 32 / n**2

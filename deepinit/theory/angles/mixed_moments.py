@@ -1,14 +1,10 @@
-"""Mixed moments of a rectified Gaussian pair, J_{a,b}(theta), and their P and Q numbers.
+"""Mixed moments J_{a,b}(theta) of a rectified Gaussian pair.
 
-With G, H standard Gaussians of correlation cos(theta), J_{a,b}(theta) = E[phi(G)^a phi(H)^b],
-phi(x) = max(x, 0), phi(x)^0 = 1{x > 0}. In polar coordinates, with t the angle from an edge of the
-sector where both are positive and delta = pi - theta its opening,
+In polar coordinates, delta = pi - theta the opening of the sector where both are positive,
 
-    J_{a,b} = k!! c_k / (2 pi) * int_0^delta sin^a(t) sin^b(delta - t) dt,    k = a + b,
-    k!! c_k = 2^{k/2} Gamma(k/2 + 1).
+    J_{a,b} = 2^{k/2} Gamma(k/2 + 1) / (2 pi) int_0^delta sin^a(t) sin^b(delta - t) dt,  k = a + b.
 
-Every factor is positive: no digit is lost on [0, pi]. The closed forms and the recursion in (a, b)
-lose theirs as theta -> pi, by up to delta^{-k-1}.
+Closed forms and the recursion in (a, b) lose digits as theta -> pi, by up to delta^{-k-1}.
 """
 
 import math
@@ -22,27 +18,22 @@ from deepinit.core.array_api import array_namespace, as_floats
 
 
 def mixed_moment(a: int, b: int, theta: Any) -> Any:
-    """J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi ReLU, (G, H) standard Gaussian at angle theta.
+    """J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi ReLU, corr(G, H) = cos(theta).
 
-    phi(x)^0 = 1{x > 0}: J_{0,0} is the probability that both are positive, and
-    J_{a,0} = E[phi(G)^a 1{H > 0}] is not the marginal moment.
+    phi(x)^0 = 1{x > 0}: J_{a,0} is not the marginal moment.
 
     Args:
-        a: exponent of phi(G), an integer >= 0.
-        b: exponent of phi(H), an integer >= 0.
-        theta: [...], angle in [0, pi]; cos(theta) is the correlation.
+        a, b: exponents, >= 0.
+        theta: [...], in [0, pi].
 
     Returns:
-        [...], float64 for Python floats and NumPy arrays, traceable JAX in its own dtype for JAX
-        arrays. Exactly 0 at theta = pi. Relative error about (a + b + 10) roundings, given
-        pi - theta.
+        [...], float64, or JAX in theta's dtype. Relative error (a + b + 10) roundings, given
+        pi - theta; overflows for a + b > 300 in float64.
 
     Raises:
-        SpecError: a or b is not an integer >= 0; a concrete theta outside [0, pi].
+        SpecError: negative exponents, a concrete theta outside [0, pi].
 
-    Valid for: all of [0, pi]; overflows only where J does (a + b > 300 in float64).
-
-    Reference: arXiv:2302.09712, definition of J_{a,b}; polar form in the module docstring.
+    Reference: arXiv:2302.09712; polar form: module docstring.
     """
     a, b = validate.integer("a", a), validate.integer("b", b)
     xp = array_namespace(theta)
@@ -60,18 +51,15 @@ def mixed_moment(a: int, b: int, theta: Any) -> Any:
 
 
 def marginal_moment(k: int) -> float:
-    """m_k = E[phi(G)^k]: 1/2 for k = 0, (k - 1)!!/2 for even k, (k - 1)!!/sqrt(2 pi) for odd k.
+    """m_k = E[phi(G)^k] = (k - 1)!! / 2 for even k, (k - 1)!! / sqrt(2 pi) for odd k.
 
     Args:
-        k: an integer >= 0.
-
-    Returns:
-        The moment; inf where it exceeds float64 (k > 300).
+        k: >= 0; inf above 300.
 
     Raises:
-        SpecError: k is not an integer >= 0.
+        SpecError: k < 0.
 
-    Reference: arXiv:2302.09712, the case theta = 0 of J.
+    Reference: arXiv:2302.09712, theta = 0.
     """
     k = validate.integer("k", k)
     log_moment = 0.5 * k * math.log(2.0) + math.lgamma(0.5 * (k + 1))
@@ -80,25 +68,22 @@ def marginal_moment(k: int) -> float:
 
 
 def p_number(a: int, k: int) -> int:
-    """P(a, k), the Bessel numbers: matchings of a points that leave k points unmatched.
+    """Bessel number P(a, k): matchings of a points with k unmatched.
 
-    P(a, k) = a! / (k! ((a - k)/2)! 2^{(a-k)/2}) for even a - k, else 0; equivalently
-    P(a, k) = (a - 1) P(a - 2, k) + P(a - 1, k - 1), P(0, 0) = 1. With the Q numbers and a <= b,
+    P(a, k) = a! / (k! ((a - k)/2)! 2^{(a-k)/2}) for even a - k, else 0;
+    P(a, k) = (a - 1) P(a - 2, k) + P(a - 1, k - 1), P(0, 0) = 1. With `q_number` and a <= b,
 
         J_{a,b} = sum_k P(a,k) b!/(b-k)! c^k J_{0,b-k} + sum_k Q(a,k) b!/(b-k)! c^k S_{b-k},
         c = cos(theta),  S_j = sin(theta)^j (j-1)!! / (2 pi if j is odd, else 2 sqrt(2 pi)).
 
     Args:
-        a: an integer >= 0.
-        k: an integer; the number is 0 outside 0..a.
-
-    Returns:
-        The exact integer.
+        a: >= 0.
+        k: any integer; 0 outside 0..a.
 
     Raises:
-        SpecError: a is not an integer >= 0, or k is not an integer.
+        SpecError: a < 0.
 
-    Reference: arXiv:2302.09712, the expansion of J_{a,b}; OEIS A099174.
+    Reference: arXiv:2302.09712; OEIS A099174.
     """
     _check_row(a, k)
     if not 0 <= k <= a or (a - k) % 2:
@@ -108,21 +93,18 @@ def p_number(a: int, k: int) -> int:
 
 
 def q_number(a: int, k: int) -> int:
-    """Q(a, k) = sum_{j >= 0} (-1)^j (2j - 1)!! P(a, k + 2j + 1): boundary terms of J_{a,b}.
+    """Q(a, k) = sum_{j >= 0} (-1)^j (2j - 1)!! P(a, k + 2j + 1) of `p_number`'s expansion.
 
-    The recursion of the P numbers from Q(1, 0) = 1, Q(0, .) = 0; expansion in `p_number`.
+    Recursion of P from Q(1, 0) = 1, Q(0, .) = 0.
 
     Args:
-        a: an integer >= 0.
-        k: an integer; the number is 0 outside 0..a-1.
-
-    Returns:
-        The exact integer.
+        a: >= 0.
+        k: any integer; 0 outside 0..a-1.
 
     Raises:
-        SpecError: a is not an integer >= 0, or k is not an integer.
+        SpecError: a < 0.
 
-    Reference: arXiv:2302.09712, the expansion of J_{a,b}.
+    Reference: arXiv:2302.09712.
     """
     _check_row(a, k)
     if not 0 <= k < a or (a - k) % 2 == 0:

@@ -1,6 +1,6 @@
-"""One layer's action on the angle of two inputs, to second order in 1/width, any activation.
+"""One layer's action on an angle, to second order in 1/width, any activation.
 
-Derivation in `numerics.delta_method`; moments in `numerics.gaussian_pairs`.
+Derivation: `numerics.delta_method`; moments: `numerics.gaussian_pairs`.
 """
 
 import math
@@ -31,36 +31,29 @@ class Coefficients(NamedTuple):
 def coefficients(
     theta: Any, activation: Any, variances: tuple[float, float] = (1.0, 1.0)
 ) -> Coefficients:
-    """Coefficients in 1/n of mean and variance of ln sin^2 of the angle after a layer of n neurons.
+    """Coefficients in 1/n of mean and variance of ln sin^2 after a layer.
 
-    The angle is between a and b in R^n, a_i = phi(u_i), b_i = phi(v_i), (u_i, v_i) i.i.d. Gaussian
-    pairs with the given variances and correlation cos(theta); log_mean is the infinite-width value.
-    ReLU: c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) in the notation of Jakub and Nica;
-    c1 -> -2, d1 -> 8 as theta -> 0.
+    Angle between phi(u_i) and phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian pairs. ReLU:
+    c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at 0.
 
     Args:
-        theta: [...] in [0, pi], angle of the preactivation vectors at infinite width; JAX gives JAX
-            in its dtype, else NumPy float64. Tracers are not checked.
-        activation: `Activation`, name or elementwise JAX function. If it is not positively
-            homogeneous: computed on the host in float64 (milliseconds per angle); traced angles
-            work under jit and vmap by callback, a gradient is refused.
-        variances: of u and v; no effect for positively homogeneous activations.
+        theta: [...] in [0, pi], angle of the preactivations at infinite width; tracers unchecked.
+        activation: `Activation`, name or elementwise JAX function. Not positively homogeneous: host
+            float64, milliseconds per angle, under jit and vmap but not grad.
+        variances: of u and v; no effect if positively homogeneous.
 
     Returns:
-        `Coefficients`, each of the shape of theta. At 0 log_mean is -inf, the others are limits
-        (homogeneous activations). Near pi log_mean has absolute accuracy.
+        `Coefficients` of theta's shape; JAX in its dtype, else float64. At 0 log_mean is -inf, the
+        others limits (homogeneous). Near pi log_mean has absolute accuracy.
 
     Raises:
-        SpecError: a concrete angle outside [0, pi], a variance that is not positive or traced, an
-            activation that is 0 everywhere, collinear images; the last three not for positively
-            homogeneous activations.
+        SpecError: an angle outside [0, pi]; not positively homogeneous: a variance not positive
+            or traced, an activation 0 everywhere, collinear images.
 
-    Valid for: independent Gaussian weights; activations without jumps. Conditional on vectors
-        neither zero nor collinear (probability n 2^-n for ReLU). Above a right angle ReLU has
-        d1 << d2/n at any practical n: use both orders.
+    Valid for: independent Gaussian weights, no jumps, images neither zero nor collinear. Above a
+        right angle ReLU has d1 << d2/n: use both orders.
 
-    Reference: ReLU to order 1/n: arXiv 2302.09712v3, theorem on mean and variance of ln sin^2; else
-        `numerics.delta_method`.
+    Reference: arXiv:2302.09712v3 (ReLU, order 1/n); `numerics.delta_method`.
     """
     activation = as_activation(activation)
     xp = array_namespace(theta)
@@ -86,14 +79,14 @@ def coefficients(
 
 
 def _on_host(theta: Any, activation: Activation, variances: tuple[float, float]) -> np.ndarray:
-    """[5, ...] in float64: the coefficients at each angle."""
+    """[5, ...]: rows of `Coefficients`."""
     angles = np.minimum(np.asarray(theta, dtype=np.float64), math.pi)
     rows = [_host_coefficients(activation, float(angle), variances) for angle in angles.ravel()]
     return np.array(rows, dtype=np.float64).reshape(-1, 5).T.reshape(5, *angles.shape)
 
 
 def _called_back(function: Callable[[Any], np.ndarray], theta: Any) -> Any:
-    """The five rows of `function` under jit and vmap, by host callback."""
+    """Rows of `function` by host callback."""
     import jax
 
     row = jax.ShapeDtypeStruct(theta.shape, theta.dtype)

@@ -1,21 +1,16 @@
 """Random walk of ln sin^2 of the angle of two inputs, with Gaussian steps.
 
-Given the angle theta_l after layer l, X = ln sin^2 after layer l + 1 is Gaussian with the moments
-of `angles.layer` (any form), or of the paper's Approximation 2,
+X = ln sin^2 after a layer is Gaussian given the angle before it, with the moments of `angles.layer`
+or of Approximation 2,
 
-    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}) + N(0, 8 n_{l+1} / (n_{l+1} + 5)^2).
+    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}) + N(0, 8 n_{l+1} / (n_{l+1} + 5)^2),
 
-Values above 0 are moved to 0 (theta = pi/2). The first step starts at theta_0, which may be
-obtuse; later angles are arcsin(exp(X / 2)).
-
-Two solutions: the density by quadrature (`angles.density_grid`), and the Gaussian closure
+clipped at 0. Two solutions: the density (`angles.density_grid`), and the Gaussian closure
 
     m' = E mu(Y),    V' = Var mu(Y) + E sigma^2(Y),    Y = min(m + sqrt(V) N(0, 1), 0),
 
-by quadrature, with mu - 2 ln(theta) as a Chebyshev series in theta on [0, pi/2], where it is
-smooth. An expansion in V fails: the derivatives of mu in X diverge at X = 0
-(d theta / dX = tan(theta) / 2). mu is cut at 0, which expansions in 1/n can exceed in narrow
-layers.
+by quadrature, with mu - 2 ln(theta) as a Chebyshev series on [0, pi/2]. Expansions in V fail: the
+derivatives of mu in X diverge at X = 0.
 """
 
 import math
@@ -56,11 +51,10 @@ class Walk(NamedTuple):
     """Law of ln sin^2 of the angle after each layer.
 
     Attributes:
-        mean, variance: [layers], of the propagated density; first layer: the one-layer law,
-            unclipped.
-        grid: [points], increasing values of ln sin^2, dense where the steps are short.
-        density: [layers, points], per unit of ln sin^2; `numpy.trapezoid(density, grid)` is 1. If
-            the grid ends at 0, the last half cell holds the probability of 0.
+        mean, variance: [layers], of the density; first layer: unclipped.
+        grid: [points], increasing values of ln sin^2.
+        density: [layers, points]; `numpy.trapezoid(density, grid)` is 1. If the grid ends at 0, the
+            last half cell holds the probability of 0.
         closure_mean, closure_variance: [layers], of the Gaussian closure.
     """
 
@@ -75,32 +69,27 @@ class Walk(NamedTuple):
 def log_sin2_propagation(
     theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu
 ) -> Walk:
-    """Mean, variance and density of ln sin^2 of the angle of two inputs after every layer.
-
-    Random walk with Gaussian steps of the one-layer moments at widths n_1, ..., n_L, clipped at 0
-    (module docstring). As all widths grow at fixed depth: the infinite-width angles.
+    """Law of ln sin^2 of the angle after every layer, by a Gaussian random walk.
 
     Args:
-        theta0: angle of the inputs in (0, pi], obtuse allowed (approximation: below pi).
+        theta0: angle of the inputs in (0, pi] (approximation: below pi).
         widths: n_1, ..., n_L >= 1 (ReLU-only forms: >= 2).
-        form: one of `FORMS` (`log_sin2_mean`), or "approximation", the paper's Approximation 2.
-        activation: positively homogeneous (ReLU for paper, hybrid, tapered and approximation).
+        form: of `log_sin2_mean`, or "approximation", the paper's Approximation 2 (ReLU).
+        activation: positively homogeneous.
 
     Returns:
-        `Walk`, computed on the host in float64; NumPy arrays, or JAX arrays of theta0's dtype if
-        theta0 is one. Conditional on no degenerate layer (`degeneracy_probability`). Mass is
-        conserved to rounding; means and standard deviations to about 1e-4 of the latter.
+        `Walk`, NumPy, or JAX in theta0's dtype; computed in host float64 to 1e-4 standard
+        deviations, conditional on no degenerate layer (`degeneracy_probability`).
 
     Raises:
-        SpecError: theta0 out of range or traced, no layers or a width too small, an unknown form,
-            an activation that is not positively homogeneous, images at an obtuse angle.
+        SpecError: theta0 out of range or traced, a width too small, an activation that is not
+            positively homogeneous, images at an obtuse angle.
 
-    Valid for: no bias, independent Gaussian weights. Means of ReLU layers against exact simulation:
-        second_order to 0.003 at width 256 (31 layers), 0.14 at width 16 (12 layers, sd 2.3),
-        tapered to 0.03 at width 16. From obtuse angles the first steps are skewed: error 0.02 at
-        width 16, 0.006 at width 64.
+    Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003 at
+        width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
+        from obtuse angles: error 0.02 at width 16, 0.006 at width 64.
 
-    Reference: arXiv:2302.09712v3, Approximation 2 and its density recursion; module docstring.
+    Reference: arXiv:2302.09712v3, Approximation 2.
     """
     activation = as_activation(activation)
     _check(theta0, widths, form, activation)
@@ -128,7 +117,7 @@ def log_sin2_propagation(
 
 
 def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
-    """Mean, cut at 0, and variance of the next ln sin^2 at theta, as a function of the width."""
+    """Mean, cut at 0 (the 1/n series can exceed it), and variance of the next ln sin^2."""
     raw = raw_law(theta)
 
     def law(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +140,7 @@ def _raw_law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
 def _closure(
     mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian closure from the moments of the first layer: [layers], [layers]."""
+    """Means and variances, [layers] each."""
     nodes = 0.25 * math.pi * (1.0 + np.polynomial.chebyshev.chebpts1(_DEGREE + 1))
     law = raw_law(nodes)  # smooth in theta
     domain = [0.0, 0.5 * math.pi]
@@ -181,7 +170,7 @@ def _closure_step(
 def _grid(
     means: np.ndarray, variances: np.ndarray, reach: float, width: int, raw_law: _RawLaw
 ) -> np.ndarray:
-    """Points that cover all layers, in half standard deviations of a step of the widest layer."""
+    """Points that cover all layers, in half standard deviations of the widest layer's step."""
     spread = reach * np.sqrt(variances) + 1e-3
     low, high = float((means - spread).min()), min(float((means + spread).max()), 0.0)
     # Quadratic at the upper end: the moments are functions of sqrt(-X) near X = 0.
@@ -193,7 +182,7 @@ def _grid(
 def _propagate(
     grid: np.ndarray, mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masses [layers, points], mean and variance [layers, 2], from the first layer's moments."""
+    """Masses [layers, points]; mean and variance [layers, 2]."""
     law = _law(raw_law, acute_angle(grid))
     # The first law may be far narrower than a cell: the next step starts from separate points.
     points, weights = density_grid.gaussian_points(mean, variance)

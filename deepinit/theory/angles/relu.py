@@ -1,25 +1,21 @@
 """One ReLU layer's action on the angle of two inputs, to first order in 1/width.
 
-(G, H) is one neuron's preactivation pair at unit variance and angle theta, a = phi(G), b = phi(H),
-C = 2 J_11 the cosine at infinite width, and q = a^2 + b^2 - 2 C a b. Then e = 1 - C^2 = E q, and
+One neuron's preactivations (G, H): unit variance, angle theta. With a = phi(G), b = phi(H),
+C = 2 J_11 the cosine at infinite width, q = a^2 + b^2 - 2 C a b and e = 1 - C^2 = E q,
 
     T = Var(q) / 2,   U = Cov(q, a^2 + b^2) / 2,   J_22 + 1 = Var(a^2 + b^2) / 2,
     R = T / e^2,      S = U / e.
 
-In the moments J, e ~ theta^2, T ~ theta^4 and U ~ theta^2 are differences of terms of order 1. Up
-to pi/2: integrals over the three sectors of the plane. Where both neurons fire,
-a^2 + b^2 - 2 cos(theta) a b is sin^2(theta) times the squared radius, and C = cos(theta) + g with
+Up to pi/2, without cancellation (each term is divided by its power of theta), c, s = cos, sin
+theta, C = c + g,
 
-    g = (1/pi) int_0^theta t sin t dt,   K = int_0^theta sin^4 t dt   (one neuron fires),
-    I_1 = ((pi - theta) c + s) / 2,      I_2 = ((pi - theta)(2 c^2 + 1) + 3 s c) / 8
-    (c, s = cos, sin theta),
-
+    g = (1/pi) int_0^theta t sin t dt,   K = int_0^theta sin^4 t dt,
+    I_1 = ((pi - theta) c + s) / 2,      I_2 = ((pi - theta)(2 c^2 + 1) + 3 s c) / 8,
     e        = s^2 - 2 c g - g^2
     E q^2    = (4/pi) [s^4 (pi - theta) - 4 s^2 g I_1 + 4 g^2 I_2 + 2 K],     T = (E q^2 - e^2) / 2
-    2 U + e  = (4/pi) [s^2 (s^2 (pi - theta) + 2 c I_1) - 2 g (s^2 I_1 + 2 c I_2) + 2 K],
+    2 U + e  = (4/pi) [s^2 (s^2 (pi - theta) + 2 c I_1) - 2 g (s^2 I_1 + 2 c I_2) + 2 K].
 
-each divided by its power of theta before subtraction. Above pi/2, C, J_22 and J_31 are small, and
-the coefficients of ln sin^2 are products of them:
+Above pi/2, in the small C, J_22 and J_31,
 
     4 (1 - R) = -4 [J_22 (1 + 2 C^2) + 3 C^2 - 3 C^4 / 2 - 4 C J_31] / e^2
     8 (J_22 + 1 + R - 2 S) = 8 C^2 [J_22 (2 + C^2) + 3 C^2 / 2 - 4 C J_31] / e^2.
@@ -37,13 +33,12 @@ _NODES, _WEIGHTS = unit_legendre(16)  # exact to float64 rounding for sin^4 on [
 
 
 class ReluLayer(NamedTuple):
-    """One ReLU layer at angle theta; fields of the shape and dtype of theta.
+    """One ReLU layer; fields of theta's shape and dtype.
 
     Attributes:
-        log_mean: ln e, ln sin^2 of the angle at infinite width.
-        c1, d1: coefficients of 1/n in the mean and the variance of ln sin^2.
-        ratio_t, ratio_u: R = T / e^2 and S = U / e.
-        j22: J_22.
+        log_mean: ln e, ln sin^2 at infinite width.
+        c1, d1: coefficients of 1/n in mean and variance of ln sin^2.
+        ratio_t, ratio_u, j22: R, S and J_22.
     """
 
     log_mean: Any
@@ -55,15 +50,14 @@ class ReluLayer(NamedTuple):
 
 
 def relu_layer(theta: Any) -> ReluLayer:
-    """Coefficients of the first-order ReLU laws (module docstring).
+    """Coefficients of the first-order ReLU laws.
 
     Args:
-        theta: [...], floating array (NumPy or JAX) of angles in [0, pi].
+        theta: [...], floating array in [0, pi].
 
     Returns:
-        `ReluLayer`; at 0 log_mean = -inf, the others their limits. Absolute error a few roundings
-        from 1e-18 to pi; c1, d1 and j22, which vanish at pi, have small relative error up to
-        pi - 0.01.
+        `ReluLayer`; at 0 log_mean = -inf, else limits. Absolute error a few roundings; c1, d1, j22
+        have small relative error up to pi - 0.01.
     """
     xp = array_namespace(theta)
     # Each branch gets only angles of its range: gradients stay finite where it is not taken.
@@ -76,10 +70,9 @@ def relu_layer(theta: Any) -> ReluLayer:
 
 
 def next_angle(theta: Any) -> Any:
-    """Angle after one ReLU layer of infinite width.
+    """Angle after one ReLU layer of infinite width, to relative accuracy.
 
-    cos(theta') = (sin(theta) + (pi - theta) cos(theta)) / pi, from atan2 with sin^2 = e: relative
-    accuracy at every theta.
+    cos(theta') = (sin(theta) + (pi - theta) cos(theta)) / pi.
     """
     xp = array_namespace(theta)
     _, g3, _, e2 = _scaled(xp, theta)

@@ -1,15 +1,13 @@
 """Exact finite-width laws of the angle of two inputs in one ReLU layer.
 
-Small angles. Conditional on m ~ Binomial(n, 1/2) active neurons the layer is linear on both inputs:
-b - a, projected on the complement of a, is Gaussian in m - 1 dimensions, independent of |a|, and
+Small angles: given m ~ Binomial(n, 1/2) active neurons,
 
-    sin^2(theta') / sin^2(theta) -> chi^2_{m-1} / chi^2_m   as theta -> 0   (independent; m >= 2).
+    sin^2(theta') / sin^2(theta) -> chi^2_{m-1} / chi^2_m   as theta -> 0   (independent; m >= 2);
 
 ln chi^2_k has mean psi(k/2) + ln 2 and variance psi_1(k/2) (digamma, trigamma).
 
-Degeneracy. A neuron is active on both inputs with probability q = (pi - theta)/(2 pi), and on
-neither with the same. The images are collinear if exactly one neuron is active on both and the
-others on neither: n q q^{n-1}. An image is zero with probability 2^-n, both are with q^n.
+Degeneracy: a neuron is active on both inputs with probability q = (pi - theta)/(2 pi), on neither
+with q. Images are collinear if one neuron is active on both, the others on neither.
 """
 
 import math
@@ -34,30 +32,27 @@ class SmallAngleMoments(NamedTuple):
 
 
 class Degeneracy(NamedTuple):
-    """Probabilities that one layer makes two images collinear, and one of them zero."""
+    """Probabilities of collinear images and of a zero image."""
 
     collinear: Any
     dead: Any
 
 
 def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
-    """Mean E0 and variance V0 of the change of ln sin^2 in one ReLU layer at small angles.
+    """Mean E0 and variance V0 of the change of ln sin^2 in one ReLU layer as theta -> 0.
 
     E0 = E_m[psi((m-1)/2) - psi(m/2)] = -2/n - 8/n^2 + ...,
     V0 = E_m[psi_1((m-1)/2) + psi_1(m/2)] + Var_m[psi((m-1)/2) - psi(m/2)] = 8/n + 32/n^2 + ...,
-    m ~ Binomial(n, 1/2) conditional on m >= 2; n = width.
+    m ~ Binomial(n, 1/2) conditional on m >= 2.
 
     Args:
-        width: [...], neurons of the layer, integers >= 2, concrete (host function).
+        width: [...], n >= 2, concrete.
 
     Returns:
-        `SmallAngleMoments` of Python floats for one integer, else of arrays [...]: float64, or
-        JAX's default float for a JAX array; conditional on m >= 2.
+        `SmallAngleMoments`, floats for one integer, else [...]; relative error 1e-13.
 
     Raises:
-        SpecError: a width that is not an integer >= 2, a traced width.
-
-    Valid for: theta -> 0; exact in the width, relative error about 1e-13.
+        SpecError: a width that is not an integer >= 2, or is traced.
 
     Reference: module docstring.
     """
@@ -92,26 +87,21 @@ def _one_width(n: int) -> SmallAngleMoments:
 
 
 def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
-    """Probabilities that one ReLU layer makes two images collinear, or one of them zero.
+    """Probabilities that one ReLU layer makes images collinear, or one of them zero.
 
-    collinear: n q^n; dead: 2^{1-n} - q^n, at least one image is zero; q = (pi - theta)/(2 pi),
-    n = width.
+    collinear: n q^n; dead: 2^{1-n} - q^n, at least one zero image; q = (pi - theta)/(2 pi).
 
     Args:
-        theta: [...], angle of the inputs in (0, pi]; at theta = 0 the limit theta -> 0.
-        width: [...], neurons of the layer, >= 1; broadcasts with theta.
+        theta: [...], angle of the inputs in [0, pi]; at 0 the limit.
+        width: [...], n >= 1; broadcasts with theta.
 
     Returns:
-        `Degeneracy`, disjoint events; float64, or JAX if theta or width is a JAX array. Otherwise
-        ln sin^2 is almost surely finite.
+        `Degeneracy`, disjoint events, exact. Otherwise ln sin^2 is almost surely finite.
 
     Raises:
-        SpecError: a concrete theta outside [0, pi] or a concrete width below 1.
+        SpecError: concrete arguments out of range.
 
-    Valid for: ReLU without bias, Gaussian weights (or any symmetric law without atoms on rays);
-        exact.
-
-    Reference: module docstring.
+    Valid for: no bias, Gaussian weights (or any symmetric law without atoms on rays).
     """
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
@@ -130,7 +120,7 @@ def check_concrete_width(width: Any, what: str) -> None:
 
 
 def check_width(width: Any, least: int, what: str) -> None:
-    """Refuse concrete widths below `least` or not whole; tracers pass."""
+    """Refuse concrete widths below `least` or not whole."""
     if is_traced(width):
         return
     n = validate.real_numbers(width)
@@ -140,11 +130,7 @@ def check_width(width: Any, least: int, what: str) -> None:
 
 
 def _half_digamma_difference(m: np.ndarray) -> np.ndarray:
-    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy.
-
-    Large m: -2 beta(m - 1), with beta(z) = 1/(2 z) + 1/(4 z^2) - 1/(8 z^4) + 1/(4 z^6) - 17/(16
-    z^8) + 31/(4 z^10) - ...
-    """
+    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy; large m: asymptotic series."""
     from scipy.special import digamma
 
     y = 1.0 / np.maximum(m - 1.0, 0.5 * _SERIES_FROM)

@@ -1,15 +1,7 @@
 """Condensation of input weights in early training, predicted from the data.
 
-Activation: `multiplicity`. Orientations: `target_form`, `predict_orientations`,
-`condensation_exponent`; several outputs, convolutions, deep layers: `multi_output_orientations`,
-`cnn_orientations`, `layer_orientation`; ReLU: `homogeneous_orientations`. Their number:
-`count_lines`, `critical_lines`, `most_critical_lines`, `conjectured_most_orientations`. Times, for
-multiplicity 1, exactly: `growth_rate`, `linear_flow`, `linear_descent`, `loss_drop_time`,
-`alignment_law`, `condensation_time`, `relative_displacement`; for higher ones: `blow_up_time`.
-Scaling with the width: `initial_regime`, `initial_regime_exponent`, `residual_angle_exponent`.
-
 Two-layer network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss 1/(2n) sum_i (f(x_i) - y_i)^2,
-outputs small against the targets. An input weight is the whole vector w_j, its bias last.
+outputs small against the targets. An input weight is the vector w_j, its bias last.
 """
 
 from deepinit.theory.condensation.alignment import (

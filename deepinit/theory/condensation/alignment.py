@@ -1,9 +1,8 @@
 """Fraction of neurons aligned by a given time: multiplicity 1, Gaussian initialization.
 
-After time t the component along v is Gaussian of variance beta_2^2 A^2 + beta_1^2 B^2,
-A = cosh(rate t), B = sinh(rate t); the other D - 1 components have variance beta_2^2
-(`condensation.linear_regime`): squared tangents have a Fisher law. Gradient descent of step size
-eta, with x = eta rate and k = t / eta steps: A and B are ((1 + x)^k +- (1 - x)^k) / 2.
+The component along v has variance beta_2^2 A^2 + beta_1^2 B^2, the others beta_2^2
+(`condensation.linear_regime`): A, B = cosh, sinh(rate t); for gradient descent of step eta, with
+x = eta rate and k = t / eta, ((1 + x)^k +- (1 - x)^k) / 2.
 """
 
 from typing import Any
@@ -26,29 +25,24 @@ def alignment_law(
     weight_std: float = 1.0,
     step_size: float | None = None,
 ) -> np.ndarray:
-    """P(|cos| > tau) of a neuron's angle with +-v at a time, multiplicity 1: a Fisher law.
+    """P(|cos| > tau) of a neuron's angle with +-v, multiplicity 1.
 
-        P(|cos| > tau) = F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
+        F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
 
-    A and B of the module docstring, F_{D-1,1} the distribution function. The complement falls like
-    e^{-rate t}.
+    F the Fisher distribution function; A, B: module docstring. 1 - P falls like e^{-rate t}.
 
     Args:
-        tau: |cosine|, in (0, 1); an array broadcasts against time.
+        tau: in (0, 1); broadcasts against time.
         time: of gradient flow, >= 0.
-        rate: |sigma'(0)| |v|, as in `loss_drop_time`.
-        dimension: input weights D of a neuron, with its bias, >= 2.
-        output_std, weight_std: beta_1, beta_2 > 0, of output weights, and of input weights and
-            biases; only the ratio matters.
-        step_size: of gradient descent, time = step_size times steps; None for gradient flow.
-
-    Returns:
-        Probabilities, of the broadcast shape.
+        rate: |sigma'(0)| |v|, from `loss_drop_time`.
+        dimension: D >= 2, input weights of a neuron with its bias.
+        output_std, weight_std: beta_1, beta_2 > 0; only the ratio matters.
+        step_size: of gradient descent (time: steps times it); None: gradient flow.
 
     Raises:
         SpecError: arguments out of range.
 
-    Valid for: exact at leading order (outputs small against y), any width and scale, sigma(0) = 0.
+    Valid for: outputs small against y, sigma(0) = 0; any width and scale.
 
     Reference: module docstring.
     """
@@ -71,17 +65,15 @@ def condensation_time(
     output_std: float = 1.0,
     weight_std: float = 1.0,
 ) -> float:
-    """Time >= 0 at which a fraction of all neurons has |cos| > tau: the inverse of `alignment_law`.
+    """Time >= 0 at which a fraction of neurons has |cos| > tau: inverse of `alignment_law`.
 
         rate t = arsinh sqrt((g - 1) / (1 + beta_1^2/beta_2^2)),    0 if g < 1,
         g = (D-1) F_{D-1,1}^{-1}(fraction) / (1/tau^2 - 1).
 
-    Independent of the scale of the initialization, while `loss_drop_time` grows like ln(1/std):
-    between the two, weights have condensed and the loss has not moved.
+    Independent of the scale of initialization; `loss_drop_time` grows like ln(1/std).
 
     Args:
-        tau: |cosine|, in (0, 1).
-        fraction: of the neurons, in (0, 1).
+        tau, fraction: in (0, 1).
 
     Other arguments, errors, range and reference: `alignment_law`.
     """
@@ -103,13 +95,11 @@ def relative_displacement(
 ) -> np.ndarray:
     """Displacement of input weights: sqrt(E |W(t) - W(0)|^2 / E |W(0)|^2), multiplicity 1.
 
-        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A and B of the module docstring,
+        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A, B: module docstring.
 
-    of the shape of time. Relative fluctuation O(1/sqrt(m)) over initializations.
+    Relative fluctuation O(1/sqrt(m)). Arguments, errors and range: `alignment_law`.
 
-    Arguments, errors and range: `alignment_law`.
-
-    Reference: module docstring; quantity RD of arXiv:2007.07497.
+    Reference: module docstring; RD of arXiv:2007.07497.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std) - 1.0
     above, rotated = _rotation(rate, check_times(time), step_size)
@@ -119,7 +109,7 @@ def relative_displacement(
 def _rotation(
     rate: float, time: np.ndarray, step_size: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A - 1 and B of the module docstring, without cancellation."""
+    """A - 1 and B, without cancellation."""
     if step_size is None:
         moment = np.minimum(float(rate) * time, 300.0)
         return 2.0 * np.sinh(0.5 * moment) ** 2, np.sinh(moment)
@@ -131,7 +121,7 @@ def _rotation(
 
 
 def _variance_ratio(rate: Any, dimension: Any, output_std: Any, weight_std: Any) -> float:
-    """1 + beta_1^2 / beta_2^2, arguments checked."""
+    """1 + beta_1^2 / beta_2^2."""
     validate.positive("rate", rate, "It is |sigma'(0)| |v|; loss_drop_time returns it.")
     validate.integer("dimension", dimension, 2, "One input weight has no direction to turn.")
     remedy = "Standard deviations, not variances."

@@ -1,4 +1,4 @@
-"""Number of orientations: counts, bounds, and data with more than 2p."""
+"""Number of orientations: counts and bounds."""
 
 from typing import Any
 
@@ -13,20 +13,19 @@ _PARALLEL = 1e-3  # angle below which two lines are one
 
 
 def critical_lines(form: TargetForm) -> np.ndarray:
-    """Lines of 1-D inputs on which neurons do not turn, attracting or not: angles of (w, b).
+    """Lines of 1-D inputs on which neurons do not turn: angles of (w, b).
 
-    With t = b/w: the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t) and, if its leading
-    coefficient is 0, w = 0: at most p lines. Lines with H(phi) H''(phi) < 0 attract.
+    t = b/w at the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t); w = 0 if its leading
+    coefficient is 0. Lines with H(phi) H''(phi) < 0 attract.
 
     Args:
-        form: from `target_form`, two variables.
+        form: of two variables.
 
     Returns:
-        Angles phi = atan2(b, w) in [0, pi), increasing, at most p; empty if H is constant on the
-        circle.
+        Angles phi = atan2(b, w) in [0, pi), increasing, at most p; empty if H is constant.
 
     Raises:
-        SpecError: no form, or one of another number of variables.
+        SpecError: not a form of two variables.
 
     Valid for: gradient flow at leading order.
 
@@ -42,17 +41,12 @@ def count_lines(directions: Any) -> int:
     """Number of lines spanned by directions, u and -u as one.
 
     Args:
-        directions: [K, D], rows other than 0, of any norms; K = 0 has no line.
-
-    Returns:
-        The number of classes of rows that are parallel to 1e-3 in angle.
+        directions: [K, D], of any norms, parallel to 1e-3 in angle or clearly not.
 
     Raises:
-        SpecError: no matrix of finite numbers, a row that is 0.
+        SpecError: not a finite matrix, a row of zeros.
 
-    Valid for: directions either parallel to 1e-3 or clearly not, as predicted ones.
-
-    Reference: arXiv:2105.11686, which counts orientations as lines.
+    Reference: arXiv:2105.11686.
     """
     rows = validate.array("directions", directions)
     if rows.ndim != 2 or not rows.any(axis=1).all():
@@ -69,22 +63,17 @@ def count_lines(directions: Any) -> int:
 
 
 def conjectured_most_orientations(p: int) -> int:
-    """2p, the conjectured largest number of orientations; true for p <= 2 and 1-D inputs only.
+    """2p, the conjectured largest number of orientations.
 
-    Counterexample for p >= 3 and input dimension d >= p: the d + 1 vertices of a regular simplex
-    (`targets.simplex`) have 2(d + 1) > 2p. (x_k, 1) are orthogonal: H is a sum of p-th powers of
-    independent coordinates, whose strict maxima in size are +-z_k / |z_k| for targets without zero.
+    True for p <= 2 or d = 1. Counterexample for d >= p >= 3: the d + 1 vertices of a regular
+    simplex (`targets.simplex`) have 2(d + 1), since H is a sum of p-th powers of independent
+    coordinates.
 
     Args:
         p: multiplicity, >= 1.
 
-    Returns:
-        2p.
-
     Raises:
         SpecError: p < 1.
-
-    Valid for: p <= 2, or d = 1.
 
     Reference: arXiv:2105.11686.
     """
@@ -92,23 +81,17 @@ def conjectured_most_orientations(p: int) -> int:
 
 
 def most_critical_lines(p: int, dimension: int) -> int:
-    """Number of complex critical lines of a generic form: a bound on finitely many real ones.
+    """Complex critical lines of a generic form: a bound on finitely many real ones.
 
-    ((p-1)^D - 1) / (p - 2) = 1 + (p-1) + ... + (p-1)^{D-1}; 1 for p = 1, D for p = 2, p for D = 2.
+    1 + (p-1) + ... + (p-1)^{D-1}; attracting orientations: at most twice as many.
 
     Args:
-        p: degree, >= 1.
-        dimension: D, number of variables, >= 1.
-
-    Returns:
-        The number of lines; attracting orientations are at most twice as many.
+        p, dimension: degree and D, >= 1.
 
     Raises:
         SpecError: p or dimension below 1.
 
-    Valid for: forms with finitely many critical lines.
-
-    Reference: arXiv:1004.4953 (number of eigenvectors of a symmetric tensor).
+    Reference: arXiv:1004.4953 (eigenvectors of a symmetric tensor).
     """
     validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
     validate.integer("dimension", dimension, 1, "Input weights of a neuron, with its bias.")

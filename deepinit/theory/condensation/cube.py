@@ -1,11 +1,9 @@
-"""Strict local maxima of |H| on the cube max_i |u_i| = 1: orientations under sign descent and Adam.
+"""Strict local maxima of |H| on the cube max_i |u_i| = 1: sign descent and Adam.
 
-Sign descent moves every coordinate at the same speed: w' = s sign(grad H(w)),
-s = sign(a) = sign(H(w)) in the end. F = s H(w) / |w|_inf^p grows: by Euler's identity its rate is
-sum_i |d_i H(u)| - p s H(u) = sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf, which grows at
-most at speed 1. So strict local maxima of |H| on the cube attract. There the coordinates with |u_i|
-= 1 have s u_i d_i H > 0, the others d_i H = 0 with a negative definite s Hess H. When weights have
-grown from |w_0| to |w| the misalignment is |w_0| / |w|: the exponent is 1 everywhere.
+Sign descent is w' = s sign(grad H(w)), s = sign(H(w)) in the end. s H(w) / |w|_inf^p grows at rate
+sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf, so strict local maxima attract. There
+s u_i d_i H > 0 where |u_i| = 1; else d_i H = 0, with a negative definite s Hess H. Misalignment is
+|w_0| / |w|, exponent 1.
 """
 
 import itertools
@@ -28,9 +26,9 @@ _MOST_EDGES = 9
 
 
 def cube_maxima(form: TargetForm) -> np.ndarray:
-    """Strict local maxima [K, D] of |H| on the cube max_i |u_i| = 1, largest first.
+    """Strict local maxima [K, D] of |H| on the cube, largest first, antipodes included.
 
-    Antipodes are included. A coordinate absent from H (p = 1: v_i = 0) does not move; it is 0.
+    A coordinate absent from H (p = 1: v_i = 0) is 0.
     """
     if form.p == 1:
         gradient = form.gradient(np.ones(form.dimension))
@@ -71,7 +69,7 @@ def _half_of_the_corners(dimension: int) -> np.ndarray:
 
 
 def _corners_and_edges(dimension: int) -> np.ndarray:
-    """Half of the corners, and the middles of their edges."""
+    """Half of the corners, and middles of edges."""
     corners = _half_of_the_corners(dimension)
     if dimension > _MOST_EDGES:
         return corners
@@ -81,10 +79,7 @@ def _corners_and_edges(dimension: int) -> np.ndarray:
 
 
 def _face_maxima(form: TargetForm) -> list[np.ndarray]:
-    """Maxima by ascent from all corners and edges (the smallest basins) and from random starts.
-
-    Random starts come in batches until every maximum has been reached twice.
-    """
+    """Maxima by ascent from corners, edges and random starts, until each has been reached twice."""
     maxima: list[np.ndarray] = []
     visits: list[int] = []
     for batch in range(_MAX_STARTS // _BATCH):
@@ -111,7 +106,7 @@ def _face_maxima(form: TargetForm) -> list[np.ndarray]:
 
 
 def _polished(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
-    """The maximum next to u with its free coordinates to full accuracy, or None."""
+    """The maximum next to u, or None."""
     fixed = np.abs(u) > 1.0 - 1e-9
     if not fixed.any():
         return None
@@ -131,6 +126,6 @@ def _polished(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
 
 
 def _lines(points: np.ndarray) -> np.ndarray:
-    """One of each pair of opposite points: the first entry of size 1 is positive."""
+    """One of each pair of opposite points: first entry of size 1 positive."""
     first = (np.abs(points) > 1.0 - 1e-6).argmax(axis=1)
     return points * np.sign(points[np.arange(len(points)), first])[:, None]

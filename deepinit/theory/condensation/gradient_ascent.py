@@ -1,4 +1,4 @@
-"""Projected gradient ascent of a form from many starts at once, and grouping of the limits."""
+"""Projected gradient ascent of a form from many starts at once."""
 
 from collections.abc import Callable
 
@@ -25,11 +25,11 @@ def to_cube(points: np.ndarray) -> np.ndarray:
 def ascend(
     form: TargetForm, sign: np.ndarray, starts: np.ndarray, retract: Retract, accuracy: float
 ) -> np.ndarray:
-    """Limits of projected gradient ascent of sign * H from each start [K, D]; sign is [K].
+    """Limits of projected gradient ascent of sign * H from starts [K, D]; sign is [K].
 
-    Barzilai-Borwein steps, shortened until the value rises, so that no point leaves its basin.
-    Stops where a retracted unit step of the gradient (in units of the largest |H| over the starts)
-    moves less than `accuracy`.
+    Barzilai-Borwein steps, shortened until the value rises: no point leaves its basin. Stops where
+    a retracted unit step (gradient relative to the largest starting |H|) moves less than
+    `accuracy`.
     """
     scale = max(float(np.abs(form.value(starts)).max()), np.finfo(np.float64).tiny)
     per_chunk = max(1, _CHUNK // len(form.rows))
@@ -83,7 +83,7 @@ def starting_points(form: TargetForm, number: int, seed: int) -> np.ndarray:
 
 
 def highest_first(heights: np.ndarray) -> np.ndarray:
-    """Order of falling |height|; heights equal up to rounding keep their order."""
+    """Order of falling |height|, stable up to rounding."""
     sizes = np.abs(heights)
     falling = np.argsort(-sizes, kind="stable")
     steps = np.append(0.0, -np.diff(sizes[falling])) > 1e-9 * np.max(sizes, initial=0.0)
@@ -93,7 +93,7 @@ def highest_first(heights: np.ndarray) -> np.ndarray:
 
 
 def distinct(points: np.ndarray, closeness: float) -> list[np.ndarray]:
-    """Indices of the points [K, D] of each group within a distance of its first member."""
+    """Indices of the points [K, D] in each group within `closeness` of its first member."""
     groups: list[np.ndarray] = []
     left = np.arange(len(points))
     while len(left):

@@ -1,7 +1,6 @@
-"""Growth of a neuron along its orientation: exponential (p = 1), blow-up in finite time (p >= 2).
+"""Growth of a neuron along its orientation: exponential (p = 1) or blow-up (p >= 2).
 
-On the ray w = r u, u critical, with alpha = a sign(H(u)): alpha' = r^p |H|, r' = p alpha r^{p-1}
-|H|: C = r^2 - p alpha^2 is conserved and alpha' = |H| (C + p alpha^2)^{p/2}.
+w = r u, alpha = a sign(H(u)): alpha' = r^p |H|, with r^2 - p alpha^2 conserved.
 """
 
 import math
@@ -13,29 +12,24 @@ from deepinit.theory.condensation.validate import nonzero
 
 
 def blow_up_time(p: int, value: float, radius: float, output: float | None = None) -> float:
-    """Time at which a neuron on its orientation u diverges at leading order; the loss drops before.
+    """Time at which a neuron on its orientation diverges at leading order; the loss drops before.
 
         T = int_{alpha_0}^infinity d alpha / (|H| (r_0^2 + p (alpha^2 - alpha_0^2))^{p/2}),
-        alpha_0 = a_0 sign(H(u)); balanced, r_0 = sqrt(p) alpha_0:
-        T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|),    a power law in the scale.
-
-    T differs between neurons by factors of order 1 at every scale: for p >= 2 the first ones fit
-    the data before the rest has turned.
+        balanced, r_0 = sqrt(p) alpha_0:    T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|).
 
     Args:
         p: multiplicity, >= 1.
         value: H(u), not 0.
         radius: r_0 = |w| at time 0, > 0.
-        output: a_0; None for the balanced one.
+        output: a_0 = alpha_0 sign(H(u)); None: balanced.
 
     Returns:
-        A time; infinity for p = 1 (exponential growth) and for neurons that shrink to 0 (p >= 2,
-        a_0 H(u) <= -r_0 |H(u)| / sqrt(p)).
+        Infinity for p = 1 and for neurons that shrink to 0, alpha_0 <= -r_0 / sqrt(p).
 
     Raises:
         SpecError: p < 1, H(u) = 0, a radius that is not positive.
 
-    Valid for: leading order, |w.z| small.
+    Valid for: small |w.z|.
 
     Reference: module docstring.
     """

@@ -1,9 +1,8 @@
-"""ReLU and leaky ReLU with two input weights per neuron: orientations without a multiplicity.
+"""ReLU and leaky ReLU with two input weights per neuron.
 
-A homogeneous activation sigma(s) = right s for s > 0, left s for s < 0 obeys a' = H(w),
-w' = a grad H(w), H(u) = (1/n) sum_i y_i sigma(u.z_i). On the circle H is A cos(phi - psi) between
-the angles of u.z_i = 0. Maxima of |H| lie inside such a sector, at +-D/|D|,
-D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink where |H| rises before and falls after.
+a' = H(w), w' = a grad H(w), H of `homogeneous_orientations`. Between the angles of u.z_i = 0, H is
+A cos(phi - psi). Maxima of |H| are at +-D/|D| inside such a sector,
+D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink.
 """
 
 from typing import Any
@@ -23,23 +22,22 @@ def homogeneous_orientations(
 ) -> Orientations:
     """Directions on which ReLU or leaky ReLU neurons condense at tiny initialization, D = 2.
 
-    The strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exactly.
+    Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact.
 
     Args:
         x: inputs [n] or [n, 1] with bias; [n, 2] without.
         y: targets [n].
-        activation: positively homogeneous: "relu", `leaky_relu(slope)`, "absolute", "linear".
-        bias: True for neurons with a bias.
+        activation: "relu", `leaky_relu(slope)`, "absolute", "linear".
 
     Returns:
-        `Orientations`, largest |H| first, opposite directions not in pairs. kappa is 1 inside a
-        sector, infinite at a kink, which is reached in finite time.
+        `Orientations`, opposite directions not in pairs; kappa is 1 inside a sector, infinite at a
+        kink (reached in finite time).
 
     Raises:
-        SpecError: other activations, inputs of another dimension, targets with H = 0 everywhere.
+        SpecError: other activations, other dimensions, H = 0 everywhere.
 
-    Valid for: gradient flow, square loss, outputs small against y. Neurons that are off on all
-        inputs never move and are no orientation.
+    Valid for: gradient flow, square loss, outputs small against y. Neurons off on all inputs never
+        move.
 
     Reference: module docstring.
     """
@@ -92,7 +90,7 @@ def homogeneous_orientations(
 
 
 def _merged(angles: np.ndarray) -> np.ndarray:
-    """Sorted distinct angles of [0, 2 pi), up to rounding, with 2 pi as 0."""
+    """Sorted distinct angles of [0, 2 pi), up to rounding."""
     ordered = np.sort(angles)
     ordered = ordered[np.append(True, np.diff(ordered) > 1e-13)]
     wraps = len(ordered) > 1 and ordered[0] + 2.0 * np.pi - ordered[-1] <= 1e-13

@@ -1,14 +1,10 @@
-"""Multiplicity 1: gradient flow at leading order is linear and has an exact solution.
+"""Multiplicity 1: exact gradient flow at leading order.
 
-With v = (1/n) sum_i y_i z_i, nu = |v|, s = sigma'(0), c_j = w_j.v/nu:
-a_j' = s nu c_j, c_j' = s nu a_j, the rest of w_j is constant:
-
-    a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t),    c_j(t) = c_j cosh(s nu t) + a_j sinh(s nu t).
-
-Gaussian initialization, a_j of standard deviation beta_1 and w_j of beta_2: c_j(t) is Gaussian of
-variance beta_2^2 cosh^2 + beta_1^2 sinh^2, the other D - 1 coordinates keep beta_2^2, and
-(w_perp/c)^2 has a Fisher law. The overlap S = sum_j a_j c_j has mean
-m (beta_1^2 + beta_2^2) sinh(2 s nu t) / 2; the output is s S v.z / nu, and the loss has dropped by
+With v = (1/n) sum_i y_i z_i, nu = |v|, s = sigma'(0), c_j = w_j.v/nu: a_j' = s nu c_j,
+c_j' = s nu a_j, the rest of w_j is constant. Gaussian initialization, standard deviations beta_1
+(a_j), beta_2 (w_j): c_j(t) has variance beta_2^2 cosh^2(s nu t) + beta_1^2 sinh^2(s nu t), the
+other D - 1 coordinates beta_2^2. The overlap S = sum_j a_j c_j has mean
+m (beta_1^2 + beta_2^2) sinh(2 s nu t) / 2; the output is s S v.z / nu, the loss drop
 
     s S nu - s^2 S^2 q / 2,    q = (1/n) sum_i (v.z_i / nu)^2.
 """
@@ -27,15 +23,13 @@ from deepinit.theory.condensation.validate import check_rows, nonzero
 
 
 class LossDrop(NamedTuple):
-    """First drop of the loss, for multiplicity 1.
+    """First drop of the loss, multiplicity 1, by gradient flow of 1/(2n) sum_i (f - y)^2.
 
     Attributes:
-        time: of the mean overlap at leading order, the time argument of `alignment_law` and
-            `relative_displacement`.
-        mean_time: expected time of gradient flow.
-        time_std: standard deviation of the time over initializations.
-        overlap: S* = sum_j a_j c_j at that time, of the sign of sigma'(0).
-        rate: |sigma'(0)| nu, the growth rate of aligned weights.
+        time: of the mean overlap at leading order; for `alignment_law` and `relative_displacement`.
+        mean_time, time_std: over initializations.
+        overlap: S* = sum_j a_j c_j at that time.
+        rate: |sigma'(0)| nu, growth rate of aligned weights.
     """
 
     time: float
@@ -46,16 +40,15 @@ class LossDrop(NamedTuple):
 
 
 def growth_rate(x: Any, y: Any, *, slope: float = 1.0, bias: bool = True) -> float:
-    """|s| nu, nu = |v|, v = (1/n) sum_i y_i z_i: growth rate of aligned weights, multiplicity 1.
+    """Growth rate |s| nu of aligned weights, multiplicity 1.
+
+    nu = |v|, v = (1/n) sum_i y_i z_i; per time of gradient flow of 1/(2n) sum_i (f - y)^2.
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
         slope: s = sigma'(0), not 0.
         bias: True for neurons with a bias.
-
-    Returns:
-        The rate, per time of gradient flow of the loss 1/(2n) sum_i (f - y)^2.
 
     Raises:
         SpecError: shapes that do not fit, v = 0, s = 0.
@@ -72,23 +65,18 @@ def linear_flow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Output and input weights under gradient flow at leading order, multiplicity 1.
 
-    A hyperbolic rotation: a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t),
-    w_j(t) = w_j + (c_j(t) - c_j) v/nu, c_j = w_j.v/nu, v = (1/n) sum_i y_i z_i, nu = |v|.
+        a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t),    c_j = w_j.v/nu,
+        c_j(t) = c_j cosh(s nu t) + a_j sinh(s nu t),    w_j(t) = w_j + (c_j(t) - c_j) v/nu.
 
     Args:
-        x, y, slope, bias: as in `growth_rate`.
         output: a_j at time 0, [m].
         weights: w_j at time 0, [m, D], the bias last.
-        time: one time >= 0, for the loss 1/(2n) sum_i (f(x_i) - y_i)^2.
+        time: >= 0.
 
     Returns:
-        (a(t) [m], w(t) [m, D]). Neuron j turns to v/nu times the sign of c_j + sign(s) a_j at time
-        0.
+        (a [m], w [m, D]). Neuron j turns to v/nu times the sign of c_j + sign(s) a_j.
 
-    Raises:
-        SpecError: shapes that do not fit, v = 0, s = 0, negative times.
-
-    Valid for: outputs small against y; sigma(0) = 0. Relative error O(|w.z|).
+    Other arguments, errors and range: `growth_rate`.
 
     Reference: arXiv:2105.11686 (direction); solution: module docstring.
     """
@@ -114,16 +102,13 @@ def linear_descent(
     slope: float = 1.0,
     bias: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `linear_flow`, by gradient descent: e^{+-s nu t} becomes (1 +- step_size s nu)^num_steps.
+    """`linear_flow` by gradient descent: e^{+-s nu t} becomes (1 +- step_size s nu)^num_steps.
 
     Args:
-        num_steps: steps of gradient descent, >= 0.
+        num_steps: >= 0.
         step_size: > 0, of any size.
 
-    Returns:
-        (a [m], w [m, D]) after the steps.
-
-    Other arguments, errors, range and reference: `linear_flow`.
+    Other arguments, returns, errors, range and reference: `linear_flow`.
     """
     form = _linear_form(x, y, slope, bias)
     a0, w0 = _neurons(output, weights, form.dimension)
@@ -150,35 +135,26 @@ def loss_drop_time(
     """Time at which the loss has dropped by a fraction, multiplicity 1, Gaussian initialization.
 
         t = arsinh(|S*| / S_0) / (2 |s| nu),    S_0 = m (beta_1^2 + beta_2^2) / 2,
-        |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),
+        |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),    R(0) = 1/(2n) sum_i y_i^2.
 
-    R(0) = 1/(2n) sum_i y_i^2, delta = loss_drop. At tiny scale t ~ ln(1/std) / (|s| nu). mean_time
-    adds two corrections. The fit slows the growth by 1 - |s| S q / nu: |S| = S_0 sinh(2 x) takes
+    mean_time adds two corrections. The fit slows the growth: |S| = S_0 sinh(2 x) takes
     int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The overlap of one initialization is
-    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4: later by (ln(m/2) - psi(m/2)) / (2 |s| nu) on
-    average, with variance psi_1(m/2) / (2 |s| nu)^2 (digamma, trigamma).
+    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4, a delay of mean
+    (ln(m/2) - psi(m/2)) / (2 |s| nu) and variance psi_1(m/2) / (2 |s| nu)^2 (digamma, trigamma).
 
     Args:
-        x: inputs [n, d], or [n] for d = 1.
-        y: targets [n].
-        width: neurons m, >= 1.
-        output_std, weight_std: beta_1, beta_2 > 0, of output weights, and of input weights and
-            biases.
-        slope: s = sigma'(0), not 0.
+        width: neurons m.
+        output_std, weight_std: beta_1, beta_2 > 0; weight_std for biases too.
         loss_drop: fraction delta of the initial loss, in (0, 1).
-        bias: True for neurons with a bias.
-
-    Returns:
-        `LossDrop`, times of gradient flow of the loss 1/(2n) sum_i (f - y)^2.
 
     Raises:
-        SpecError: bad data or scales; a loss_drop out of reach of the first direction.
+        SpecError: bad data or scales, a loss_drop out of reach of the first direction.
 
-    Valid for: sigma(0) = 0; small loss_drop: weights that leave v during the fit are omitted, an
-        error O((s S* q / nu)^2) / (s nu), and the next order of sigma, O((w.z)^2) / (s nu) for odd
-        sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and time_std: e^{2 rate t} large.
+    Valid for: sigma(0) = 0, small loss_drop. Errors: O((s S* q / nu)^2) / (s nu) from weights that
+        leave v; O((w.z)^2) / (s nu) for odd sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and
+        time_std: e^{2 rate t} large.
 
-    Reference: module docstring.
+    Other arguments: `growth_rate`. Reference: module docstring.
     """
     form = _linear_form(x, y, slope, bias)
     validate.integer("width", width, 1, "It counts the neurons.")

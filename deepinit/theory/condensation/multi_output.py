@@ -1,12 +1,8 @@
-"""Condensation with several outputs, in convolutional networks, and in deeper layers (p = 1).
+"""Condensation with several outputs, in convolutional networks and deeper layers (p = 1).
 
-K outputs f = A^T sigma(W z): with the output residuals e_i at initialization and
-V = -(1/n) sum_i e_i z_i^T (K x D), gradient flow is A' = s W V^T, W' = s A V. Singular vectors
-V = sum_k s_k g_k h_k^T decouple it; the component along h_k grows like e^{|s| s_k t}. Rows of W
-turn to +-h_1, and misalignment falls like |w|^{-(1 - s_2/s_1)}.
-
-A read-out with one weight per position of a convolutional layer has positions for outputs:
-V = (1/n) sum_i y_i patches_i (positions x patch).
+f = A^T sigma(W z), s = sigma'(0), V (K x D) of `multi_output_orientations`: gradient flow is
+A' = s W V^T, W' = s A V. Along the right singular vector h_k, of singular value s_k, W grows like
+e^{|s| s_k t}: rows turn to +-h_1, and misalignment falls like |w|^{-(1 - s_2/s_1)}.
 """
 
 import math
@@ -31,11 +27,11 @@ class MatrixOrientations(NamedTuple):
     """The two opposite directions on which neurons with several outputs condense.
 
     Attributes:
-        directions: [2, D], +- the top right singular vector.
-        outputs: [2, K], the unit directions of the output weights.
+        directions: [2, D], +- the top right singular vector of V.
+        outputs: [2, K], unit directions of the output weights.
         rate: s_1 |sigma'(0)|, the growth rate.
-        kappa: 1 - s_2/s_1, the condensation exponent; 1 for a matrix of rank 1.
-        matrix: V [K, D] (positions for outputs with a read-out by position).
+        kappa: 1 - s_2/s_1, the condensation exponent.
+        matrix: V [K, D].
     """
 
     directions: np.ndarray
@@ -46,7 +42,7 @@ class MatrixOrientations(NamedTuple):
 
     @property
     def num_lines(self) -> int:
-        """Number of lines, u and -u as one: `count_lines` of the directions."""
+        """Number of lines, u and -u as one."""
         return count_lines(self.directions)
 
 
@@ -58,27 +54,22 @@ def multi_output_orientations(
     loss: Literal["squared", "cross_entropy"] = "squared",
     bias: bool = True,
 ) -> MatrixOrientations:
-    """Orientations of the input weights of a two-layer network with K outputs, multiplicity 1.
+    """Orientations of input weights of a two-layer network with K outputs, p = 1.
 
-    +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T; e_i = -y_i for the loss
-    1/(2n) sum |f - y|^2, e_i = softmax(0) - onehot_i for the mean cross-entropy.
+    +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T, e_i the initial residuals: -y_i
+    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy.
 
     Args:
-        x: inputs [n, d], or [n] for d = 1.
-        targets: "squared": [n, K]; "cross_entropy": classes [n] in 0, ..., K-1, or one-hot rows [n,
-            K].
-        activation: `Activation`, name or JAX function, of multiplicity 1 with sigma(0) = 0.
-        loss: "squared" or "cross_entropy".
-        bias: True for hidden neurons with a bias.
+        targets: "squared": [n, K]; "cross_entropy": classes [n] from 0, or one-hot rows [n, K].
+        activation: `Activation`, name or JAX function, sigma(0) = 0.
 
-    Returns:
-        `MatrixOrientations`.
+    Other arguments: `target_form`.
 
     Raises:
-        SpecError: bad shapes or classes, another multiplicity or sigma(0) != 0, V = 0.
+        SpecError: bad shapes or classes, multiplicity > 1, sigma(0) != 0, V = 0.
 
-    Valid for: outputs small against the targets (cross-entropy: against 1), gradient flow.
-        Condensation is poor for small kappa.
+    Valid for: gradient flow, outputs small against the targets (cross-entropy: against 1). Poor
+        condensation for small kappa.
 
     Reference: module docstring.
     """
@@ -107,31 +98,25 @@ def cnn_orientations(
     readout: Literal["average", "position"] = "average",
     bias: bool = True,
 ) -> Orientations | MatrixOrientations:
-    """Orientations of the filters of a two-layer convolutional network with one output.
+    """Orientations of the filters of a two-layer convolutional network, one output.
 
-    "average", f = sum_j a_j mean_k sigma(w_j.patch_k): a two-layer network whose samples are all
-    patches; p = 1: +- sum_i y_i mean patch_i. "position", f = sum_jk a_jk sigma(w_j.patch_k): +-
-    the top right singular vector of (1/n) sum_i y_i patches_i, p = 1 only; kappa is typically
-    small.
+    "average", f = sum_j a_j mean_k sigma(w_j.patch_k): a two-layer network on all patches.
+    "position", f = sum_jk a_jk sigma(w_j.patch_k), p = 1 only: +- the top right singular vector of
+    V = (1/n) sum_i y_i patches_i, kappa typically small.
 
     Args:
-        patches: [n, positions, patch entries], the input of the filter at each position.
+        patches: [n, positions, patch entries].
         y: targets [n].
         activation: `Activation`, name or JAX function.
-        readout: "average" (global average pooling) or "position" (a weight per filter and
-            position).
+        readout: "average" (global pooling) or "position" (one weight per filter and position).
         bias: True for filters with a bias, their last coordinate.
 
     Returns:
-        `Orientations` for "average", `MatrixOrientations` (outputs: [2, positions]) for "position".
+        `Orientations`, or for "position" `MatrixOrientations`, outputs: [2, positions].
 
-    Raises:
-        SpecError: shapes that do not fit; as `predict_orientations` and
-            `multi_output_orientations`.
+    Errors and range: `predict_orientations`, `multi_output_orientations`.
 
-    Valid for: as `predict_orientations`, square loss, one linear output.
-
-    Reference: module docstring; arXiv:2305.09947 for the network.
+    Reference: module docstring; network: arXiv:2305.09947.
     """
     shape = ("samples", "positions", "patch entries")
     stack = validate.array("patches", patches, shape, "Unfold the images first.")
@@ -151,7 +136,7 @@ class LayerOrientation(NamedTuple):
     """The line on which the rows of a deep network's layer condense.
 
     Attributes:
-        direction: [m (+ 1)], unit; rows turn to + or - it.
+        direction: [m (+ 1)], unit.
         bias_share: |last coordinate|, 0 without bias; near 1 the layer fits a constant.
     """
 
@@ -160,24 +145,18 @@ class LayerOrientation(NamedTuple):
 
 
 def layer_orientation(features: Any, y: Any, *, bias: bool = True) -> LayerOrientation:
-    """Line of the rows of layer k of a deep network (p = 1): +- sum_i y_i (h_i^{k-1}, 1).
+    """Line of the rows of layer k of a deep network, p = 1: +- sum_i y_i (h_i^{k-1}, 1).
 
-    Layer 1: h^0 = x gives +-v. Layer 2: h^1 = W^1 x s, so +-W^1 v without bias; with bias and
-    targets of mean other than 0 the appended 1 is large against the tiny h^1, and rows turn to the
-    bias: center the targets.
+    Center the targets: with bias, a mean target turns rows to the bias from layer 2 on.
 
     Args:
-        features: h_i^{k-1}, the outputs of the preceding layer on the data, [n, m].
-        y: targets [n] (minus the network's outputs if these are not small).
-        bias: True for a layer with a bias.
-
-    Returns:
-        `LayerOrientation`.
+        features: h_i^{k-1}, [n, m], outputs of the preceding layer.
+        y: targets [n] (minus the network's outputs if not small).
 
     Raises:
         SpecError: shapes that do not fit, sum_i y_i h_i = 0.
 
-    Valid for: gradient flow, smooth activations with sigma'(0) != 0, tiny weights in all layers.
+    Valid for: gradient flow, smooth activations, sigma'(0) != 0, tiny weights in all layers.
 
     Reference: arXiv:2105.11686, the direction in layer k.
     """

@@ -1,8 +1,7 @@
-"""Multiplicity of an activation: order of its first term beyond the constant, on both sides of 0.
+"""Multiplicity of an activation, from both sides of 0.
 
-Automatic derivatives are exact but follow a convention at kinks (JAX's relu'(0) is 0). Each is
-checked against one-sided coefficients from function values: with r(h) = (sigma(h) - sigma(0)) / h^k
-of order h^j, j >= 1, beyond the limit, r at h, h/2, h/4 is extrapolated to h = 0.
+Automatic derivatives follow a convention at kinks (JAX's relu'(0) is 0), so each is checked against
+(sigma(h) - sigma(0)) / h^k at h, h/2, h/4, extrapolated to h = 0 from each side.
 """
 
 import math
@@ -23,11 +22,10 @@ class Multiplicity(NamedTuple):
     """sigma(s) = value_at_0 + c s^p + higher orders.
 
     Attributes:
-        p: the multiplicity, >= 1.
+        p: multiplicity, >= 1.
         value_at_0: sigma(0).
-        c: sigma^{(p)}(0) / p!, not 0.
-        left: c from values at s < 0 alone.
-        right: c from values at s > 0 alone.
+        c: sigma^{(p)}(0) / p!.
+        left, right: c from values at s < 0 and at s > 0.
     """
 
     p: int
@@ -40,24 +38,19 @@ class Multiplicity(NamedTuple):
 def multiplicity(activation: Any) -> Multiplicity:
     """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
-    Near 0, sigma(s) = sigma(0) + c s^p + ..., c = sigma^{(p)}(0) / p!. tanh, GELU, sigmoid have
-    p = 1, s tanh(s), cos have p = 2, s^2 tanh(s) has p = 3. sigma(0) matters in
-    `predict_orientations` only.
+    p = 1: tanh, GELU, sigmoid; 2: s tanh(s), cos; 3: s^2 tanh(s). Coefficients below 1e-7 of the
+    largest value on [-1, 1] count as 0.
 
     Args:
         activation: `Activation`, name or JAX function.
 
-    Returns:
-        `Multiplicity`. Coefficients below 1e-7 of the largest value on [-1, 1] count as 0.
-
     Raises:
-        SpecError: an unknown activation; different expansions on the two sides of 0 (ReLU, leaky
-            ReLU, SELU, |s|, |s|^3); sigma or a derivative not finite at 0; no term up to order 6.
+        SpecError: different expansions on the two sides of 0 (ReLU, leaky ReLU, SELU, |s|); sigma
+            or a derivative not finite at 0; no term up to order 6.
 
-    Valid for: activations with a Taylor expansion at 0 from each side up to order p + 1.
+    Valid for: a Taylor expansion at 0 from each side to order p + 1.
 
-    Reference: arXiv:2105.11686, definition of multiplicity; check from both sides: module
-        docstring.
+    Reference: arXiv:2105.11686 (definition); check: module docstring.
     """
     sigma = as_activation(activation)
     points = np.concatenate([-_all_steps()[::-1], [0.0], _all_steps()])
@@ -107,7 +100,7 @@ def _all_steps() -> np.ndarray:
 def _one_sided(
     steps: np.ndarray, increments: np.ndarray, origin: float, p: int
 ) -> tuple[float, float]:
-    """Limit of increments / steps^p as steps -> 0 and its error, from the best triple of steps."""
+    """Limit of increments / steps^p as steps -> 0 and its error."""
     ratios = increments / steps**p
     once = 2.0 * ratios[1:] - ratios[:-1]  # no error of order h
     twice = (4.0 * once[1:] - once[:-1]) / 3.0  # none of order h^2

@@ -1,9 +1,8 @@
-"""Orientations of the input weights of a two-layer network while its weights are tiny.
+"""Orientations of the input weights of a two-layer network at tiny initialization.
 
-An activation with sigma(0) != 0 fits the mean first: a_j' = sigma(0) (ybar - sigma(0) sum_j a_j),
-so that within a time 1/(m sigma(0)^2) all a_j move by ybar / (m sigma(0)) and the residual becomes
-y - ybar. If this move is large against the initial a_j, every output weight has the sign of
-ybar / sigma(0), and neurons ascend the form of the centred targets with that one sign.
+sigma(0) != 0: the mean is fitted first. Within a time 1/(m sigma(0)^2) all a_j move by
+ybar / (m sigma(0)), and the residual becomes y - ybar. If the move is large against the initial
+a_j, all have the sign of ybar / sigma(0), and neurons ascend the centred form with that sign.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -22,13 +21,13 @@ Geometry = Literal["l2", "linf"]
 
 
 class Orientations(NamedTuple):
-    """Directions of condensed input weights, K of them, largest |H| first; opposite ones are two.
+    """K directions of condensed input weights, largest |H| first; opposite ones are two.
 
     Attributes:
-        directions: [K, D] of Euclidean norm 1; the last coordinate is the bias, if there is one.
-        values: H at the directions, [K].
-        output_sign: [K], the sign +-1 of the output weights of neurons that condense there.
-        kappa: [K], condensation exponent: misalignment is proportional to (|w| / |w_0|)^{-kappa}.
+        directions: [K, D], Euclidean norm 1, the bias last.
+        values: [K], H.
+        output_sign: [K], +-1, of the output weights.
+        kappa: [K]; misalignment is proportional to (|w| / |w_0|)^{-kappa}.
     """
 
     directions: np.ndarray
@@ -40,37 +39,34 @@ class Orientations(NamedTuple):
 def predict_orientations(
     x: Any, y: Any, activation: Any, *, geometry: Geometry = "l2", bias: bool = True
 ) -> Orientations:
-    """Directions on which the input weights of a two-layer network condense at tiny initialization.
+    """Directions on which input weights of a two-layer network condense at tiny initialization.
 
-    The strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, z = (x, 1), on the unit sphere
-    of the optimizer's norm; output weights at u have the sign of H(u). p = 1, "l2": +-v / |v|,
-    v = (1/n) sum_i y_i z_i. p = 2: at most 4, extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T.
-    For sigma(0) != 0 the targets are centred, and unless their mean is 0 only directions with
-    H(u) ybar sigma(0) > 0 remain (for p = 1 one).
+    Strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, on the unit sphere of the
+    optimizer's norm. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2, "l2": at most 4,
+    extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets are centred, and
+    unless ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
 
     Args:
-        x: inputs [n, d], or [n] for d = 1.
-        y: targets [n].
-        activation: `Activation`, name or JAX function; p is its multiplicity.
-        geometry: "l2": gradient descent, with momentum or stochastic; "linf": sign descent, and
-            Adam with epsilon negligible against the gradients.
-        bias: True for neurons with a bias.
+        activation: `Activation`, name or JAX function of multiplicity p.
+        geometry: "l2": gradient descent, also with momentum or stochastic; "linf": sign descent,
+            and Adam with negligible epsilon.
+
+    Other arguments: `target_form`.
 
     Returns:
-        `Orientations`; K = 0 if |H| has no strict maximum (p = 2 with a multiple of the identity).
+        `Orientations`; K = 0 if |H| has no strict maximum.
 
     Raises:
-        SpecError: bad data; no multiplicity (ReLU: `homogeneous_orientations`); H = 0 everywhere.
+        SpecError: bad data, no multiplicity (ReLU: `homogeneous_orientations`), H = 0 everywhere.
 
-    Valid for: square loss, outputs small against y. p = 1: all neurons condense. p >= 2: rates of
-        gradient flow differ by factors of order 1, so that the first neurons fit the data before
-        the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else basins below about
-        0.1 % of the sphere can be missed. Error of directions O(|w.z|), O(|w.z|^2) for odd or even
-        sigma. For sigma(0) != 0 and ybar != 0: |ybar| / (m |sigma(0)|) large against the initial
-        output weights.
+    Valid for: square loss, outputs small against y. p >= 2: under gradient flow the first neurons
+        fit the data before the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else
+        basins below 0.1 % of the sphere can be missed. Error O(|w.z|), O(|w.z|^2) for odd or even
+        sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large against the initial output weights, or
+        ybar = 0.
 
-    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`, and
-        `condensation.cube` for "linf".
+    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`,
+        `condensation.cube` ("linf").
     """
     remedy = "Gradient flow is 'l2', Adam is 'linf'."
     validate.choice("geometry", geometry, ("l2", "linf"), remedy)
@@ -99,7 +95,7 @@ def predict_orientations(
 
 
 def check_not_zero(form: TargetForm, *, centred: bool = False) -> None:
-    """Refuse forms that are 0 up to rounding: the next order of sigma decides then."""
+    """Refuse forms that are 0 up to rounding."""
     # A polynomial other than 0 vanishes at no random point.
     points = np.random.default_rng(0).standard_normal((64, form.dimension))
     terms = np.abs(points @ form.rows.T) ** form.p @ np.abs(form.weights)

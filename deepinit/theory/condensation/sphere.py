@@ -1,9 +1,7 @@
-"""Strict local maxima of |H| on the Euclidean sphere: orientations under gradient flow.
+"""Strict local maxima of |H| on the Euclidean sphere: gradient flow.
 
-p = 1: H(u) = v.u, maxima +-v/|v|. p = 2: H(u) = u^T M u, maxima at the top eigenvector if its
-eigenvalue is positive, at the bottom one if negative. Two coordinates: with u = (cos phi, sin phi)
-the derivative is the trigonometric polynomial e^{-ip phi} Q(e^{2i phi}), deg Q = p; roots of Q on
-the unit circle are the critical lines. Otherwise: ascent from random starts, in batches until every
+p = 1, 2: `predict_orientations`. D = 2: dH/dphi = e^{-ip phi} Q(e^{2i phi}), deg Q = p; critical
+lines are roots of Q on the unit circle. Else: ascent from batches of random starts until every
 maximum has been reached twice.
 """
 
@@ -24,7 +22,7 @@ _MAX_STARTS = 4000
 
 
 def sphere_maxima(form: TargetForm) -> np.ndarray:
-    """Unit vectors [K, D] at the strict local maxima of |H|, largest first, antipodes included."""
+    """Strict local maxima [K, D] of |H|, largest first, antipodes included."""
     if form.p == 1 or form.dimension == 1:
         candidates = to_sphere(form.gradient(np.ones((1, form.dimension))))
     elif form.p == 2:
@@ -49,11 +47,7 @@ def sphere_maxima(form: TargetForm) -> np.ndarray:
 
 
 def critical_angles(form: TargetForm) -> np.ndarray:
-    """Increasing angles phi in [0, pi) of the critical lines of H(cos phi, sin phi), at most p.
-
-    Args:
-        form: a form of two variables that is not constant on the circle.
-    """
+    """Increasing angles phi in [0, pi) of the critical lines, at most p, D = 2."""
     p = form.p
     nodes = np.pi * np.arange(p + 1) / (p + 1)
     samples = np.exp(1j * p * nodes) * _angle_derivative(form, nodes)
@@ -96,7 +90,7 @@ def _polished(form: TargetForm, angle: float) -> float:
 
 
 def _searched(form: TargetForm) -> np.ndarray:
-    """Maxima in any dimension, one of each antipodal pair, by ascent."""
+    """Maxima by ascent, one of each antipodal pair."""
     # With orthogonal rows the maxima are exactly the rows' directions.
     norms = np.linalg.norm(form.rows, axis=1)
     guesses = to_sphere(form.rows[norms > 0.0])[:_BATCH]
@@ -123,14 +117,14 @@ def _searched(form: TargetForm) -> np.ndarray:
 
 
 def _lines(points: np.ndarray) -> np.ndarray:
-    """One of each pair of opposite vectors: the first entry near the largest is positive."""
+    """One of each pair of opposite vectors: first entry near the largest positive."""
     sizes = np.abs(points)
     largest = (sizes > 0.99 * sizes.max(axis=1, keepdims=True)).argmax(axis=1)
     return points * np.sign(points[np.arange(len(points)), largest])[:, None]
 
 
 def _newton(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
-    """The critical point next to u to full accuracy, or None if it is no maximum of |H| near u."""
+    """The strict maximum next to u to full accuracy, or None."""
     start = u
     for _ in range(20):
         tangent = np.linalg.svd(u[None])[2][1:]

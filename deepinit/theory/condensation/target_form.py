@@ -1,13 +1,12 @@
 """Form of the data: the potential of every neuron at tiny initialization.
 
-Network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss R = 1/(2n) sum_i (f(x_i) - y_i)^2,
-sigma(s) = c s^p near 0. While f is small against y the residual is -y, neurons do not interact, and
-gradient flow moves each of them by
+f(x) = sum_j a_j sigma(w_j.z), loss 1/(2n) sum_i (f(x_i) - y_i)^2, sigma(s) = c s^p near 0. While f
+is small against y, neurons move independently, with H of `target_form`:
 
-    a' = H(w),    w' = a grad H(w),    H(w) = (c/n) sum_i y_i (w.z_i)^p,
+    a' = H(w),    w' = a grad H(w),    |w|^2 - p a^2 conserved.
 
-a form (homogeneous polynomial) of degree p. With r = |w|, u = w/r and grad_S H = grad H - p H u:
-u' = a r^{p-2} grad_S H(u), r' = p a r^{p-1} H(u), a' = r^p H(u), and |w|^2 - p a^2 is conserved.
+With r = |w|, u = w/r, grad_S H = grad H - p H u: u' = a r^{p-2} grad_S H(u),
+r' = p a r^{p-1} H(u).
 """
 
 import dataclasses
@@ -23,10 +22,10 @@ from deepinit.theory.condensation.validate import check_rows, check_targets, non
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TargetForm:
-    """H(u) = (c/n) sum_i y_i (u.z_i)^p and its derivatives at vectors u [..., D].
+    """The form H of `target_form` and its derivatives at vectors u [..., D].
 
     Attributes:
-        rows: z_i, [n, D]; the last coordinate is 1 for neurons with bias.
+        rows: z_i, [n, D].
         weights: c y_i / n, [n].
         p: the degree.
     """
@@ -37,7 +36,7 @@ class TargetForm:
 
     @property
     def dimension(self) -> int:
-        """D: number of input weights of a neuron, with its bias."""
+        """D: input weights of a neuron, with its bias."""
         return self.rows.shape[1]
 
     def value(self, u: Any) -> np.ndarray:
@@ -49,12 +48,12 @@ class TargetForm:
         return self.p * (self._products(u) ** (self.p - 1) * self.weights) @ self.rows
 
     def sphere_gradient(self, u: Any) -> np.ndarray:
-        """grad_S H(u) = grad H(u) - p H(u) u for unit vectors u, [..., D]."""
+        """grad_S H(u) for unit vectors u, [..., D]."""
         gradient, u = self.gradient(u), self._vectors(u)
         return gradient - (gradient * u).sum(axis=-1, keepdims=True) * u
 
     def hessian(self, u: Any) -> np.ndarray:
-        """The matrix of second derivatives at one vector u, [D, D]."""
+        """Hessian of H at one vector u, [D, D]."""
         if self._vectors(u).ndim != 1:
             allowed = f"one vector [{self.dimension}]"
             raise SpecError(f"u of shape {np.shape(u)}", allowed, "Call once per vector.")
@@ -81,28 +80,22 @@ class TargetForm:
 
 
 def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) -> TargetForm:
-    """H(u) = (c/n) sum_i y_i (u.z_i)^p; maxima of |H| are the orientations of neurons.
-
-    a' = H(w), w' = a grad H(w) for every neuron at tiny initialization.
+    """H(u) = (c/n) sum_i y_i (u.z_i)^p, whose maxima in size are neurons' orientations.
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
         p: multiplicity of the activation, >= 1.
-        c: sigma^{(p)}(0) / p!, not 0, for the loss 1/(2n) sum of squares; double it for their mean.
+        c: sigma^{(p)}(0) / p!, not 0; double it for the loss (1/n) sum of squares.
         bias: True for z = (x, 1), the bias last in u; False for z = x.
-
-    Returns:
-        A `TargetForm`.
 
     Raises:
         SpecError: bad data, p < 1, c = 0.
 
-    Valid for: outputs small against y: |w.z|^p sum |a| << |y|, and sigma(0) = 0 (else center y).
-        Relative error of the force O(|w.z|), or O(|w.z|^2) for odd and even activations.
+    Valid for: |w.z|^p sum |a| << |y|, sigma(0) = 0 (else center y). Relative error O(|w.z|),
+        O(|w.z|^2) for odd and even activations.
 
-    Reference: arXiv:2105.11686, leading-order dynamics for p = 1 and for d = 1; else module
-        docstring.
+    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else module docstring.
     """
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))
@@ -114,23 +107,20 @@ def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) ->
 def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     """kappa(u) = 1 - mu / (p |H(u)|) at a critical unit vector u of H on the sphere.
 
-    mu is the largest eigenvalue of sign(H) Hess H on the tangent space of u. Along the ray
-    r'/r = p a r^{p-2} H, while a small tangent part decays like a r^{p-2} (mu - p H) (for H > 0):
-    |u(t) - u| is proportional to (|w|/|w_0|)^{-kappa}.
+    mu is the largest eigenvalue of sign(H) Hess H on the tangent space. |u(t) - u| is proportional
+    to (|w|/|w_0|)^{-kappa}: for H > 0, r'/r = p a r^{p-2} H, and the tangent part grows at rate
+    a r^{p-2} (mu - p H).
 
     Args:
-        form: the form.
-        u: unit vector [D] with H(u) != 0.
+        u: critical unit vector [D], H(u) != 0.
 
     Returns:
-        kappa: > 0 exactly at strict local maxima of |H|; 1 for p = 1; infinity in dimension 1.
+        > 0 exactly at strict local maxima of |H|; 1 for p = 1; infinity for D = 1.
 
     Raises:
-        SpecError: no form, or no vector of its dimension.
+        SpecError: no form, or u of another dimension.
 
-    Valid for: gradient flow; u critical.
-
-    Reference: the derivation above.
+    Valid for: gradient flow.
     """
     check_form(form)
     value = float(form.value(u))

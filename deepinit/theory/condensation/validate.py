@@ -1,4 +1,4 @@
-"""Checks of the condensation theory: data, numbers other than 0, times."""
+"""Checks of the condensation theory."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def check_targets(y: Any, num_samples: int) -> np.ndarray:
 
 
 def with_bias(rows: np.ndarray, bias: bool) -> np.ndarray:
-    """The rows z = (x, 1), or x itself for neurons without bias."""
+    """Rows z = (x, 1), or x without bias."""
     validate.flag("bias", bias, "True appends the coordinate 1 to every input.")
     return np.column_stack([rows, np.ones(len(rows))]) if bias else rows
 
