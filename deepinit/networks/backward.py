@@ -1,10 +1,9 @@
-"""The backward pass: cotangents from the outputs to the inputs of a random network.
+"""Backward pass: cotangents from the outputs to the inputs of a random network.
 
-A cotangent is the gradient of one linear function of the network's output, at one of its input
-points. In every layer the transpose of the linear map is drawn like the map itself
-(`networks.transposes`), so values and gradients have their joint law, also with conditional maps,
-at cost O(n k^2) per layer. Residuals of layers are stored, or recomputed from segment boundaries
-(`networks.checkpointing`). Cotangents carry log-scales, as rows do.
+A cotangent is the gradient of one linear function of the output at one input point. Each
+layer draws the transpose of its linear map (`networks.transposes`): values and gradients have
+their joint law, at cost O(n k^2) per layer with conditional maps. Residuals are stored, or
+recomputed from segment boundaries (`networks.checkpointing`).
 """
 
 import math
@@ -55,15 +54,14 @@ class Gradients(NamedTuple):
     """Values and gradients of one network.
 
     Attributes:
-        outputs: [num_points, width], of the output layer, or of the last hidden layer without one.
-        output_scales: [num_points]: the outputs are exp(output_scales) * outputs.
-        layers: [layers, num], ln of squared gradient norms with respect to the output of each
-            hidden layer (the stream after each block), in the order of layers.
-        inputs: Cotangents of the inputs, [num, dimension].
-        weights, biases: Products [num, num] of the gradients with respect to the hidden layers'
-            parameters, in NTK parametrization (standard normal parameters).
-        embedding, readout: Products [num, num] of these layers, weights and biases together; zeros
-            without them.
+        outputs: [num_points, width], of the output layer, else of the last hidden layer.
+        output_scales: [num_points]; the outputs are exp(output_scales) * outputs.
+        layers: [layers, num], ln of squared gradient norms at each hidden layer's output (the
+            stream after each block).
+        inputs: cotangents [num, dimension].
+        weights, biases: products [num, num] of gradients by the hidden layers' parameters, in NTK
+            parametrization (standard normal parameters).
+        embedding, readout: products [num, num], weights and biases together; 0 without the layer.
     """
 
     outputs: jax.Array
@@ -77,22 +75,22 @@ class Gradients(NamedTuple):
 
     @property
     def products(self) -> Products:
-        """[num, num]: inner products of the gradients by all parameters."""
+        """[num, num]: inner products of gradients by all parameters."""
         return sum_of(self.weights, self.biases, self.embedding, self.readout)
 
     @property
     def ntk(self) -> jax.Array:
-        """[num, num]: `products` as numbers of the dtype, which may underflow or overflow."""
+        """[num, num]: `products` without scale; may underflow or overflow."""
         return self.products.value * jnp.exp(self.products.log_scale)
 
 
 class LayerResiduals(NamedTuple):
-    """Residuals of one layer, or block, for the backward pass.
+    """Residuals of one layer or block.
 
     Attributes:
-        rows: its input.
-        preactivations: of its activation.
-        saved: residuals of its linear maps, in order of use.
+        rows: input.
+        preactivations: of the activation.
+        saved: of its linear maps, in order of use.
     """
 
     rows: Rows
@@ -115,14 +113,13 @@ def random_gradients(
     linear_map: str,
     precision: str = "highest",
 ) -> Gradients:
-    """Values and gradients of the random network of this key.
+    """Values and gradients of the random network of a key.
 
     Args:
-        spec: the network.
         rows: points of the input layer, without displacements or tangents.
         key: with explicit maps, the network of `random_forward` and `network(spec).init`.
         functions: [num, output width], linear functions of the output.
-        points: for each function, the index of its point.
+        points: index of the point of each function.
         linear_map: explicit or conditional.
         precision: of matrix products.
     """
@@ -189,14 +186,12 @@ def layer_back(
     points: tuple[int, ...],
     transpose: Transpose,
 ) -> tuple[Cotangents, WeightsAndBiases]:
-    """Cotangents of the input of a hidden layer or block, given cotangents of its output.
+    """Cotangents of a layer's (or block's) input, and parameter products.
 
     Args:
-        spec: the network.
-        width: of the output.
-        residuals: of the layer.
+        width, residuals: of the layer.
         source: keys of its matrices.
-        back: cotangents of the output.
+        back: cotangents of its output.
         points: of each cotangent.
         transpose: draws transposed maps.
     """
@@ -223,7 +218,7 @@ def _no_products(functions: jax.Array) -> WeightsAndBiases:
 def _residual_recorder(
     linear_map: str, precision: str
 ) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
-    """`of -> (of(layer function with random maps), residuals of the maps in order of use)`."""
+    """`of -> (of(random layer function), residuals of its maps in order of use)`."""
     draw = WITH_RESIDUALS[linear_map]
 
     def with_residuals(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:
@@ -243,7 +238,7 @@ def _residual_recorder(
 def _forward(
     rows: Rows, numbers: Any, shape: Shape, step: ForwardStep
 ) -> tuple[Rows, Rows | LayerResiduals]:
-    """Output, and residuals of every layer or the input rows of every checkpointing segment."""
+    """Output, with residuals of every layer or input rows of every checkpointing segment."""
     if len(shape) == 1:
         return scan_layers(step, rows, numbers)
 
@@ -262,7 +257,7 @@ def _backward(
     forward_step: ForwardStep,
     backward_step: BackwardStep,
 ) -> tuple[Cotangents, tuple[Any, Any, Any]]:
-    """Cotangents of the input; log squared norms in the order of layers; sums of products."""
+    """Cotangents of the input; log squared norms per layer; sums of products."""
 
     def layer(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
         into, (weights, biases) = backward_step(back, *at)

@@ -1,4 +1,4 @@
-"""Cotangents with log-scales, and their operations in the backward pass."""
+"""Cotangents with log-scales, and their operations."""
 
 import dataclasses
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from deepinit.networks.rows import Rows
 
 
 class Cotangents(NamedTuple):
-    """Gradients of scalar functions of the output at one layer: exp(log_scales) * vectors.
+    """Gradients exp(log_scales) * vectors of scalar functions, at one layer.
 
     Attributes:
         vectors: [num, width].
@@ -26,7 +26,7 @@ class Cotangents(NamedTuple):
 class Products(NamedTuple):
     """Inner products exp(log_scale) * value, [..., num, num], of parameter gradients.
 
-    Those of one layer of a deep network may be 1e-80: sums over layers take the largest log-scale.
+    Log-scales: a layer of a deep network may have products of 1e-80.
     """
 
     value: jax.Array
@@ -34,7 +34,7 @@ class Products(NamedTuple):
 
 
 def total(parts: Products) -> Products:
-    """The sum over the first axis, at the largest log-scale of nonzero products."""
+    """Sum over the first axis, at the largest log-scale of nonzero products."""
     # rows that overflowed are 0 at an infinite scale
     nonzero = (parts.value != 0) | ~(parts.log_scale < jnp.inf)
     largest = jnp.max(jnp.where(nonzero, parts.log_scale, -jnp.inf), axis=0)
@@ -44,14 +44,14 @@ def total(parts: Products) -> Products:
 
 
 def sum_of(*parts: Products) -> Products:
-    """The sum, as in `total`."""
+    """Sum, as in `total`."""
     return total(jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts))
 
 
 def times_derivative(
     back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation
 ) -> Cotangents:
-    """phi'(rows) times the cotangents: the product of `activate` for tangents."""
+    """phi'(rows) times the cotangents."""
     scales = back.log_scales[:, None]
     frames = dataclasses.replace(
         rows,
@@ -65,13 +65,13 @@ def times_derivative(
 
 
 def plus(first: Cotangents, second: Cotangents) -> Cotangents:
-    """The sum, at the scales of `first`."""
+    """Sum, at the scales of `first`."""
     ratio = jnp.exp(second.log_scales - first.log_scales)[:, None]
     return first._replace(vectors=first.vectors + ratio * second.vectors)
 
 
 def rescaled(back: Cotangents) -> Cotangents:
-    """Move the root mean square of every vector into its log-scale."""
+    """Move each vector's root mean square into its log-scale."""
     size = jnp.sqrt(jnp.mean(back.vectors**2, axis=1))
     size = jnp.where(size == 0, 1, size)
     return Cotangents(back.vectors / size[:, None], back.log_scales + jnp.log(size))

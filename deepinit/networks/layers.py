@@ -14,7 +14,7 @@ from deepinit.networks import views
 
 
 class Segment(NamedTuple):
-    """Consecutive layers of one shape: one `lax.scan`."""
+    """Consecutive layers of one shape, for `lax.scan`."""
 
     first_layer: int
     length: int
@@ -23,7 +23,7 @@ class Segment(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One random linear map: shape, laws, the network's depth, its view of a row (None: all)."""
+    """One random linear map; `depth` of the network, `view` None for whole rows."""
 
     fan_out: int
     weight_law: Law | MatrixLaw
@@ -33,14 +33,13 @@ class Layer(NamedTuple):
 
 
 def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
-    """Hidden layers (or blocks), numbered from 1, grouped into segments of equal shape.
+    """Hidden layers (or blocks), numbered from 1, in segments of equal shape.
 
     Args:
-        spec: the network.
-        input_width: of the inputs; of a network with an embedding, of inputs or stream.
+        input_width: of the inputs; with an embedding, of inputs or stream.
 
     Raises:
-        SpecError: an input width that the spec cannot take.
+        SpecError: an input width that does not fit the spec.
     """
     spec.matrix_shapes(input_width)
     first_width = input_width if embedding_layer(spec) is None else spec.widths[0]
@@ -54,7 +53,7 @@ def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
 
 
 def embedding_layer(spec: Spec) -> Layer | None:
-    """The linear map from inputs to the stream; None without one."""
+    """The linear map from inputs to the stream, if any."""
     if isinstance(spec, MLP) or spec.embedding_law is None:
         return None
     if isinstance(spec, ConvResNet):
@@ -76,7 +75,7 @@ def inner_layer(spec: Spec, width: int) -> Layer:
 
 
 def outer_layer(spec: Spec) -> Layer | None:
-    """The matrix after the activation in a two-layer block; None elsewhere."""
+    """The matrix after the activation of a two-layer block, else None."""
     if not isinstance(spec, ResNet) or spec.branch_law is None:
         return None
     return Layer(spec.width, spec.branch_law, None, spec.depth)
@@ -94,7 +93,7 @@ def output_layer(spec: Spec) -> Layer:
 
 
 def layer_key(spec: Spec, key: jax.Array, layer: Any) -> dict[str, Any]:
-    """`fold_in(key, l)` for layer l; `fold_in(., 2)` of it for a block's outer matrix."""
+    """`fold_in(key, l)` of layer l; its `fold_in(., 2)` for a block's outer matrix."""
     inner = jax.random.fold_in(key, layer)
     if outer_layer(spec) is None:
         return {"inner": inner}
@@ -107,7 +106,7 @@ def layer_numbers(segment: Segment) -> jax.Array:
 
 
 def layer_keys(spec: Spec, key: jax.Array, segment: Segment) -> dict[str, Any]:
-    """Keys of all layers of a segment, stacked."""
+    """Keys of a segment's layers, stacked."""
     return jax.vmap(lambda layer: layer_key(spec, key, layer))(layer_numbers(segment))
 
 

@@ -1,4 +1,4 @@
-"""Rows of a network: points, displacements from points to their partners, tangents at points.
+"""Rows of a network: points, displacements from points to their partners, tangents.
 
 Each row is a vector of moderate size times the exponential of a log-scale: no underflow at depth
 10 000, and an angle of 1e-12 keeps its digits in float32. With b = bases_q,
@@ -7,16 +7,13 @@ Each row is a vector of moderate size times the exponential of a log-scale: no u
     partner_q   = exp(point_scale_b + partner_scale_q)
                   * (points_b + exp(displacement_scale_q) * displacements_q)
 
-`partner_scale` is used where the partner's norm is free (positively homogeneous activation, no
-bias): after each layer the partner is rescaled so that its displacement is orthogonal to the base.
-Otherwise the displacement keeps a parallel part |b| / |a| - 1, which does not decay with the angle
-and buries the orthogonal part in rounding errors.
+Where the partner's norm is free (positively homogeneous activation, no bias), each layer
+rescales it, in `partner_scale`, to a displacement orthogonal to the base. Otherwise a parallel
+part |b| / |a| - 1 remains: it does not decay with the angle and buries the orthogonal part in
+rounding errors.
 
-Tangents come in frames of d at one point, orthonormalized after each layer. `log_norm_growths`
-accumulates the logarithms of the Gram-Schmidt norms: the first is ln |J u_1|, the first d sum to
-the log volume of the image of the frame. Lengths and volumes neither underflow nor overflow.
-
-`InnerProducts` are computed once per layer, after the activation, and updated by formula.
+Tangents come in frames of d at one point, orthonormalized after each layer; `log_norm_growths`
+sums the logs of Gram-Schmidt norms. The first is ln |J u_1|, the first d sum to the log volume.
 """
 
 import dataclasses
@@ -32,7 +29,7 @@ EVENTS = {"collinear": COLLINEAR, "dead": DEAD, "not_finite": NOT_FINITE}
 
 
 class InnerProducts(NamedTuple):
-    """Of points a and displacements d; r = d - (a.d / |a|^2) a is orthogonal to the base.
+    """Inner products of points a and displacements d; r = d - (a.d / |a|^2) a.
 
     Attributes:
         point_norm2: [num_points], |a|^2.
@@ -57,9 +54,9 @@ class Rows:
         partner_scales: [num_pairs], relative to the base; -inf for a dead free partner.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
         bases: index of each displacement's point (static).
-        cached: inner products, or None. Set to None when points or displacements change.
-        tangents: [num_frames, d, width], orthonormal in each frame; or None.
-        log_norm_growths: [num_frames, d]; -inf once a frame has lost its dimension; or None.
+        cached: None once points or displacements change.
+        tangents: [num_frames, d, width], orthonormal per frame; or None.
+        log_norm_growths: [num_frames, d]; -inf for a lost dimension; or None.
         frame_bases: index of each frame's point (static).
         scale_invariant: partners may be rescaled: positively homogeneous network (static).
     """
@@ -79,7 +76,7 @@ class Rows:
 
     @property
     def inner_products(self) -> InnerProducts:
-        """The cached inner products, else computed."""
+        """Cached, else computed."""
         if self.cached is not None:
             return self.cached
         base, point_norm2 = self.of_bases(self.points), (self.points * self.points).sum(axis=1)
@@ -93,7 +90,7 @@ class Rows:
 
     @property
     def stacked(self) -> Any:
-        """[num_points + num_pairs + num_tangents, width]: the argument of a linear map."""
+        """[num_points + num_pairs + num_tangents, width]: argument of a linear map."""
         rows = [self.points]
         if self.bases:
             rows.append(self.displacements)
@@ -102,18 +99,15 @@ class Rows:
         return array_namespace(self.points).concatenate(rows) if len(rows) > 1 else self.points
 
     def of_bases(self, values: Any) -> Any:
-        """[num_pairs, ...]: entries of [num_points, ...] at each displacement's base."""
+        """[num_pairs, ...]: values [num_points, ...] at each displacement's base."""
         return _taken(values, self.bases)
 
     def of_frame_bases(self, values: Any) -> Any:
-        """[num_frames, ...]: entries of [num_points, ...] at each frame's point."""
+        """[num_frames, ...]: values [num_points, ...] at each frame's point."""
         return _taken(values, self.frame_bases)
 
     def with_rows(self, stacked: Any, *, points_shift: Any = None) -> "Rows":
-        """New rows (as `stacked`, of another width) at the same scales.
-
-        `points_shift` [num_points, new_width] is added to the points.
-        """
+        """New `stacked` rows, of any width, at the same scales; points plus `points_shift`."""
         num_points, num_pairs = self.points.shape[0], len(self.bases)
         points = stacked[:num_points]
         if points_shift is not None:
@@ -164,7 +158,7 @@ def frames_at(points: Any, tangents: Any) -> Rows:
 
 
 def points_alone(points: Any) -> Rows:
-    """Rows without displacements, [num_points, width], at scale 1."""
+    """Points [num_points, width] at scale 1, without displacements."""
     xp = array_namespace(points)
     none, events = xp.zeros((0,), points.dtype), xp.zeros((0,), xp.int8)
     return Rows(points, points[:0], xp.zeros_like(points[:, 0]), none, none, events, ())

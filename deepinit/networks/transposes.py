@@ -1,7 +1,7 @@
-"""Transposes of a layer's random linear map, given its residuals: two kinds, as in `linear_maps`.
+"""Transposed random linear maps, given their residuals (kinds of `linear_maps`).
 
-Signature: `transpose(key, saved, vectors, layer, fan_in, precision) -> [num, fan_in]`, with the
-layer's key, the residuals of `linear_maps.WITH_RESIDUALS`, and vectors [num, fan_out].
+Signature: `transpose(key, saved, vectors, layer, fan_in, precision) -> [num, fan_in]`, with
+vectors [num, fan_out] and residuals `saved` of `linear_maps.WITH_RESIDUALS`.
 """
 
 from collections.abc import Callable
@@ -35,11 +35,11 @@ def explicit(
 def conditional(
     key: jax.Array, saved: Saved, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
 ) -> jax.Array:
-    """W^T u without W, in the exact joint law with the images W h of k rows: cost (k + num) n.
+    """W^T u without W, in the exact joint law with images of k rows: cost (k + num) n.
 
-    With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the normals
-    of the forward pass, W' is independent of them. Hence U W = s (U N^T Q + X (I - Q^T Q)), the
-    rows of X Gaussian with covariance U U^T.
+    With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the forward
+    normals, W' is independent. Hence U W = s (U N^T Q + X (I - Q^T Q)), the rows of X Gaussian with
+    covariance U U^T.
     """
     del precision
     law, mean = layer.weight_law, None
@@ -66,13 +66,13 @@ def parameter_products(
     num: int,
     num_points: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Inner products [num, num] of gradients by weights and biases, in NTK parametrization.
+    """Products [num, num] of gradients by weights and biases, in NTK parametrization.
 
-    df / dW = sum over positions of u h^T: products of the u times products of the h, summed over
-    pairs of positions.
+    df / dW = sum over positions of u h^T: products of u times products of h, summed over pairs of
+    positions.
 
     Args:
-        layer: the layer.
+        layer: of the map.
         inputs: [num_points * positions, fan_in], the rows h.
         vectors: [num * positions, fan_out], the cotangents u.
         points: of each function.
@@ -118,7 +118,7 @@ Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Weig
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
-    """Backward pass of cotangents through a layer's linear map, for any view."""
+    """Transposes of a layer's linear map on cotangents, for any view."""
     draw = TRANSPOSES[linear_map]
 
     def transpose(

@@ -1,7 +1,7 @@
-"""Views: the part of a row a linear map acts on. All, the patch at each position, or the average.
+"""Views: what a linear map acts on (whole rows, a patch per position, the average).
 
 Images are rows [positions * channels], positions first. A map on patches acts on one row per
-position, so one linear map serves convolutions, dense layers and pooled outputs.
+position.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from deepinit.core.specs import ConvResNet
 
 
 class View(NamedTuple):
-    """Static: patches of kernel_size positions a side, or the average over positions (None)."""
+    """Patches of side `kernel_size`, or the average over positions (None)."""
 
     image_shape: tuple[int, ...]
     kernel_size: int | None
