@@ -1,4 +1,4 @@
-"""Covariances over networks between components of one quantity, or of two."""
+"""Covariances over networks, within a quantity or between two."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from deepinit.core.results import Estimate
 
 
 class Covariance(NamedTuple):
-    """Covariances over networks and their standard errors.
+    """Covariances over networks.
 
     Attributes:
         value, standard_error: [rows, entries of the first, entries of the second].
@@ -21,17 +21,16 @@ class Covariance(NamedTuple):
 
 
 def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
-    """Cov(first_ra, second_rb) over networks, for every row r (layer, step) and entries a, b.
+    """Cov(first_ra, second_rb) over networks, for rows r (layers, steps) and entries a, b.
 
     Args:
         first: with samples: `di.simulate(..., keep_samples=True)`.
-        second: of the same networks (same spec, key, number, linear map), with samples. As many
-            rows, or one row where the other has several: the last row of these is taken. None for
-            `first` itself.
+        second: of the same networks (spec, key, number, linear map), with samples and as many rows;
+            of one and several rows the last are taken. None for `first`.
 
     Returns:
-        Unbiased covariances, with standard errors sqrt((E (dx dy)^2 - Cov^2) / networks). Networks
-        without a value in either are left out, entry by entry.
+        Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks). Networks without a
+        value in either are left out, entry by entry.
 
     Raises:
         SpecError: no Estimate, no samples, different numbers of networks or rows.
