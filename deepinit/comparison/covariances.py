@@ -26,7 +26,7 @@ def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
     Args:
         first: with samples: `di.simulate(..., keep_samples=True)`.
         second: of the same networks (spec, key, number, linear map), with samples and as many rows;
-            of one and several rows the last are taken. None for `first`.
+            one row against several is paired with the last. None for `first`.
 
     Returns:
         Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks). Networks without a

@@ -97,15 +97,15 @@ def compile_ensemble(
         seed_fn: `key -> pytree of arrays`, one network.
         num_seeds: networks.
         seed_bytes: of one network's widest layer, for the batch size on a CPU.
-        batch_size_one: one network at a time: XLA's convolutions with a kernel per network are slow.
+        batch_size_one: one network at a time, for convolutions (slow in XLA with a kernel each).
         blocks: of a continued run; None chooses.
         block_size: seeds per block, then batches and rounding do not depend on the number of
             devices; None for the largest within the budget.
         mesh: devices; None for `local_mesh()`.
         memory_budget: bytes per device for temporaries and outputs of a block, and for its
             statistics on the host.
-        on_smaller_batches: called with (batch size, smaller one) before a retry after running out of
-            device memory; None warns.
+        on_smaller_batches: called with (batch size, smaller one) before a retry after running out
+            of device memory; None warns.
 
     Raises:
         SpecError: a block size below 1.

@@ -14,7 +14,7 @@ def root_key(key: int | np.integer | jax.Array) -> jax.Array:
     """Root key of an ensemble, from an integer or typed threefry key.
 
     Raises:
-        SpecError: an integer outside [0, 2^32), an array of keys, a traced key, or another generator
+        SpecError: an integer outside [0, 2^32), an array of keys, a traced key, another generator
             (its draws depend on the batch).
     """
     require_unforked()

@@ -16,8 +16,8 @@ from deepinit.networks.rows import Rows
 def activate(rows: Rows, activation: Activation) -> Rows:
     """phi of points, phi' times tangents, phi(z + dz) - phi(z) of displacements.
 
-    A positively homogeneous phi commutes with a point's scale s. Others are evaluated at exp(s) z,
-    or by their power law at extreme exp(s) (`core.power_laws`).
+    At log-scale s, phi acts on exp(s) z, by its power law (`core.power_laws`) at extreme s;
+    a positively homogeneous phi commutes with the scale.
     """
     if activation == identity:
         return rows
@@ -58,7 +58,7 @@ def activate(rows: Rows, activation: Activation) -> Rows:
 
 
 def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
-    """`activate` at fixed log-scales [num_points] of the points."""
+    """`activate` at log-scales [num_points]."""
     size = jnp.exp(scales)[:, None]
     points, tangents = size * rows.points, rows.tangents
     if tangents is not None:
@@ -81,7 +81,7 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
 def flushed(rows: Rows, smallest: float) -> Rows:
     """Set coordinates whose point, or partner, is below `smallest` to 0.
 
-    Compared by logarithms: the dtype cannot represent 2^-126 in float32 times the scale.
+    Compared by logarithms: the dtype may not represent `smallest` over the scale.
     """
     least = math.log(smallest) - rows.point_scales
     keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # NaN stays

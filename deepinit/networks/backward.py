@@ -1,9 +1,8 @@
-"""Backward pass: cotangents from the outputs to the inputs of a random network.
+"""Backward pass: cotangents from outputs to inputs of a random network.
 
-A cotangent is the gradient of one linear function of the output at one input point. Each
-layer draws the transpose of its linear map (`networks.transposes`): values and gradients have
-their joint law, at cost O(n k^2) per layer with conditional maps. Residuals are stored, or
-recomputed from segment boundaries (`networks.checkpointing`).
+A cotangent is the gradient of one linear function of the output at one input. Each layer
+draws its transpose (`networks.transposes`) in the joint law with its map, at cost O(n k^2)
+when conditional; residuals are stored or recomputed (`networks.checkpointing`).
 """
 
 import math
@@ -51,17 +50,15 @@ from deepinit.networks.transposes import Transpose, WeightsAndBiases, cotangent_
 
 
 class Gradients(NamedTuple):
-    """Values and gradients of one network.
+    """Values and gradients of one network, by parameters in NTK parametrization.
 
     Attributes:
         outputs: [num_points, width], of the output layer, else of the last hidden layer.
         output_scales: [num_points]; the outputs are exp(output_scales) * outputs.
-        layers: [layers, num], ln of squared gradient norms at each hidden layer's output (the
-            stream after each block).
+        layers: [layers, num], ln |gradient|^2 by each layer's output (stream after a block).
         inputs: cotangents [num, dimension].
-        weights, biases: products [num, num] of gradients by the hidden layers' parameters, in NTK
-            parametrization (standard normal parameters).
-        embedding, readout: products [num, num], weights and biases together; 0 without the layer.
+        weights, biases: products [num, num], hidden layers.
+        embedding, readout: products [num, num], weights and biases; 0 without the layer.
     """
 
     outputs: jax.Array
@@ -85,13 +82,7 @@ class Gradients(NamedTuple):
 
 
 class LayerResiduals(NamedTuple):
-    """Residuals of one layer or block.
-
-    Attributes:
-        rows: input.
-        preactivations: of the activation.
-        saved: of its linear maps, in order of use.
-    """
+    """Residuals of one layer or block: input, preactivations, linear maps in order of use."""
 
     rows: Rows
     preactivations: Rows
@@ -116,12 +107,11 @@ def random_gradients(
     """Values and gradients of the random network of a key.
 
     Args:
-        rows: points of the input layer, without displacements or tangents.
-        key: with explicit maps, the network of `random_forward` and `network(spec).init`.
+        rows: input points, without displacements or tangents.
+        key: with explicit maps, as for `random_forward` and `network(spec).init`.
         functions: [num, output width], linear functions of the output.
-        points: index of the point of each function.
+        points: of each function, an index.
         linear_map: explicit or conditional.
-        precision: of matrix products.
     """
     transpose = cotangent_maps(linear_map, precision, points)
     with_residuals = _residual_recorder(linear_map, precision)
@@ -189,8 +179,8 @@ def layer_back(
     """Cotangents of a layer's (or block's) input, and parameter products.
 
     Args:
-        width, residuals: of the layer.
-        source: keys of its matrices.
+        residuals, width: of the layer.
+        source: its keys.
         back: cotangents of its output.
         points: of each cotangent.
         transpose: draws transposed maps.
@@ -218,7 +208,7 @@ def _no_products(functions: jax.Array) -> WeightsAndBiases:
 def _residual_recorder(
     linear_map: str, precision: str
 ) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
-    """`of -> (of(random layer function), residuals of its maps in order of use)`."""
+    """`of -> (of(random layer function), residuals of its maps in order)`."""
     draw = WITH_RESIDUALS[linear_map]
 
     def with_residuals(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:
@@ -238,7 +228,7 @@ def _residual_recorder(
 def _forward(
     rows: Rows, numbers: Any, shape: Shape, step: ForwardStep
 ) -> tuple[Rows, Rows | LayerResiduals]:
-    """Output, with residuals of every layer or input rows of every checkpointing segment."""
+    """Output; residuals per layer, or input rows per checkpointing segment."""
     if len(shape) == 1:
         return scan_layers(step, rows, numbers)
 

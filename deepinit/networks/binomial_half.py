@@ -1,9 +1,9 @@
 """Exact samples of Binomial(n, 1/2), at a cost independent of n.
 
-Probabilities are integers in units of 2^-64, of sum 2^64: exact up to n = 64, to half a unit
-beyond (the remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) atoms do not round
-to 0; they form an alias table of 2^m equal columns, each of at most two atoms. Of 64 random
-bits, m choose the column; the others are compared with its threshold.
+Probabilities are integers in units of 2^-64: exact up to n = 64, to half a unit beyond (the
+remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) nonzero atoms form an alias
+table of 2^m equal columns, two atoms each at most. Of 64 random bits, m choose the column;
+the others are compared with its threshold.
 """
 
 from typing import NamedTuple
@@ -22,9 +22,9 @@ class AliasTables(NamedTuple):
     """Alias tables of several layers, one per distinct width.
 
     Attributes:
-        columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m bits,
-            with the alias in the m bits above.
-        starts: [num_layers] int32, first column of a layer.
+        columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m
+            bits, below m bits of the alias.
+        starts: [num_layers] int32, first column.
         shifts: [num_layers] uint32, 32 - m.
         firsts: [num_layers] int32, atom of the first column.
     """
@@ -36,7 +36,7 @@ class AliasTables(NamedTuple):
 
 
 def alias_tables(widths: tuple[int, ...]) -> AliasTables:
-    """Tables of layers of these widths, O(sqrt(width)) host numbers each."""
+    """Tables of layers of these widths, O(sqrt(width)) numbers each."""
     columns: list[np.ndarray] = []
     places: dict[int, tuple[int, int, int]] = {}
     for width in sorted(set(widths)):
@@ -54,7 +54,7 @@ def alias_tables(widths: tuple[int, ...]) -> AliasTables:
 
 
 def integer_weights(width: int) -> tuple[int, list[int]]:
-    """First atom k, and 2^64 P(K = k), ... as integers of sum 2^64.
+    """First atom k, and 2^64 P(K >= k) atom by atom, integers of sum 2^64.
 
     From the centre out, P(k + 1) / P(k) = (n - k) / (k + 1), in 192 binary digits.
     """
@@ -74,7 +74,7 @@ def integer_weights(width: int) -> tuple[int, list[int]]:
 
 
 def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
-    """Columns of `AliasTables`, and 32 - m, of weights of sum 2^64."""
+    """Columns of `AliasTables`, and 32 - m."""
     index_bits = max(1, (len(weights) - 1).bit_length())
     shift, capacity = 32 - index_bits, 1 << (_BITS - index_bits)
     left = [*weights, *[0] * ((1 << index_bits) - len(weights))]

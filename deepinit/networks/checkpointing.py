@@ -14,10 +14,9 @@ _SETS_OF_A_LAYER = 4  # inputs, preactivations, directions, normals
 
 
 def checkpoint_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]:
-    """Shapes of consecutive runs of `length` layers in total: one long, then short remainders.
+    """Shapes of one long and then short runs, `length` layers in total.
 
     Args:
-        length: layers of one shape.
         rows: input of the first layer.
         width: of the widest rows in a layer.
     """

@@ -1,16 +1,16 @@
 """Logarithms of chi-square variables, degrees of freedom per element.
 
-Transformed rejection (Marsaglia and Tsang) on whole arrays. With a = k/2, d = a - 1/3,
-c = 1 / (3 sqrt d), x standard normal, accept y = c x with probability
+Marsaglia and Tsang's transformed rejection. With a = k/2, d = a - 1/3, c = 1 / (3 sqrt d),
+x standard normal, accept y = c x with probability
 
-    exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3,
+    exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3 <= 0,
 
-then chi^2_k = 2 d (1 + y)^3. Since r <= 0 on y > -1, the law is exact for every a > 1/3, k = 1
-included. Acceptance: 0.84 at k = 1, 0.95 at k = 2, 0.98 at k = 4, about 1 - 1/(18 k) beyond.
+then chi^2_k = 2 d (1 + y)^3, exactly for every a > 1/3, k = 1 included. Acceptance: 0.84 at
+k = 1, 0.95 at k = 2, 0.98 at k = 4, about 1 - 1/(18 k) beyond.
 
-Precision: relative error 1e-7 of log(chi^2_k / reference). Uniforms are midpoints of 2^31 or
-2^32 cells; float32 normals end at 5.4 standard deviations (mass beyond: 6e-8). float32 and
-float64 draws share bits and agree to rounding, means within 1e-7 standard deviations.
+Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at 5.4 standard
+deviations (mass beyond: 6e-8). float32 and float64 draws share bits and agree to rounding,
+means within 1e-7 standard deviations.
 """
 
 from typing import Any
@@ -34,9 +34,8 @@ def log_chi_square(
 
     Args:
         key: of the whole array.
-        degrees: integers [...]; a variable with k <= 0 is 0.
-        reference: divisor > 0, integer or half-integer, usually the mean; broadcasts.
-        dtype: of the result.
+        degrees: integers [...].
+        reference: > 0, integer or half-integer, usually the mean; broadcasts.
 
     Returns:
         [...], -inf where k <= 0.
@@ -69,7 +68,7 @@ def log_chi_square(
 
 
 def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Standard normals from uint32 words: quantiles of midpoints of 2^32 cells."""
+    """Standard normals: quantiles of midpoints of 2^32 cells, from uint32 words."""
     signed = jax.lax.bitcast_convert_type(bits, jnp.int32).astype(dtype)
     largest = 1 - float(jnp.finfo(dtype).epsneg)
     return np.sqrt(2).astype(dtype) * jax.lax.erf_inv(

@@ -24,10 +24,7 @@ class Cotangents(NamedTuple):
 
 
 class Products(NamedTuple):
-    """Inner products exp(log_scale) * value, [..., num, num], of parameter gradients.
-
-    Log-scales: a layer of a deep network may have products of 1e-80.
-    """
+    """Inner products exp(log_scale) * value, [..., num, num], of parameter gradients."""
 
     value: jax.Array
     log_scale: jax.Array

@@ -1,8 +1,8 @@
-"""flax modules as Networks.
+"""flax modules as Networks of one input; the module gets a batch of one.
 
-A Network maps one input without a batch axis; the module gets a batch of one. Modules that
-couple a batch, or have state besides parameters (batch norm, caches), raise SpecError. Dropout
-is off: build linen modules with `deterministic=True`; nnx modules are put in evaluation mode.
+Modules that couple a batch, or have state besides parameters (batch norm, caches), raise
+SpecError. Dropout is off: linen modules need `deterministic=True`, nnx modules are put in
+evaluation mode.
 """
 
 import math
@@ -33,14 +33,14 @@ def from_linen(
     """Network of a `flax.linen` module; parameters are its nested dict.
 
     Args:
-        module: its `__call__` takes a batch of inputs.
+        module: on a batch of inputs.
         input_shape: of one image, for reshaping rows; None for vectors.
-        dtype: of the inputs; a module chooses the dtype of its parameters.
+        dtype: of the inputs; parameters have the module's.
         label: for tables and the identity of runs; None for the module's `repr`.
 
     Raises:
-        SpecError: no linen module; at initialization, inputs of another size, or variables besides
-            parameters.
+        SpecError: no linen module; at initialization, inputs of another size, or variables
+            besides parameters.
     """
     from flax import linen
 
@@ -83,13 +83,13 @@ def from_nnx(
     """Network of a `flax.nnx` module; parameters are its nested `nnx.Param` values.
 
     Args:
-        make: `nnx.Rngs -> module`, as `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`; called per key.
+        make: `nnx.Rngs -> module`, as `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`.
         input_shape, dtype: as for `from_linen`.
         label: None for the module's class.
 
     Raises:
-        SpecError: `make` is no such function; state besides parameters; at initialization, inputs
-            of another size.
+        SpecError: `make` is no such function; state besides parameters; at initialization,
+            inputs of another size.
     """
     from flax import nnx
 

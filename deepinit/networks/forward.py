@@ -33,9 +33,8 @@ class LayerState(NamedTuple):
     """Input of a tap.
 
     Attributes:
-        preactivations: rows z^l; of a residual network, inside the branch.
-        postactivations: rows phi(z^l), or the stream after the block, rescaled. At the output layer
-            both are its output.
+        preactivations: rows z^l, inside a residual branch; the output of the output layer.
+        postactivations: rows phi(z^l), the stream after a block, or the output; rescaled.
     """
 
     preactivations: Rows
@@ -47,7 +46,7 @@ Tap = Callable[[LayerState], Any]
 
 
 def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
-    """Layer function that draws weights and biases from the layer's key."""
+    """Layer function with weights and biases drawn from the layer's key."""
 
     def layer_fn(key: jax.Array, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
         fan_out, law, depth = layer.fan_out, layer.weight_law, layer.depth
@@ -80,12 +79,10 @@ def forward(
         sources: per segment, keys or parameters with a leading axis of layers: `{"inner": ...}`,
             of two-layer blocks also `"outer"`.
         boundary: keys or parameters of `"embedding"` and `"output"`, if any.
-        tap: record of each hidden layer.
-        tap_output: also record the output layer, last.
+        tap: record of each hidden layer, with `tap_output` also of the output layer.
 
     Returns:
-        Taps with a leading axis of layers; rows of the output layer, else of the last hidden layer
-        after its activation.
+        Taps with a leading axis of layers; rows of the output layer, else of the last activation.
     """
     rows, taps, input_width = rows.with_inner_products(), [], rows.points.shape[1]
     embedding = embedding_layer(spec)

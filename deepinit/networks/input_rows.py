@@ -39,7 +39,7 @@ def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
 
 
 def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
-    """A point and its unit tangent, uniform in each piece of the curve; layers use keys >= 1."""
+    """A point and unit tangent, uniform in each piece of the curve; layers use keys >= 1."""
     import jax
     import jax.numpy as jnp
 
@@ -74,8 +74,7 @@ def rows_from_inputs(inputs: Inputs, *, scale_invariant: bool, dtype: Any) -> Ro
     """Rows of layer 0, rescaled in float64 on the host, then cast.
 
     Raises:
-        SpecError: squares outside the range of the dtype (of float64 for scale-invariant rows,
-            whose scale is not cast).
+        SpecError: squares outside the dtype's range (float64's if scale-invariant).
     """
     _check_sizes(inputs, "float64" if scale_invariant else np.dtype(dtype).name)
     num_points, num_pairs = len(inputs.points), inputs.num_pairs
@@ -102,7 +101,7 @@ def rows_from_inputs(inputs: Inputs, *, scale_invariant: bool, dtype: Any) -> Ro
 
 
 def _check_sizes(inputs: Inputs, dtype: str) -> None:
-    """Squares must stay in the dtype's range; a displacement's length is a logarithm."""
+    """Squares must stay in range; a displacement's length is a logarithm."""
     limits, host = np.finfo(dtype), np.finfo(np.float64)
     _check_points(inputs.points, dtype)
     least = max(float(limits.tiny), _smallest(host))
@@ -131,7 +130,7 @@ def _check_size(name: str, rows: np.ndarray, dtype: str, least: float) -> None:
 
 
 def _check_ratios(rows: Rows, dtype: str) -> None:
-    """Squared ratios of displacement and base must stay in the dtype's range."""
+    """Squared ratios of displacement and base must stay in range."""
     limits = np.finfo(dtype)
     largest = 0.5 * float(np.log(limits.max) + np.log(limits.eps))
     if np.any(rows.displacement_scales > largest):

@@ -1,7 +1,7 @@
 """Random linear maps of a layer: explicit, or conditional on given rows.
 
-Signature: `linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`,
-images of `rows.stacked`. `WITH_RESIDUALS` also return residuals for the transposed map.
+`linear_map(key, rows, law, fan_out, depth, precision)` gives the images [num_rows, fan_out]
+of `rows.stacked`; `WITH_RESIDUALS` also residuals for the transpose.
 """
 
 import math
@@ -29,11 +29,11 @@ def explicit(
 def conditional(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> jax.Array:
-    """Draw W h for k given rows without W: exact for Gaussian and Haar weights used once.
+    """W h of k given rows without W: exact for Gaussian and Haar weights used once.
 
-    Cost k * fan_out. With rows H = L Q [k, fan_in], Q of orthonormal rows, H W^T is sqrt(v) L times
-    k x fan_out standard normals, v the variance of a weight. A Haar W maps Q to k uniform
-    orthonormal vectors in the larger space; their first fan_out coordinates are the image.
+    Cost k * fan_out. For rows H = L Q, Q orthonormal, H W^T is sqrt(v) L times k x fan_out
+    standard normals, v the variance of a weight. A Haar W maps Q to k uniform orthonormal vectors
+    in the larger space, of which the first fan_out coordinates are the image.
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
     if isinstance(law, MatrixLaw):
@@ -60,7 +60,7 @@ def _correlated(key: jax.Array, rows: Rows, law: MatrixLaw, fan_out: int, depth:
 
 
 def _without_dependent_rows(factor: jax.Array, normals: jax.Array) -> jax.Array:
-    """Normals [k, n], 0 for rows that depend on earlier ones: no room for k > n."""
+    """Normals [k, n], 0 for rows dependent on earlier ones: no room for k > n."""
     tolerance = 4.0 * float(jnp.finfo(factor.dtype).eps)
     own2, norm2 = jnp.diagonal(factor) ** 2, jnp.sum(factor * factor, axis=1)
     return jnp.where((own2 > tolerance**2 * norm2)[:, None], normals, 0)
@@ -70,7 +70,7 @@ class Saved(NamedTuple):
     """Residuals of a conditional map W = mean + A Z B^T, Z acting on rows H = L Q.
 
     Attributes:
-        directions: Q [k, fan_in], orthonormal rows.
+        directions: Q [k, fan_in], orthonormal.
         normals: [k, fan_out], images of Q under Z.
     """
 
@@ -123,10 +123,9 @@ def factor_of(rows: Rows) -> jax.Array:
 
 
 def lower_factor(rows: jax.Array) -> jax.Array:
-    """L [k, k], lower triangular with L L^T = H H^T, by Gram-Schmidt on H [k, n], twice projected.
+    """L [k, k], lower triangular, L L^T = H H^T, by twice projected Gram-Schmidt on H [k, n].
 
-    A row that depends on earlier ones to rounding gets no direction (Cholesky would fail). A loop
-    beyond 8 rows, for fast compilation.
+    A row that depends on earlier ones to rounding gets no direction (Cholesky would fail).
     """
     num_rows = rows.shape[0]
     if num_rows > _MOST_UNROLLED:

@@ -29,13 +29,13 @@ from deepinit.networks.rows import Rows, points_alone
 class Network(NamedTuple):
     """Two pure functions for `vmap`, with a label (`named`).
 
-    `init(key, input_width) -> parameters`, `apply(parameters, x [input_width]) -> output [width]`,
-    of the output layer, else of the last activation.
+    `init(key, input_width) -> parameters`; `apply(parameters, x [input_width]) -> [width]`, of the
+    output layer, else of the last activation.
 
-    Parameters of a spec: a tuple of embedding (if any), segments of equal layers, and output layer
-    (if any). A segment is `{"inner": matrix}`, of two-layer blocks also `"outer"`. A matrix is a
-    dict of `weights` [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out].
-    Embedding and output layer are one matrix each, without the axis of layers.
+    Parameters of a spec: a tuple of embedding (if any), segments of equal layers, output layer (if
+    any). A segment is `{"inner": matrix}`, of two-layer blocks also `"outer"`; a matrix a dict of
+    `weights` [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out]. Embedding
+    and output layer are matrices without the axis of layers.
     """
 
     init: Callable[[Any, int], Any]
@@ -58,7 +58,7 @@ def named(
     apply: Callable[[Any, jax.Array], jax.Array],
     source: Any = None,
 ) -> Network:
-    """Network with a label; `source` (`Network.source`) None for the two functions."""
+    """Network with a label; `source` defaults to the two functions."""
 
     def labelled(key: jax.Array, input_width: int) -> Any:
         require_unforked()
@@ -83,11 +83,10 @@ def network(
     """Network of a spec; `init(key, ...)` equals simulation with explicit maps.
 
     Args:
-        spec: any.
         dtype: of the parameters.
         precision: of matrix products, as in `jax.lax.Precision`.
-        parametrization: `standard`, parameters are matrices and biases; `ntk`, parameters have
-            variance 1 and are multiplied by standard deviations, as tangent kernels need.
+        parametrization: `standard`, parameters are matrices and biases; `ntk`, parameters of
+            variance 1 times standard deviations.
 
     Raises:
         SpecError: another parametrization.

@@ -10,8 +10,8 @@ from deepinit.networks.rows import COLLINEAR, DEAD, FINE, NOT_FINITE, InnerProdu
 def orthogonalize_partners(rows: Rows) -> Rows:
     """Rescale partners to displacements orthogonal to their bases (scale-invariant rows).
 
-    b -> kappa b, kappa = |a|^2 / (a.b). Far from parallel (a.b < |a|^2 / 4), kappa = |a| / |b|,
-    which leaves cos - 1 along the base.
+    b -> kappa b, kappa = |a|^2 / (a.b); for a.b < |a|^2 / 4, kappa = |a| / |b|, which leaves
+    cos - 1 along the base.
     """
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
@@ -43,7 +43,7 @@ def orthogonalize_partners(rows: Rows) -> Rows:
 def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
     """Move root mean squares of displacements (and points) into log-scales.
 
-    No derivative through the moved factor: it cancels between rows and scales.
+    Without derivative: the factor cancels between rows and scales.
     """
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
@@ -68,7 +68,7 @@ def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
 def detect_events(rows: Rows, *, absorbing: bool) -> Rows:
     """Mark pairs without an angle: zero image, collinear to rounding, or overflow.
 
-    With `absorbing` (homogeneous activation, no bias) a pair keeps its first event.
+    With `absorbing` (homogeneous, no bias) a pair keeps its first event.
     """
     xp = array_namespace(rows.points)
     tolerance = 4.0 * float(xp.finfo(rows.points.dtype).eps)

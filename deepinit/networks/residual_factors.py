@@ -1,11 +1,11 @@
 """Squared growth of a tangent in each residual block, in O(1) per block.
 
-In x + V phi(W x + b), the inner layer multiplies a tangent by an independent factor X of mean 1
-(`networks.factors`), V maps it to a Gaussian vector, and with e_1 the tangent of the trunk
+In x + V phi(W x + b), the inner layer multiplies a tangent by an independent factor X of mean
+1 (`networks.factors`), and V is Gaussian. With tangent e_1 and width n of the trunk,
 
     |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n,
 
-n the width of the trunk. Mean: 1 + strength.
+of mean 1 + strength.
 """
 
 from typing import Any
@@ -33,16 +33,16 @@ def log_residual_factors(
 ) -> jax.Array:
     """Log squared growth of a tangent in every block x + V phi(W x + b).
 
-    With V_ij ~ N(0, s / inner) and W_ij ~ N(0, v / width), strength = s v (left^2 + right^2) / 2:
-    s for He weights in ReLU blocks.
+    For V_ij ~ N(0, s / inner), W_ij ~ N(0, v / width): strength = s v (left^2 + right^2) / 2, or s
+    for He weights in ReLU blocks.
 
     Args:
         key: of the network.
-        width: neurons of the trunk.
-        inner_widths: neurons of each block's inner layer, static.
+        width: of the trunk.
+        inner_widths: of the blocks, static.
         strengths: [blocks] or a number, >= 0.
         slopes: (left, right) of the activation.
-        dtype: of the result; float32 and float64 share their random bits.
+        dtype: float32 and float64 share their random bits.
 
     Returns:
         [blocks], finite; cumsum = log ||J_l u||^2.

@@ -1,19 +1,18 @@
-"""Rows of a network: points, displacements from points to their partners, tangents.
+"""Rows of a network: points, displacements from points to partners, tangents.
 
-Each row is a vector of moderate size times the exponential of a log-scale: no underflow at depth
-10 000, and an angle of 1e-12 keeps its digits in float32. With b = bases_q,
+Rows of moderate size times exponentials of log-scales: no underflow at depth 10 000, and an
+angle of 1e-12 keeps its digits in float32. With b = bases_q,
 
     point_p     = exp(point_scale_p) * points_p
     partner_q   = exp(point_scale_b + partner_scale_q)
                   * (points_b + exp(displacement_scale_q) * displacements_q)
 
-Where the partner's norm is free (positively homogeneous activation, no bias), each layer
-rescales it, in `partner_scale`, to a displacement orthogonal to the base. Otherwise a parallel
-part |b| / |a| - 1 remains: it does not decay with the angle and buries the orthogonal part in
-rounding errors.
+Where a partner's norm is free (positively homogeneous activation, no bias), `partner_scale`
+makes its displacement orthogonal to the base. Otherwise a part |b| / |a| - 1 along the base
+does not decay with the angle and buries the orthogonal part in rounding errors.
 
-Tangents come in frames of d at one point, orthonormalized after each layer; `log_norm_growths`
-sums the logs of Gram-Schmidt norms. The first is ln |J u_1|, the first d sum to the log volume.
+Frames of d tangents at one point are orthonormalized after each layer; `log_norm_growths` sums
+the logs of Gram-Schmidt norms: the first is ln |J u_1|, d of them sum to the log volume.
 """
 
 import dataclasses
@@ -32,9 +31,9 @@ class InnerProducts(NamedTuple):
     """Inner products of points a and displacements d; r = d - (a.d / |a|^2) a.
 
     Attributes:
-        point_norm2: [num_points], |a|^2.
-        parallel: [num_pairs], a.d / |a|^2; 0 where a is 0.
-        residual_norm2: [num_pairs], |r|^2.
+        point_norm2: |a|^2, [num_points].
+        parallel: a.d / |a|^2, [num_pairs]; 0 where a is 0.
+        residual_norm2: |r|^2, [num_pairs].
     """
 
     point_norm2: Any
@@ -53,12 +52,11 @@ class Rows:
         displacement_scales: [num_pairs], relative to the base.
         partner_scales: [num_pairs], relative to the base; -inf for a dead free partner.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
-        bases: index of each displacement's point (static).
+        bases, frame_bases: point index of each displacement and frame (static).
         cached: None once points or displacements change.
         tangents: [num_frames, d, width], orthonormal per frame; or None.
         log_norm_growths: [num_frames, d]; -inf for a lost dimension; or None.
-        frame_bases: index of each frame's point (static).
-        scale_invariant: partners may be rescaled: positively homogeneous network (static).
+        scale_invariant: partners may be rescaled (static).
     """
 
     points: Any
@@ -90,7 +88,7 @@ class Rows:
 
     @property
     def stacked(self) -> Any:
-        """[num_points + num_pairs + num_tangents, width]: argument of a linear map."""
+        """[num_points + num_pairs + num_tangents, width]: argument of linear maps."""
         rows = [self.points]
         if self.bases:
             rows.append(self.displacements)
@@ -99,11 +97,11 @@ class Rows:
         return array_namespace(self.points).concatenate(rows) if len(rows) > 1 else self.points
 
     def of_bases(self, values: Any) -> Any:
-        """[num_pairs, ...]: values [num_points, ...] at each displacement's base."""
+        """[num_pairs, ...] of [num_points, ...]: values at displacements' bases."""
         return _taken(values, self.bases)
 
     def of_frame_bases(self, values: Any) -> Any:
-        """[num_frames, ...]: values [num_points, ...] at each frame's point."""
+        """[num_frames, ...] of [num_points, ...]: values at frames' points."""
         return _taken(values, self.frame_bases)
 
     def with_rows(self, stacked: Any, *, points_shift: Any = None) -> "Rows":

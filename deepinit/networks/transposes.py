@@ -1,7 +1,7 @@
-"""Transposed random linear maps, given their residuals (kinds of `linear_maps`).
+"""Transposed random linear maps, given their residuals.
 
-Signature: `transpose(key, saved, vectors, layer, fan_in, precision) -> [num, fan_in]`, with
-vectors [num, fan_out] and residuals `saved` of `linear_maps.WITH_RESIDUALS`.
+`transpose(key, saved, vectors, layer, fan_in, precision) -> [num, fan_in]`, with vectors
+[num, fan_out] and residuals of `linear_maps.WITH_RESIDUALS`.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,8 @@ def conditional(
 ) -> jax.Array:
     """W^T u without W, in the exact joint law with images of k rows: cost (k + num) n.
 
-    With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the forward
-    normals, W' is independent. Hence U W = s (U N^T Q + X (I - Q^T Q)), the rows of X Gaussian with
-    covariance U U^T.
+    With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)), N [k, fan_out] the forward
+    normals, W' independent: U W = s (U N^T Q + X (I - Q^T Q)), rows of X of covariance U U^T.
     """
     del precision
     law, mean = layer.weight_law, None
@@ -68,13 +67,11 @@ def parameter_products(
 ) -> tuple[jax.Array, jax.Array]:
     """Products [num, num] of gradients by weights and biases, in NTK parametrization.
 
-    df / dW = sum over positions of u h^T: products of u times products of h, summed over pairs of
-    positions.
+    df / dW = sum over positions of u h^T: products of u times products of h, summed over pairs.
 
     Args:
-        layer: of the map.
-        inputs: [num_points * positions, fan_in], the rows h.
-        vectors: [num * positions, fan_out], the cotangents u.
+        inputs: h, [num_points * positions, fan_in].
+        vectors: cotangents u, [num * positions, fan_out].
         points: of each function.
         num, num_points: functions, points.
     """
@@ -118,7 +115,7 @@ Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Weig
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
-    """Transposes of a layer's linear map on cotangents, for any view."""
+    """Transposes of a layer's map on cotangents, for any view."""
     draw = TRANSPOSES[linear_map]
 
     def transpose(

@@ -1,4 +1,4 @@
-"""Views: what a linear map acts on (whole rows, a patch per position, the average).
+"""Views: the rows, patches or averages that linear maps act on.
 
 Images are rows [positions * channels], positions first. A map on patches acts on one row per
 position.

@@ -1,9 +1,8 @@
 """Training as a seed function: key -> records of one network's first steps.
 
-A scan over records with a loop of steps in between: nothing leaves the device before the end, and
-memory grows with the records, not the steps. Under `vmap` a stopped network rests while others go
-on. If only a loss that is not finite can stop a run, stopping means zero updates in a loop of fixed
-length: under `vmap` a while loop would select between old and new of its whole carry.
+A scan over records with a loop of steps in between: memory grows with records, not steps. Under
+`vmap` a stopped network rests. If only a non-finite loss can stop a run, a loop of fixed length
+with zero updates replaces the while loop, which under `vmap` selects its whole carry.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +43,7 @@ class Snapshot(NamedTuple):
         time: `rate` times steps; of `flow`, the ODE's time; of an optax transformation, the steps.
         loss: on all examples.
         initial_loss: at step 0.
-        status: RUNNING; DROPPED, the loss reached `stop_drop`; NOT_FINITE, it is infinite or NaN.
+        status: RUNNING; DROPPED, the loss reached `stop_drop`; NOT_FINITE, an infinite or NaN loss.
     """
 
     parameters: Any
@@ -57,7 +56,7 @@ class Snapshot(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Records of a run, leading axis: records. After a stop the state at the stop repeats.
+    """Records of a run, leading axis: records; a stopped state repeats.
 
     Attributes:
         step, time, loss, status: as in `Snapshot`.
@@ -96,33 +95,31 @@ def training_seed_fn(
     tolerance: float = 1e-6,
     end_time: float | None = None,
 ) -> Callable[[Any], Records]:
-    """The seed function `key -> Records` of training the network `network.init(key, ...)`.
+    """Seed function `key -> Records` of training `network.init(key, ...)`.
 
     Args:
-        network: for one input; `training.perceptron(spec)`, `network(spec)`, or a flax module.
+        network: `training.perceptron(spec)`, `network(spec)`, or a flax module.
         examples: the training set, from `core.targets`.
-        mode: `gd` gradient descent; `sgd` the same on minibatches; `adam` with negligible epsilon;
-            `sign` descent; `flow` gradient flow with adaptive step; `neuron_flow` gradient flow
-            with a clock per neuron (two-layer perceptrons); or any optax transformation.
-        record_steps: increasing step numbers >= 0; the last one ends the run. See
-            `log_spaced_steps`.
-        rate: the learning rate; of `flow`, the largest relative change of a layer in a step; of
-            `neuron_flow`, the relative step. Only these two have a default. None for an optax
-            transformation.
+        mode: `gd`; `sgd`, on minibatches; `adam`, of negligible epsilon; `sign` descent; `flow`,
+            gradient flow with adaptive step; `neuron_flow`, gradient flow with a clock per neuron
+            (two-layer perceptrons); or any optax transformation.
+        record_steps: increasing, >= 0; the last ends the run. See `log_spaced_steps`.
+        rate: learning rate; of `flow`, the largest relative change of a layer in a step (default
+            0.1); of `neuron_flow`, the relative step (0.02). None for an optax transformation.
         loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or (outputs [n, k], targets) ->
             number.
-        stop_drop: stop once loss <= (1 - stop_drop) times the initial loss; None for never.
-        batch_size: examples of a minibatch, drawn with replacement; None for all. Recorded losses
-            use all examples.
+        stop_drop: stop once loss <= (1 - stop_drop) initial loss; None for never.
+        batch_size: of minibatches, drawn with replacement; None for all examples. Recorded losses
+            use all.
         record: Snapshot -> pytree of arrays; None records the parameters.
         initial_stage: require initial outputs that are small relative to the targets.
         tolerance: of `flow`, relative error of a layer in one step.
-        end_time: of `flow`, the ODE's time of the last step; None for no limit. `record_steps` must
-            leave enough steps; see `Records.time`.
+        end_time: of `flow`, last ODE time; None for no limit. `record_steps` must leave enough
+            steps; see `Records.time`.
 
     Raises:
-        SpecError: an unknown option or one out of range, examples that do not fit, targets that are
-            all zero, gradients that underflow.
+        SpecError: an unknown option or one out of range, examples that do not fit, all-zero
+            targets, gradients that underflow.
 
     Reference: arXiv:2105.11686, section 3 (set-up).
     """

@@ -1,4 +1,4 @@
-"""Losses of the outputs [n, k] on all examples."""
+"""Losses of outputs [n, k] on all examples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,7 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """R = 1/(2n) sum_i |f(x_i) - y_i|^2; its gradient by the outputs is the residual / n.
-
-    Args:
-        outputs: [n, k].
-        targets: [n, k].
-    """
+    """R = 1/(2n) sum_i |f(x_i) - y_i|^2, of outputs and targets [n, k]."""
     return 0.5 * jnp.sum((outputs - targets) ** 2) / len(outputs)
 
 
@@ -36,7 +31,7 @@ LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
 
 
 def as_loss(loss: Any) -> Loss:
-    """The loss of this name, or the function (outputs [n, k], targets) -> scalar itself.
+    """The loss of this name, or the given (outputs [n, k], targets) -> scalar.
 
     Raises:
         SpecError: an unknown name.

@@ -13,7 +13,7 @@ _SMALLEST_DROP = {"float32": 1e-5, "float64": 1e-12}  # 100 roundings of the los
 
 
 def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tuple[int, ...]:
-    """Step 0 and about `num_records` distinct steps, log-spaced from `first` to `last`.
+    """Step 0 and about `num_records` steps, log-spaced from `first` to `last`.
 
     For exponential growth of the weights use equal spacing: `range(0, last + 1, ...)`.
     """
@@ -28,7 +28,7 @@ def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tup
 def optimizer_of(
     mode: str | optax.GradientTransformation, pace: float
 ) -> optax.GradientTransformationExtraArgs | None:
-    """The transformation of a mode, with extra keywords; None for gradient flow."""
+    """A mode's transformation, with extra keywords; None for gradient flow."""
     if not isinstance(mode, str):
         return optax.with_extra_args_support(mode)
     if mode == "flow":
@@ -38,7 +38,7 @@ def optimizer_of(
 
 
 def pace_of(mode: str | optax.GradientTransformation, rate: float | None) -> float:
-    """The rate of a mode, and the time of one step."""
+    """Rate of a mode, and time of one step."""
     if not isinstance(mode, str):
         return 1.0
     return float(_DEFAULT_RATES[mode] if rate is None else rate)
@@ -60,7 +60,7 @@ def check_layout(mode: Any, parameters: Any) -> None:
 
 
 def check_drop(stop_drop: float | None, dtype: str) -> None:
-    """Raise SpecError for drops that the loss cannot resolve."""
+    """Raise SpecError for drops below the loss's rounding."""
     smallest = _SMALLEST_DROP.get(dtype, 0.0)
     valid = stop_drop is None or stop_drop >= smallest
     remedy = "Smaller drops are rounding: take 1e-3, or float64."

@@ -15,8 +15,8 @@ def outputs_fn(
 ) -> Callable[[Any, jax.Array], jax.Array]:
     """(parameters, x [n, dimension]) -> outputs [n, k].
 
-    Where the residuals of all examples exceed `RESIDUAL_BYTES`, the outputs are computed in chunks
-    with rematerialization, at about 1.3 times the time.
+    In chunks with rematerialization where all residuals exceed `RESIDUAL_BYTES`, at 1.3 times the
+    time.
 
     Args:
         network: for one input.

@@ -2,8 +2,8 @@
 
     h^0 = x,   h^l = phi(W^l h^{l-1} + b^l)  [+ h^{l-1}],   f = (W^{L+1} h^L  [+ b^{L+1}]) / alpha
 
-Compared with `networks.network`: an output bias only on request, skip connections between hidden
-layers of equal width, a law per layer, an output scale, no stacked layers. Same random draws.
+Draws of `networks.network`, but an output bias only on request, skip connections, a law per
+layer, an output scale, no stacked layers.
 """
 
 import math
@@ -32,13 +32,13 @@ def small_mlp(
     output_std: float | None = None,
     output_width: int = 1,
 ) -> MLP:
-    """The spec of a perceptron with all weights and biases independent N(0, std^2), at any fan-in.
+    """Perceptron with all weights and biases independent N(0, std^2), at any fan-in.
 
     Args:
         widths: of the hidden layers.
         activation: as for `MLP`.
-        std: standard deviation of hidden weights and biases. Papers write the variance
-            width^-gamma, std = width**(-gamma / 2); some public code takes std = width**-gamma.
+        std: of hidden weights and biases. Papers write std = width**(-gamma / 2), some public code
+            width**-gamma.
         output_std: of the output weights; None for std.
         output_width: number of outputs.
 
@@ -64,7 +64,7 @@ def perceptron(
     dtype: DTypeLike = "float32",
     precision: str = "highest",
 ) -> Network:
-    """The trainable network of a spec (formula: module docstring).
+    """Trainable network of a spec (formula: module docstring).
 
     `init(key, input_width)` gives a tuple of one dict per layer, output layer last: `weights`
     [fan_out, fan_in] and, with a bias law, `biases` [fan_out]. Layers are unrolled: compile time
@@ -72,10 +72,10 @@ def perceptron(
     inputs.
 
     Args:
-        spec: a perceptron with an output layer.
+        spec: with an output layer.
         residual: add h^{l-1} to h^l, l >= 2, where their widths agree.
-        output_bias: the output layer has a bias of the spec's bias law.
-        output_scale: alpha, by which the output is divided.
+        output_bias: of the spec's bias law.
+        output_scale: alpha.
         layer_laws: a weight law for each of the depth + 1 matrices, instead of the spec's.
         dtype: of the parameters: float32, or float64 in JAX's 64-bit mode.
         precision: of matrix products, as in `jax.lax.Precision`.
@@ -131,12 +131,12 @@ def perceptron(
 def with_sign_outputs(network: Network, amplitude: float) -> Network:
     """The same network with output weights +-amplitude of random sign.
 
-    For phi(s) ~ c s^2 near 0 all neurons then grow at one rate and condense together under gradient
-    flow, where Gaussian output weights let one neuron win.
+    For phi(s) ~ c s^2 near 0 all neurons then condense together under gradient flow; with Gaussian
+    output weights one neuron wins.
 
     Args:
         network: a `perceptron`.
-        amplitude: of the output weights, > 0.
+        amplitude: > 0.
 
     Raises:
         SpecError: no Network, an amplitude that is not a finite number > 0.
