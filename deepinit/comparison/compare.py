@@ -63,21 +63,19 @@ def compare(
 ) -> Comparison:
     """One measured quantity against predictions.
 
-    z = (measured - predicted) / standard error, the error at least four rounding units of the
-    simulation's dtype at the scale of the values (at least 1 for logarithms). z is NaN for one
-    seed. A quantity equal in every network has z = 0 where it equals the prediction up to rounding,
-    else NaN: a rare event may be unseen. `p_value` is two-sided, Student's t with n - 1 degrees of
-    freedom. `effect_resolved` is the smallest difference rejected by `threshold`.
+    z = (measured - predicted) / standard error; the error is at least four rounding units of the
+    simulation's dtype at the scale of the values (at least 1 for logarithms). NaN for one seed. A
+    quantity equal in every network has z = 0 where the prediction agrees to rounding, else NaN: a
+    rare event may be unseen. `p_value` is two-sided, Student's t, n - 1 degrees of freedom.
+    `effect_resolved` is the smallest difference rejected by `threshold`.
 
     `judged` is False where z is NaN and, for heavy tails (`Quantity.light_tailed`), where
 
     - the sample skewness invalidates the standard error, or
-    - z rejects a difference below 5 sqrt(predicted variance / n). From 1000 of these units on,
-      every distribution is judged (Chebyshev's inequality).
+    - z rejects a difference below 5 sqrt(predicted variance / n); from 1000 of these units every
+      distribution is judged (Chebyshev's inequality).
 
     Args:
-        estimate: measured.
-        predictions: of the same quantity and shape.
         pairs: labels of the last axis.
 
     Raises:

@@ -26,11 +26,11 @@ def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
     Args:
         first: with samples: `di.simulate(..., keep_samples=True)`.
         second: of the same networks (spec, key, number, linear map), with samples and as many rows;
-            one row against several is paired with the last. None for `first`.
+            one row is paired with the last of several. None for `first`.
 
     Returns:
-        Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks). Networks without a
-        value in either are left out, entry by entry.
+        Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks), over networks with both
+        values.
 
     Raises:
         SpecError: no Estimate, no samples, different numbers of networks or rows.

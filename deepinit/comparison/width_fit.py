@@ -29,9 +29,8 @@ def fit_widths(
 
     Args:
         widths: [widths], positive, in any unit.
-        differences: [widths, ...].
-        standard_errors: [widths, ...], positive, independent.
-        terms: >= 1, at most the number of widths.
+        differences, standard_errors: [widths, ...], independent.
+        terms: 1 to the number of widths.
     """
     inverse = 1.0 / np.asarray(widths, np.float64)
     values, errors = np.asarray(differences, np.float64), np.asarray(standard_errors, np.float64)

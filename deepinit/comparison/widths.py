@@ -1,8 +1,8 @@
 """Finite minus infinite width of one quantity, as a series in 1/width.
 
-Weighted least squares of d(n) = c1/n + c2/n^2 + ..., d = measured at width n minus infinite
-width. Predictions go through the same fit with the same weights, for comparable c1. A large
-chi-square calls for more terms or larger widths.
+d(n) = c1/n + c2/n^2 + ..., measured at width n minus infinite width, by weighted least squares.
+Predictions go through the same fit with the same weights, for comparable c1. A large chi-square
+calls for more terms or larger widths.
 """
 
 import dataclasses
@@ -66,24 +66,22 @@ def compare_widths(
 
     Args:
         results: width n -> (Estimate, finite-width Predictions ..., infinite-width Prediction) of
-            one quantity; networks differ in width alone, ensembles have different keys. For unequal
-            widths: any n in proportion to all.
+            one quantity; networks differ in width alone, ensembles in keys. For unequal widths: any
+            n in proportion to all.
         terms: powers of 1/n in the fit.
         statistic: `mean`, or `variance` over networks (0 at infinite width).
         pairs: labels of the last axis.
 
     Returns:
-        Per layer, n times the difference at every width, the fitted slope, and every theory's slope
-        with z = (measured slope - predicted) / standard error (0 predicted at infinite width). No
-        verdict: |z| > 5 rejects only for large ensembles (1000 networks each); see
-        `comparison.compare.threshold` for fewer.
+        Per layer: n times the difference at every width, the fitted slope, and every theory's slope
+        (0 at infinite width) with z = (measured - predicted) / standard error. No verdict: |z| = 5
+        rejects only in large ensembles (1000 networks); see `comparison.compare.threshold`.
 
     Raises:
         SpecError: fewer widths than terms, no infinite_width, quantities or shapes that differ, a
-            prediction without the statistic, no mapping of widths to tuples, another number of
-            labels than of components.
+            prediction without the statistic, no mapping of widths to tuples, wrong labels.
 
-    Valid for: widths with powers beyond `terms` below the noise; see chi_square.
+    Valid for: powers beyond `terms` below the noise; see chi_square.
     """
     statistic = validate.choice("statistic", statistic, STATISTICS)
     terms = validate.integer("terms", terms, 1, "2 is the default.")

@@ -107,7 +107,7 @@ def random_gradients(
     """Values and gradients of the random network of a key.
 
     Args:
-        rows: input points, without displacements or tangents.
+        rows: points alone, of the input layer.
         key: with explicit maps, as for `random_forward` and `network(spec).init`.
         functions: [num, output width], linear functions of the output.
         points: of each function, an index.
@@ -179,10 +179,8 @@ def layer_back(
     """Cotangents of a layer's (or block's) input, and parameter products.
 
     Args:
-        residuals, width: of the layer.
-        source: its keys.
-        back: cotangents of its output.
-        points: of each cotangent.
+        width, residuals, source: output width, residuals and keys of the layer.
+        back, points: cotangents of its output, each at a point.
         transpose: draws transposed maps.
     """
     outer, through, products = outer_layer(spec), back, _no_products(back.vectors)

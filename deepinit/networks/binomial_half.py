@@ -24,9 +24,8 @@ class AliasTables(NamedTuple):
     Attributes:
         columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m
             bits, below m bits of the alias.
-        starts: [num_layers] int32, first column.
+        starts, firsts: [num_layers] int32, first column and its atom.
         shifts: [num_layers] uint32, 32 - m.
-        firsts: [num_layers] int32, atom of the first column.
     """
 
     columns: np.ndarray
@@ -54,7 +53,7 @@ def alias_tables(widths: tuple[int, ...]) -> AliasTables:
 
 
 def integer_weights(width: int) -> tuple[int, list[int]]:
-    """First atom k, and 2^64 P(K >= k) atom by atom, integers of sum 2^64.
+    """First atom, and 2^64 P(K = k) from it on, integers of sum 2^64.
 
     From the centre out, P(k + 1) / P(k) = (n - k) / (k + 1), in 192 binary digits.
     """

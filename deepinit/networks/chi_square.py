@@ -1,16 +1,16 @@
 """Logarithms of chi-square variables, degrees of freedom per element.
 
-Marsaglia and Tsang's transformed rejection. With a = k/2, d = a - 1/3, c = 1 / (3 sqrt d),
+Marsaglia and Tsang's transformed rejection: with a = k/2, d = a - 1/3, c = 1 / (3 sqrt d),
 x standard normal, accept y = c x with probability
 
     exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3 <= 0,
 
-then chi^2_k = 2 d (1 + y)^3, exactly for every a > 1/3, k = 1 included. Acceptance: 0.84 at
-k = 1, 0.95 at k = 2, 0.98 at k = 4, about 1 - 1/(18 k) beyond.
+then chi^2_k = 2 d (1 + y)^3, exactly for k >= 1. Acceptance: 0.84 at k = 1, 0.95 at k = 2, 0.98
+at k = 4, about 1 - 1/(18 k) beyond.
 
-Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at 5.4 standard
-deviations (mass beyond: 6e-8). float32 and float64 draws share bits and agree to rounding,
-means within 1e-7 standard deviations.
+Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at 5.4 standard deviations
+(mass beyond: 6e-8). float32 and float64 draws share bits; their means agree to 1e-7 standard
+deviations.
 """
 
 from typing import Any
@@ -30,15 +30,12 @@ _SERIES = tuple((-1.0) ** (power + 1) / power for power in range(4, 14))
 def log_chi_square(
     key: jax.Array, degrees: jax.Array, reference: Any, dtype: DTypeLike = "float32"
 ) -> jax.Array:
-    """log(chi^2_k / reference), independent for each entry k of `degrees`.
+    """log(chi^2_k / reference), independent for each k of `degrees`; -inf for k <= 0.
 
     Args:
         key: of the whole array.
         degrees: integers [...].
         reference: > 0, integer or half-integer, usually the mean; broadcasts.
-
-    Returns:
-        [...], -inf where k <= 0.
     """
     degrees = jnp.asarray(degrees)
     alive = degrees > 0

@@ -39,8 +39,8 @@ def from_linen(
         label: for tables and the identity of runs; None for the module's `repr`.
 
     Raises:
-        SpecError: no linen module; at initialization, inputs of another size, or variables
-            besides parameters.
+        SpecError: no linen module; at initialization, other input sizes, or variables besides
+            parameters.
     """
     from flax import linen
 
@@ -84,12 +84,11 @@ def from_nnx(
 
     Args:
         make: `nnx.Rngs -> module`, as `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`.
-        input_shape, dtype: as for `from_linen`.
-        label: None for the module's class.
+        input_shape, dtype, label: as for `from_linen`; default label the module's class.
 
     Raises:
-        SpecError: `make` is no such function; state besides parameters; at initialization,
-            inputs of another size.
+        SpecError: `make` is no such function; state besides parameters; at initialization, other
+            input sizes.
     """
     from flax import nnx
 

@@ -30,11 +30,11 @@ register_rows()
 
 
 class LayerState(NamedTuple):
-    """Input of a tap.
+    """Input of a tap; both are the output at the output layer.
 
     Attributes:
-        preactivations: rows z^l, inside a residual branch; the output of the output layer.
-        postactivations: rows phi(z^l), the stream after a block, or the output; rescaled.
+        preactivations: rows z^l, inside a residual branch.
+        postactivations: rows phi(z^l), or the stream after a block, rescaled.
     """
 
     preactivations: Rows
@@ -70,7 +70,7 @@ def forward(
     *,
     tap_output: bool = False,
 ) -> tuple[Any, Rows]:
-    """Pass rows through the network.
+    """Taps of the hidden layers, and rows of the output layer or last activation.
 
     Args:
         rows: of the input layer.
@@ -78,11 +78,8 @@ def forward(
             bias [fan_out] or None)`.
         sources: per segment, keys or parameters with a leading axis of layers: `{"inner": ...}`,
             of two-layer blocks also `"outer"`.
-        boundary: keys or parameters of `"embedding"` and `"output"`, if any.
-        tap: record of each hidden layer, with `tap_output` also of the output layer.
-
-    Returns:
-        Taps with a leading axis of layers; rows of the output layer, else of the last activation.
+        boundary: keys or parameters of `"embedding"` and `"output"`.
+        tap: record of a layer, stacked; with `tap_output` of the output layer too.
     """
     rows, taps, input_width = rows.with_inner_products(), [], rows.points.shape[1]
     embedding = embedding_layer(spec)

@@ -35,7 +35,7 @@ class Layer(NamedTuple):
 def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
     """Hidden layers (or blocks), numbered from 1, in segments of equal shape.
 
-    `input_width` is of the inputs; with an embedding, of inputs or stream.
+    With an embedding, `input_width` is of inputs or stream.
 
     Raises:
         SpecError: an input width that does not fit the spec.

@@ -1,11 +1,9 @@
 """Squared growth of a tangent in each residual block, in O(1) per block.
 
-In x + V phi(W x + b), the inner layer multiplies a tangent by an independent factor X of mean
-1 (`networks.factors`), and V is Gaussian. With tangent e_1 and width n of the trunk,
+The inner layer of x + V phi(W x + b) multiplies a tangent by an independent factor X of mean 1
+(`networks.factors`). V is Gaussian: with tangent e_1 and width n of the trunk,
 
-    |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n,
-
-of mean 1 + strength.
+    |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n.
 """
 
 from typing import Any
@@ -34,10 +32,9 @@ def log_residual_factors(
     """Log squared growth of a tangent in every block x + V phi(W x + b).
 
     For V_ij ~ N(0, s / inner), W_ij ~ N(0, v / width): strength = s v (left^2 + right^2) / 2, or s
-    for He weights in ReLU blocks.
+    for He weights in ReLU blocks. The mean growth is 1 + strength.
 
     Args:
-        key: of the network.
         width: of the trunk.
         inner_widths: of the blocks, static.
         strengths: [blocks] or a number, >= 0.
@@ -51,7 +48,7 @@ def log_residual_factors(
         SpecError: no blocks, a width outside [1, 2^23], slopes both 0 or not finite, strengths
             negative, not finite or of another shape.
 
-    Valid for: every width and depth, exactly in law, at one point; b symmetric about 0 and
+    Valid for: every width and depth, exactly in law, at one point; b symmetric about 0,
         independent of W.
 
     Reference: module docstring.

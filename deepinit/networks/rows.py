@@ -1,18 +1,18 @@
 """Rows of a network: points, displacements from points to partners, tangents.
 
-Rows of moderate size times exponentials of log-scales: no underflow at depth 10 000, and an
-angle of 1e-12 keeps its digits in float32. With b = bases_q,
+Rows are vectors of moderate size times exponentials of log-scales: no underflow at depth 10 000,
+and an angle of 1e-12 keeps its digits in float32. With b = bases_q,
 
     point_p     = exp(point_scale_p) * points_p
     partner_q   = exp(point_scale_b + partner_scale_q)
                   * (points_b + exp(displacement_scale_q) * displacements_q)
 
-Where a partner's norm is free (positively homogeneous activation, no bias), `partner_scale`
-makes its displacement orthogonal to the base. Otherwise a part |b| / |a| - 1 along the base
-does not decay with the angle and buries the orthogonal part in rounding errors.
+A free partner norm (positively homogeneous activation, no bias) is rescaled, in
+`partner_scale`, to a displacement orthogonal to the base. Otherwise a part |b| / |a| - 1 along
+the base does not decay with the angle and buries the orthogonal part in rounding.
 
 Frames of d tangents at one point are orthonormalized after each layer; `log_norm_growths` sums
-the logs of Gram-Schmidt norms: the first is ln |J u_1|, d of them sum to the log volume.
+logs of Gram-Schmidt norms: ln |J u_1| first, and in total the log volume.
 """
 
 import dataclasses
@@ -49,8 +49,8 @@ class Rows:
         points: [num_points, width].
         displacements: [num_pairs, width].
         point_scales: [num_points], natural logarithms.
-        displacement_scales: [num_pairs], relative to the base.
-        partner_scales: [num_pairs], relative to the base; -inf for a dead free partner.
+        displacement_scales, partner_scales: [num_pairs], relative to the base; the latter -inf for
+            a dead free partner.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
         bases, frame_bases: point index of each displacement and frame (static).
         cached: None once points or displacements change.

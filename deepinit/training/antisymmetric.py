@@ -17,15 +17,12 @@ def antisymmetric(network: Network) -> Network:
     Args:
         network: g, for one input.
 
-    Returns:
-        Network of the parameters (theta, theta').
-
     Raises:
         SpecError: no Network.
 
     Valid for: any network, but not for quantities of a perceptron's neurons.
 
-    Reference: arXiv:1905.07777 (anti-symmetrical initialization).
+    Reference: arXiv:1905.07777.
     """
     remedy = "Write training.antisymmetric(training.perceptron(spec))."
     validate.instance("network", network, Network, "a Network", remedy)

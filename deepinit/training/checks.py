@@ -56,7 +56,6 @@ def check_initialization(
 
     Args:
         network: examined at one key.
-        examples: the training set.
         objective: (parameters, inputs, targets) -> loss.
         initial_stage: outputs must be below SMALL_OUTPUT of the targets (of 1, for classes).
     """

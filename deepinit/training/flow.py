@@ -1,8 +1,7 @@
 """Gradient flow theta' = -grad R by the adaptive Dormand-Prince pair of orders 5 and 4.
 
-Each layer limits the step, by its error relative to its norm and a relative change `rate`,
-which also bounds the spacing of records. A global norm would ignore small input weights next to
-large output weights.
+Each layer limits the step, by its error relative to its norm (a global norm would ignore small
+input weights) and by a relative change `rate`, which also spaces the records.
 """
 
 from collections.abc import Callable
@@ -67,7 +66,7 @@ def flow_step(
 
     Args:
         loss_and_gradient: parameters -> (loss, gradient).
-        time, parameters, loss, gradient: at the start; the gradient is the last step's last stage.
+        time, parameters, loss, gradient: at the start.
         length: of the step, in time.
         rate: largest relative change of a layer.
         tolerance: largest estimated error of a layer, relative to its norm.

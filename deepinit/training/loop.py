@@ -1,8 +1,8 @@
 """Training as a seed function: key -> records of one network's first steps.
 
-A scan over records with a loop of steps in between: memory grows with records, not steps. Under
-`vmap` a stopped network rests. If only a non-finite loss can stop a run, a loop of fixed length
-with zero updates replaces the while loop, which under `vmap` selects its whole carry.
+A scan over records with a loop of steps inside: memory grows with records. Under `vmap` a
+while loop selects between its old and new carry; where only a non-finite loss stops a run, a
+loop of fixed length with zero updates replaces it.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,16 +34,14 @@ _BATCH_STREAM = 2**32 - 1  # no layer has this number
 
 
 class Snapshot(NamedTuple):
-    """A network in training, the argument of the record function.
+    """A network in training, argument of the record function.
 
     Attributes:
-        parameters: now.
-        initial: parameters at step 0.
+        parameters, initial: now and at step 0.
         step: steps taken (`flow`: attempted).
-        time: `rate` times steps; of `flow`, the ODE's time; of an optax transformation, the steps.
-        loss: on all examples.
-        initial_loss: at step 0.
-        status: RUNNING; DROPPED, the loss reached `stop_drop`; NOT_FINITE, an infinite or NaN loss.
+        time: `rate` times steps; of `flow`, ODE time; of an optax transformation, steps.
+        loss, initial_loss: on all examples, now and at step 0.
+        status: RUNNING; DROPPED, loss reached `stop_drop`; NOT_FINITE, loss infinite or NaN.
     """
 
     parameters: Any
@@ -60,7 +58,7 @@ class Records(NamedTuple):
 
     Attributes:
         step, time, loss, status: as in `Snapshot`.
-        values: results of the record function.
+        values: of the record function.
     """
 
     step: jax.Array
@@ -99,27 +97,25 @@ def training_seed_fn(
 
     Args:
         network: `training.perceptron(spec)`, `network(spec)`, or a flax module.
-        examples: the training set, from `core.targets`.
+        examples: training set, from `core.targets`.
         mode: `gd`; `sgd`, on minibatches; `adam`, of negligible epsilon; `sign` descent; `flow`,
-            gradient flow with adaptive step; `neuron_flow`, gradient flow with a clock per neuron
-            (two-layer perceptrons); or any optax transformation.
+            adaptive gradient flow; `neuron_flow`, with a clock per neuron (two-layer perceptrons);
+            or any optax transformation.
         record_steps: increasing, >= 0; the last ends the run. See `log_spaced_steps`.
-        rate: learning rate; of `flow`, the largest relative change of a layer in a step (default
-            0.1); of `neuron_flow`, the relative step (0.02). None for an optax transformation.
+        rate: learning rate; of `flow`, largest relative change of a layer per step (default 0.1);
+            of `neuron_flow`, relative step (0.02). None for an optax transformation.
         loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or (outputs [n, k], targets) ->
             number.
-        stop_drop: stop once loss <= (1 - stop_drop) initial loss; None for never.
-        batch_size: of minibatches, drawn with replacement; None for all examples. Recorded losses
-            use all.
-        record: Snapshot -> pytree of arrays; None records the parameters.
-        initial_stage: require initial outputs that are small relative to the targets.
-        tolerance: of `flow`, relative error of a layer in one step.
-        end_time: of `flow`, last ODE time; None for no limit. `record_steps` must leave enough
-            steps; see `Records.time`.
+        stop_drop: stop once loss <= (1 - stop_drop) initial loss.
+        batch_size: of minibatches, drawn with replacement; recorded losses use all examples.
+        record: Snapshot -> pytree of arrays; default parameters.
+        initial_stage: require outputs that are initially small relative to the targets.
+        tolerance: of `flow`, relative error of a layer per step.
+        end_time: of `flow`, last ODE time; `record_steps` must leave enough steps.
 
     Raises:
-        SpecError: an unknown option or one out of range, examples that do not fit, all-zero
-            targets, gradients that underflow.
+        SpecError: an option unknown or out of range, examples that do not fit, all-zero targets,
+            gradients that underflow.
 
     Reference: arXiv:2105.11686, section 3 (set-up).
     """

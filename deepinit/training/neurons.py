@@ -22,18 +22,11 @@ def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
 
 
 def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
-    """Input vectors of each layer's neurons, in order of perceptron layers.
+    """Input vectors [neurons, fan_in] of layers by name, plus a last column of biases.
 
-    Layers are dicts of `weights` [neurons, fan_in], optional `biases` (perceptrons), or `kernel`
-    [..., neurons], optional `bias` (flax; a convolution's filters are its neurons). Other
-    parameters are ignored.
-
-    Args:
-        parameters: of a perceptron or a flax module.
-
-    Returns:
-        Name -> [neurons, fan_in], or [neurons, fan_in + 1] with a bias; names are `layer 1`, ...,
-        or a flax module's own.
+    Layers are dicts of `weights` [neurons, fan_in], optional `biases` (perceptrons: `layer 1`, ...
+    in order), or `kernel` [..., neurons], optional `bias` (flax, by module name; a convolution's
+    filters are its neurons). Other parameters are ignored.
 
     Raises:
         SpecError: stacked equal layers, as in `networks.network`.

@@ -22,14 +22,12 @@ def adam(
 ) -> optax.GradientTransformation:
     """Adam, theta -= rate m / (sqrt(v) + epsilon), m and v bias-corrected; stores sqrt(v).
 
-    v underflows in float32 for gradients below 1e-22. An epsilon of 1e-8 would turn Adam on small
-    initializations into gradient descent; with a negligible one, neurons condense onto the
-    directions of sign descent.
+    v underflows in float32 for gradients below 1e-22. An epsilon of 1e-8 turns Adam on small
+    initializations into gradient descent; a negligible one condenses neurons onto directions of
+    sign descent.
 
     Args:
-        rate: learning rate.
-        decay: of the mean gradient.
-        square_decay: of the mean square.
+        decay, square_decay: of the means of gradient and square.
         epsilon: absolute, in units of the gradient.
     """
 
@@ -64,12 +62,11 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
     """Gradient flow of a two-layer network with a clock per neuron.
 
     theta_j -= rate |theta_j| g_j / |g_j|. While outputs are negligible, each neuron follows its
-    gradient-flow orbit at its own speed: all grow by up to 1 + rate a step and leave the initial
-    stage together (under gradient flow with phi(s) ~ c s^p, p >= 2, one leaves long before).
-    Artefact: a neuron that would die ends on an attractor, with the wrong sign of a_j.
+    gradient-flow orbit: all grow by up to 1 + rate a step and leave the initial stage together.
+    Under gradient flow with phi(s) ~ c s^p, p >= 2, one leaves long before. Artefact: a neuron that
+    would die ends on an attractor, with the wrong sign of a_j.
 
-    Args:
-        rate: relative step; 0.02 is accurate.
+    `rate`: relative step; 0.02 is accurate.
     """
 
     def step(gradient: Any, parameters: Any) -> Any:

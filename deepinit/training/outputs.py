@@ -15,13 +15,10 @@ def outputs_fn(
 ) -> Callable[[Any, jax.Array], jax.Array]:
     """(parameters, x [n, dimension]) -> outputs [n, k].
 
-    In chunks with rematerialization where all residuals exceed `RESIDUAL_BYTES`, at 1.3 times the
-    time.
+    In chunks with rematerialization if residuals exceed `RESIDUAL_BYTES`, at 1.3 times the time.
 
     Args:
-        network: for one input.
-        parameters: arrays, or their shapes.
-        x: examples; later ones have their shape and dtype.
+        parameters, x: later ones have their shapes and dtypes.
     """
     bytes_of = lambda num: _residual_bytes(network, parameters, x, num)
     per_example = max(1, bytes_of(2) - bytes_of(1))

@@ -2,8 +2,7 @@
 
     h^0 = x,   h^l = phi(W^l h^{l-1} + b^l)  [+ h^{l-1}],   f = (W^{L+1} h^L  [+ b^{L+1}]) / alpha
 
-Draws of `networks.network`, but an output bias only on request, skip connections, a law per
-layer, an output scale, no stacked layers.
+Draws of `networks.network`; an output bias only on request, no stacked layers.
 """
 
 import math
@@ -36,11 +35,9 @@ def small_mlp(
 
     Args:
         widths: of the hidden layers.
-        activation: as for `MLP`.
-        std: of hidden weights and biases. Papers write std = width**(-gamma / 2), some public code
-            width**-gamma.
-        output_std: of the output weights; None for std.
-        output_width: number of outputs.
+        std: of hidden weights and biases. Papers write the variance width^-gamma; some code takes
+            std = width**-gamma.
+        output_std: of output weights; None for std.
 
     Raises:
         SpecError: a standard deviation that is not a finite number > 0.
@@ -66,18 +63,17 @@ def perceptron(
 ) -> Network:
     """Trainable network of a spec (formula: module docstring).
 
-    `init(key, input_width)` gives a tuple of one dict per layer, output layer last: `weights`
-    [fan_out, fan_in] and, with a bias law, `biases` [fan_out]. Layers are unrolled: compile time
-    grows with depth. For biases in the first layer only, omit the bias law and append a 1 to the
-    inputs.
+    `init(key, input_width)` gives a tuple of dicts, output layer last: `weights` [fan_out, fan_in]
+    and, with a bias law, `biases` [fan_out]. Compile time grows with depth. For biases in the first
+    layer only, omit the bias law and append a 1 to the inputs.
 
     Args:
         spec: with an output layer.
-        residual: add h^{l-1} to h^l, l >= 2, where their widths agree.
+        residual: add h^{l-1} to h^l, l >= 2, of equal widths.
         output_bias: of the spec's bias law.
         output_scale: alpha.
-        layer_laws: a weight law for each of the depth + 1 matrices, instead of the spec's.
-        dtype: of the parameters: float32, or float64 in JAX's 64-bit mode.
+        layer_laws: of the depth + 1 weight matrices, instead of the spec's.
+        dtype: of the parameters; float64 in JAX's 64-bit mode.
         precision: of matrix products, as in `jax.lax.Precision`.
 
     Raises:
@@ -131,8 +127,8 @@ def perceptron(
 def with_sign_outputs(network: Network, amplitude: float) -> Network:
     """The same network with output weights +-amplitude of random sign.
 
-    For phi(s) ~ c s^2 near 0 all neurons then condense together under gradient flow; with Gaussian
-    output weights one neuron wins.
+    For phi(s) ~ c s^2 near 0 all neurons condense together under gradient flow; with Gaussian
+    output weights one wins.
 
     Args:
         network: a `perceptron`.
