@@ -10,11 +10,7 @@ from deepinit.core.results import Estimate
 
 
 class Covariance(NamedTuple):
-    """Covariances over networks.
-
-    Attributes:
-        value, standard_error: [rows, entries of the first, entries of the second].
-    """
+    """Covariances over networks, [rows, entries of the first, of the second]."""
 
     value: np.ndarray
     standard_error: np.ndarray

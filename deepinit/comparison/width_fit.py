@@ -10,10 +10,8 @@ class WidthFit(NamedTuple):
     """Fitted powers of 1/n.
 
     Attributes:
-        coefficients: of 1/n, 1/n^2, ... [terms, ...].
-        covariance: [terms, terms, ...].
-        chi_square: [...].
-        degrees_of_freedom: of chi_square.
+        coefficients, covariance: of 1/n, 1/n^2, ... [terms, ...], [terms, terms, ...].
+        chi_square: [...], of `degrees_of_freedom`.
     """
 
     coefficients: np.ndarray

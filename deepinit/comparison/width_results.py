@@ -19,9 +19,8 @@ class Results(NamedTuple):
     Attributes:
         widths: [widths], increasing.
         estimates: per width.
-        measured, error: the statistic and its standard error.
-        limit: at infinite width.
-        predicted: by finite-width theory.
+        measured, error: with standard error.
+        limit, predicted: at infinite width, and by finite-width theory.
     """
 
     widths: np.ndarray

@@ -1,8 +1,7 @@
 """Finite minus infinite width of one quantity, as a series in 1/width.
 
-d(n) = c1/n + c2/n^2 + ..., measured at width n minus infinite width, by weighted least squares.
-Predictions go through the same fit with the same weights, for comparable c1. A large chi-square
-calls for more terms or larger widths.
+d(n) = c1/n + c2/n^2 + ... by weighted least squares. Predictions go through the same fit with
+the same weights, for comparable c1. A large chi-square calls for more terms or larger widths.
 """
 
 import dataclasses
@@ -74,12 +73,12 @@ def compare_widths(
 
     Returns:
         Per layer: n times the difference at every width, the fitted slope, and every theory's slope
-        (0 at infinite width) with z = (measured - predicted) / standard error. No verdict: |z| = 5
-        rejects only in large ensembles (1000 networks); see `comparison.compare.threshold`.
+        with z = (measured - predicted) / standard error. No verdict: |z| = 5 rejects only in large
+        ensembles (1000 networks); see `comparison.compare.threshold`.
 
     Raises:
         SpecError: fewer widths than terms, no infinite_width, quantities or shapes that differ, a
-            prediction without the statistic, no mapping of widths to tuples, wrong labels.
+            prediction without the statistic, wrong labels.
 
     Valid for: powers beyond `terms` below the noise; see chi_square.
     """

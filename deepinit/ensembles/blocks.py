@@ -34,10 +34,8 @@ _HOST_COPIES = 9  # memory of a block's statistics over its outputs: measured, 8
 class Blocks(NamedTuple):
     """Partition of an ensemble, part of a run's identity: batch sizes change rounding.
 
-    Attributes:
-        num_seeds: networks.
-        block_size: seeds per block.
-        batch_size: networks computed together on one device; unfilled places are wasted.
+    `block_size` counts seeds, `batch_size` networks computed together on one device; unfilled
+    places are wasted.
     """
 
     num_seeds: int
@@ -96,13 +94,13 @@ def compile_ensemble(
         seed_bytes: of one network's widest layer, for the batch size on a CPU.
         batch_size_one: for convolutions, slow in XLA with a kernel per network.
         blocks: of a continued run.
-        block_size: seeds per block; None for the largest in budget. If given, batches and rounding
-            do not depend on the number of devices.
-        mesh: devices; None for `local_mesh()`.
-        memory_budget: bytes per device for temporaries and outputs of a block, and for its
+        block_size: seeds; None for the largest in budget. If given, batches and rounding do not
+            depend on the number of devices.
+        mesh: None for `local_mesh()`.
+        memory_budget: bytes per device for a block's temporaries and outputs, and for its
             statistics on the host.
-        on_smaller_batches: called with (batch size, smaller one) before a retry after device memory
-            ran out; None warns.
+        on_smaller_batches: (batch size, smaller one), before a retry out of device memory; None
+            warns.
 
     Raises:
         SpecError: a block size below 1.

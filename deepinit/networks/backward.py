@@ -1,8 +1,8 @@
 """Backward pass: cotangents from outputs to inputs of a random network.
 
-A cotangent is the gradient of one linear function of the output at one input. Each layer
-draws its transpose (`networks.transposes`) in the joint law with its map, at cost O(n k^2)
-when conditional; residuals are stored or recomputed (`networks.checkpointing`).
+A cotangent is the gradient of a linear function of the output at one input. Each layer draws its
+transpose (`networks.transposes`) in the joint law with its map, at cost O(n k^2) when
+conditional; residuals are stored or recomputed (`networks.checkpointing`).
 """
 
 import math
@@ -53,8 +53,8 @@ class Gradients(NamedTuple):
     """Values and gradients of one network, by parameters in NTK parametrization.
 
     Attributes:
-        outputs: [num_points, width], of the output layer, else of the last hidden layer.
-        output_scales: [num_points]; the outputs are exp(output_scales) * outputs.
+        outputs: [num_points, width], or last hidden layer, times exp(output_scales).
+        output_scales: [num_points].
         layers: [layers, num], ln |gradient|^2 by each layer's output (stream after a block).
         inputs: cotangents [num, dimension].
         weights, biases: products [num, num], hidden layers.
@@ -111,7 +111,6 @@ def random_gradients(
         key: with explicit maps, as for `random_forward` and `network(spec).init`.
         functions: [num, output width], linear functions of the output.
         points: of each function, an index.
-        linear_map: explicit or conditional.
     """
     transpose = cotangent_maps(linear_map, precision, points)
     with_residuals = _residual_recorder(linear_map, precision)
@@ -179,9 +178,8 @@ def layer_back(
     """Cotangents of a layer's (or block's) input, and parameter products.
 
     Args:
-        width, residuals, source: output width, residuals and keys of the layer.
+        residuals, source: residuals and keys of the layer.
         back, points: cotangents of its output, each at a point.
-        transpose: draws transposed maps.
     """
     outer, through, products = outer_layer(spec), back, _no_products(back.vectors)
     rows, before, saved = residuals

@@ -16,9 +16,7 @@ _SETS_OF_A_LAYER = 4  # inputs, preactivations, directions, normals
 def checkpoint_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]:
     """Shapes of one long and then short runs, `length` layers in total.
 
-    Args:
-        rows: input of the first layer.
-        width: of the widest rows in a layer.
+    `rows` enter the first layer; `width` is of the widest rows in a layer.
     """
     set_bytes = len(rows.points) * width * rows.points.dtype.itemsize
     capacity = max(_STORED_ROWS, _STORED_BYTES // set_bytes)

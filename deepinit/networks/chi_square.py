@@ -5,12 +5,11 @@ x standard normal, accept y = c x with probability
 
     exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3 <= 0,
 
-then chi^2_k = 2 d (1 + y)^3, exactly for k >= 1. Acceptance: 0.84 at k = 1, 0.95 at k = 2, 0.98
-at k = 4, about 1 - 1/(18 k) beyond.
+then chi^2_k = 2 d (1 + y)^3, exactly for k >= 1. Acceptance: 0.84 at k = 1, 0.95 at 2, 0.98 at
+4, about 1 - 1/(18 k) beyond.
 
 Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at 5.4 standard deviations
-(mass beyond: 6e-8). float32 and float64 draws share bits; their means agree to 1e-7 standard
-deviations.
+(mass beyond: 6e-8). float32 and float64 draws share bits, means agree to 1e-7 deviations.
 """
 
 from typing import Any

@@ -12,12 +12,7 @@ from deepinit.networks.rows import Rows
 
 
 class Cotangents(NamedTuple):
-    """Gradients exp(log_scales) * vectors of scalar functions, at one layer.
-
-    Attributes:
-        vectors: [num, width].
-        log_scales: [num], natural logarithms.
-    """
+    """Gradients exp(log_scales [num]) * vectors [num, width] at one layer."""
 
     vectors: jax.Array
     log_scales: jax.Array

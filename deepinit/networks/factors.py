@@ -1,21 +1,20 @@
 """Squared growth of a tangent or d-volume per layer, in O(1).
 
-At one point, (w, b) -> (-w, -b) of a Gaussian row w and symmetric, independent b keeps the law
-and w w^T, and flips the preactivation: active units are fair coins, independent of the action on
-tangents. With K ~ Binomial(n, 1/2), the squared volume of an orthonormal d-frame becomes
+At one point, (w, b) -> (-w, -b) keeps the law of a row and w w^T and flips the preactivation:
+active units are fair coins, independent of the action on tangents. With K ~ Binomial(n, 1/2) of
+them, the squared volume of an orthonormal d-frame becomes, independently per layer,
 
-    (v / fan_in)^d prod_{j < d} chi^2_{K - j}    (0 if K < d),
+    (v / fan_in)^d prod_{j < d} chi^2_{K - j}    (0 if K < d).
 
-independently per layer. Over (v n / fan_in (l^2 + r^2) / 2)^d (`log_layer_scales`), with
-slopes l, r left and right of 0:
+Over (v n / fan_in (l^2 + r^2) / 2)^d (`log_layer_scales`), l, r slopes left and right of 0:
 
     relu, d-volume     (2/n)^d prod_j chi^2_{K - j}
     linear layer       (1/n)^d prod_j chi^2_{n - j}
     slopes l and r     (r^2 chi^2_K + l^2 chi^2_{n - K}) / (n (l^2 + r^2) / 2)
     orthogonal         m/n (r^2 A + l^2 B) / ((A + B + C) (l^2 + r^2) / 2)
 
-A, B, C = chi^2 of K, n - K, m - n; m = max(n, fan_in): the image of a unit vector under a Haar
-matrix is uniform on the sphere in dimension m, with n visible coordinates.
+A, B, C = chi^2 of K, n - K, m - n; m = max(n, fan_in): a Haar image of a unit vector is uniform
+on the sphere in dimension m, with n visible coordinates.
 """
 
 from typing import Any
@@ -65,7 +64,7 @@ def log_layer_factors(
         SpecError: no layers, a width outside [1, 2^23], d < 1, an unknown law, slopes both 0 or
             not finite, d > 1 with slopes of two sizes or the orthogonal law.
 
-    Valid for: every width and depth, exactly in law, at one point; biases symmetric about 0,
+    Valid for: exactly in law at one point, any width and depth, biases symmetric about 0 and
         independent of weights.
 
     Reference: module docstring; bounds in arXiv:2102.10492.
@@ -107,12 +106,8 @@ def log_layer_scales(
     """Deterministic growth, d log(v n_l / n_{l-1} (left^2 + right^2) / 2) per layer.
 
     Args:
-        fan_in: of the first layer.
-        fan_outs: of hidden layers.
         weight_var, output_var: v, variance of a weight times its fan-in.
-        slopes: (left, right) of the activation.
-        output_width: of a linear output layer.
-        d: dimension of the volume.
+        others: as for `log_layer_factors`.
 
     Returns:
         [layers] float64, output layer (slopes 1, 1) last.

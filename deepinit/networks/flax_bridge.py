@@ -1,8 +1,7 @@
 """flax modules as Networks of one input; the module gets a batch of one.
 
-Modules that couple a batch, or have state besides parameters (batch norm, caches), raise
-SpecError. Dropout is off: linen modules need `deterministic=True`, nnx modules are put in
-evaluation mode.
+SpecError: modules that couple a batch, or have state besides parameters (batch norm, caches).
+Dropout is off: linen modules need `deterministic=True`.
 """
 
 import math
@@ -34,9 +33,9 @@ def from_linen(
 
     Args:
         module: on a batch of inputs.
-        input_shape: of one image, for reshaping rows; None for vectors.
+        input_shape: of one image, for reshaping rows.
         dtype: of the inputs; parameters have the module's.
-        label: for tables and the identity of runs; None for the module's `repr`.
+        label: for tables and the identity of runs; default the module's `repr`.
 
     Raises:
         SpecError: no linen module; at initialization, other input sizes, or variables besides

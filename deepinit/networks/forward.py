@@ -1,4 +1,4 @@
-"""Forward pass of rows, with any linear map and taps on each layer."""
+"""Forward pass of rows, with any linear map and taps."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -73,7 +73,6 @@ def forward(
     """Taps of the hidden layers, and rows of the output layer or last activation.
 
     Args:
-        rows: of the input layer.
         layer_fn: `(source, rows of width fan_in, layer) -> (images of rows.stacked [k, fan_out],
             bias [fan_out] or None)`.
         sources: per segment, keys or parameters with a leading axis of layers: `{"inner": ...}`,

@@ -1,4 +1,4 @@
-"""Rows of layer 0, for every kind of input."""
+"""Rows of layer 0."""
 
 import dataclasses
 from collections.abc import Callable

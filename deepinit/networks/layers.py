@@ -52,7 +52,7 @@ def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
 
 
 def embedding_layer(spec: Spec) -> Layer | None:
-    """The linear map from inputs to the stream, if any."""
+    """Linear map from inputs to the stream, if any."""
     if isinstance(spec, MLP) or spec.embedding_law is None:
         return None
     if isinstance(spec, ConvResNet):
@@ -61,7 +61,7 @@ def embedding_layer(spec: Spec) -> Layer | None:
 
 
 def inner_layer(spec: Spec, width: int) -> Layer:
-    """The matrix before the activation, in a layer (or block) of `width` neurons."""
+    """Matrix before the activation, in a layer (or block) of `width` neurons."""
     assert spec.weight_law is not None
     if isinstance(spec, ConvResNet):
         law, view = spec.weight_law, views.patches(spec)
@@ -74,14 +74,14 @@ def inner_layer(spec: Spec, width: int) -> Layer:
 
 
 def outer_layer(spec: Spec) -> Layer | None:
-    """The matrix after the activation of a two-layer block, else None."""
+    """Matrix after the activation of a two-layer block, else None."""
     if not isinstance(spec, ResNet) or spec.branch_law is None:
         return None
     return Layer(spec.width, spec.branch_law, None, spec.depth)
 
 
 def output_layer(spec: Spec) -> Layer:
-    """The linear map from the last hidden layer to the outputs."""
+    """Linear map from last hidden layer to outputs."""
     assert spec.output_width is not None
     assert spec.output_law is not None
     bias_law = spec.bias_law

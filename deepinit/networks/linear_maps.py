@@ -31,9 +31,9 @@ def conditional(
 ) -> jax.Array:
     """W h of k given rows without W: exact for Gaussian and Haar weights used once.
 
-    Cost k * fan_out. For rows H = L Q, Q orthonormal, H W^T is sqrt(v) L times k x fan_out
-    standard normals, v the variance of a weight. A Haar W maps Q to k uniform orthonormal vectors
-    in the larger space, of which the first fan_out coordinates are the image.
+    Cost k * fan_out. For rows H = L Q, Q orthonormal, H W^T is sqrt(v) L times k x fan_out standard
+    normals, v the variance of a weight. A Haar W maps Q to k uniform orthonormal vectors in the
+    larger space; the image is their first fan_out coordinates.
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
     if isinstance(law, MatrixLaw):
@@ -67,11 +67,9 @@ def _without_dependent_rows(factor: jax.Array, normals: jax.Array) -> jax.Array:
 
 
 class Saved(NamedTuple):
-    """Residuals of a conditional map W = mean + A Z B^T, Z acting on rows H = L Q.
+    """Residuals of W = mean + A Z B^T, Z acting on rows H = L Q.
 
-    Attributes:
-        directions: Q [k, fan_in], orthonormal.
-        normals: [k, fan_out], images of Q under Z.
+    Q [k, fan_in] are orthonormal `directions`, `normals` [k, fan_out] their images.
     """
 
     directions: jax.Array
@@ -123,9 +121,9 @@ def factor_of(rows: Rows) -> jax.Array:
 
 
 def lower_factor(rows: jax.Array) -> jax.Array:
-    """L [k, k], lower triangular, L L^T = H H^T, by twice projected Gram-Schmidt on H [k, n].
+    """L [k, k], lower triangular, L L^T = H H^T, by twice projected Gram-Schmidt on H.
 
-    A row that depends on earlier ones to rounding gets no direction (Cholesky would fail).
+    Rows dependent on earlier ones to rounding get no direction (Cholesky would fail).
     """
     num_rows = rows.shape[0]
     if num_rows > _MOST_UNROLLED:

@@ -1,6 +1,6 @@
 """Squared growth of a tangent in each residual block, in O(1) per block.
 
-The inner layer of x + V phi(W x + b) multiplies a tangent by an independent factor X of mean 1
+The inner layer of x + V phi(W x + b) multiplies a tangent by a factor X of mean 1
 (`networks.factors`). V is Gaussian: with tangent e_1 and width n of the trunk,
 
     |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n.
@@ -38,8 +38,7 @@ def log_residual_factors(
         width: of the trunk.
         inner_widths: of the blocks, static.
         strengths: [blocks] or a number, >= 0.
-        slopes: (left, right) of the activation.
-        dtype: float32 and float64 share their random bits.
+        slopes, dtype: as for `log_layer_factors`.
 
     Returns:
         [blocks], finite; cumsum = log ||J_l u||^2.
@@ -48,8 +47,7 @@ def log_residual_factors(
         SpecError: no blocks, a width outside [1, 2^23], slopes both 0 or not finite, strengths
             negative, not finite or of another shape.
 
-    Valid for: every width and depth, exactly in law, at one point; b symmetric about 0,
-        independent of W.
+    Valid for: as `log_layer_factors`, b independent of W.
 
     Reference: module docstring.
     """

@@ -1,7 +1,7 @@
 """Rows of a network: points, displacements from points to partners, tangents.
 
-Rows are vectors of moderate size times exponentials of log-scales: no underflow at depth 10 000,
-and an angle of 1e-12 keeps its digits in float32. With b = bases_q,
+Vectors of moderate size times exponentials of log-scales: no underflow at depth 10 000, and an
+angle of 1e-12 keeps its digits in float32. With b = bases_q,
 
     point_p     = exp(point_scale_p) * points_p
     partner_q   = exp(point_scale_b + partner_scale_q)
@@ -28,12 +28,9 @@ EVENTS = {"collinear": COLLINEAR, "dead": DEAD, "not_finite": NOT_FINITE}
 
 
 class InnerProducts(NamedTuple):
-    """Inner products of points a and displacements d; r = d - (a.d / |a|^2) a.
+    """|a|^2 [num_points]; a.d / |a|^2 (0 where a is 0) and |r|^2 [num_pairs].
 
-    Attributes:
-        point_norm2: |a|^2, [num_points].
-        parallel: a.d / |a|^2, [num_pairs]; 0 where a is 0.
-        residual_norm2: |r|^2, [num_pairs].
+    Of points a and displacements d, r = d - (a.d / |a|^2) a.
     """
 
     point_norm2: Any
@@ -52,10 +49,10 @@ class Rows:
         displacement_scales, partner_scales: [num_pairs], relative to the base; the latter -inf for
             a dead free partner.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
-        bases, frame_bases: point index of each displacement and frame (static).
+        bases, frame_bases: point of each displacement and frame (static).
         cached: None once points or displacements change.
-        tangents: [num_frames, d, width], orthonormal per frame; or None.
-        log_norm_growths: [num_frames, d]; -inf for a lost dimension; or None.
+        tangents: [num_frames, d, width], orthonormal per frame.
+        log_norm_growths: [num_frames, d]; -inf for a lost dimension.
         scale_invariant: partners may be rescaled (static).
     """
 

@@ -72,7 +72,6 @@ def parameter_products(
     Args:
         inputs: h, [num_points * positions, fan_in].
         vectors: u, [num * positions, fan_out].
-        points: of each of `num` functions.
     """
     law, depth, dtype, fan_in = layer.weight_law, layer.depth, inputs.dtype, inputs.shape[1]
     rows = inputs.reshape(num_points, -1, fan_in)[np.asarray(points)]

@@ -1,7 +1,6 @@
 """Views: the rows, patches or averages that linear maps act on.
 
-Images are rows [positions * channels], positions first. A map on patches acts on one row per
-position.
+Images are rows [positions * channels], positions first; patches are one row per position.
 """
 
 import itertools

@@ -14,9 +14,6 @@ def antisymmetric(network: Network) -> Network:
 
     At step 0 the output is exactly 0 and the tangent kernel is that of g. Both copies are trained.
 
-    Args:
-        network: g, for one input.
-
     Raises:
         SpecError: no Network.
 

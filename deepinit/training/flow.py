@@ -62,12 +62,10 @@ def flow_step(
     rate: float,
     tolerance: float,
 ) -> FlowStep:
-    """One attempted step.
+    """One attempted step, from `time, parameters, loss, gradient`, of this length in time.
 
     Args:
         loss_and_gradient: parameters -> (loss, gradient).
-        time, parameters, loss, gradient: at the start.
-        length: of the step, in time.
         rate: largest relative change of a layer.
         tolerance: largest estimated error of a layer, relative to its norm.
     """

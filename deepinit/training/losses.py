@@ -17,12 +17,7 @@ def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """R = -(1/n) sum_i log softmax(f(x_i))[y_i].
-
-    Args:
-        outputs: logits [n, k].
-        targets: classes [n], integers from 0 to k - 1.
-    """
+    """R = -(1/n) sum_i log softmax(f(x_i))[y_i], of logits [n, k] and classes [n]."""
     chosen = jnp.take_along_axis(jax.nn.log_softmax(outputs, axis=1), targets[:, None], axis=1)
     return -jnp.mean(chosen)
 
@@ -31,7 +26,7 @@ LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
 
 
 def as_loss(loss: Any) -> Loss:
-    """The loss of this name, or the given (outputs [n, k], targets) -> scalar.
+    """The loss of a name, or the given (outputs [n, k], targets) -> scalar.
 
     Raises:
         SpecError: an unknown name.

@@ -25,8 +25,8 @@ def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
     """Input vectors [neurons, fan_in] of layers by name, plus a last column of biases.
 
     Layers are dicts of `weights` [neurons, fan_in], optional `biases` (perceptrons: `layer 1`, ...
-    in order), or `kernel` [..., neurons], optional `bias` (flax, by module name; a convolution's
-    filters are its neurons). Other parameters are ignored.
+    in order), or `kernel` [..., neurons], optional `bias` (flax; filters are neurons). Other
+    parameters are ignored.
 
     Raises:
         SpecError: stacked equal layers, as in `networks.network`.

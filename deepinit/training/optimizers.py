@@ -26,9 +26,7 @@ def adam(
     initializations into gradient descent; a negligible one condenses neurons onto directions of
     sign descent.
 
-    Args:
-        decay, square_decay: of the means of gradient and square.
-        epsilon: absolute, in units of the gradient.
+    `epsilon` is absolute, in units of the gradient.
     """
 
     def init(parameters: Any) -> AdamState:
@@ -61,12 +59,10 @@ def sign_descent(rate: float) -> optax.GradientTransformation:
 def neuron_flow(rate: float) -> optax.GradientTransformation:
     """Gradient flow of a two-layer network with a clock per neuron.
 
-    theta_j -= rate |theta_j| g_j / |g_j|. While outputs are negligible, each neuron follows its
-    gradient-flow orbit: all grow by up to 1 + rate a step and leave the initial stage together.
-    Under gradient flow with phi(s) ~ c s^p, p >= 2, one leaves long before. Artefact: a neuron that
-    would die ends on an attractor, with the wrong sign of a_j.
-
-    `rate`: relative step; 0.02 is accurate.
+    theta_j -= rate |theta_j| g_j / |g_j|; rate 0.02 is accurate. While outputs are negligible, each
+    neuron follows its gradient-flow orbit: all grow by up to 1 + rate a step and leave the initial
+    stage together. Under gradient flow with phi(s) ~ c s^p, p >= 2, one leaves long before.
+    Artefact: a neuron that would die ends on an attractor, with the wrong sign of a_j.
     """
 
     def step(gradient: Any, parameters: Any) -> Any:

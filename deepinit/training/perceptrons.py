@@ -72,13 +72,13 @@ def perceptron(
         residual: add h^{l-1} to h^l, l >= 2, of equal widths.
         output_bias: of the spec's bias law.
         output_scale: alpha.
-        layer_laws: of the depth + 1 weight matrices, instead of the spec's.
-        dtype: of the parameters; float64 in JAX's 64-bit mode.
-        precision: of matrix products, as in `jax.lax.Precision`.
+        layer_laws: of the depth + 1 weight matrices.
+        dtype: of the parameters.
+        precision: as in `jax.lax.Precision`.
 
     Raises:
         SpecError: no output layer, another number of laws, an output bias without a bias law,
-            float64 without 64-bit mode.
+            float64 without JAX's 64-bit mode.
     """
     laws, output_width = _laws(spec, output_bias, output_scale, layer_laws), spec.output_width
     assert output_width is not None
@@ -125,14 +125,10 @@ def perceptron(
 
 
 def with_sign_outputs(network: Network, amplitude: float) -> Network:
-    """The same network with output weights +-amplitude of random sign.
+    """A `perceptron` with output weights +-amplitude of random sign.
 
     For phi(s) ~ c s^2 near 0 all neurons condense together under gradient flow; with Gaussian
     output weights one wins.
-
-    Args:
-        network: a `perceptron`.
-        amplitude: > 0.
 
     Raises:
         SpecError: no Network, an amplitude that is not a finite number > 0.
