@@ -151,7 +151,7 @@ def comparison(
 
 
 def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, np.ndarray]:
-    """Coordinates of both axes of a measurement; numbers where unnamed."""
+    """Coordinates of both axes; numbers where unnamed."""
     rows, columns = estimate.mean.shape
     positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
     labels = estimate.entries if pairs is None else pairs
@@ -160,7 +160,7 @@ def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[st
 
 
 def _rounding(estimate: Estimate) -> np.ndarray:
-    """Four rounding units at the scale of the values, per entry."""
+    """Four rounding units per entry."""
     size = np.fmax(np.abs(estimate.mean), 0.0 if estimate.size is None else estimate.size)
     if estimate.rounding == "absolute":
         size = np.maximum(size, 1.0)
@@ -174,7 +174,7 @@ def _judged(
     difference: np.ndarray,
     variance: np.ndarray,
 ) -> np.ndarray:
-    """`judged` of `compare`, bool [theory, layer, component]."""
+    """`judged` of `compare`, [theory, layer, component]."""
     judged = np.isfinite(z)
     if estimate.light_tailed is None:
         return judged
@@ -204,21 +204,21 @@ def largest_z(z: np.ndarray) -> float:
 
 
 def worst_of(values: Iterable[float]) -> float:
-    """Worst of several largest |z|: a rejection, else NaN (not judged), else the largest."""
+    """Worst of largest |z|: a rejection, else NaN (not judged), else the largest."""
     z = np.array([*values])
     rejected = np.nanmax(z, initial=0.0) >= GATE
     return largest_z(z) if rejected or not np.isnan(z).any() else float("nan")
 
 
 def verdict(z: Any, num_seeds: Any = np.inf) -> str:
-    """`rejected` where a |z| reaches `threshold`, `not judged` if all NaN, else `agrees`."""
+    """`rejected` if a |z| reaches `threshold`, `not judged` if all NaN, else `agrees`."""
     if np.isnan(z).all():
         return NOT_JUDGED
     return "rejected" if np.any(np.abs(z) >= threshold(num_seeds)) else "agrees"
 
 
 def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> Any:
-    """Rich table of one component, a row per layer: measured, predictions with z."""
+    """Rich table of one component, a row per layer."""
     from rich.table import Table
 
     axis, component = axis_of(dataset), dataset.isel(component=pair)
@@ -244,30 +244,30 @@ def shown_z(z: float, judged: bool) -> str:
 
 
 def axis_of(dataset: "xarray.Dataset") -> str:
-    """First axis: `layer`, `step`, or `row` for cases of both."""
+    """First axis: `layer`, `step`, or `row` for both."""
     return next(name for name in ("layer", "step", "row") if name in dataset.dims)
 
 
 def table_title(dataset: "xarray.Dataset", pair: int = 0) -> str:
-    """Quantity, component, numbers of networks and exclusions."""
+    """Quantity, component, networks and exclusions."""
     excluded = int(dataset["num_excluded"].isel(component=pair).max())
     note = f", up to {excluded} excluded" if excluded else ""
     return f"{component_title(dataset, pair)}: {dataset.attrs['num_seeds']} networks{note}"
 
 
 def component_title(dataset: "xarray.Dataset", pair: int) -> str:
-    """Quantity, and the component if named or one of several."""
+    """Quantity, with the component if named or of several."""
     name = component_names([str(name) for name in dataset["component"].values])[pair]
     return ", ".join(filter(None, (dataset.attrs["quantity"], name)))
 
 
 def shown_components(dataset: "xarray.Dataset") -> range:
-    """Printed components: the first four."""
+    """The first four components."""
     return range(min(dataset.sizes["component"], 4))
 
 
 def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str:
-    """Rich tables as text, and the number of omitted components."""
+    """Rich tables as text, with the number of omitted components."""
     from rich.console import Console
 
     buffer = io.StringIO()
@@ -279,7 +279,7 @@ def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str
 
 
 def shown_layers(num_layers: int, at_most: int) -> list[int]:
-    """Indices of a table's layers: all, or geometrically spaced, both ends included."""
+    """Indices of all layers, or a geometric spread with both ends."""
     if num_layers <= at_most:
         return list(range(num_layers))
     return sorted({round(index) for index in np.geomspace(1, num_layers, at_most) - 1})

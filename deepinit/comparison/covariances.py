@@ -1,4 +1,4 @@
-"""Covariances over networks, within a quantity or between two."""
+"""Covariances over networks of one or two quantities."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Results at several widths as arrays for `compare_widths`."""
+"""Results at several widths as arrays."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Resu
 
 
 def _sort_row(row: Sequence[Any]) -> tuple[Estimate, dict[str, Prediction]]:
-    """Estimate, and Predictions by name, of one width."""
+    """One width's results."""
     estimates = [part for part in row if isinstance(part, Estimate)]
     predictions = [part for part in row if isinstance(part, Prediction)]
     limits = [prediction for prediction in predictions if prediction.name == "infinite_width"]

@@ -114,7 +114,7 @@ def _are_labels(pairs: Any, count: int) -> bool:
 
 
 def _is_heavy(estimate: Estimate, statistic: str) -> np.ndarray:
-    """Where the statistic's standard error is unreliable, bool [layer, component]."""
+    """Where the standard error is unreliable, [layer, component]."""
     none = np.zeros(estimate.mean.shape, bool)
     if estimate.light_tailed is None:
         return none
@@ -163,7 +163,7 @@ def _dataset(
 
 
 def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 0) -> Any:
-    """Rich table of one component: n (finite - infinite) per width, slopes with z."""
+    """Rich table of one component: n (finite - infinite), slopes, z."""
     from rich.table import Table
 
     axis, component = axis_of(dataset), dataset.isel(component=pair)

@@ -53,21 +53,21 @@ class Blocks(NamedTuple):
 
 
 def local_mesh() -> Mesh:
-    """All devices (of all processes under `jax.distributed`) on one axis `seeds`."""
+    """All devices (of all `jax.distributed` processes) on one axis `seeds`."""
     return jax.make_mesh((jax.device_count(),), ("seeds",), axis_types=(AxisType.Auto,))
 
 
 def fitting_batch(platform: str, seed_bytes: int) -> int:
-    """Networks per batch on a device, at `seed_bytes` each."""
+    """Networks per batch on a device."""
     if platform != "cpu":
         return _ACCELERATOR_BATCH
     return min(max(_CACHE_BYTES // max(seed_bytes, 1), _FEWEST), _MOST)
 
 
 class Ensemble(NamedTuple):
-    """A compiled ensemble.
+    """A compiled ensemble, of `bytes_needed` per block.
 
-    `block_fn(root key, block) -> pytree of NumPy arrays [seeds, ...]`; `bytes_needed` per block.
+    `block_fn(root key, block) -> pytree of NumPy arrays [seeds, ...]`.
     """
 
     blocks: Blocks
@@ -99,8 +99,8 @@ def compile_ensemble(
         mesh: None for `local_mesh()`.
         memory_budget: bytes per device for a block's temporaries and outputs, and for its
             statistics on the host.
-        on_smaller_batches: (batch size, smaller one), before a retry out of device memory; None
-            warns.
+        on_smaller_batches: called with (batch size, smaller one) before a retry when a device runs
+            out of memory; None warns.
 
     Raises:
         SpecError: a block size below 1.
@@ -138,7 +138,7 @@ def compile_ensemble(
 
 
 def _cut_for_devices(num_seeds: int, fitting: int, mesh: Mesh) -> Blocks:
-    """Blocks of complete batches on all devices."""
+    """Complete batches on all devices."""
     share = -(-num_seeds // mesh.size)  # networks of a device
     batch = -(-share // -(-share // fitting))  # equal batches: few seeds are computed in vain
     wanted = min(max(1, num_seeds // _BLOCKS_PER_ENSEMBLE), _LARGEST_BLOCK)
@@ -153,7 +153,7 @@ def _in_whole_batches(wanted: int, batch: int, mesh: Mesh) -> int:
 def _cut_to_size(
     seed_fn: SeedFn, num_seeds: int, block_size: int, fitting: int, mesh: Mesh, memory_budget: int
 ) -> Blocks:
-    """Blocks of given size; batches do not depend on the number of devices."""
+    """Batches do not depend on the number of devices."""
     outputs = jax.tree.leaves(jax.eval_shape(seed_fn, jax.random.key(0, impl="threefry2x32")))
     seed_outputs = sum(output.size * output.dtype.itemsize for output in outputs)
     # half of the budget is for temporaries
@@ -208,7 +208,7 @@ def _retry_with_smaller_batches(
     blocks: Blocks,
     compiled: Any,
 ) -> BlockFn:
-    """A `block_fn` that halves the batch size when out of device memory."""
+    """A `block_fn` that halves the batch size out of device memory."""
     batch = blocks.batch_size
     compute: BlockFn | None = _block_fn(compiled, blocks, mesh)
 
@@ -240,7 +240,7 @@ def _warn(batch: int, smaller: int) -> None:
 
 
 def smaller_batches_text(batch: int, smaller: int) -> str:
-    """Warning about a retry after running out of device memory."""
+    """Warning about a retry out of device memory."""
     return (
         f"Out of memory with {batch} networks at a time on a device: continuing with {smaller} "
         "at a time. The networks are the same; numbers may differ by rounding."
@@ -256,7 +256,7 @@ def _to_host(array: jax.Array) -> np.ndarray:
 
 
 def _bytes_needed(compiled: Any) -> int:
-    """Bytes of a block on a device and of its statistics on the host; 0 if unknown."""
+    """Bytes of a block on device and host; 0 if unknown."""
     analysis = compiled.memory_analysis() if hasattr(compiled, "memory_analysis") else None
     if analysis is None:
         return 0

@@ -82,7 +82,7 @@ def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) 
 
 
 def merge(a: Statistics, b: Statistics) -> Statistics:
-    """Statistics of two disjoint sets of seeds; associative up to rounding."""
+    """Statistics of two disjoint sets of seeds."""
     exponent = np.maximum(a.exponent, b.exponent)
     a, b = _in_units(a, exponent), _in_units(b, exponent)
     count = a.num_valid + b.num_valid
@@ -122,7 +122,7 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
 
 
 def _in_units(stats: Statistics, exponent: np.ndarray) -> Statistics:
-    """Moments in units of powers of 2^exponent."""
+    """Moments in units of 2^exponent."""
     shift = stats.exponent - exponent
     moment = lambda name: np.ldexp(getattr(stats, name), _POWERS[name] * shift)
     moments = {name: moment(name) for name in _POWERS}
@@ -137,7 +137,7 @@ def estimate(
     samples: np.ndarray | None = None,
     settings: dict[str, str] | None = None,
 ) -> Estimate:
-    """Estimate of a quantity; NaN where too few values are defined."""
+    """Estimate; NaN where too few values are defined."""
     count, exponent = stats.num_valid.astype(np.float64), stats.exponent
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(count > 1, stats.moment2 / (count - 1), np.nan)
@@ -170,7 +170,7 @@ def estimate(
 
 
 def to_arrays(stats: Statistics) -> dict[str, np.ndarray]:
-    """Arrays for a file, only nonzero bins of the histogram."""
+    """Arrays for a file; nonzero bins of the histogram."""
     occupied = np.flatnonzero(stats.histogram)
     arrays = {name: np.asarray(value) for name, value in stats._asdict().items()}
     del arrays["histogram"]
@@ -203,7 +203,7 @@ def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _quantiles_of(stats: Statistics, samples: np.ndarray | None) -> np.ndarray:
-    """Exact where every sample is stored, else from the grid."""
+    """Exact with every sample, else from the histogram."""
     if samples is None or samples.shape != (stats.num_seeds, *stats.num_valid.shape):
         return _quantiles(stats)
     with warnings.catch_warnings():
@@ -212,7 +212,7 @@ def _quantiles_of(stats: Statistics, samples: np.ndarray | None) -> np.ndarray:
 
 
 def _quantiles(stats: Statistics) -> np.ndarray:
-    """[levels, ...], interpolated linearly in cumulative counts; NaN without values."""
+    """[levels, ...] from the histogram; NaN without values."""
     edges = np.sinh((np.arange(NUM_BINS + 1) - _HALF) / _BINS_PER_E) * _UNIT
     result = np.full((len(QUANTILE_LEVELS), stats.num_valid.size), np.nan)
     for entry in range(stats.num_valid.size):

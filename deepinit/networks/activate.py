@@ -16,8 +16,8 @@ from deepinit.networks.rows import Rows
 def activate(rows: Rows, activation: Activation) -> Rows:
     """phi of points, phi' times tangents, phi(z + dz) - phi(z) of displacements.
 
-    At log-scale s, phi acts on exp(s) z, by its power law (`core.power_laws`) at extreme s;
-    a positively homogeneous phi commutes with the scale.
+    phi acts on exp(s) z, by its power law (`core.power_laws`) at extreme s; positively homogeneous
+    phi commutes with exp(s).
     """
     if activation == identity:
         return rows
@@ -79,9 +79,9 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
 
 
 def flushed(rows: Rows, smallest: float) -> Rows:
-    """Set coordinates whose point, or partner, is below `smallest` to 0.
+    """Coordinates below `smallest`, of points or partners, set to 0.
 
-    Compared by logarithms: the dtype may not represent `smallest` over the scale.
+    Compared by logarithms: the dtype may not represent them.
     """
     least = math.log(smallest) - rows.point_scales
     keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # NaN stays
@@ -103,5 +103,5 @@ def flushed(rows: Rows, smallest: float) -> Rows:
 
 
 def _smallest_scale(rows: Rows) -> float:
-    """log(eps^2 / 4): smaller displacements act through the derivative alone."""
+    """log(eps^2 / 4), below which the derivative alone acts."""
     return 2.0 * math.log(0.5 * float(jnp.finfo(rows.points.dtype).eps))

@@ -72,17 +72,17 @@ class Gradients(NamedTuple):
 
     @property
     def products(self) -> Products:
-        """[num, num]: inner products of gradients by all parameters."""
+        """[num, num]: by all parameters."""
         return sum_of(self.weights, self.biases, self.embedding, self.readout)
 
     @property
     def ntk(self) -> jax.Array:
-        """[num, num]: `products` without scale; may underflow or overflow."""
+        """[num, num]: `products`, which may underflow or overflow."""
         return self.products.value * jnp.exp(self.products.log_scale)
 
 
 class LayerResiduals(NamedTuple):
-    """Residuals of one layer or block: input, preactivations, linear maps in order of use."""
+    """Residuals of one layer or block, maps in order of use."""
 
     rows: Rows
     preactivations: Rows
@@ -204,7 +204,7 @@ def _no_products(functions: jax.Array) -> WeightsAndBiases:
 def _residual_recorder(
     linear_map: str, precision: str
 ) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
-    """`of -> (of(random layer function), residuals of its maps in order)`."""
+    """`of -> (of(random layer function), residuals)`."""
     draw = WITH_RESIDUALS[linear_map]
 
     def with_residuals(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:

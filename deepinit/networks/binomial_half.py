@@ -35,7 +35,7 @@ class AliasTables(NamedTuple):
 
 
 def alias_tables(widths: tuple[int, ...]) -> AliasTables:
-    """Tables of layers of these widths, O(sqrt(width)) numbers each."""
+    """Tables of these widths, O(sqrt(width)) numbers each."""
     columns: list[np.ndarray] = []
     places: dict[int, tuple[int, int, int]] = {}
     for width in sorted(set(widths)):

@@ -1,7 +1,7 @@
 """Checkpointing of the backward pass: bounded memory at any depth.
 
-Shape (n_1, ..., n_k): n_1 segments of n_2 segments ... of n_k layers. Stored are
-n_1 + ... + n_{k-1} sets of rows and n_k layers; every layer is computed k times.
+Shape (n_1, ..., n_k): n_1 segments of n_2 ... of n_k layers. Stored are n_1 + ... + n_{k-1} sets
+of rows and n_k layers; layers are computed k times.
 """
 
 import math
@@ -31,7 +31,7 @@ def checkpoint_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ..
 
 
 def num_stored(shape: tuple[int, ...]) -> int:
-    """Largest number of sets of rows stored at once."""
+    """Most sets of rows stored at once."""
     return sum(shape[:-1]) + _SETS_OF_A_LAYER * shape[-1]
 
 

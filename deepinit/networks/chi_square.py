@@ -64,7 +64,7 @@ def log_chi_square(
 
 
 def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Standard normals: quantiles of midpoints of 2^32 cells, from uint32 words."""
+    """Standard normals at midpoints of 2^32 quantiles."""
     signed = jax.lax.bitcast_convert_type(bits, jnp.int32).astype(dtype)
     largest = 1 - float(jnp.finfo(dtype).epsneg)
     return np.sqrt(2).astype(dtype) * jax.lax.erf_inv(
@@ -73,7 +73,7 @@ def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
 
 
 def _uniform_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Midpoints of 2^31 cells of (0, 1); small ones keep their digits."""
+    """Midpoints of 2^31 cells of (0, 1)."""
     return ((bits >> 1).astype(jnp.int32).astype(dtype) + 0.5) * 2.0**-31
 
 

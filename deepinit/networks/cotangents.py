@@ -1,4 +1,4 @@
-"""Cotangents with log-scales, and their operations."""
+"""Cotangents with log-scales."""
 
 import dataclasses
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Products(NamedTuple):
 
 
 def total(parts: Products) -> Products:
-    """Sum over the first axis, at the largest log-scale of nonzero products."""
+    """Sum over the first axis, at the largest nonzero log-scale."""
     # rows that overflowed are 0 at an infinite scale
     nonzero = (parts.value != 0) | ~(parts.log_scale < jnp.inf)
     largest = jnp.max(jnp.where(nonzero, parts.log_scale, -jnp.inf), axis=0)
@@ -63,7 +63,7 @@ def plus(first: Cotangents, second: Cotangents) -> Cotangents:
 
 
 def rescaled(back: Cotangents) -> Cotangents:
-    """Move each vector's root mean square into its log-scale."""
+    """Root mean squares moved into log-scales."""
     size = jnp.sqrt(jnp.mean(back.vectors**2, axis=1))
     size = jnp.where(size == 0, 1, size)
     return Cotangents(back.vectors / size[:, None], back.log_scales + jnp.log(size))

@@ -107,7 +107,7 @@ def log_layer_scales(
 
     Args:
         weight_var, output_var: v, variance of a weight times its fan-in.
-        others: as for `log_layer_factors`.
+        fan_in, fan_outs, slopes, output_width, d: as for `log_layer_factors`.
 
     Returns:
         [layers] float64, output layer (slopes 1, 1) last.

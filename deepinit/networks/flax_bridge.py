@@ -139,7 +139,7 @@ def _pair(input_width: int, input_shape: tuple[int, ...] | None, dtype: Any) -> 
 
 
 def _check_rows(apply: Callable[[Any, Any], Any], shapes: Any, pair: np.ndarray) -> None:
-    """Outputs of two inputs together equal single outputs, to 1e-3 of the largest."""
+    """Outputs of two inputs equal single outputs, to 1e-3 of the largest."""
     parameters = jax.tree.map(
         lambda leaf, shape: leaf.astype(shape.dtype), general_parameters(shapes), shapes
     )

@@ -46,7 +46,7 @@ Tap = Callable[[LayerState], Any]
 
 
 def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
-    """Layer function with weights and biases drawn from the layer's key."""
+    """Layer function that draws weights and biases."""
 
     def layer_fn(key: jax.Array, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
         fan_out, law, depth = layer.fan_out, layer.weight_law, layer.depth
@@ -112,7 +112,7 @@ def scan_layers(
 def layer_step(
     spec: Spec, width: int, rows: Rows, source: Any, layer_fn: LayerFn
 ) -> tuple[Rows, LayerState]:
-    """One hidden layer or block of `width` neurons."""
+    """One hidden layer or block."""
     outer = outer_layer(spec)
     inner = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
     before = linear(inner, source["inner"], inner_layer(spec, width), layer_fn)
@@ -132,7 +132,7 @@ def renormalize(rows: Rows) -> Rows:
 
 
 def linear(rows: Rows, source: Any, layer: Layer, layer_fn: LayerFn) -> Rows:
-    """Rows after a layer's linear map and bias, through its view."""
+    """Rows after a layer's linear map and bias."""
     if layer.view is None:
         return affine(rows, *layer_fn(source, rows, layer))
     stacked = rows.stacked
@@ -142,7 +142,7 @@ def linear(rows: Rows, source: Any, layer: Layer, layer_fn: LayerFn) -> Rows:
 
 
 def affine(rows: Rows, images: jax.Array, bias: jax.Array | None) -> Rows:
-    """Rows after a linear map; the bias shifts only points, at their scale."""
+    """Rows after a linear map; the bias shifts points, at their scale."""
     if bias is None:
         return rows.with_rows(images)
     return rows.with_rows(images, points_shift=jnp.exp(-rows.point_scales)[:, None] * bias)
@@ -158,7 +158,7 @@ def random_forward(
     precision: str = "highest",
     tap_output: bool = False,
 ) -> tuple[Any, Rows]:
-    """`forward` with random layers; layer l draws from `fold_in(key, l)`, output layer last."""
+    """`forward` of random layers: layer l draws from `fold_in(key, l)`."""
     parts = segments(spec, rows.points.shape[1])
     sources = tuple(layer_keys(spec, key, segment) for segment in parts)
     layer_fn, boundary = random_layer(linear_map, precision), boundary_keys(spec, key)

@@ -20,7 +20,7 @@ def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
     """`network key -> rows of layer 0`; only curve nodes depend on the key.
 
     Raises:
-        SpecError: inputs of another dimension or outside the dtype's range; a frame at a kink.
+        SpecError: another dimension, inputs outside the dtype's range, a frame at a kink.
     """
     spec.matrix_shapes(inputs.dimension)  # raises where the width does not fit
     if isinstance(inputs, SampledCurve) and inputs.method == "tangents":
@@ -39,7 +39,7 @@ def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
 
 
 def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
-    """A point and unit tangent, uniform in each piece of the curve; layers use keys >= 1."""
+    """A point and unit tangent, uniform per piece of curve; layers use keys >= 1."""
     import jax
     import jax.numpy as jnp
 
@@ -52,13 +52,13 @@ def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
 
 
 def _extent(inputs: SampledCurve) -> np.ndarray:
-    """[1, dimension]: largest size of each coordinate along the curve, to a few percent."""
+    """[1, dimension]: largest coordinates along the curve, to a few percent."""
     curve = inputs.curve
     return np.abs(curve.points(np.linspace(curve.start, curve.stop, 17))).max(axis=0, keepdims=True)
 
 
 def _chords(inputs: SampledCurve) -> Inputs:
-    """Corners and chords of the polygon, without cancellation."""
+    """Corners and chords, without cancellation."""
     curve, count = inputs.curve, inputs.num_nodes
     t = np.linspace(curve.start, curve.stop, count + 1)
     step = (curve.stop - curve.start) / count
@@ -130,7 +130,7 @@ def _check_size(name: str, rows: np.ndarray, dtype: str, least: float) -> None:
 
 
 def _check_ratios(rows: Rows, dtype: str) -> None:
-    """Squared ratios of displacement and base must stay in range."""
+    """Squared ratios must stay in range."""
     limits = np.finfo(dtype)
     largest = 0.5 * float(np.log(limits.max) + np.log(limits.eps))
     if np.any(rows.displacement_scales > largest):
@@ -148,7 +148,7 @@ def _refuse_ties(spec: Spec, inputs: Frames) -> None:
 
 
 def refuse_narrow_layers(spec: Spec, inputs: Frames) -> None:
-    """Raise SpecError for frames larger than the narrowest layer."""
+    """Raise SpecError for frames larger than a layer."""
     narrowest = min(*spec.widths, spec.output_width or inputs.dimension)
     if inputs.frame_size > narrowest:
         given = f"a frame of {inputs.frame_size} vectors through a layer of {narrowest} neurons"

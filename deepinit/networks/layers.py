@@ -1,4 +1,4 @@
-"""Layers of a spec: shapes, laws, views and keys."""
+"""Layers of a spec: shapes, laws, views, keys."""
 
 import dataclasses
 import itertools
@@ -14,7 +14,7 @@ from deepinit.networks import views
 
 
 class Segment(NamedTuple):
-    """Consecutive layers of one shape, for `lax.scan`."""
+    """Consecutive layers of one shape."""
 
     first_layer: int
     length: int
@@ -23,7 +23,7 @@ class Segment(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One random linear map; `depth` of the network, `view` None for whole rows."""
+    """One random linear map of a network of this depth."""
 
     fan_out: int
     weight_law: Law | MatrixLaw
@@ -61,7 +61,7 @@ def embedding_layer(spec: Spec) -> Layer | None:
 
 
 def inner_layer(spec: Spec, width: int) -> Layer:
-    """Matrix before the activation, in a layer (or block) of `width` neurons."""
+    """Matrix before the activation, at `width` neurons."""
     assert spec.weight_law is not None
     if isinstance(spec, ConvResNet):
         law, view = spec.weight_law, views.patches(spec)
@@ -74,7 +74,7 @@ def inner_layer(spec: Spec, width: int) -> Layer:
 
 
 def outer_layer(spec: Spec) -> Layer | None:
-    """Matrix after the activation of a two-layer block, else None."""
+    """Matrix after the activation of a two-layer block."""
     if not isinstance(spec, ResNet) or spec.branch_law is None:
         return None
     return Layer(spec.width, spec.branch_law, None, spec.depth)
@@ -92,7 +92,7 @@ def output_layer(spec: Spec) -> Layer:
 
 
 def layer_key(spec: Spec, key: jax.Array, layer: Any) -> dict[str, Any]:
-    """`fold_in(key, l)` of layer l; its `fold_in(., 2)` for a block's outer matrix."""
+    """`fold_in(key, l)`, and its `fold_in(., 2)` for an outer matrix."""
     inner = jax.random.fold_in(key, layer)
     if outer_layer(spec) is None:
         return {"inner": inner}
@@ -105,7 +105,7 @@ def layer_numbers(segment: Segment) -> jax.Array:
 
 
 def layer_keys(spec: Spec, key: jax.Array, segment: Segment) -> dict[str, Any]:
-    """Keys of a segment's layers, stacked."""
+    """`layer_key` of a segment's layers, stacked."""
     return jax.vmap(lambda layer: layer_key(spec, key, layer))(layer_numbers(segment))
 
 

@@ -20,7 +20,7 @@ from deepinit.networks.rows import Rows
 def explicit(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> jax.Array:
-    """Draw W [fan_out, fan_in] and multiply: any law, cost fan_in * fan_out."""
+    """Draw W and multiply: any law, cost fan_in * fan_out."""
     stacked = rows.stacked
     weights = law.sample(key, (fan_out, stacked.shape[1]), depth=depth, dtype=stacked.dtype)
     return jnp.matmul(stacked, weights.T, precision=precision)
@@ -50,7 +50,7 @@ def conditional(
 
 
 def _correlated(key: jax.Array, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) -> jax.Array:
-    """`conditional` for W = mean + A Z B^T, with Z drawn on the rows B^T h."""
+    """`conditional` for W = mean + A Z B^T, Z drawn on rows B^T h."""
     stacked = rows.stacked
     mean, outer, inner = law.arrays(depth, stacked.dtype)
     factor = lower_factor(_product(stacked, inner))
@@ -60,7 +60,7 @@ def _correlated(key: jax.Array, rows: Rows, law: MatrixLaw, fan_out: int, depth:
 
 
 def _without_dependent_rows(factor: jax.Array, normals: jax.Array) -> jax.Array:
-    """Normals [k, n], 0 for rows dependent on earlier ones: no room for k > n."""
+    """Normals [k, n], 0 for dependent rows: no room for k > n."""
     tolerance = 4.0 * float(jnp.finfo(factor.dtype).eps)
     own2, norm2 = jnp.diagonal(factor) ** 2, jnp.sum(factor * factor, axis=1)
     return jnp.where((own2 > tolerance**2 * norm2)[:, None], normals, 0)
@@ -86,7 +86,7 @@ def explicit_with_residuals(
 def conditional_with_residuals(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> tuple[jax.Array, Saved]:
-    """`conditional` of Gaussian weights, with directions and normals."""
+    """`conditional` of Gaussian weights, with residuals."""
     del precision
     stacked = rows.stacked
     mean = outer = None
@@ -109,7 +109,7 @@ _MOST_UNROLLED = 8
 
 
 def factor_of(rows: Rows) -> jax.Array:
-    """`lower_factor` of stacked rows; of one point or pair from cached products."""
+    """`lower_factor` of rows; of one point or pair from cached products."""
     if len(rows.points) != 1 or len(rows.displacements) > 1 or rows.tangents is not None:
         return lower_factor(rows.stacked)
     point_norm2, parallel, residual_norm2 = rows.inner_products

@@ -43,12 +43,12 @@ class Network(NamedTuple):
 
     @property
     def label(self) -> str:
-        """One line for tables and the identity of runs; may be empty."""
+        """One line for tables and runs; may be empty."""
         return getattr(self.init, "label", "")
 
     @property
     def source(self) -> Any:
-        """Spec, or functions and objects, whose code identifies it in runs."""
+        """Spec, functions or objects, whose code identifies runs."""
         return getattr(self.init, "source", (self.init, self.apply))
 
 
@@ -58,7 +58,7 @@ def named(
     apply: Callable[[Any, jax.Array], jax.Array],
     source: Any = None,
 ) -> Network:
-    """Network with a label; `source` defaults to the two functions."""
+    """Network with a label; `source` defaults to both functions."""
 
     def labelled(key: jax.Array, input_width: int) -> Any:
         require_unforked()

@@ -1,4 +1,4 @@
-"""Between layers: events, and moves that keep rows of moderate size."""
+"""Between layers: events, and rows kept at moderate size."""
 
 import dataclasses
 from typing import Any
@@ -66,7 +66,7 @@ def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
 
 
 def detect_events(rows: Rows, *, absorbing: bool) -> Rows:
-    """Mark pairs without an angle: zero image, collinear to rounding, or overflow.
+    """Mark pairs without an angle: zero image, collinear to rounding, overflow.
 
     With `absorbing` (homogeneous, no bias) a pair keeps its first event.
     """
@@ -101,7 +101,7 @@ def partner_norm2(rows: Rows) -> Any:
 
 
 def orthonormalize_frames(rows: Rows) -> Rows:
-    """Gram-Schmidt of frames, twice projected; adds log norms to `log_norm_growths`.
+    """Gram-Schmidt, twice projected; adds log norms to `log_norm_growths`.
 
     -inf for a vector that depends on earlier ones to rounding.
     """

@@ -80,12 +80,12 @@ class Rows:
         return InnerProducts(point_norm2, parallel, (residual * residual).sum(axis=1))
 
     def with_inner_products(self) -> "Rows":
-        """The same rows with cached inner products."""
+        """Rows with cached inner products."""
         return dataclasses.replace(self, cached=self.inner_products)
 
     @property
     def stacked(self) -> Any:
-        """[num_points + num_pairs + num_tangents, width]: argument of linear maps."""
+        """Points, displacements, tangents [num, width]: argument of linear maps."""
         rows = [self.points]
         if self.bases:
             rows.append(self.displacements)
@@ -94,15 +94,15 @@ class Rows:
         return array_namespace(self.points).concatenate(rows) if len(rows) > 1 else self.points
 
     def of_bases(self, values: Any) -> Any:
-        """[num_pairs, ...] of [num_points, ...]: values at displacements' bases."""
+        """Values of points at displacements' bases."""
         return _taken(values, self.bases)
 
     def of_frame_bases(self, values: Any) -> Any:
-        """[num_frames, ...] of [num_points, ...]: values at frames' points."""
+        """Values of points at frames."""
         return _taken(values, self.frame_bases)
 
     def with_rows(self, stacked: Any, *, points_shift: Any = None) -> "Rows":
-        """New `stacked` rows, of any width, at the same scales; points plus `points_shift`."""
+        """`stacked` rows of any width at the same scales, points plus `points_shift`."""
         num_points, num_pairs = self.points.shape[0], len(self.bases)
         points = stacked[:num_points]
         if points_shift is not None:
@@ -132,7 +132,7 @@ class Rows:
 
 
 def register_rows() -> None:
-    """Register Rows as a JAX pytree."""
+    """Register Rows with JAX."""
     import jax
 
     static = ["bases", "frame_bases", "scale_invariant"]
@@ -141,7 +141,7 @@ def register_rows() -> None:
 
 
 def frames_at(points: Any, tangents: Any) -> Rows:
-    """Rows of layer 0: points [num_points, width], orthonormal frames [num_points, d, width]."""
+    """Rows of points [num_points, width] with orthonormal frames [num_points, d, width]."""
     xp = array_namespace(points)
     bases = tuple(range(len(points)))
     return dataclasses.replace(
@@ -153,7 +153,7 @@ def frames_at(points: Any, tangents: Any) -> Rows:
 
 
 def points_alone(points: Any) -> Rows:
-    """Points [num_points, width] at scale 1, without displacements."""
+    """Rows of points [num_points, width] at scale 1."""
     xp = array_namespace(points)
     none, events = xp.zeros((0,), points.dtype), xp.zeros((0,), xp.int8)
     return Rows(points, points[:0], xp.zeros_like(points[:, 0]), none, none, events, ())
@@ -168,6 +168,6 @@ def _taken(values: Any, indices: tuple[int, ...]) -> Any:
 
 
 def nonzero(values: Any) -> Any:
-    """Zeros replaced by 1: a divisor that leaves a zero numerator zero."""
+    """Zeros replaced by 1, for a divisor."""
     xp = array_namespace(values)
     return xp.where(values == 0, xp.ones_like(values), values)

@@ -1,7 +1,6 @@
 """Transposed random linear maps, given their residuals.
 
-`transpose(key, saved, vectors, layer, fan_in, precision) -> [num, fan_in]`, with vectors
-[num, fan_out] and residuals of `linear_maps.WITH_RESIDUALS`.
+`transpose(key, saved, vectors [num, fan_out], layer, fan_in, precision) -> [num, fan_in]`.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from deepinit.networks.rows import Rows
 def explicit(
     key: jax.Array, saved: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
 ) -> jax.Array:
-    """Draw W again from its key and multiply: any law, cost fan_in * fan_out."""
+    """Draw W again and multiply: any law, cost fan_in * fan_out."""
     del saved
     shape = (vectors.shape[1], fan_in)
     weights = layer.weight_law.sample(
@@ -113,7 +112,7 @@ Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Weig
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
-    """Transposes of a layer's map on cotangents, for any view."""
+    """Transposed linear maps of cotangents, for any view."""
     draw = TRANSPOSES[linear_map]
 
     def transpose(

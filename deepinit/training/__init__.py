@@ -1,4 +1,4 @@
-"""Early training: small networks, optimizers and flows, records on the device.
+"""Early training: small networks, optimizers and flows.
 
 `training_seed_fn(network, examples, ...)` is a seed function for `ensembles`;
 `observables.orientations` measures the recorded weights.

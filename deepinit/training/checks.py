@@ -21,7 +21,7 @@ _NUM_PROBES = 64  # examples for the order of magnitude of a gradient
 
 
 def check_examples(network: Network, examples: Any, loss: Any) -> None:
-    """Raise SpecError for examples unfit for network or loss, and zero targets."""
+    """Raise SpecError for examples unfit for network or loss."""
     remedy = "Write targets.examples(inputs, targets)."
     validate.instance("examples", examples, Examples, "Examples", remedy)
     width = _output_width(network, examples)
@@ -90,7 +90,7 @@ def check_initialization(
 
 
 def common_dtype(parameters: Any) -> Any:
-    """Common dtype of all parameters."""
+    """Common dtype of parameters."""
     return jnp.result_type(*jax.tree.leaves(parameters))
 
 

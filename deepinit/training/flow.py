@@ -44,7 +44,7 @@ class FlowStep(NamedTuple):
 
 
 def longest_step(parameters: Any, gradient: Any, rate: float) -> jax.Array:
-    """Time in which no layer of nonzero norm changes by more than `rate`, relative."""
+    """Time in which no layer changes by more than `rate`, relative."""
     sizes, speeds = layer_norms(parameters), layer_norms(gradient)
     limits = rate * (sizes / jnp.where(speeds > 0, speeds, 1))
     shortest = jnp.min(jnp.where((speeds > 0) & (sizes > 0), limits, jnp.inf))

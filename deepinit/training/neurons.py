@@ -13,7 +13,7 @@ _BIASES = ("biases", "bias")
 
 
 def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
-    """Layers with neurons: name -> parameters (arrays or shapes) by name."""
+    """Layers with neurons: name -> parameters by name."""
     groups: dict[str, dict[str, jax.Array]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):
         names = [part_name(part) for part in path]
@@ -35,7 +35,7 @@ def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
 
 
 def hidden_layers(parameters: Any) -> tuple[str, ...]:
-    """Layers that can condense: all but a perceptron's output; all of a flax module."""
+    """Layers that can condense: all but a perceptron's output."""
     names = tuple(layers(parameters))
     return names[:-1] if isinstance(parameters, tuple) else names
 
@@ -54,7 +54,7 @@ def _vectors(group: dict[str, jax.Array]) -> jax.Array:
 
 
 def part_name(part: Any) -> str:
-    """Part of a path through parameters: `layer 1` for a tuple index, else its name."""
+    """Name of a path's part; `layer 1` for a tuple index."""
     if isinstance(part, jax.tree_util.SequenceKey):
         return f"layer {part.idx + 1}"
     return str(getattr(part, "key", getattr(part, "name", part)))

@@ -1,4 +1,4 @@
-"""Optimizers as optax transformations, for tiny float32 gradients."""
+"""Optimizers for tiny float32 gradients."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from deepinit.core.linear_algebra import row_norms
 
 
 class AdamState(NamedTuple):
-    """Steps, mean gradient m, root mean square gradient; before bias correction."""
+    """Steps, mean and root mean square gradient, before bias correction."""
 
     steps: jax.Array
     mean: Any
@@ -80,7 +80,7 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
 
 
 def has_own_neurons(parameters: Any) -> bool:
-    """Whether every neuron has its own parameters (one hidden layer, no output bias)."""
+    """Whether one hidden layer and no output bias."""
     return (
         isinstance(parameters, tuple)
         and len(parameters) == 2

@@ -149,7 +149,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
 def _laws(
     spec: Any, output_bias: bool, output_scale: float, layer_laws: Sequence[Law] | None
 ) -> tuple[Law, ...]:
-    """A weight law for each matrix."""
+    """One per matrix."""
     require_output_layer(spec)
     has_law = not output_bias or spec.bias_law is not None
     validate.require(has_law, "output_bias without a bias law", "a spec with a bias_law")
