@@ -20,16 +20,16 @@ def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
     """Cov(first_ra, second_rb) over networks, for rows r (layers, steps) and entries a, b.
 
     Args:
-        first: with samples: `di.simulate(..., keep_samples=True)`.
-        second: of the same networks (spec, key, number, linear map), with samples and as many rows;
-            one row is paired with the last of several. None for `first`.
+        first: of `di.simulate(..., keep_samples=True)`.
+        second: likewise, of the same networks (spec, key, number, linear map) and as many rows; one
+            row is paired with the last of several. None for `first`.
 
     Returns:
         Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks), over networks with both
         values.
 
     Raises:
-        SpecError: no Estimate, no samples, different numbers of networks or rows.
+        SpecError: no samples, different numbers of networks or rows.
     """
     second = first if second is None else second
     write = "Simulate with keep_samples=True."

@@ -35,8 +35,8 @@ def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Resu
     """Results of `compare_widths` as arrays.
 
     Raises:
-        SpecError: not one Estimate and its Predictions per width, with infinite_width; quantities
-            or shapes differ; no prediction of the statistic.
+        SpecError: not one Estimate and its Predictions, with infinite_width, per width; different
+            quantities or shapes; no prediction of the statistic.
     """
     validate.instance("results", results, Mapping, "a mapping of widths to results", _WRITE)
     if not all(validate.is_number(width) and np.isfinite(width) and width > 0 for width in results):

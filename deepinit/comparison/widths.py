@@ -67,7 +67,7 @@ def compare_widths(
         results: width n -> (Estimate, finite-width Predictions ..., infinite-width Prediction) of
             one quantity; networks differ in width alone, ensembles in keys. For unequal widths: any
             n in proportion to all.
-        terms: powers of 1/n in the fit.
+        terms: powers of 1/n in the fit, at most the number of widths.
         statistic: `mean`, or `variance` over networks (0 at infinite width).
         pairs: labels of the last axis.
 
@@ -77,8 +77,8 @@ def compare_widths(
         ensembles (1000 networks); see `comparison.compare.threshold`.
 
     Raises:
-        SpecError: fewer widths than terms, no infinite_width, quantities or shapes that differ, a
-            prediction without the statistic, wrong labels.
+        SpecError: too few widths, results of another form, quantity or shape, a prediction without
+            the statistic, wrong labels.
 
     Valid for: powers beyond `terms` below the noise; see chi_square.
     """

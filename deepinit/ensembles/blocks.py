@@ -103,7 +103,6 @@ def compile_ensemble(
             out of memory; None warns.
 
     Raises:
-        SpecError: a block size below 1.
         ResourceError: one network exceeds the budget.
     """
     require_unforked()

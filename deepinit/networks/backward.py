@@ -1,8 +1,8 @@
 """Backward pass: cotangents from outputs to inputs of a random network.
 
-A cotangent is the gradient of a linear function of the output at one input. Each layer draws its
-transpose (`networks.transposes`) in the joint law with its map, at cost O(n k^2) when
-conditional; residuals are stored or recomputed (`networks.checkpointing`).
+A cotangent is the gradient of a linear function of the output at one input. Transposes
+(`networks.transposes`) have the joint law with their maps, at cost O(n k^2) when conditional;
+residuals are stored or recomputed (`networks.checkpointing`).
 """
 
 import math
@@ -108,7 +108,7 @@ def random_gradients(
 
     Args:
         rows: points alone, of the input layer.
-        key: with explicit maps, as for `random_forward` and `network(spec).init`.
+        key: with explicit maps, as for `network(spec).init`.
         functions: [num, output width], linear functions of the output.
         points: of each function, an index.
     """

@@ -24,8 +24,8 @@ class AliasTables(NamedTuple):
     Attributes:
         columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m
             bits, below m bits of the alias.
-        starts, firsts: [num_layers] int32, first column and its atom.
-        shifts: [num_layers] uint32, 32 - m.
+        starts, firsts: first column and its atom, [num_layers] int32.
+        shifts: 32 - m, [num_layers] uint32.
     """
 
     columns: np.ndarray

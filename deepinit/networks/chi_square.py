@@ -64,7 +64,7 @@ def log_chi_square(
 
 
 def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Standard normals at midpoints of 2^32 quantiles."""
+    """Standard normals: quantiles of midpoints of 2^32 cells."""
     signed = jax.lax.bitcast_convert_type(bits, jnp.int32).astype(dtype)
     largest = 1 - float(jnp.finfo(dtype).epsneg)
     return np.sqrt(2).astype(dtype) * jax.lax.erf_inv(

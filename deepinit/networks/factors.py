@@ -49,8 +49,8 @@ def log_layer_factors(
     log ||J_l u||^2 = cumsum(log_layer_scales + log_layer_factors), likewise squared d-volumes.
 
     Args:
-        fan_outs: of hidden layers, static.
-        slopes: (left, right) of the activation.
+        fan_outs: of hidden layers, static; widths to 2^23.
+        slopes: (left, right) of the activation, not both 0.
         output_width: of a linear, normal output layer.
         d: above 1 for relu, or slopes of equal size (abs, linear).
         law: "normal", or "orthogonal" with d = 1.
@@ -61,8 +61,7 @@ def log_layer_factors(
         [layers], output layer last; -inf with fewer than d active neurons.
 
     Raises:
-        SpecError: no layers, a width outside [1, 2^23], d < 1, an unknown law, slopes both 0 or
-            not finite, d > 1 with slopes of two sizes or the orthogonal law.
+        SpecError: no layers, or an argument out of range.
 
     Valid for: exactly in law at one point, any width and depth, biases symmetric about 0 and
         independent of weights.

@@ -38,8 +38,7 @@ def from_linen(
         label: for tables and the identity of runs; default the module's `repr`.
 
     Raises:
-        SpecError: no linen module; at initialization, other input sizes, or variables besides
-            parameters.
+        SpecError: at initialization, other input sizes, or variables besides parameters.
     """
     from flax import linen
 
@@ -86,8 +85,7 @@ def from_nnx(
         input_shape, dtype, label: as for `from_linen`; default label the module's class.
 
     Raises:
-        SpecError: `make` is no such function; state besides parameters; at initialization, other
-            input sizes.
+        SpecError: state besides parameters; at initialization, other input sizes.
     """
     from flax import nnx
 

@@ -1,7 +1,7 @@
 """Random linear maps of a layer: explicit, or conditional on given rows.
 
-`linear_map(key, rows, law, fan_out, depth, precision)` gives the images [num_rows, fan_out]
-of `rows.stacked`; `WITH_RESIDUALS` also residuals for the transpose.
+`linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`, images of
+`rows.stacked`; `WITH_RESIDUALS` for the transpose.
 """
 
 import math
@@ -32,7 +32,7 @@ def conditional(
     """W h of k given rows without W: exact for Gaussian and Haar weights used once.
 
     Cost k * fan_out. For rows H = L Q, Q orthonormal, H W^T is sqrt(v) L times k x fan_out standard
-    normals, v the variance of a weight. A Haar W maps Q to k uniform orthonormal vectors in the
+    normals, v the variance of a weight. A Haar W maps Q to uniform orthonormal vectors in the
     larger space; the image is their first fan_out coordinates.
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing

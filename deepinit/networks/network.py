@@ -32,7 +32,7 @@ class Network(NamedTuple):
     `init(key, input_width) -> parameters`; `apply(parameters, x [input_width]) -> [width]`, of the
     output layer, else of the last activation.
 
-    Parameters of a spec: a tuple of embedding, segments of equal layers, output layer. A segment is
+    Parameters of a spec: embedding, segments of equal layers, output layer. A segment is
     `{"inner": matrix}`, of two-layer blocks also `"outer"`; a matrix a dict of `weights`
     [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out]. Embedding and output
     layer are matrices without the axis of layers.
@@ -87,9 +87,6 @@ def network(
         precision: as in `jax.lax.Precision`.
         parametrization: `standard`, parameters are matrices and biases; `ntk`, of variance 1,
             times standard deviations.
-
-    Raises:
-        SpecError: another parametrization.
     """
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"

@@ -44,8 +44,7 @@ def log_residual_factors(
         [blocks], finite; cumsum = log ||J_l u||^2.
 
     Raises:
-        SpecError: no blocks, a width outside [1, 2^23], slopes both 0 or not finite, strengths
-            negative, not finite or of another shape.
+        SpecError: no blocks, or an argument out of range.
 
     Valid for: as `log_layer_factors`, b independent of W.
 

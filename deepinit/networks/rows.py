@@ -11,8 +11,8 @@ A free partner norm (positively homogeneous activation, no bias) is rescaled, in
 `partner_scale`, to a displacement orthogonal to the base. Otherwise a part |b| / |a| - 1 along
 the base does not decay with the angle and buries the orthogonal part in rounding.
 
-Frames of d tangents at one point are orthonormalized after each layer; `log_norm_growths` sums
-logs of Gram-Schmidt norms: ln |J u_1| first, and in total the log volume.
+Frames of tangents are orthonormalized after each layer; `log_norm_growths` sums logs of
+Gram-Schmidt norms: ln |J u_1| first, and in total the log volume.
 """
 
 import dataclasses
@@ -98,7 +98,7 @@ class Rows:
         return _taken(values, self.bases)
 
     def of_frame_bases(self, values: Any) -> Any:
-        """Values of points at frames."""
+        """Values of points at frames' points."""
         return _taken(values, self.frame_bases)
 
     def with_rows(self, stacked: Any, *, points_shift: Any = None) -> "Rows":

@@ -26,11 +26,7 @@ LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
 
 
 def as_loss(loss: Any) -> Loss:
-    """The loss of a name, or the given (outputs [n, k], targets) -> scalar.
-
-    Raises:
-        SpecError: an unknown name.
-    """
+    """The loss of a name, or the given (outputs [n, k], targets) -> scalar."""
     if isinstance(loss, str) and loss in LOSSES:
         return LOSSES[loss]
     if callable(loss):

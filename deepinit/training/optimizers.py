@@ -80,7 +80,7 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
 
 
 def has_own_neurons(parameters: Any) -> bool:
-    """Whether one hidden layer and no output bias."""
+    """Whether a perceptron has one hidden layer and no output bias."""
     return (
         isinstance(parameters, tuple)
         and len(parameters) == 2

@@ -53,7 +53,7 @@ def check_optimizer(mode: Any) -> None:
 
 
 def check_layout(mode: Any, parameters: Any) -> None:
-    """Raise SpecError for `neuron_flow` of another network."""
+    """Raise SpecError for `neuron_flow` without a vector per neuron."""
     valid = mode != "neuron_flow" or has_own_neurons(parameters)
     allowed = "training.perceptron of one hidden layer without output bias"
     validate.require(valid, "mode='neuron_flow' for another network", allowed, "Use mode='flow'.")

@@ -32,7 +32,7 @@ def outputs_fn(
 
 
 def _residual_bytes(network: Network, parameters: Any, x: jax.Array, num: int) -> int:
-    """Bytes of `num` examples."""
+    """Residual bytes of `num` examples."""
 
     def vjp(parameters: Any, x: jax.Array) -> Any:
         outputs = lambda parameters: jax.vmap(network.apply, (None, 0))(parameters, x)

@@ -35,12 +35,12 @@ def small_mlp(
 
     Args:
         widths: of the hidden layers.
-        std: of hidden weights and biases. Papers write the variance width^-gamma; some code takes
-            std = width**-gamma.
+        std: of hidden weights and biases, > 0. Papers write the variance width^-gamma; some code
+            takes std = width**-gamma.
         output_std: of output weights; None for std.
 
     Raises:
-        SpecError: a standard deviation that is not a finite number > 0.
+        SpecError: a standard deviation that is not finite and > 0.
     """
     output_std = std if output_std is None else output_std
     for name, value in (("std", std), ("output_std", output_std)):
@@ -73,7 +73,6 @@ def perceptron(
         output_bias: of the spec's bias law.
         output_scale: alpha.
         layer_laws: of the depth + 1 weight matrices.
-        dtype: of the parameters.
         precision: as in `jax.lax.Precision`.
 
     Raises:
@@ -131,7 +130,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
     output weights one wins.
 
     Raises:
-        SpecError: no Network, an amplitude that is not a finite number > 0.
+        SpecError: an amplitude that is not finite and > 0.
     """
     remedy = "Write with_sign_outputs(training.perceptron(spec), 0.05)."
     validate.instance("network", network, Network, "a perceptron", remedy)
