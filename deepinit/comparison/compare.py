@@ -46,11 +46,8 @@ class Comparison:
 def threshold(num_seeds: Any) -> np.ndarray:
     """|z| of rejection: Student's t quantile at 5 normal standard deviations.
 
-    Two-sided probability 5.7e-7, n - 1 degrees of freedom: 1.1e6 for 2 networks, 5.35 for 100, 5.03
-    for 1000, 5 for infinity.
-
-    Args:
-        num_seeds: networks n, any shape.
+    Two-sided probability 5.7e-7, `num_seeds` - 1 degrees of freedom: 1.1e6 for 2 networks, 5.35 for
+    100, 5.03 for 1000, 5 for infinity.
     """
     from scipy import special
 
@@ -64,9 +61,9 @@ def compare(
     """One measured quantity against predictions.
 
     z = (measured - predicted) / standard error; the error is at least four rounding units of the
-    simulation's dtype at the scale of the values (at least 1 for logarithms). NaN for one seed. A
-    quantity equal in every network has z = 0 where the prediction agrees to rounding, else NaN: a
-    rare event may be unseen. `p_value` is two-sided, Student's t, n - 1 degrees of freedom.
+    simulation's dtype at the scale of the values (at least 1 for logarithms). A quantity equal in
+    all n networks has z = 0 where the prediction agrees to rounding, else NaN: a rare event may be
+    unseen. One network: NaN. `p_value` is two-sided, Student's t, n - 1 degrees of freedom.
     `effect_resolved` is the smallest difference rejected by `threshold`.
 
     `judged` is False where z is NaN and, for heavy tails (`Quantity.light_tailed`), where
@@ -75,8 +72,7 @@ def compare(
     - z rejects a difference below 5 sqrt(predicted variance / n); from 1000 of these units every
       distribution is judged (Chebyshev's inequality).
 
-    Args:
-        pairs: labels of the last axis.
+    `pairs` label the last axis.
 
     Raises:
         SpecError: no prediction, or another quantity or shape.

@@ -28,7 +28,6 @@ def fit_widths(
     Args:
         widths: [widths], positive, in any unit.
         differences, standard_errors: [widths, ...], independent.
-        terms: 1 to the number of widths.
     """
     inverse = 1.0 / np.asarray(widths, np.float64)
     values, errors = np.asarray(differences, np.float64), np.asarray(standard_errors, np.float64)

@@ -19,7 +19,7 @@ class Results(NamedTuple):
     Attributes:
         widths: [widths], increasing.
         estimates: per width.
-        measured, error: with standard error.
+        measured, error: the statistic and its standard error.
         limit, predicted: at infinite width, and by finite-width theory.
     """
 
@@ -35,7 +35,7 @@ def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Resu
     """Results of `compare_widths` as arrays.
 
     Raises:
-        SpecError: not one Estimate and its Predictions, with infinite_width, per width; different
+        SpecError: not one Estimate, its infinite_width and other Predictions per width; different
             quantities or shapes; no prediction of the statistic.
     """
     validate.instance("results", results, Mapping, "a mapping of widths to results", _WRITE)

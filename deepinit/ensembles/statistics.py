@@ -1,8 +1,7 @@
 """Mergeable statistics of an ensemble: float64 on the host, in seed order.
 
 Moments up to the fourth merge by the formulas of Chan and Pebay, in units of a power of two
-near the largest value (1e-100 to the fourth is no float64); quantiles, exactly, by counts on a
-fixed grid.
+near the largest value; quantiles, exactly, by counts on a fixed grid.
 """
 
 import warnings

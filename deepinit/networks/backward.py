@@ -1,8 +1,7 @@
 """Backward pass: cotangents from outputs to inputs of a random network.
 
-A cotangent is the gradient of a linear function of the output at one input. Transposes
-(`networks.transposes`) have the joint law with their maps, at cost O(n k^2) when conditional;
-residuals are stored or recomputed (`networks.checkpointing`).
+Transposes have the joint law with their maps, at cost O(n k^2) when conditional
+(`networks.transposes`); residuals are stored or recomputed (`networks.checkpointing`).
 """
 
 import math
@@ -109,8 +108,7 @@ def random_gradients(
     Args:
         rows: points alone, of the input layer.
         key: with explicit maps, as for `network(spec).init`.
-        functions: [num, output width], linear functions of the output.
-        points: of each function, an index.
+        functions: [num, output width], linear functions of the output at `points` (indices).
     """
     transpose = cotangent_maps(linear_map, precision, points)
     with_residuals = _residual_recorder(linear_map, precision)
@@ -177,9 +175,7 @@ def layer_back(
 ) -> tuple[Cotangents, WeightsAndBiases]:
     """Cotangents of a layer's (or block's) input, and parameter products.
 
-    Args:
-        residuals, source: residuals and keys of the layer.
-        back, points: cotangents of its output, each at a point.
+    Given residuals, keys `source`, and cotangents `back` of its output at `points`.
     """
     outer, through, products = outer_layer(spec), back, _no_products(back.vectors)
     rows, before, saved = residuals

@@ -1,9 +1,8 @@
 """Exact samples of Binomial(n, 1/2), at a cost independent of n.
 
 Probabilities are integers in units of 2^-64: exact up to n = 64, to half a unit beyond (the
-remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) nonzero atoms form an alias
-table of 2^m equal columns. Of 64 random bits, m choose the column; the others are compared with
-its threshold.
+remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) atoms form an alias table of
+2^m equal columns: of 64 random bits, m choose the column, the others meet its threshold.
 """
 
 from typing import NamedTuple

@@ -9,7 +9,7 @@ then chi^2_k = 2 d (1 + y)^3, exactly for k >= 1. Acceptance: 0.84 at k = 1, 0.9
 4, about 1 - 1/(18 k) beyond.
 
 Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at 5.4 standard deviations
-(mass beyond: 6e-8). float32 and float64 draws share bits, means agree to 1e-7 deviations.
+(mass beyond: 6e-8). float32 and float64 share bits; means agree to 1e-7 standard deviations.
 """
 
 from typing import Any
@@ -31,10 +31,7 @@ def log_chi_square(
 ) -> jax.Array:
     """log(chi^2_k / reference), independent for each k of `degrees`; -inf for k <= 0.
 
-    Args:
-        key: of the whole array.
-        degrees: integers [...].
-        reference: > 0, integer or half-integer, usually the mean; broadcasts.
+    `reference` > 0 is an integer or half-integer, usually the mean, and broadcasts.
     """
     degrees = jnp.asarray(degrees)
     alive = degrees > 0

@@ -1,7 +1,7 @@
 """flax modules as Networks of one input; the module gets a batch of one.
 
 SpecError: modules that couple a batch, or have state besides parameters (batch norm, caches).
-Dropout is off: linen modules need `deterministic=True`.
+Dropout is off: linen modules need `deterministic=True`; nnx modules are in evaluation mode.
 """
 
 import math

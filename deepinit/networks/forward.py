@@ -75,10 +75,10 @@ def forward(
     Args:
         layer_fn: `(source, rows of width fan_in, layer) -> (images of rows.stacked [k, fan_out],
             bias [fan_out] or None)`.
-        sources: per segment, keys or parameters with a leading axis of layers: `{"inner": ...}`,
-            of two-layer blocks also `"outer"`.
+        sources: per segment, stacked keys or parameters of layers, `{"inner": ...}`, of two-layer
+            blocks also `"outer"`.
         boundary: keys or parameters of `"embedding"` and `"output"`.
-        tap: record of a layer, stacked; with `tap_output` of the output layer too.
+        tap: record of a layer; with `tap_output` of the output layer too.
     """
     rows, taps, input_width = rows.with_inner_products(), [], rows.points.shape[1]
     embedding = embedding_layer(spec)

@@ -1,7 +1,7 @@
 """Random linear maps of a layer: explicit, or conditional on given rows.
 
 `linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`, images of
-`rows.stacked`; `WITH_RESIDUALS` for the transpose.
+`rows.stacked`; `WITH_RESIDUALS` add residuals for the transpose.
 """
 
 import math

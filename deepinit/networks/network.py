@@ -83,10 +83,9 @@ def network(
     """Network of a spec; `init(key, ...)` equals simulation with explicit maps.
 
     Args:
-        dtype: of the parameters.
         precision: as in `jax.lax.Precision`.
-        parametrization: `standard`, parameters are matrices and biases; `ntk`, of variance 1,
-            times standard deviations.
+        parametrization: of the parameters: `standard`, matrices and biases; `ntk`, of variance 1,
+            multiplied by standard deviations.
     """
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"

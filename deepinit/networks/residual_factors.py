@@ -1,6 +1,6 @@
 """Squared growth of a tangent in each residual block, in O(1) per block.
 
-The inner layer of x + V phi(W x + b) multiplies a tangent by a factor X of mean 1
+The inner layer of x + V phi(W x + b) multiplies a tangent by an independent factor X of mean 1
 (`networks.factors`). V is Gaussian: with tangent e_1 and width n of the trunk,
 
     |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n.

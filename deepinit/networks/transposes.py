@@ -36,8 +36,8 @@ def conditional(
 ) -> jax.Array:
     """W^T u without W, in the exact joint law with images of k rows: cost (k + num) n.
 
-    For rows H = L Q, Q orthonormal, and forward normals N [k, fan_out], W = s (N^T Q + W' (I - Q^T
-    Q)), W' independent: U W = s (U N^T Q + X (I - Q^T Q)), rows of X of covariance U U^T.
+    For rows H = L Q, Q orthonormal, and forward normals N [k, fan_out], with P = I - Q^T Q and
+    independent W', W = s (N^T Q + W' P): U W = s (U N^T Q + X P), rows of X of covariance U U^T.
     """
     del precision
     law, mean = layer.weight_law, None

@@ -54,10 +54,8 @@ def check_initialization(
 ) -> None:
     """Raise SpecError for underflowing gradients and, if `initial_stage`, large outputs.
 
-    Args:
-        network: examined at one key.
-        objective: (parameters, inputs, targets) -> loss.
-        initial_stage: outputs must be below SMALL_OUTPUT of the targets (of 1, for classes).
+    One key is examined. `objective` is (parameters, inputs, targets) -> loss. Outputs are large
+    from SMALL_OUTPUT of the targets (of 1, for classes).
     """
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
     dtype = common_dtype(shapes)

@@ -62,7 +62,7 @@ def flow_step(
     rate: float,
     tolerance: float,
 ) -> FlowStep:
-    """One attempted step, from `time, parameters, loss, gradient`, of this length in time.
+    """One attempted step, of `length` in time.
 
     Args:
         loss_and_gradient: parameters -> (loss, gradient).

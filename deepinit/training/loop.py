@@ -1,8 +1,7 @@
 """Training as a seed function: key -> records of one network's first steps.
 
-A scan over records with a loop of steps inside: memory grows with records. Under `vmap` a
-while loop selects between its old and new carry; where only a non-finite loss stops a run, a
-loop of fixed length with zero updates replaces it.
+Memory grows with the records. Under `vmap` a while loop selects between its old and new carry:
+where only a non-finite loss stops a run, a loop of fixed length with zero updates replaces it.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,9 +55,7 @@ class Snapshot(NamedTuple):
 class Records(NamedTuple):
     """Records of a run, leading axis: records; a stopped state repeats.
 
-    Attributes:
-        step, time, loss, status: as in `Snapshot`.
-        values: of the record function.
+    `values` of the record function; the others as in `Snapshot`.
     """
 
     step: jax.Array
