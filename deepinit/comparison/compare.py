@@ -22,7 +22,7 @@ _CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 for 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """An xarray Dataset; prints a table for each of four components.
+    """An xarray Dataset; prints tables of the first four components.
 
     Attributes:
         dataset: dims theory, layer (`step` in training), component, level. Variables: mean,

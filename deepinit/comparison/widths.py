@@ -34,7 +34,7 @@ STATISTICS = ("mean", "variance")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WidthComparison:
-    """An xarray Dataset of finite minus infinite width; prints a table per component.
+    """An xarray Dataset of finite minus infinite width, printed as tables.
 
     Attributes:
         dataset: dims width, theory, layer, component. Variables: difference, standard_error

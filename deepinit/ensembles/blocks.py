@@ -94,8 +94,8 @@ def compile_ensemble(
         seed_bytes: of one network's widest layer, for the batch size on a CPU.
         batch_size_one: for convolutions, slow in XLA with a kernel per network.
         blocks: of a continued run.
-        block_size: seeds; None for the largest in budget. If given, batches and rounding do not
-            depend on the number of devices.
+        block_size: seeds; None for 1/20 of all, at most about 2^16, within the budget. If given,
+            batches and rounding do not depend on the number of devices.
         mesh: None for `local_mesh()`.
         memory_budget: bytes per device for a block's temporaries and outputs, and for its
             statistics on the host.
