@@ -1,4 +1,4 @@
-"""Estimate against Prediction: z-scores, the effect resolved, fits in 1/width, covariances."""
+"""Estimates against Predictions: z-scores, fits in 1/width, covariances."""
 
 from deepinit.comparison.compare import GATE, Comparison, compare
 

@@ -1,4 +1,4 @@
-"""Estimate against Prediction, entry by entry, and the verdict from z."""
+"""Estimates against Predictions, entry by entry: z and verdict."""
 
 import dataclasses
 import io
@@ -22,14 +22,14 @@ _CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 for 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """An xarray Dataset; prints as a table for each of the first four components.
+    """An xarray Dataset; prints tables of the first four components.
 
     Attributes:
-        dataset: dims route, layer (`step` of a training run), pair, level. Variables: mean,
+        dataset: dims theory, layer (`step` in training), component, level. Variables: mean,
             standard_error, variance, variance_standard_error, num_used, num_excluded,
-            effect_resolved, closest (the route nearest to the mean) [layer, pair]; quantiles
-            [level, layer, pair]; predicted, predicted_variance, difference, z, p_value,
-            variance_z, judged (whether z decides, see `compare`) [route, layer, pair].
+            effect_resolved, closest (the theory nearest to the mean) [layer, component]; quantiles
+            [level, layer, component]; predicted, predicted_variance, difference, z, p_value,
+            variance_z, judged [theory, layer, component].
     """
 
     dataset: "xarray.Dataset"
@@ -44,14 +44,10 @@ class Comparison:
 
 
 def threshold(num_seeds: Any) -> np.ndarray:
-    """|z| from which a prediction is rejected: 5 standard deviations, in Student's t distribution.
+    """|z| of rejection: Student's t quantile at 5 normal standard deviations.
 
-    The standard error of a mean has n - 1 degrees of freedom, so the threshold is the quantile of
-    Student's t at the two-sided probability of 5 normal standard deviations, 5.7e-7: 1.1e6 for 2
-    networks, 5.35 for 100, 5.03 for 1000.
-
-    Args:
-        num_seeds: networks behind the standard error, any shape; infinity gives 5.
+    Two-sided probability 5.7e-7, `num_seeds` - 1 degrees of freedom: 1.1e6 for 2 networks, 5.35 for
+    100, 5.03 for 1000, 5 for infinity.
     """
     from scipy import special
 
@@ -62,30 +58,24 @@ def threshold(num_seeds: Any) -> np.ndarray:
 def compare(
     estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None
 ) -> Comparison:
-    """One measured quantity against any number of predictions.
+    """One measured quantity against predictions.
 
-    z = (measured - predicted) / standard error. The standard error is at least four rounding units
-    of the simulation's dtype at the scale of the values (`Estimate.rounding`: at least 1 for
-    logarithms). A quantity that is the same in every network has z = 0 where it equals the
-    prediction up to rounding, and NaN elsewhere: a rare event may not have been seen. z is NaN for
-    one seed. `p_value` is two-sided, from Student's t distribution with one degree of freedom less
-    than networks. `effect_resolved` is the smallest difference that `threshold` rejects: 5 standard
-    errors for many networks. z of the variance uses the standard error of the variance.
+    z = (measured - predicted) / standard error; the error is at least four rounding units of the
+    simulation's dtype at the scale of the values (at least 1 for logarithms). A quantity equal in
+    all n networks has z = 0 where the prediction agrees to rounding, else NaN: a rare event may be
+    unseen. One network: NaN. `p_value` is two-sided, Student's t, n - 1 degrees of freedom.
+    `effect_resolved` is the smallest difference rejected by `threshold`.
 
-    `judged` is False where z is NaN and, for quantities with heavy tails
-    (`Quantity.light_tailed`), where
+    `judged` is False where z is NaN and, for heavy tails (`Quantity.light_tailed`), where
 
-    - the skewness of the sample shows that its standard error cannot be trusted, or
-    - z rejects, but the difference is within 5 standard errors of the variance that the prediction
-      states. From 1000 of these on every distribution is judged (Chebyshev's inequality).
+    - the sample skewness invalidates the standard error, or
+    - z rejects a difference below 5 sqrt(predicted variance / n); from 1000 of these units every
+      distribution is judged (Chebyshev's inequality).
 
-    Args:
-        estimate: measured.
-        predictions: of the same quantity and shape.
-        pairs: labels of the last axis.
+    `pairs` label the last axis.
 
     Raises:
-        SpecError: no prediction, or one of another quantity or shape.
+        SpecError: no prediction, or another quantity or shape.
     """
     if not predictions:
         raise SpecError("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...).")
@@ -95,7 +85,7 @@ def compare(
 def comparison(
     estimate: Estimate, predictions: Sequence[Prediction], *, pairs: tuple[str, ...] | None = None
 ) -> Comparison:
-    """`compare` with any number of predictions, none included."""
+    """`compare`, also without predictions."""
     import xarray
     from scipy import special
 
@@ -157,7 +147,7 @@ def comparison(
 
 
 def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, np.ndarray]:
-    """Coordinates of the two axes of a measurement; numbers where they have no names."""
+    """Coordinates of both axes; numbers where unnamed."""
     rows, columns = estimate.mean.shape
     positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
     labels = estimate.entries if pairs is None else pairs
@@ -166,7 +156,7 @@ def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[st
 
 
 def _rounding(estimate: Estimate) -> np.ndarray:
-    """Four rounding units of the simulation's dtype at the scale of the values, per entry."""
+    """Four rounding units per entry."""
     size = np.fmax(np.abs(estimate.mean), 0.0 if estimate.size is None else estimate.size)
     if estimate.rounding == "absolute":
         size = np.maximum(size, 1.0)
@@ -180,7 +170,7 @@ def _judged(
     difference: np.ndarray,
     variance: np.ndarray,
 ) -> np.ndarray:
-    """Where z decides, bool [route, layer, pair]: see `compare`."""
+    """`judged` of `compare`, [theory, layer, component]."""
     judged = np.isfinite(z)
     if estimate.light_tailed is None:
         return judged
@@ -199,32 +189,32 @@ def _ratio(difference: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 
 def judged_z(dataset: "xarray.Dataset", route: str) -> np.ndarray:
-    """z of one route, NaN where it does not decide; every verdict is formed from it."""
+    """z of one theory, NaN where not judged."""
     selected = dataset.sel(theory=route)  # padded with NaN where cases differ in size
     return np.where(selected["judged"].values == 1, selected["z"].values, np.nan)
 
 
 def largest_z(z: np.ndarray) -> float:
-    """The largest |z|; NaN where nothing is judged."""
+    """Largest |z|; NaN where nothing is judged."""
     return float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else float("nan")
 
 
 def worst_of(values: Iterable[float]) -> float:
-    """The worst of several largest |z|: a rejection, else NaN (not judged), else the largest."""
+    """Worst of largest |z|: a rejection, else NaN (not judged), else the largest."""
     z = np.array([*values])
     rejected = np.nanmax(z, initial=0.0) >= GATE
     return largest_z(z) if rejected or not np.isnan(z).any() else float("nan")
 
 
 def verdict(z: Any, num_seeds: Any = np.inf) -> str:
-    """`rejected` where a |z| reaches `threshold(num_seeds)`; `not judged` if all are NaN."""
+    """`rejected` if a |z| reaches `threshold`, `not judged` if all NaN, else `agrees`."""
     if np.isnan(z).all():
         return NOT_JUDGED
     return "rejected" if np.any(np.abs(z) >= threshold(num_seeds)) else "agrees"
 
 
 def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> Any:
-    """A rich table of one component: measured, then every route with its z, a row per layer."""
+    """Rich table of one component, a row per layer."""
     from rich.table import Table
 
     axis, component = axis_of(dataset), dataset.isel(component=pair)
@@ -250,30 +240,30 @@ def shown_z(z: float, judged: bool) -> str:
 
 
 def axis_of(dataset: "xarray.Dataset") -> str:
-    """First axis of a comparison: `layer`, `step`, or `row` where a Dataset holds cases of both."""
+    """First axis: `layer`, `step`, or `row` for both."""
     return next(name for name in ("layer", "step", "row") if name in dataset.dims)
 
 
 def table_title(dataset: "xarray.Dataset", pair: int = 0) -> str:
-    """Quantity, component, number of networks and of exclusions."""
+    """Quantity, component, networks and exclusions."""
     excluded = int(dataset["num_excluded"].isel(component=pair).max())
     note = f", up to {excluded} excluded" if excluded else ""
     return f"{component_title(dataset, pair)}: {dataset.attrs['num_seeds']} networks{note}"
 
 
 def component_title(dataset: "xarray.Dataset", pair: int) -> str:
-    """The quantity, and the component if there are several or it has a name."""
+    """Quantity, with the component if named or of several."""
     name = component_names([str(name) for name in dataset["component"].values])[pair]
     return ", ".join(filter(None, (dataset.attrs["quantity"], name)))
 
 
 def shown_components(dataset: "xarray.Dataset") -> range:
-    """The components that are printed: the first four."""
+    """The first four components."""
     return range(min(dataset.sizes["component"], 4))
 
 
 def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str:
-    """Rich tables as text, and the number of components that are left out."""
+    """Rich tables as text, with the number of omitted components."""
     from rich.console import Console
 
     buffer = io.StringIO()
@@ -285,14 +275,14 @@ def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str
 
 
 def shown_layers(num_layers: int, at_most: int) -> list[int]:
-    """Indices of the layers in a table: all, or a geometric spread with the first and the last."""
+    """Indices of all layers, or a geometric spread with both ends."""
     if num_layers <= at_most:
         return list(range(num_layers))
     return sorted({round(index) for index in np.geomspace(1, num_layers, at_most) - 1})
 
 
 def with_error(value: float, error: float) -> str:
-    """`value +- error`, both to two digits of the error."""
+    """`value +- error`, to two digits of the error."""
     if not np.isfinite(error) or error <= 0:
         return f"{value:.5g}"
     digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 10))

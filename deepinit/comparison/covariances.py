@@ -1,4 +1,4 @@
-"""Covariances over networks between components of one quantity, or of two."""
+"""Covariances over networks of one or two quantities."""
 
 from typing import NamedTuple
 
@@ -10,31 +10,26 @@ from deepinit.core.results import Estimate
 
 
 class Covariance(NamedTuple):
-    """Covariances over networks and their standard errors.
-
-    Attributes:
-        value, standard_error: [rows, entries of the first, entries of the second].
-    """
+    """Covariances over networks, [rows, entries of the first, of the second]."""
 
     value: np.ndarray
     standard_error: np.ndarray
 
 
 def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
-    """Cov(first_ra, second_rb) over networks, for every row r (layer, step) and entries a, b.
+    """Cov(first_ra, second_rb) over networks, for rows r (layers, steps) and entries a, b.
 
     Args:
-        first: with samples: `di.simulate(..., keep_samples=True)`.
-        second: of the same networks (same spec, key, number, linear map), with samples. As many
-            rows, or one row where the other has several: the last row of these is taken. None for
-            `first` itself.
+        first: of `di.simulate(..., keep_samples=True)`.
+        second: likewise, of the same networks (spec, key, number, linear map) and as many rows; one
+            row is paired with the last of several. None for `first`.
 
     Returns:
-        Unbiased covariances, with standard errors sqrt((E (dx dy)^2 - Cov^2) / networks). Networks
-        without a value in either are left out, entry by entry.
+        Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks), over networks with both
+        values.
 
     Raises:
-        SpecError: no Estimate, no samples, different numbers of networks or rows.
+        SpecError: no samples, different numbers of networks or rows.
     """
     second = first if second is None else second
     write = "Simulate with keep_samples=True."

@@ -7,13 +7,11 @@ import numpy.typing as npt
 
 
 class WidthFit(NamedTuple):
-    """The fitted powers of 1/n.
+    """Fitted powers of 1/n.
 
     Attributes:
-        coefficients: of 1/n, 1/n^2, ... [terms, ...].
-        covariance: of the coefficients [terms, terms, ...].
-        chi_square: [...].
-        degrees_of_freedom: of chi_square.
+        coefficients, covariance: of 1/n, 1/n^2, ... [terms, ...], [terms, terms, ...].
+        chi_square: [...], of `degrees_of_freedom`.
     """
 
     coefficients: np.ndarray
@@ -25,13 +23,11 @@ class WidthFit(NamedTuple):
 def fit_widths(
     widths: npt.ArrayLike, differences: npt.ArrayLike, standard_errors: npt.ArrayLike, terms: int
 ) -> WidthFit:
-    """Least squares of d(n) = c1/n + ... + c_terms/n^terms, entry by entry; NaN without errors.
+    """Least squares of d(n) = c1/n + ... + c_terms/n^terms per entry; NaN without errors.
 
     Args:
-        widths: [widths], positive; any unit (width, or the inverse of a sum of 1/width).
-        differences: [widths, ...].
-        standard_errors: [widths, ...], positive, of independent differences.
-        terms: >= 1, at most the number of widths.
+        widths: [widths], positive, in any unit.
+        differences, standard_errors: [widths, ...], independent.
     """
     inverse = 1.0 / np.asarray(widths, np.float64)
     values, errors = np.asarray(differences, np.float64), np.asarray(standard_errors, np.float64)

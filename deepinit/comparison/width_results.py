@@ -1,4 +1,4 @@
-"""Results at several widths, sorted into the arrays that `compare_widths` fits."""
+"""Results at several widths as arrays."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,15 +14,13 @@ _ERRORS = {"mean": "standard_error", "variance": "variance_standard_error"}
 
 
 class Results(NamedTuple):
-    """One statistic at several widths.
+    """One statistic at several widths, arrays [widths, layers, entries].
 
     Attributes:
         widths: [widths], increasing.
-        estimates: one a width.
-        measured: the statistic [widths, layers, entries].
-        error: its standard error, same shape.
-        limit: at infinite width, same shape.
-        predicted: finite-width theory -> the statistic, same shape.
+        estimates: per width.
+        measured, error: the statistic and its standard error.
+        limit, predicted: at infinite width, and by finite-width theory.
     """
 
     widths: np.ndarray
@@ -34,11 +32,11 @@ class Results(NamedTuple):
 
 
 def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Results:
-    """`compare_widths`'s first argument as arrays.
+    """Results of `compare_widths` as arrays.
 
     Raises:
-        SpecError: no mapping of widths to one Estimate and Predictions of it, one called
-            infinite_width; quantities or shapes that differ; a prediction without the statistic.
+        SpecError: not one Estimate, its infinite_width and other Predictions per width; different
+            quantities or shapes; no prediction of the statistic.
     """
     validate.instance("results", results, Mapping, "a mapping of widths to results", _WRITE)
     if not all(validate.is_number(width) and np.isfinite(width) and width > 0 for width in results):
@@ -77,7 +75,7 @@ def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Resu
 
 
 def _sort_row(row: Sequence[Any]) -> tuple[Estimate, dict[str, Prediction]]:
-    """The Estimate and the Predictions of one width, by name."""
+    """One width's results."""
     estimates = [part for part in row if isinstance(part, Estimate)]
     predictions = [part for part in row if isinstance(part, Prediction)]
     limits = [prediction for prediction in predictions if prediction.name == "infinite_width"]

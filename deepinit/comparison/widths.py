@@ -1,9 +1,7 @@
-"""One quantity at several widths: finite minus infinite width as a series in 1/width.
+"""Finite minus infinite width of one quantity, as a series in 1/width.
 
-With d(n) = measured at width n minus infinite width, d(n) = c1/n + c2/n^2 + ... is fitted by least
-squares with the standard errors of d as weights. Predictions go through the same fit with the same
-weights, so that c1 is compared with c1 although each theory has terms beyond first order. A large
-chi-square of the fit calls for more terms, or larger widths.
+d(n) = c1/n + c2/n^2 + ... by weighted least squares. Predictions go through the same fit with
+the same weights, for comparable c1. A large chi-square calls for more terms or larger widths.
 """
 
 import dataclasses
@@ -36,13 +34,13 @@ STATISTICS = ("mean", "variance")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WidthComparison:
-    """An xarray Dataset of finite minus infinite width by width, printed as a table per component.
+    """An xarray Dataset of finite minus infinite width, printed as tables.
 
     Attributes:
-        dataset: dims width, route, layer, pair. Variables: difference, standard_error
-            [width, layer, pair]; predicted_difference [width, route, layer, pair]; slope (c1),
-            slope_standard_error, curvature (c2), chi_square, judged [layer, pair];
-            predicted_slope, slope_z [route, layer, pair].
+        dataset: dims width, theory, layer, component. Variables: difference, standard_error
+            [width, layer, component]; predicted_difference [width, theory, layer, component]; slope
+            (c1), slope_standard_error, curvature (c2), chi_square, judged [layer, component];
+            predicted_slope, slope_z [theory, layer, component].
     """
 
     dataset: "xarray.Dataset"
@@ -67,25 +65,22 @@ def compare_widths(
 
     Args:
         results: width n -> (Estimate, finite-width Predictions ..., infinite-width Prediction) of
-            one quantity in networks that differ in width alone; ensembles with different keys. For
-            layers of unequal widths: any n in proportion to all of them.
-        terms: powers of 1/n in the fit; with 2 the slope is free of the next order.
-        statistic: `mean`, or `variance` (over networks; 0 at infinite width).
+            one quantity; networks differ in width alone, ensembles in keys. For unequal widths: any
+            n in proportion to all.
+        terms: powers of 1/n in the fit, at most the number of widths.
+        statistic: `mean`, or `variance` over networks (0 at infinite width).
         pairs: labels of the last axis.
 
     Returns:
-        A `WidthComparison`. Printed per layer: n times the difference at every width, the fitted
-        slope, and for every theory its slope and z = (measured slope - predicted) / standard error.
-        Infinite width predicts slope 0. No verdict is formed from z. Its error comes from the error
-        bars of the ensembles, so that |z| is compared with 5 only where these are large
-        (1000 networks each); see `comparison.compare.threshold` for fewer.
+        Per layer: n times the difference at every width, the fitted slope, and every theory's slope
+        with z = (measured - predicted) / standard error. No verdict: |z| = 5 rejects only in large
+        ensembles (1000 networks); see `comparison.compare.threshold`.
 
     Raises:
-        SpecError: fewer widths than terms, no prediction called infinite_width, quantities or
-            shapes that differ, a statistic that a prediction lacks, results that are no mapping of
-            widths to tuples, another number of labels than of components.
+        SpecError: too few widths, results of another form, quantity or shape, a prediction without
+            the statistic, wrong labels.
 
-    Valid for: widths at which the powers beyond `terms` are below the noise; see chi_square.
+    Valid for: powers beyond `terms` below the noise; see chi_square.
     """
     statistic = validate.choice("statistic", statistic, STATISTICS)
     terms = validate.integer("terms", terms, 1, "2 is the default.")
@@ -119,7 +114,7 @@ def _are_labels(pairs: Any, count: int) -> bool:
 
 
 def _is_heavy(estimate: Estimate, statistic: str) -> np.ndarray:
-    """Where the error bar of the statistic cannot be trusted, bool [layer, pair]."""
+    """Where the standard error is unreliable, [layer, component]."""
     none = np.zeros(estimate.mean.shape, bool)
     if estimate.light_tailed is None:
         return none
@@ -168,7 +163,7 @@ def _dataset(
 
 
 def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 0) -> Any:
-    """A rich table of one component: n (finite - infinite) at every width, and slopes with z."""
+    """Rich table of one component: n (finite - infinite), slopes, z."""
     from rich.table import Table
 
     axis, component = axis_of(dataset), dataset.isel(component=pair)

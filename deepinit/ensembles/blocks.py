@@ -1,4 +1,4 @@
-"""Blocks: ranges of seeds, each computed by one compiled function on all devices of a mesh."""
+"""Blocks of seeds, computed by one compiled function on all devices."""
 
 import math
 import warnings
@@ -32,15 +32,10 @@ _HOST_COPIES = 9  # memory of a block's statistics over its outputs: measured, 8
 
 
 class Blocks(NamedTuple):
-    """Partition of an ensemble into blocks and batches.
+    """Partition of an ensemble, part of a run's identity: batch sizes change rounding.
 
-    Part of a run's identity: outputs differ by rounding between batch sizes.
-
-    Attributes:
-        num_seeds: networks.
-        block_size: seeds per block.
-        batch_size: networks computed together on one device. Partly filled batches, and devices
-            without a batch, compute networks in vain.
+    `block_size` counts seeds, `batch_size` networks computed together on one device; unfilled
+    places are wasted.
     """
 
     num_seeds: int
@@ -49,7 +44,7 @@ class Blocks(NamedTuple):
 
     @property
     def num_blocks(self) -> int:
-        """The last block may be partly filled."""
+        """The last may be partly filled."""
         return -(-self.num_seeds // self.block_size)
 
     def seeds(self, block: int) -> tuple[int, int]:
@@ -58,22 +53,21 @@ class Blocks(NamedTuple):
 
 
 def local_mesh() -> Mesh:
-    """All devices (of all processes under `jax.distributed`) in one axis `seeds`."""
+    """All devices (of all `jax.distributed` processes) on one axis `seeds`."""
     return jax.make_mesh((jax.device_count(),), ("seeds",), axis_types=(AxisType.Auto,))
 
 
 def fitting_batch(platform: str, seed_bytes: int) -> int:
-    """Networks per batch on a device, if each uses this many bytes."""
+    """Networks per batch on a device."""
     if platform != "cpu":
         return _ACCELERATOR_BATCH
     return min(max(_CACHE_BYTES // max(seed_bytes, 1), _FEWEST), _MOST)
 
 
 class Ensemble(NamedTuple):
-    """A compiled ensemble.
+    """A compiled ensemble, of `bytes_needed` per block.
 
-    `block_fn(root key, block)` returns a pytree of NumPy arrays [seeds, ...]; `bytes_needed` per
-    block.
+    `block_fn(root key, block) -> pytree of NumPy arrays [seeds, ...]`.
     """
 
     blocks: Blocks
@@ -93,26 +87,23 @@ def compile_ensemble(
     memory_budget: int = MEMORY_BUDGET,
     on_smaller_batches: Callable[[int, int], None] | None = None,
 ) -> Ensemble:
-    """Compile one function for all blocks; choose the block size from its memory analysis.
+    """Compile one function for all blocks, sized by its memory analysis.
 
     Args:
         seed_fn: `key -> pytree of arrays`, one network.
-        num_seeds: networks.
-        seed_bytes: memory of one network at its widest layer: sets the batch size on a CPU.
-        batch_size_one: compute networks one by one: XLA has no fast convolution with a kernel per
-            network.
-        blocks: the partition of a run that is continued; None chooses one.
-        block_size: seeds per block; None for the largest within the budget. With a block size,
+        seed_bytes: of one network's widest layer, for the batch size on a CPU.
+        batch_size_one: for convolutions, slow in XLA with a kernel per network.
+        blocks: of a continued run.
+        block_size: seeds; None for 1/20 of all, at most about 2^16, within the budget. If given,
             batches and rounding do not depend on the number of devices.
-        mesh: devices; None for `local_mesh()`.
-        memory_budget: bytes per device for temporaries and outputs of one block, and for its
+        mesh: None for `local_mesh()`.
+        memory_budget: bytes per device for a block's temporaries and outputs, and for its
             statistics on the host.
-        on_smaller_batches: called with (batch size, smaller one) before a block is retried after a
-            device was out of memory; None warns.
+        on_smaller_batches: called with (batch size, smaller one) before a retry when a device runs
+            out of memory; None warns.
 
     Raises:
-        SpecError: a block size below 1.
-        ResourceError: a single network needs more than the budget.
+        ResourceError: one network exceeds the budget.
     """
     require_unforked()
     mesh, on_smaller_batches = mesh or local_mesh(), on_smaller_batches or _warn
@@ -146,7 +137,7 @@ def compile_ensemble(
 
 
 def _cut_for_devices(num_seeds: int, fitting: int, mesh: Mesh) -> Blocks:
-    """Blocks of complete batches on all devices."""
+    """Complete batches on all devices."""
     share = -(-num_seeds // mesh.size)  # networks of a device
     batch = -(-share // -(-share // fitting))  # equal batches: few seeds are computed in vain
     wanted = min(max(1, num_seeds // _BLOCKS_PER_ENSEMBLE), _LARGEST_BLOCK)
@@ -161,7 +152,7 @@ def _in_whole_batches(wanted: int, batch: int, mesh: Mesh) -> int:
 def _cut_to_size(
     seed_fn: SeedFn, num_seeds: int, block_size: int, fitting: int, mesh: Mesh, memory_budget: int
 ) -> Blocks:
-    """Blocks of the given size in batches that depend on it alone, not on the number of devices."""
+    """Batches do not depend on the number of devices."""
     outputs = jax.tree.leaves(jax.eval_shape(seed_fn, jax.random.key(0, impl="threefry2x32")))
     seed_outputs = sum(output.size * output.dtype.itemsize for output in outputs)
     # half of the budget is for temporaries
@@ -216,7 +207,7 @@ def _retry_with_smaller_batches(
     blocks: Blocks,
     compiled: Any,
 ) -> BlockFn:
-    """A `block_fn` that halves the batch size whenever a device is out of memory."""
+    """A `block_fn` that halves the batch size out of device memory."""
     batch = blocks.batch_size
     compute: BlockFn | None = _block_fn(compiled, blocks, mesh)
 
@@ -248,7 +239,7 @@ def _warn(batch: int, smaller: int) -> None:
 
 
 def smaller_batches_text(batch: int, smaller: int) -> str:
-    """The warning about a retry after a device was out of memory."""
+    """Warning about a retry out of device memory."""
     return (
         f"Out of memory with {batch} networks at a time on a device: continuing with {smaller} "
         "at a time. The networks are the same; numbers may differ by rounding."
@@ -264,7 +255,7 @@ def _to_host(array: jax.Array) -> np.ndarray:
 
 
 def _bytes_needed(compiled: Any) -> int:
-    """Bytes of one block on a device, or of its statistics on the host; 0 if unknown."""
+    """Bytes of a block on device and host; 0 if unknown."""
     analysis = compiled.memory_analysis() if hasattr(compiled, "memory_analysis") else None
     if analysis is None:
         return 0

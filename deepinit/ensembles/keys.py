@@ -1,4 +1,4 @@
-"""Keys: seed i's network draws from `fold_in(root, i)`, for any ensemble, block or device count."""
+"""Keys: seed i draws from `fold_in(root, i)`, in any block and on any device."""
 
 import jax
 import numpy as np
@@ -11,11 +11,11 @@ _GENERATOR = "threefry2x32"
 
 
 def root_key(key: int | np.integer | jax.Array) -> jax.Array:
-    """The root key of an ensemble, from an integer or a typed threefry key.
+    """Root key of an ensemble, from an integer or typed threefry key.
 
     Raises:
-        SpecError: an integer outside [0, 2^32), an array of keys, a traced key, or another
-            generator (its draws depend on the batch).
+        SpecError: an integer outside [0, 2^32), several keys, a traced key, another generator (its
+            draws depend on the batch).
     """
     require_unforked()
     if isinstance(key, int | np.integer):  # JAX reduces larger integers modulo 2^32

@@ -1,4 +1,4 @@
-"""Broadcasts between the processes of one JAX program (`jax.distributed`)."""
+"""Broadcasts between the processes of `jax.distributed`."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ def from_first(values: Any) -> np.ndarray:
 
 
 def on_any(flag: bool) -> bool:
-    """True on all processes if the flag is set on any."""
+    """True on all processes if true on any."""
     if jax.process_count() == 1:
         return flag
     from jax.experimental import multihost_utils
@@ -30,13 +30,10 @@ def on_any(flag: bool) -> bool:
 
 
 def on_first(action: Callable[..., T], *arguments: Any) -> T | None:
-    """Run an action on the first process; its DeepinitError ends all processes.
-
-    Returns:
-        The result on the first process, None on the others.
+    """Result of an action on the first process, None on the others.
 
     Raises:
-        DeepinitError: the action's own; on other processes one with its exit code.
+        DeepinitError: the action's own; on other processes, one with its exit code.
     """
     if jax.process_count() == 1:
         return action(*arguments)

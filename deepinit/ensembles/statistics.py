@@ -1,10 +1,7 @@
-"""Mergeable statistics of an ensemble: float64 on the host, merged in the order of seeds.
+"""Mergeable statistics of an ensemble: float64 on the host, in seed order.
 
-Central moments up to the fourth merge by the formulas of Chan and Pebay. Quantiles come from counts
-on a fixed grid, so merging is exact and independent of the blocks.
-
-Moments are in units of a power of two near the largest value: the fourth power of 1e-100 is no
-float64. A change of unit is exact.
+Moments up to the fourth merge by the formulas of Chan and Pebay, in units of a power of two
+near the largest value; quantiles, exactly, by counts on a fixed grid.
 """
 
 import warnings
@@ -25,10 +22,10 @@ _NO_VALUE = -2000  # exponent of zeros: below every exponent of float64
 
 
 class Statistics(NamedTuple):
-    """Statistics of values; arrays of the measurement's shape, `histogram` [NUM_BINS, entries].
+    """Arrays of the measurement's shape; `histogram` [NUM_BINS, entries].
 
-    `moment2`, `moment3`, `moment4` are in units of 2^(2 exponent), 2^(3 exponent), 2^(4 exponent).
-    `size` is the mean size of the numbers from which a value was computed: the scale of rounding.
+    `moment2`, `moment3`, `moment4` are in units of 2^(2 exponent), 2^(3 exponent), 2^(4 exponent);
+    `size` is the mean scale of rounding.
     """
 
     num_seeds: int
@@ -50,9 +47,9 @@ def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) 
 
     Args:
         values: [seeds, ...].
-        events: [seeds, ...] integers; values count where the event is 0 and the value is finite.
-        num_events: events are 1..num_events; the last stands for values that are not finite.
-        sizes: [seeds, ...], scale of rounding of each value; None for absolute values.
+        events: [seeds, ...] integers; finite values with event 0 count.
+        num_events: events are 1..num_events, the last for values that are not finite.
+        sizes: [seeds, ...], scale of rounding; None for absolute values.
     """
     values, events = np.asarray(values, np.float64), np.asarray(events, np.int64)
     events = np.where((events == 0) & ~np.isfinite(values), num_events, events)
@@ -84,7 +81,7 @@ def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) 
 
 
 def merge(a: Statistics, b: Statistics) -> Statistics:
-    """Statistics of two disjoint sets of seeds; associative and commutative up to rounding."""
+    """Statistics of two disjoint sets of seeds."""
     exponent = np.maximum(a.exponent, b.exponent)
     a, b = _in_units(a, exponent), _in_units(b, exponent)
     count = a.num_valid + b.num_valid
@@ -124,7 +121,7 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
 
 
 def _in_units(stats: Statistics, exponent: np.ndarray) -> Statistics:
-    """Moments in units of powers of 2^exponent."""
+    """Moments in units of 2^exponent."""
     shift = stats.exponent - exponent
     moment = lambda name: np.ldexp(getattr(stats, name), _POWERS[name] * shift)
     moments = {name: moment(name) for name in _POWERS}
@@ -139,7 +136,7 @@ def estimate(
     samples: np.ndarray | None = None,
     settings: dict[str, str] | None = None,
 ) -> Estimate:
-    """The Estimate of a quantity; NaN where too few values are defined."""
+    """Estimate; NaN where too few values are defined."""
     count, exponent = stats.num_valid.astype(np.float64), stats.exponent
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(count > 1, stats.moment2 / (count - 1), np.nan)
@@ -172,7 +169,7 @@ def estimate(
 
 
 def to_arrays(stats: Statistics) -> dict[str, np.ndarray]:
-    """Arrays for a file; the histogram as its nonzero bins."""
+    """Arrays for a file; nonzero bins of the histogram."""
     occupied = np.flatnonzero(stats.histogram)
     arrays = {name: np.asarray(value) for name, value in stats._asdict().items()}
     del arrays["histogram"]
@@ -180,7 +177,7 @@ def to_arrays(stats: Statistics) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
-    """The inverse of `to_arrays`."""
+    """Inverse of `to_arrays`."""
     shape = (NUM_BINS, arrays["num_valid"].size)
     histogram = np.zeros(shape[0] * shape[1], np.int64)
     histogram[arrays["occupied"]] = arrays["counts"]
@@ -194,7 +191,7 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
 
 
 def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """[NUM_BINS, entries]: counts of the valid values."""
+    """[NUM_BINS, entries]: counts of valid values."""
     flat = np.where(valid, values, 0.0).reshape(len(values), int(np.prod(values.shape[1:])))
     position = np.arcsinh(flat / _UNIT) * _BINS_PER_E + _HALF
     index = np.clip(np.floor(position), 0, NUM_BINS - 1).astype(np.int64)
@@ -205,7 +202,7 @@ def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _quantiles_of(stats: Statistics, samples: np.ndarray | None) -> np.ndarray:
-    """Exact quantiles where every sample is stored, else from the grid."""
+    """Exact with every sample, else from the histogram."""
     if samples is None or samples.shape != (stats.num_seeds, *stats.num_valid.shape):
         return _quantiles(stats)
     with warnings.catch_warnings():
@@ -214,7 +211,7 @@ def _quantiles_of(stats: Statistics, samples: np.ndarray | None) -> np.ndarray:
 
 
 def _quantiles(stats: Statistics) -> np.ndarray:
-    """[levels, ...] by linear interpolation of cumulative counts; NaN without values."""
+    """[levels, ...] from the histogram; NaN without values."""
     edges = np.sinh((np.arange(NUM_BINS + 1) - _HALF) / _BINS_PER_E) * _UNIT
     result = np.full((len(QUANTILE_LEVELS), stats.num_valid.size), np.nan)
     for entry in range(stats.num_valid.size):

@@ -1,1 +1,1 @@
-"""Spec -> pure functions: draw a network, apply it, pass rows forward and cotangents backward."""
+"""Spec -> pure functions: draw, apply, forward rows, backward cotangents."""

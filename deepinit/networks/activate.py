@@ -1,4 +1,4 @@
-"""Activations on rows: points, tangents, and exact differences of displacements."""
+"""Activations of points, tangents and displacements."""
 
 import dataclasses
 import math
@@ -16,8 +16,8 @@ from deepinit.networks.rows import Rows
 def activate(rows: Rows, activation: Activation) -> Rows:
     """phi of points, phi' times tangents, phi(z + dz) - phi(z) of displacements.
 
-    A positively homogeneous phi commutes with the scale of a point. Any other phi is evaluated at
-    exp(s) z, or by its power law where exp(s) is extreme (`core.power_laws`).
+    phi acts on exp(s) z, by its power law (`core.power_laws`) at extreme s; positively homogeneous
+    phi commutes with exp(s).
     """
     if activation == identity:
         return rows
@@ -58,7 +58,7 @@ def activate(rows: Rows, activation: Activation) -> Rows:
 
 
 def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
-    """`activate` of points at fixed log-scales [num_points]."""
+    """`activate` at log-scales [num_points]."""
     size = jnp.exp(scales)[:, None]
     points, tangents = size * rows.points, rows.tangents
     if tangents is not None:
@@ -79,9 +79,9 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
 
 
 def flushed(rows: Rows, smallest: float) -> Rows:
-    """Coordinates whose point, or partner, is below `smallest` become 0.
+    """Coordinates below `smallest`, of points or partners, set to 0.
 
-    Compared by logarithms: 2^-126 in float32 times the scale has no value in the dtype.
+    Compared by logarithms: the dtype may not represent them.
     """
     least = math.log(smallest) - rows.point_scales
     keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # NaN stays
@@ -103,5 +103,5 @@ def flushed(rows: Rows, smallest: float) -> Rows:
 
 
 def _smallest_scale(rows: Rows) -> float:
-    """Smaller displacements act through the derivative alone: eps^2 / 4."""
+    """log(eps^2 / 4), below which the derivative alone acts."""
     return 2.0 * math.log(0.5 * float(jnp.finfo(rows.points.dtype).eps))

@@ -1,10 +1,7 @@
-"""The backward pass: cotangents from the outputs to the inputs of a random network.
+"""Backward pass: cotangents from outputs to inputs of a random network.
 
-A cotangent is the gradient of one linear function of the network's output, at one of its input
-points. In every layer the transpose of the linear map is drawn like the map itself
-(`networks.transposes`), so values and gradients have their joint law, also with conditional maps,
-at cost O(n k^2) per layer. Residuals of layers are stored, or recomputed from segment boundaries
-(`networks.checkpointing`). Cotangents carry log-scales, as rows do.
+Transposes have the joint law with their maps, at cost O(n k^2) when conditional
+(`networks.transposes`); residuals are stored or recomputed (`networks.checkpointing`).
 """
 
 import math
@@ -52,18 +49,15 @@ from deepinit.networks.transposes import Transpose, WeightsAndBiases, cotangent_
 
 
 class Gradients(NamedTuple):
-    """Values and gradients of one network.
+    """Values and gradients of one network, by parameters in NTK parametrization.
 
     Attributes:
-        outputs: [num_points, width], of the output layer, or of the last hidden layer without one.
-        output_scales: [num_points]: the outputs are exp(output_scales) * outputs.
-        layers: [layers, num], ln of squared gradient norms with respect to the output of each
-            hidden layer (the stream after each block), in the order of layers.
-        inputs: Cotangents of the inputs, [num, dimension].
-        weights, biases: Products [num, num] of the gradients with respect to the hidden layers'
-            parameters, in NTK parametrization (standard normal parameters).
-        embedding, readout: Products [num, num] of these layers, weights and biases together; zeros
-            without them.
+        outputs: [num_points, width], or last hidden layer, times exp(output_scales).
+        output_scales: [num_points].
+        layers: [layers, num], ln |gradient|^2 by each layer's output (stream after a block).
+        inputs: cotangents [num, dimension].
+        weights, biases: products [num, num], hidden layers.
+        embedding, readout: products [num, num], weights and biases; 0 without the layer.
     """
 
     outputs: jax.Array
@@ -77,23 +71,17 @@ class Gradients(NamedTuple):
 
     @property
     def products(self) -> Products:
-        """[num, num]: inner products of the gradients by all parameters."""
+        """[num, num]: by all parameters."""
         return sum_of(self.weights, self.biases, self.embedding, self.readout)
 
     @property
     def ntk(self) -> jax.Array:
-        """[num, num]: `products` as numbers of the dtype, which may underflow or overflow."""
+        """[num, num]: `products`, which may underflow or overflow."""
         return self.products.value * jnp.exp(self.products.log_scale)
 
 
 class LayerResiduals(NamedTuple):
-    """Residuals of one layer, or block, for the backward pass.
-
-    Attributes:
-        rows: its input.
-        preactivations: of its activation.
-        saved: residuals of its linear maps, in order of use.
-    """
+    """Residuals of one layer or block, maps in order of use."""
 
     rows: Rows
     preactivations: Rows
@@ -115,16 +103,12 @@ def random_gradients(
     linear_map: str,
     precision: str = "highest",
 ) -> Gradients:
-    """Values and gradients of the random network of this key.
+    """Values and gradients of the random network of a key.
 
     Args:
-        spec: the network.
-        rows: points of the input layer, without displacements or tangents.
-        key: with explicit maps, the network of `random_forward` and `network(spec).init`.
-        functions: [num, output width], linear functions of the output.
-        points: for each function, the index of its point.
-        linear_map: explicit or conditional.
-        precision: of matrix products.
+        rows: points alone, of the input layer.
+        key: with explicit maps, as for `network(spec).init`.
+        functions: [num, output width], linear functions of the output at `points` (indices).
     """
     transpose = cotangent_maps(linear_map, precision, points)
     with_residuals = _residual_recorder(linear_map, precision)
@@ -189,16 +173,9 @@ def layer_back(
     points: tuple[int, ...],
     transpose: Transpose,
 ) -> tuple[Cotangents, WeightsAndBiases]:
-    """Cotangents of the input of a hidden layer or block, given cotangents of its output.
+    """Cotangents of a layer's (or block's) input, and parameter products.
 
-    Args:
-        spec: the network.
-        width: of the output.
-        residuals: of the layer.
-        source: keys of its matrices.
-        back: cotangents of the output.
-        points: of each cotangent.
-        transpose: draws transposed maps.
+    Given residuals, keys `source`, and cotangents `back` of its output at `points`.
     """
     outer, through, products = outer_layer(spec), back, _no_products(back.vectors)
     rows, before, saved = residuals
@@ -223,7 +200,7 @@ def _no_products(functions: jax.Array) -> WeightsAndBiases:
 def _residual_recorder(
     linear_map: str, precision: str
 ) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
-    """`of -> (of(layer function with random maps), residuals of the maps in order of use)`."""
+    """`of -> (of(random layer function), residuals)`."""
     draw = WITH_RESIDUALS[linear_map]
 
     def with_residuals(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:
@@ -243,7 +220,7 @@ def _residual_recorder(
 def _forward(
     rows: Rows, numbers: Any, shape: Shape, step: ForwardStep
 ) -> tuple[Rows, Rows | LayerResiduals]:
-    """Output, and residuals of every layer or the input rows of every checkpointing segment."""
+    """Output; residuals per layer, or input rows per checkpointing segment."""
     if len(shape) == 1:
         return scan_layers(step, rows, numbers)
 
@@ -262,7 +239,7 @@ def _backward(
     forward_step: ForwardStep,
     backward_step: BackwardStep,
 ) -> tuple[Cotangents, tuple[Any, Any, Any]]:
-    """Cotangents of the input; log squared norms in the order of layers; sums of products."""
+    """Cotangents of the input; log squared norms per layer; sums of products."""
 
     def layer(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
         into, (weights, biases) = backward_step(back, *at)

@@ -1,10 +1,8 @@
 """Exact samples of Binomial(n, 1/2), at a cost independent of n.
 
-The probabilities are integers in units of 2^-64 of sum 2^64: exact up to n = 64, to half a unit
-beyond (the remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) of the n + 1 atoms do
-not round to 0. They form an alias table: 2^m columns of equal probability, each of at most two
-atoms. Of two random 32-bit words, the first m bits choose the column; the other 64 - m are compared
-with its threshold. The sampler has exactly the rounded law.
+Probabilities are integers in units of 2^-64: exact up to n = 64, to half a unit beyond (the
+remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) atoms form an alias table of
+2^m equal columns: of 64 random bits, m choose the column, the others meet its threshold.
 """
 
 from typing import NamedTuple
@@ -20,14 +18,13 @@ _GUARD = 192  # binary digits that the recursion carries
 
 
 class AliasTables(NamedTuple):
-    """Alias tables of several layers, one table per distinct width.
+    """Alias tables of several layers, one per distinct width.
 
     Attributes:
-        columns: [columns of all tables, 2] uint32: the high word of each threshold; its low 32 - m
-            bits, with the alias in the m bits above.
-        starts: [num_layers] int32, first column of a layer's table.
-        shifts: [num_layers] uint32, 32 - m.
-        firsts: [num_layers] int32, atom of the table's first column.
+        columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m
+            bits, below m bits of the alias.
+        starts, firsts: first column and its atom, [num_layers] int32.
+        shifts: 32 - m, [num_layers] uint32.
     """
 
     columns: np.ndarray
@@ -37,7 +34,7 @@ class AliasTables(NamedTuple):
 
 
 def alias_tables(widths: tuple[int, ...]) -> AliasTables:
-    """Tables of layers of these widths, built on the host; O(sqrt(width)) numbers each."""
+    """Tables of these widths, O(sqrt(width)) numbers each."""
     columns: list[np.ndarray] = []
     places: dict[int, tuple[int, int, int]] = {}
     for width in sorted(set(widths)):
@@ -55,9 +52,9 @@ def alias_tables(widths: tuple[int, ...]) -> AliasTables:
 
 
 def integer_weights(width: int) -> tuple[int, list[int]]:
-    """First atom, and 2^64 P(K = k) from it on as integers of sum 2^64.
+    """First atom, and 2^64 P(K = k) from it on, integers of sum 2^64.
 
-    From the centre outwards, P(k + 1) / P(k) = (n - k) / (k + 1), with 192 binary digits.
+    From the centre out, P(k + 1) / P(k) = (n - k) / (k + 1), in 192 binary digits.
     """
     centre = (width + 1) // 2
     upper = [1 << _GUARD]
@@ -75,7 +72,7 @@ def integer_weights(width: int) -> tuple[int, list[int]]:
 
 
 def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
-    """Columns as in `AliasTables`, and 32 - m, of weights of sum 2^64."""
+    """Columns of `AliasTables`, and 32 - m."""
     index_bits = max(1, (len(weights) - 1).bit_length())
     shift, capacity = 32 - index_bits, 1 << (_BITS - index_bits)
     left = [*weights, *[0] * ((1 << index_bits) - len(weights))]
@@ -99,13 +96,13 @@ def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
 
 
 def sample(key: jax.Array, tables: AliasTables) -> jax.Array:
-    """[num_layers] int32: independent K ~ Binomial(width, 1/2), one per layer."""
+    """Independent K ~ Binomial(width, 1/2), [num_layers] int32."""
     with sequential_bits():
         return sample_from_bits(jax.random.bits(key, (2, len(tables.starts)), "uint32"), tables)
 
 
 def sample_from_bits(words: jax.Array, tables: AliasTables) -> jax.Array:
-    """`sample` from uint32 words: [2, num_layers] -> [num_layers] int32."""
+    """`sample` from uint32 words [2, num_layers]."""
     first_word, second_word = words
     low_bits = (np.uint32(1) << tables.shifts) - np.uint32(1)
     index, remainder = first_word >> tables.shifts, first_word & low_bits

@@ -1,8 +1,7 @@
-"""Checkpointing for the backward pass: activations are stored at segment boundaries and recomputed.
+"""Checkpointing of the backward pass: bounded memory at any depth.
 
-The shape (n_1, ..., n_k) divides n_1 ... n_k layers into n_1 segments, each into n_2, and so on;
-all of the last n_k layers are stored. The backward pass stores n_1 + ... + n_{k-1} sets of rows and
-n_k layers, and computes every layer k times: memory is bounded at any depth, time is not.
+Shape (n_1, ..., n_k): n_1 segments of n_2 ... of n_k layers. Stored are n_1 + ... + n_{k-1} sets
+of rows and n_k layers; layers are computed k times.
 """
 
 import math
@@ -15,12 +14,9 @@ _SETS_OF_A_LAYER = 4  # inputs, preactivations, directions, normals
 
 
 def checkpoint_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]:
-    """Shapes of consecutive runs of `length` layers in total: one long run, then short remainders.
+    """Shapes of one long and then short runs, `length` layers in total.
 
-    Args:
-        length: layers of one shape.
-        rows: input of the first layer.
-        width: of the widest rows in a layer.
+    `rows` enter the first layer; `width` is of the widest rows in a layer.
     """
     set_bytes = len(rows.points) * width * rows.points.dtype.itemsize
     capacity = max(_STORED_ROWS, _STORED_BYTES // set_bytes)
@@ -35,12 +31,12 @@ def checkpoint_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ..
 
 
 def num_stored(shape: tuple[int, ...]) -> int:
-    """Largest number of sets of rows stored at once."""
+    """Most sets of rows stored at once."""
     return sum(shape[:-1]) + _SETS_OF_A_LAYER * shape[-1]
 
 
 def _shape(length: int, divisions: int) -> tuple[int, ...]:
-    """The shape with (nearly) least `num_stored`: n_1 = ... = n_{k-1} = 4 n_k, up to divisors."""
+    """Shape of nearly least `num_stored`: n_1 = ... = n_{k-1} = 4 n_k, up to divisors."""
     if divisions == 0:
         return (length,)
     side = (_SETS_OF_A_LAYER * length) ** (1 / (divisions + 1))
@@ -53,7 +49,7 @@ def _shape(length: int, divisions: int) -> tuple[int, ...]:
 
 
 def _near(length: int, wanted: float) -> int:
-    """The divisor nearest to `wanted` within a factor 2, else `wanted` rounded."""
+    """Divisor nearest to `wanted` within a factor 2, else `wanted` rounded."""
     wanted = max(wanted, 1.0)
     divisors = [count for count in range(1, length + 1) if length % count == 0]
     near = [count for count in divisors if wanted / 2 <= count <= 2 * wanted]

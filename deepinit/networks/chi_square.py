@@ -1,18 +1,15 @@
-"""Logarithms of chi-square variables with a number of degrees of freedom per element.
+"""Logarithms of chi-square variables, degrees of freedom per element.
 
-Transformed rejection of Marsaglia and Tsang, on whole arrays. With a = k/2, d = a - 1/3,
-c = 1 / (3 sqrt d), x standard normal, accept y = c x with probability
+Marsaglia and Tsang's transformed rejection: with a = k/2, d = a - 1/3, c = 1 / (3 sqrt d),
+x standard normal, accept y = c x with probability
 
-    exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3,
+    exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3 <= 0,
 
-then chi^2_k = 2 d (1 + y)^3. The density ratio is exactly this exponential, and r <= 0 on y > -1,
-so the law is exact for every a > 1/3, k = 1 included. Acceptance: 0.84 at k = 1, 0.95 at k = 2,
-0.98 at k = 4, about 1 - 1/(18 k) beyond.
+then chi^2_k = 2 d (1 + y)^3, exactly for k >= 1. Acceptance: 0.84 at k = 1, 0.95 at 2, 0.98 at
+4, about 1 - 1/(18 k) beyond.
 
-Precision: uniforms are midpoints of 2^31 or 2^32 equal cells; float32 normals end at 5.4 standard
-deviations (mass beyond: 6e-8). r is summed as a series where its terms cancel. log(chi^2_k /
-reference) has relative error 1e-7. float32 and float64 draws share their bits and agree to
-rounding; their means differ by less than 1e-7 standard deviations.
+Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at 5.4 standard deviations
+(mass beyond: 6e-8). float32 and float64 share bits; means agree to 1e-7 standard deviations.
 """
 
 from typing import Any
@@ -32,16 +29,9 @@ _SERIES = tuple((-1.0) ** (power + 1) / power for power in range(4, 14))
 def log_chi_square(
     key: jax.Array, degrees: jax.Array, reference: Any, dtype: DTypeLike = "float32"
 ) -> jax.Array:
-    """log(chi^2_k / reference), independent for each entry k of `degrees`.
+    """log(chi^2_k / reference), independent for each k of `degrees`; -inf for k <= 0.
 
-    Args:
-        key: one key for the whole array.
-        degrees: integers [...]; a variable with k <= 0 is 0.
-        reference: divisor > 0, integer or half-integer, usually the mean; broadcasts.
-        dtype: of the result.
-
-    Returns:
-        [...], -inf where k <= 0.
+    `reference` > 0 is an integer or half-integer, usually the mean, and broadcasts.
     """
     degrees = jnp.asarray(degrees)
     alive = degrees > 0
@@ -71,7 +61,7 @@ def log_chi_square(
 
 
 def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Standard normals from uint32 words: quantiles of the midpoints of 2^32 cells."""
+    """Standard normals: quantiles of midpoints of 2^32 cells."""
     signed = jax.lax.bitcast_convert_type(bits, jnp.int32).astype(dtype)
     largest = 1 - float(jnp.finfo(dtype).epsneg)
     return np.sqrt(2).astype(dtype) * jax.lax.erf_inv(
@@ -80,12 +70,12 @@ def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
 
 
 def _uniform_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Uniforms in (0, 1): midpoints of 2^31 cells; small ones keep their digits."""
+    """Midpoints of 2^31 cells of (0, 1)."""
     return ((bits >> 1).astype(jnp.int32).astype(dtype) + 0.5) * 2.0**-31
 
 
 def _log_ratio(y: jax.Array) -> jax.Array:
-    """r(y) of the module docstring, y > -1."""
+    """r(y), y > -1."""
     y2 = y * y
     series = jnp.zeros_like(y)
     for coefficient in reversed(_SERIES):

@@ -1,4 +1,4 @@
-"""Cotangents with log-scales, and their operations in the backward pass."""
+"""Cotangents with log-scales."""
 
 import dataclasses
 from typing import NamedTuple
@@ -12,29 +12,21 @@ from deepinit.networks.rows import Rows
 
 
 class Cotangents(NamedTuple):
-    """Gradients of scalar functions of the output at one layer: exp(log_scales) * vectors.
-
-    Attributes:
-        vectors: [num, width].
-        log_scales: [num], natural logarithms.
-    """
+    """Gradients exp(log_scales [num]) * vectors [num, width] at one layer."""
 
     vectors: jax.Array
     log_scales: jax.Array
 
 
 class Products(NamedTuple):
-    """Inner products exp(log_scale) * value, [..., num, num], of parameter gradients.
-
-    Those of one layer of a deep network may be 1e-80: sums over layers take the largest log-scale.
-    """
+    """Inner products exp(log_scale) * value, [..., num, num], of parameter gradients."""
 
     value: jax.Array
     log_scale: jax.Array
 
 
 def total(parts: Products) -> Products:
-    """The sum over the first axis, at the largest log-scale of nonzero products."""
+    """Sum over the first axis, at the largest nonzero log-scale."""
     # rows that overflowed are 0 at an infinite scale
     nonzero = (parts.value != 0) | ~(parts.log_scale < jnp.inf)
     largest = jnp.max(jnp.where(nonzero, parts.log_scale, -jnp.inf), axis=0)
@@ -44,14 +36,14 @@ def total(parts: Products) -> Products:
 
 
 def sum_of(*parts: Products) -> Products:
-    """The sum, as in `total`."""
+    """Sum, as in `total`."""
     return total(jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts))
 
 
 def times_derivative(
     back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation
 ) -> Cotangents:
-    """phi'(rows) times the cotangents: the product of `activate` for tangents."""
+    """phi'(rows) times the cotangents."""
     scales = back.log_scales[:, None]
     frames = dataclasses.replace(
         rows,
@@ -65,13 +57,13 @@ def times_derivative(
 
 
 def plus(first: Cotangents, second: Cotangents) -> Cotangents:
-    """The sum, at the scales of `first`."""
+    """Sum, at the scales of `first`."""
     ratio = jnp.exp(second.log_scales - first.log_scales)[:, None]
     return first._replace(vectors=first.vectors + ratio * second.vectors)
 
 
 def rescaled(back: Cotangents) -> Cotangents:
-    """Move the root mean square of every vector into its log-scale."""
+    """Root mean squares moved into log-scales."""
     size = jnp.sqrt(jnp.mean(back.vectors**2, axis=1))
     size = jnp.where(size == 0, 1, size)
     return Cotangents(back.vectors / size[:, None], back.log_scales + jnp.log(size))

@@ -1,22 +1,20 @@
-"""Squared growth of a tangent, or a small d-volume, in each layer of a random network, in O(1).
+"""Squared growth of a tangent or d-volume per layer, in O(1).
 
-At one point of a network with independent Gaussian rows (w, b), with b symmetric and independent of
-w, (w, b) -> (-w, -b) preserves the law of a row and w w^T, and flips the preactivation. So the
-active units are fair coins, independent of the action on tangents. With K ~ Binomial(n, 1/2) active
-rows, the squared volume of an orthonormal d-frame becomes
+At one point, (w, b) -> (-w, -b) keeps the law of a row and w w^T and flips the preactivation:
+active units are fair coins, independent of the action on tangents. With K ~ Binomial(n, 1/2) of
+them, the squared volume of an orthonormal d-frame becomes, independently per layer,
 
-    (v / fan_in)^d prod_{j < d} chi^2_{K - j}    (Gram determinant of K Gaussian rows; 0 if K < d),
+    (v / fan_in)^d prod_{j < d} chi^2_{K - j}    (0 if K < d).
 
-independently of earlier layers. The layers' factors are given as logarithms, divided by
-(v n / fan_in (l^2 + r^2) / 2)^d with slopes l, r left and right of 0 (`log_layer_scales`):
+Over (v n / fan_in (l^2 + r^2) / 2)^d (`log_layer_scales`), l, r slopes left and right of 0:
 
     relu, d-volume     (2/n)^d prod_j chi^2_{K - j}
     linear layer       (1/n)^d prod_j chi^2_{n - j}
     slopes l and r     (r^2 chi^2_K + l^2 chi^2_{n - K}) / (n (l^2 + r^2) / 2)
     orthogonal         m/n (r^2 A + l^2 B) / ((A + B + C) (l^2 + r^2) / 2)
 
-with A, B, C = chi^2 of K, n - K, m - n and m = max(n, fan_in): a Haar matrix maps a unit vector to
-a uniform point of the sphere in dimension m, with n visible coordinates.
+A, B, C = chi^2 of K, n - K, m - n; m = max(n, fan_in): a Haar image of a unit vector is uniform
+on the sphere in dimension m, with n visible coordinates.
 """
 
 from typing import Any
@@ -46,32 +44,29 @@ def log_layer_factors(
     fan_in: int | None = None,
     dtype: DTypeLike = "float32",
 ) -> jax.Array:
-    """Log squared growth of a tangent (d = 1) or d-volume in every layer of one network.
+    """Log squared growth factor of a tangent (d = 1) or d-volume in every layer.
 
-    log X_l of the module's table. log ||J_l u||^2 = cumsum(log_layer_scales + log_layer_factors),
-    and the same for squared d-volumes.
+    log ||J_l u||^2 = cumsum(log_layer_scales + log_layer_factors), likewise squared d-volumes.
 
     Args:
-        key: the network's key.
-        fan_outs: neurons of each hidden layer, static.
-        slopes: (left, right) of the activation, as `Activation.slopes`.
-        output_width: neurons of a linear output layer; None for none.
-        d: dimension of the volume; above 1 for relu, or slopes of equal size (abs, linear).
-        law: "normal", or "orthogonal" with d = 1. The output layer is always normal.
-        fan_in: inputs of the first layer, used by the orthogonal law; None for a square layer.
-        dtype: of the result. Both dtypes share their random bits: the same network to rounding.
+        fan_outs: of hidden layers, static; widths to 2^23.
+        slopes: (left, right) of the activation, not both 0.
+        output_width: of a linear, normal output layer.
+        d: above 1 for relu, or slopes of equal size (abs, linear).
+        law: "normal", or "orthogonal" with d = 1.
+        fan_in: of the first layer, for the orthogonal law; None for a square layer.
+        dtype: float32 and float64 share their random bits.
 
     Returns:
-        [layers], output layer last; -inf where the image is 0 (fewer than d active neurons).
+        [layers], output layer last; -inf with fewer than d active neurons.
 
     Raises:
-        SpecError: no layers, a width outside [1, 2^23], d < 1, an unknown law, slopes both 0 or not
-            finite, d > 1 with slopes of two sizes or the orthogonal law.
+        SpecError: no layers, or an argument out of range.
 
-    Valid for: every width and depth, exactly in law, at one point; biases symmetric about 0 and
-        independent of the weights change nothing.
+    Valid for: exactly in law at one point, any width and depth, biases symmetric about 0 and
+        independent of weights.
 
-    Reference: arXiv:2102.10492, which bounds these factors; derivation in the module docstring.
+    Reference: module docstring; bounds in arXiv:2102.10492.
     """
     widths = (*fan_outs, *(() if output_width is None else (output_width,)))
     left, right = _check(fan_outs, widths, slopes, d, law, fan_in)
@@ -107,19 +102,14 @@ def log_layer_scales(
     output_var: float = 1.0,
     d: int = 1,
 ) -> np.ndarray:
-    """Deterministic part of the growth: d log(v n_l / n_{l-1} (left^2 + right^2) / 2) per layer.
+    """Deterministic growth, d log(v n_l / n_{l-1} (left^2 + right^2) / 2) per layer.
 
     Args:
-        fan_in: inputs of the first layer.
-        fan_outs: neurons of each hidden layer.
-        weight_var: v, variance of a hidden weight times its fan-in.
-        slopes: (left, right) of the activation.
-        output_width: neurons of a linear output layer; None for none.
-        output_var: variance of an output weight times its fan-in.
-        d: dimension of the volume.
+        weight_var, output_var: v, variance of a weight times its fan-in.
+        fan_in, fan_outs, slopes, output_width, d: as for `log_layer_factors`.
 
     Returns:
-        [layers] float64, output layer (slopes 1, 1) last; add to `log_layer_factors`.
+        [layers] float64, output layer (slopes 1, 1) last.
     """
     sizes = np.array([fan_in, *fan_outs], np.float64)
     scales = np.log(weight_var * (slopes[0] ** 2 + slopes[1] ** 2) / 2) + np.diff(np.log(sizes))

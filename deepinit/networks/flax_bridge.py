@@ -1,10 +1,7 @@
-"""flax modules as Networks.
+"""flax modules as Networks of one input; the module gets a batch of one.
 
-`from_linen(module)` takes a `flax.linen` module, `from_nnx(make)` a function that builds a
-`flax.nnx` module from its generators. A Network maps one input without a batch axis; the module is
-called on a batch of one. Modules that couple a batch, or with state besides parameters (batch
-normalization, caches), raise SpecError. Dropout is off: build linen modules with
-`deterministic=True`; nnx modules are put in evaluation mode.
+SpecError: modules that couple a batch, or have state besides parameters (batch norm, caches).
+Dropout is off: linen modules need `deterministic=True`; nnx modules are in evaluation mode.
 """
 
 import math
@@ -32,17 +29,16 @@ def from_linen(
     dtype: DTypeLike = "float32",
     label: str | None = None,
 ) -> Network:
-    """The Network of a `flax.linen` module; parameters are the module's nested dict.
+    """Network of a `flax.linen` module; parameters are its nested dict.
 
     Args:
-        module: a linen module whose `__call__` takes a batch of inputs.
-        input_shape: of one input, for modules of images; rows are reshaped. None for vectors.
-        dtype: of the inputs; a module chooses the dtype of its parameters.
-        label: for tables and the identity of runs; None for the module's `repr`.
+        module: on a batch of inputs.
+        input_shape: of one image, for reshaping rows.
+        dtype: of the inputs; parameters have the module's.
+        label: for tables and the identity of runs; default the module's `repr`.
 
     Raises:
-        SpecError: no linen module; at initialization, inputs of another size, or variables that are
-            no parameters.
+        SpecError: at initialization, other input sizes, or variables besides parameters.
     """
     from flax import linen
 
@@ -82,18 +78,14 @@ def from_nnx(
     dtype: DTypeLike = "float32",
     label: str | None = None,
 ) -> Network:
-    """The Network of a `flax.nnx` module; parameters are the nested dict of its `nnx.Param` values.
+    """Network of a `flax.nnx` module; parameters are its nested `nnx.Param` values.
 
     Args:
-        make: `nnx.Rngs -> module`, for example `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`; called
-            once per key.
-        input_shape: as for `from_linen`.
-        dtype: as for `from_linen`.
-        label: as for `from_linen`; None for the module's class.
+        make: `nnx.Rngs -> module`, as `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`.
+        input_shape, dtype, label: as for `from_linen`; default label the module's class.
 
     Raises:
-        SpecError: `make` is no such function; a module with state besides parameters; at
-            initialization, inputs of another size.
+        SpecError: state besides parameters; at initialization, other input sizes.
     """
     from flax import nnx
 
@@ -139,13 +131,13 @@ def _batch_of_one(x: Any, input_shape: tuple[int, ...] | None) -> Any:
 
 
 def _pair(input_width: int, input_shape: tuple[int, ...] | None, dtype: Any) -> np.ndarray:
-    """A batch of two inputs in general position."""
+    """Two inputs in general position."""
     rows = general_rows((2, input_width)).astype(jnp.dtype(dtype))
     return np.concatenate([_batch_of_one(row, input_shape) for row in rows])
 
 
 def _check_rows(apply: Callable[[Any, Any], Any], shapes: Any, pair: np.ndarray) -> None:
-    """Outputs of two inputs together equal those of each alone, to 1e-3 of the largest."""
+    """Outputs of two inputs equal single outputs, to 1e-3 of the largest."""
     parameters = jax.tree.map(
         lambda leaf, shape: leaf.astype(shape.dtype), general_parameters(shapes), shapes
     )

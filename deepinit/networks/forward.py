@@ -1,4 +1,4 @@
-"""The forward pass: rows through layers, with any linear map and taps on each layer."""
+"""Forward pass of rows, with any linear map and taps."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,12 +30,11 @@ register_rows()
 
 
 class LayerState(NamedTuple):
-    """The input of a tap at one layer.
+    """Input of a tap; both are the output at the output layer.
 
     Attributes:
-        preactivations: rows z^l; of a residual network, inside the branch.
-        postactivations: rows phi(z^l), or the stream after the block, rescaled (`networks.rows`).
-            At the output layer both are its output.
+        preactivations: rows z^l, inside a residual branch.
+        postactivations: rows phi(z^l), or the stream after a block, rescaled.
     """
 
     preactivations: Rows
@@ -47,7 +46,7 @@ Tap = Callable[[LayerState], Any]
 
 
 def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
-    """Layer function that draws weights and biases from the layer's key."""
+    """Layer function that draws weights and biases."""
 
     def layer_fn(key: jax.Array, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
         fan_out, law, depth = layer.fan_out, layer.weight_law, layer.depth
@@ -71,22 +70,15 @@ def forward(
     *,
     tap_output: bool = False,
 ) -> tuple[Any, Rows]:
-    """Pass rows through the network.
+    """Taps of the hidden layers, and rows of the output layer or last activation.
 
     Args:
-        spec: the network.
-        rows: of the input layer.
         layer_fn: `(source, rows of width fan_in, layer) -> (images of rows.stacked [k, fan_out],
             bias [fan_out] or None)`.
-        sources: per segment of `segments(spec, input_width)`, keys or parameters with a leading
-            axis of layers: `{"inner": ...}`, of two-layer blocks also `"outer"`.
-        boundary: keys or parameters of `"embedding"` and `"output"`, where the spec has them.
-        tap: what to record at every hidden layer; nothing else is stored.
-        tap_output: also record the output layer, as the last one.
-
-    Returns:
-        Taps with a leading axis of layers; rows of the output layer (without one, of the last
-        hidden layer after its activation).
+        sources: per segment, stacked keys or parameters of layers, `{"inner": ...}`, of two-layer
+            blocks also `"outer"`.
+        boundary: keys or parameters of `"embedding"` and `"output"`.
+        tap: record of a layer; with `tap_output` of the output layer too.
     """
     rows, taps, input_width = rows.with_inner_products(), [], rows.points.shape[1]
     embedding = embedding_layer(spec)
@@ -110,7 +102,7 @@ def forward(
 def scan_layers(
     step: Callable[[Any, Any], Any], carry: Any, sources: Any, *, reverse: bool = False
 ) -> Any:
-    """`lax.scan`; a single step runs outside, since its carry may change shape."""
+    """`lax.scan`; a single step runs outside: its carry may change shape."""
     if len(jax.tree.leaves(sources)[0]) > 1:
         return jax.lax.scan(step, carry, sources, reverse=reverse)
     carry, record = step(carry, jax.tree.map(lambda leaf: leaf[0], sources))
@@ -120,7 +112,7 @@ def scan_layers(
 def layer_step(
     spec: Spec, width: int, rows: Rows, source: Any, layer_fn: LayerFn
 ) -> tuple[Rows, LayerState]:
-    """One hidden layer, or block, of `width` neurons."""
+    """One hidden layer or block."""
     outer = outer_layer(spec)
     inner = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
     before = linear(inner, source["inner"], inner_layer(spec, width), layer_fn)
@@ -132,7 +124,7 @@ def layer_step(
 
 
 def renormalize(rows: Rows) -> Rows:
-    """Mark events, move scales out of the rows, orthonormalize frames."""
+    """Mark events, move scales out of rows, orthonormalize frames."""
     rows = detect_events(rows.with_inner_products(), absorbing=rows.scale_invariant)
     if rows.scale_invariant:
         rows = orthogonalize_partners(rows)
@@ -140,7 +132,7 @@ def renormalize(rows: Rows) -> Rows:
 
 
 def linear(rows: Rows, source: Any, layer: Layer, layer_fn: LayerFn) -> Rows:
-    """Rows after a layer's linear map and bias, through its view."""
+    """Rows after a layer's linear map and bias."""
     if layer.view is None:
         return affine(rows, *layer_fn(source, rows, layer))
     stacked = rows.stacked
@@ -150,7 +142,7 @@ def linear(rows: Rows, source: Any, layer: Layer, layer_fn: LayerFn) -> Rows:
 
 
 def affine(rows: Rows, images: jax.Array, bias: jax.Array | None) -> Rows:
-    """Rows after a linear map; the bias shifts points only, at their scale."""
+    """Rows after a linear map; the bias shifts points, at their scale."""
     if bias is None:
         return rows.with_rows(images)
     return rows.with_rows(images, points_shift=jnp.exp(-rows.point_scales)[:, None] * bias)
@@ -166,7 +158,7 @@ def random_forward(
     precision: str = "highest",
     tap_output: bool = False,
 ) -> tuple[Any, Rows]:
-    """`forward` with random layers: layer l draws from `fold_in(key, l)`, the output layer last."""
+    """`forward` of random layers: layer l draws from `fold_in(key, l)`."""
     parts = segments(spec, rows.points.shape[1])
     sources = tuple(layer_keys(spec, key, segment) for segment in parts)
     layer_fn, boundary = random_layer(linear_map, precision), boundary_keys(spec, key)

@@ -1,4 +1,4 @@
-"""Rows of layer 0, for every kind of input."""
+"""Rows of layer 0."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,11 +17,10 @@ from deepinit.networks.rows import InnerProducts, Rows, frames_at
 
 
 def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
-    """`network key -> rows of layer 0`; only nodes of a curve depend on the key.
+    """`network key -> rows of layer 0`; only curve nodes depend on the key.
 
     Raises:
-        SpecError: inputs of another dimension than the spec's, or outside the dtype's range; a
-            frame at a kink.
+        SpecError: another dimension, inputs outside the dtype's range, a frame at a kink.
     """
     spec.matrix_shapes(inputs.dimension)  # raises where the width does not fit
     if isinstance(inputs, SampledCurve) and inputs.method == "tangents":
@@ -40,7 +39,7 @@ def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
 
 
 def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
-    """A point and its unit tangent, uniform in each piece of the curve; layers use keys >= 1."""
+    """A point and unit tangent, uniform per piece of curve; layers use keys >= 1."""
     import jax
     import jax.numpy as jnp
 
@@ -53,13 +52,13 @@ def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
 
 
 def _extent(inputs: SampledCurve) -> np.ndarray:
-    """[1, dimension]: the largest size of each coordinate along the curve, to a few percent."""
+    """[1, dimension]: largest coordinates along the curve, to a few percent."""
     curve = inputs.curve
     return np.abs(curve.points(np.linspace(curve.start, curve.stop, 17))).max(axis=0, keepdims=True)
 
 
 def _chords(inputs: SampledCurve) -> Inputs:
-    """The polygon's corners and chords, without cancellation."""
+    """Corners and chords, without cancellation."""
     curve, count = inputs.curve, inputs.num_nodes
     t = np.linspace(curve.start, curve.stop, count + 1)
     step = (curve.stop - curve.start) / count
@@ -72,11 +71,10 @@ def _chords(inputs: SampledCurve) -> Inputs:
 
 
 def rows_from_inputs(inputs: Inputs, *, scale_invariant: bool, dtype: Any) -> Rows:
-    """Rows of layer 0: rescaled in float64 on the host, then cast.
+    """Rows of layer 0, rescaled in float64 on the host, then cast.
 
     Raises:
-        SpecError: rows whose squares leave the range of the dtype (of float64 for scale-invariant
-            rows, whose scale is not cast).
+        SpecError: squares outside the dtype's range (float64's if scale-invariant).
     """
     _check_sizes(inputs, "float64" if scale_invariant else np.dtype(dtype).name)
     num_points, num_pairs = len(inputs.points), inputs.num_pairs
@@ -103,7 +101,7 @@ def rows_from_inputs(inputs: Inputs, *, scale_invariant: bool, dtype: Any) -> Ro
 
 
 def _check_sizes(inputs: Inputs, dtype: str) -> None:
-    """Squares must stay in the dtype's range; a displacement's length is a logarithm."""
+    """Squares must stay in range; a displacement's length is a logarithm."""
     limits, host = np.finfo(dtype), np.finfo(np.float64)
     _check_points(inputs.points, dtype)
     least = max(float(limits.tiny), _smallest(host))
@@ -115,7 +113,7 @@ def _check_points(points: np.ndarray, dtype: str) -> None:
 
 
 def _smallest(limits: Any) -> float:
-    """With a factor 1/eps to spare, so that parts of a square keep their digits."""
+    """sqrt(tiny / eps): parts of a square keep their digits."""
     return float(np.sqrt(limits.tiny / limits.eps))
 
 
@@ -132,7 +130,7 @@ def _check_size(name: str, rows: np.ndarray, dtype: str, least: float) -> None:
 
 
 def _check_ratios(rows: Rows, dtype: str) -> None:
-    """The squared ratio of displacement and base must stay in the dtype's range."""
+    """Squared ratios must stay in range."""
     limits = np.finfo(dtype)
     largest = 0.5 * float(np.log(limits.max) + np.log(limits.eps))
     if np.any(rows.displacement_scales > largest):
@@ -150,7 +148,7 @@ def _refuse_ties(spec: Spec, inputs: Frames) -> None:
 
 
 def refuse_narrow_layers(spec: Spec, inputs: Frames) -> None:
-    """Raise SpecError for frames of more vectors than some layer has neurons."""
+    """Raise SpecError for frames larger than a layer."""
     narrowest = min(*spec.widths, spec.output_width or inputs.dimension)
     if inputs.frame_size > narrowest:
         given = f"a frame of {inputs.frame_size} vectors through a layer of {narrowest} neurons"

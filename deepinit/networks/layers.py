@@ -1,4 +1,4 @@
-"""Layers of a spec: shapes, laws, views and keys."""
+"""Layers of a spec: shapes, laws, views, keys."""
 
 import dataclasses
 import itertools
@@ -14,7 +14,7 @@ from deepinit.networks import views
 
 
 class Segment(NamedTuple):
-    """Consecutive layers of one shape: one `lax.scan`."""
+    """Consecutive layers of one shape."""
 
     first_layer: int
     length: int
@@ -23,7 +23,7 @@ class Segment(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One random linear map: shape, laws, the network's depth, its view of a row (None: all)."""
+    """One random linear map of a network of this depth."""
 
     fan_out: int
     weight_law: Law | MatrixLaw
@@ -33,14 +33,12 @@ class Layer(NamedTuple):
 
 
 def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
-    """Hidden layers (or blocks), numbered from 1, grouped into segments of equal shape.
+    """Hidden layers (or blocks), numbered from 1, in segments of equal shape.
 
-    Args:
-        spec: the network.
-        input_width: of the inputs; of a network with an embedding, of inputs or stream.
+    With an embedding, `input_width` is of inputs or stream.
 
     Raises:
-        SpecError: an input width that the spec cannot take.
+        SpecError: an input width that does not fit the spec.
     """
     spec.matrix_shapes(input_width)
     first_width = input_width if embedding_layer(spec) is None else spec.widths[0]
@@ -54,7 +52,7 @@ def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
 
 
 def embedding_layer(spec: Spec) -> Layer | None:
-    """The linear map from inputs to the stream; None without one."""
+    """Linear map from inputs to the stream, if any."""
     if isinstance(spec, MLP) or spec.embedding_law is None:
         return None
     if isinstance(spec, ConvResNet):
@@ -63,7 +61,7 @@ def embedding_layer(spec: Spec) -> Layer | None:
 
 
 def inner_layer(spec: Spec, width: int) -> Layer:
-    """The matrix before the activation, in a layer (or block) of `width` neurons."""
+    """Matrix before the activation, at `width` neurons."""
     assert spec.weight_law is not None
     if isinstance(spec, ConvResNet):
         law, view = spec.weight_law, views.patches(spec)
@@ -76,14 +74,14 @@ def inner_layer(spec: Spec, width: int) -> Layer:
 
 
 def outer_layer(spec: Spec) -> Layer | None:
-    """The matrix after the activation in a two-layer block; None elsewhere."""
+    """Matrix after the activation of a two-layer block."""
     if not isinstance(spec, ResNet) or spec.branch_law is None:
         return None
     return Layer(spec.width, spec.branch_law, None, spec.depth)
 
 
 def output_layer(spec: Spec) -> Layer:
-    """The linear map from the last hidden layer to the outputs."""
+    """Linear map from last hidden layer to outputs."""
     assert spec.output_width is not None
     assert spec.output_law is not None
     bias_law = spec.bias_law
@@ -94,7 +92,7 @@ def output_layer(spec: Spec) -> Layer:
 
 
 def layer_key(spec: Spec, key: jax.Array, layer: Any) -> dict[str, Any]:
-    """`fold_in(key, l)` for layer l; `fold_in(., 2)` of it for a block's outer matrix."""
+    """`fold_in(key, l)`, and its `fold_in(., 2)` for an outer matrix."""
     inner = jax.random.fold_in(key, layer)
     if outer_layer(spec) is None:
         return {"inner": inner}
@@ -107,7 +105,7 @@ def layer_numbers(segment: Segment) -> jax.Array:
 
 
 def layer_keys(spec: Spec, key: jax.Array, segment: Segment) -> dict[str, Any]:
-    """Keys of all layers of a segment, stacked."""
+    """`layer_key` of a segment's layers, stacked."""
     return jax.vmap(lambda layer: layer_key(spec, key, layer))(layer_numbers(segment))
 
 

@@ -1,7 +1,7 @@
-"""Random linear maps of a layer: the explicit matrix, or its action conditional on given rows.
+"""Random linear maps of a layer: explicit, or conditional on given rows.
 
-Signature: `linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`, the
-images of `rows.stacked`. `WITH_RESIDUALS` also return the residuals of the transposed map.
+`linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`, images of
+`rows.stacked`; `WITH_RESIDUALS` add residuals for the transpose.
 """
 
 import math
@@ -20,7 +20,7 @@ from deepinit.networks.rows import Rows
 def explicit(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> jax.Array:
-    """Draw W [fan_out, fan_in] and multiply: any law, cost fan_in * fan_out."""
+    """Draw W and multiply: any law, cost fan_in * fan_out."""
     stacked = rows.stacked
     weights = law.sample(key, (fan_out, stacked.shape[1]), depth=depth, dtype=stacked.dtype)
     return jnp.matmul(stacked, weights.T, precision=precision)
@@ -29,14 +29,11 @@ def explicit(
 def conditional(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> jax.Array:
-    """Draw W h for the k given rows h without W: exact for Gaussian and Haar weights used once.
+    """W h of k given rows without W: exact for Gaussian and Haar weights used once.
 
-    Cost k * fan_out. Given the rows H [k, fan_in], the columns of H W^T are fan_out independent
-    draws of N(0, v H H^T), v the variance of one weight. With H = L Q, Q of orthonormal rows, they
-    are sqrt(v) L times k x fan_out standard normals.
-
-    A Haar W maps the k rows of Q to k uniform orthonormal vectors in the larger of the two spaces;
-    their first fan_out coordinates are the image.
+    Cost k * fan_out. For rows H = L Q, Q orthonormal, H W^T is sqrt(v) L times k x fan_out standard
+    normals, v the variance of a weight. A Haar W maps Q to uniform orthonormal vectors in the
+    larger space; the image is their first fan_out coordinates.
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
     if isinstance(law, MatrixLaw):
@@ -53,7 +50,7 @@ def conditional(
 
 
 def _correlated(key: jax.Array, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) -> jax.Array:
-    """`conditional` for W = mean + A Z B^T: Z on the rows B^T h, then A, plus the mean."""
+    """`conditional` for W = mean + A Z B^T, Z drawn on rows B^T h."""
     stacked = rows.stacked
     mean, outer, inner = law.arrays(depth, stacked.dtype)
     factor = lower_factor(_product(stacked, inner))
@@ -63,20 +60,16 @@ def _correlated(key: jax.Array, rows: Rows, law: MatrixLaw, fan_out: int, depth:
 
 
 def _without_dependent_rows(factor: jax.Array, normals: jax.Array) -> jax.Array:
-    """Normals [k, n], 0 for rows that depend on earlier ones: there is no room for k > n."""
+    """Normals [k, n], 0 for dependent rows: no room for k > n."""
     tolerance = 4.0 * float(jnp.finfo(factor.dtype).eps)
     own2, norm2 = jnp.diagonal(factor) ** 2, jnp.sum(factor * factor, axis=1)
     return jnp.where((own2 > tolerance**2 * norm2)[:, None], normals, 0)
 
 
 class Saved(NamedTuple):
-    """Residuals of a conditional map W = mean + A Z B^T (A = B = 1 for independent entries).
+    """Residuals of W = mean + A Z B^T, Z acting on rows H = L Q.
 
-    H = L Q are the rows on which Z acts.
-
-    Attributes:
-        directions: Q [k, fan_in], orthonormal rows.
-        normals: N [k, fan_out], the images of the directions under Z.
+    Q [k, fan_in] are orthonormal `directions`, `normals` [k, fan_out] their images.
     """
 
     directions: jax.Array
@@ -86,14 +79,14 @@ class Saved(NamedTuple):
 def explicit_with_residuals(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> tuple[jax.Array, None]:
-    """`explicit`; W is drawn again, not stored: that would take fan_in * fan_out per layer."""
+    """`explicit`; W is drawn again, not stored (fan_in * fan_out per layer)."""
     return explicit(key, rows, law, fan_out, depth, precision), None
 
 
 def conditional_with_residuals(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> tuple[jax.Array, Saved]:
-    """`conditional` of Gaussian weights, with directions and normals of the one factorization."""
+    """`conditional` of Gaussian weights, with residuals."""
     del precision
     stacked = rows.stacked
     mean = outer = None
@@ -116,7 +109,7 @@ _MOST_UNROLLED = 8
 
 
 def factor_of(rows: Rows) -> jax.Array:
-    """`lower_factor` of the stacked rows; for one point or pair, from cached inner products."""
+    """`lower_factor` of rows; of one point or pair from cached products."""
     if len(rows.points) != 1 or len(rows.displacements) > 1 or rows.tangents is not None:
         return lower_factor(rows.stacked)
     point_norm2, parallel, residual_norm2 = rows.inner_products
@@ -128,10 +121,9 @@ def factor_of(rows: Rows) -> jax.Array:
 
 
 def lower_factor(rows: jax.Array) -> jax.Array:
-    """L [k, k], lower triangular with L L^T = H H^T, by Gram-Schmidt on H [k, n], twice projected.
+    """L [k, k], lower triangular, L L^T = H H^T, by twice projected Gram-Schmidt on H.
 
-    A row that depends on earlier ones to rounding gets no direction (Cholesky would fail). More
-    than 8 rows run in a loop, which compiles faster.
+    Rows dependent on earlier ones to rounding get no direction (Cholesky would fail).
     """
     num_rows = rows.shape[0]
     if num_rows > _MOST_UNROLLED:

@@ -1,4 +1,4 @@
-"""A network as two pure functions of one key and one input, for `vmap`."""
+"""Networks as two pure functions of one key and one input."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,16 +27,15 @@ from deepinit.networks.rows import Rows, points_alone
 
 
 class Network(NamedTuple):
-    """Two pure functions, and a label (`named`).
+    """Two pure functions for `vmap`, with a label (`named`).
 
-    `init(key, input_width) -> parameters`, `apply(parameters, x [input_width]) -> output [width]`.
-    The output is the linear output layer's, or the last activation's without one.
+    `init(key, input_width) -> parameters`; `apply(parameters, x [input_width]) -> [width]`, of the
+    output layer, else of the last activation.
 
-    Parameters of a spec's network are a tuple: the embedding, if any; segments of equal layers
-    (leading axis: layers); the output layer, if any. A segment is `{"inner": matrix}`, of two-layer
-    blocks `{"inner": matrix, "outer": matrix}`. A matrix is a dict of `weights`
+    Parameters of a spec: embedding, segments of equal layers, output layer. A segment is
+    `{"inner": matrix}`, of two-layer blocks also `"outer"`; a matrix a dict of `weights`
     [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out]. Embedding and output
-    layer are one matrix each, without the axis of layers.
+    layer are matrices without the axis of layers.
     """
 
     init: Callable[[Any, int], Any]
@@ -44,12 +43,12 @@ class Network(NamedTuple):
 
     @property
     def label(self) -> str:
-        """One line for tables and for the identity of runs; empty without a name."""
+        """One line for tables and runs; may be empty."""
         return getattr(self.init, "label", "")
 
     @property
     def source(self) -> Any:
-        """The definition: a spec, or functions and objects whose code identifies it in runs."""
+        """Spec, functions or objects, whose code identifies runs."""
         return getattr(self.init, "source", (self.init, self.apply))
 
 
@@ -59,10 +58,7 @@ def named(
     apply: Callable[[Any, jax.Array], jax.Array],
     source: Any = None,
 ) -> Network:
-    """A Network with a label; still a pair: `init, apply = network`.
-
-    `source`: see `Network.source`; None for the two functions.
-    """
+    """Network with a label; `source` defaults to both functions."""
 
     def labelled(key: jax.Array, input_width: int) -> Any:
         require_unforked()
@@ -84,18 +80,12 @@ def network(
     precision: str = "highest",
     parametrization: str = "standard",
 ) -> Network:
-    """The network of a spec: `init(key, ...)` equals the simulated network with explicit maps.
+    """Network of a spec; `init(key, ...)` equals simulation with explicit maps.
 
     Args:
-        spec: the network.
-        dtype: of the parameters.
-        precision: of matrix products, as in `jax.lax.Precision`.
-        parametrization: `standard`, parameters are matrices and biases; `ntk`, parameters have
-            variance 1 and are multiplied by standard deviations, as tangent kernels need. The same
-            network either way.
-
-    Raises:
-        SpecError: another parametrization.
+        precision: as in `jax.lax.Precision`.
+        parametrization: of the parameters: `standard`, matrices and biases; `ntk`, of variance 1,
+            multiplied by standard deviations.
     """
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"

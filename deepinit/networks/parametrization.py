@@ -1,4 +1,4 @@
-"""NTK parametrization: matrices and biases as multiples of parameters of variance 1."""
+"""NTK parametrization: parameters of variance 1."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ _PURPOSES = {"weights": 0, "biases": 1}  # of a layer's key, as in `forward.rand
 def unit_parameters(
     key: jax.Array, drawn: dict[str, jax.Array], layer: Layer
 ) -> dict[str, jax.Array]:
-    """Parameters of variance 1 of the matrix and biases that were drawn from this key."""
+    """Parameters of variance 1 of values drawn from this key."""
     laws = {"weights": layer.weight_law, "biases": layer.bias_law}
     result = {}
     for name, values in drawn.items():
@@ -32,7 +32,7 @@ def unit_parameters(
 
 
 def scaled_parameters(parameters: dict[str, jax.Array], layer: Layer) -> dict[str, jax.Array]:
-    """Matrix and biases of parameters of variance 1."""
+    """Matrix and biases from parameters of variance 1."""
     laws = {"weights": layer.weight_law, "biases": layer.bias_law}
     result = {}
     for name, values in parameters.items():

@@ -1,4 +1,4 @@
-"""Between layers: events, and the moves that keep rows of moderate size (`networks.rows`)."""
+"""Between layers: events, and rows kept at moderate size."""
 
 import dataclasses
 from typing import Any
@@ -8,10 +8,10 @@ from deepinit.networks.rows import COLLINEAR, DEAD, FINE, NOT_FINITE, InnerProdu
 
 
 def orthogonalize_partners(rows: Rows) -> Rows:
-    """Rescale partners so that displacements are orthogonal to their bases (scale-invariant rows).
+    """Rescale partners to displacements orthogonal to their bases (scale-invariant rows).
 
-    b -> kappa b with kappa = |a|^2 / (a.b): the displacement becomes the Gram-Schmidt residual. Far
-    from parallel (a.b < |a|^2 / 4), kappa = |a| / |b|, which leaves cos - 1 along the base.
+    b -> kappa b, kappa = |a|^2 / (a.b); for a.b < |a|^2 / 4, kappa = |a| / |b|, which leaves
+    cos - 1 along the base.
     """
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
@@ -41,9 +41,9 @@ def orthogonalize_partners(rows: Rows) -> Rows:
 
 
 def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
-    """Move root mean squares of displacements, and of points on request, into log-scales.
+    """Move root mean squares of displacements (and points) into log-scales.
 
-    No derivative is taken through the moved factor: it cancels between rows and scales.
+    Without derivative: the factor cancels between rows and scales.
     """
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
@@ -66,10 +66,9 @@ def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
 
 
 def detect_events(rows: Rows, *, absorbing: bool) -> Rows:
-    """Mark pairs without an angle: a zero image, images collinear to rounding, or overflow.
+    """Mark pairs without an angle: zero image, collinear to rounding, overflow.
 
-    With `absorbing` (zero stays zero: homogeneous activation, no bias) a pair keeps its first
-    event.
+    With `absorbing` (homogeneous, no bias) a pair keeps its first event.
     """
     xp = array_namespace(rows.points)
     tolerance = 4.0 * float(xp.finfo(rows.points.dtype).eps)
@@ -102,9 +101,9 @@ def partner_norm2(rows: Rows) -> Any:
 
 
 def orthonormalize_frames(rows: Rows) -> Rows:
-    """Gram-Schmidt in every frame, twice projected; log norms are added to `log_norm_growths`.
+    """Gram-Schmidt, twice projected; adds log norms to `log_norm_growths`.
 
-    A vector that depends on earlier ones to rounding gets the log norm -inf.
+    -inf for a vector that depends on earlier ones to rounding.
     """
     if rows.tangents is None:
         return rows

@@ -1,11 +1,9 @@
-"""Squared growth of a tangent in each residual block of one random network, in O(1) per block.
+"""Squared growth of a tangent in each residual block, in O(1) per block.
 
-In the block x + V phi(W x + b), the inner layer multiplies a tangent by an independent factor X of
-mean 1 (`networks.factors`). V maps the inner tangent to a Gaussian vector of independent entries:
+The inner layer of x + V phi(W x + b) multiplies a tangent by an independent factor X of mean 1
+(`networks.factors`). V is Gaussian: with tangent e_1 and width n of the trunk,
 
-    |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n,
-
-with n the width of the trunk and e_1 its tangent. Mean: 1 + strength.
+    |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n.
 """
 
 from typing import Any
@@ -31,30 +29,26 @@ def log_residual_factors(
     slopes: tuple[float, float] = RELU_SLOPES,
     dtype: DTypeLike = "float32",
 ) -> jax.Array:
-    """Log squared growth of one tangent in every block x + V phi(W x + b) of one network.
+    """Log squared growth of a tangent in every block x + V phi(W x + b).
 
-    log |e_1 + tau g|^2 (module docstring). With V_ij ~ N(0, s / inner) and W_ij ~ N(0, v / width),
-    strength = s v (left^2 + right^2) / 2: s for He weights in ReLU blocks.
+    For V_ij ~ N(0, s / inner), W_ij ~ N(0, v / width): strength = s v (left^2 + right^2) / 2, or s
+    for He weights in ReLU blocks. The mean growth is 1 + strength.
 
     Args:
-        key: the network's key.
-        width: neurons of the trunk.
-        inner_widths: neurons of each block's inner layer, static.
+        width: of the trunk.
+        inner_widths: of the blocks, static.
         strengths: [blocks] or a number, >= 0.
-        slopes: (left, right) of the activation.
-        dtype: of the result. Both dtypes share their random bits: the same network to rounding.
+        slopes, dtype: as for `log_layer_factors`.
 
     Returns:
-        [blocks]: cumsum(log_residual_factors) = log ||J_l u||^2. Always finite.
+        [blocks], finite; cumsum = log ||J_l u||^2.
 
     Raises:
-        SpecError: no blocks, a width outside [1, 2^23], slopes both 0 or not finite, strengths
-            negative, not finite or of another shape.
+        SpecError: no blocks, or an argument out of range.
 
-    Valid for: every width and depth, exactly in law, at one point; b symmetric about 0 and
-        independent of W.
+    Valid for: as `log_layer_factors`, b independent of W.
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     validate.integer("width", width, 1, most=WIDEST)
     inner_key, along_key, rest_key = (jax.random.fold_in(key, purpose) for purpose in range(3))

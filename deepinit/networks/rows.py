@@ -1,22 +1,18 @@
-"""Rows of a network: points, displacements from points to their partners, tangents at points.
+"""Rows of a network: points, displacements from points to partners, tangents.
 
-Each row is a vector of moderate size times the exponential of a log-scale: no underflow at depth
-10 000, and an angle of 1e-12 keeps its digits in float32. With b = bases_q,
+Vectors of moderate size times exponentials of log-scales: no underflow at depth 10 000, and an
+angle of 1e-12 keeps its digits in float32. With b = bases_q,
 
     point_p     = exp(point_scale_p) * points_p
     partner_q   = exp(point_scale_b + partner_scale_q)
                   * (points_b + exp(displacement_scale_q) * displacements_q)
 
-`partner_scale` is used where the partner's norm is free (positively homogeneous activation, no
-bias): after each layer the partner is rescaled so that its displacement is orthogonal to the base.
-Otherwise the displacement keeps a parallel part |b| / |a| - 1, which does not decay with the angle
-and buries the orthogonal part in rounding errors.
+A free partner norm (positively homogeneous activation, no bias) is rescaled, in
+`partner_scale`, to a displacement orthogonal to the base. Otherwise a part |b| / |a| - 1 along
+the base does not decay with the angle and buries the orthogonal part in rounding.
 
-Tangents come in frames of d at one point, orthonormalized after each layer. `log_norm_growths`
-accumulates the logarithms of the Gram-Schmidt norms: the first is ln |J u_1|, the first d sum to
-the log volume of the image of the frame. Lengths and volumes neither underflow nor overflow.
-
-`InnerProducts` are computed once per layer, after the activation, and updated by formula.
+Frames of tangents are orthonormalized after each layer; `log_norm_growths` sums logs of
+Gram-Schmidt norms: ln |J u_1| first, and in total the log volume.
 """
 
 import dataclasses
@@ -32,12 +28,9 @@ EVENTS = {"collinear": COLLINEAR, "dead": DEAD, "not_finite": NOT_FINITE}
 
 
 class InnerProducts(NamedTuple):
-    """Of points a and displacements d; r = d - (a.d / |a|^2) a is orthogonal to the base.
+    """|a|^2 [num_points]; a.d / |a|^2 (0 where a is 0) and |r|^2 [num_pairs].
 
-    Attributes:
-        point_norm2: [num_points], |a|^2.
-        parallel: [num_pairs], a.d / |a|^2; 0 where a is 0.
-        residual_norm2: [num_pairs], |r|^2.
+    Of points a and displacements d, r = d - (a.d / |a|^2) a.
     """
 
     point_norm2: Any
@@ -53,15 +46,14 @@ class Rows:
         points: [num_points, width].
         displacements: [num_pairs, width].
         point_scales: [num_points], natural logarithms.
-        displacement_scales: [num_pairs], relative to the base.
-        partner_scales: [num_pairs], relative to the base; -inf for a dead free partner.
+        displacement_scales, partner_scales: [num_pairs], relative to the base; the latter -inf for
+            a dead free partner.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
-        bases: index of each displacement's point (static).
-        cached: inner products, or None. Set to None when points or displacements change.
-        tangents: [num_frames, d, width], orthonormal in each frame; or None.
-        log_norm_growths: [num_frames, d]; -inf once a frame has lost its dimension; or None.
-        frame_bases: index of each frame's point (static).
-        scale_invariant: partners may be rescaled: positively homogeneous network (static).
+        bases, frame_bases: point of each displacement and frame (static).
+        cached: None once points or displacements change.
+        tangents: [num_frames, d, width], orthonormal per frame.
+        log_norm_growths: [num_frames, d]; -inf for a lost dimension.
+        scale_invariant: partners may be rescaled (static).
     """
 
     points: Any
@@ -79,7 +71,7 @@ class Rows:
 
     @property
     def inner_products(self) -> InnerProducts:
-        """The cached inner products, else computed."""
+        """Cached, else computed."""
         if self.cached is not None:
             return self.cached
         base, point_norm2 = self.of_bases(self.points), (self.points * self.points).sum(axis=1)
@@ -88,12 +80,12 @@ class Rows:
         return InnerProducts(point_norm2, parallel, (residual * residual).sum(axis=1))
 
     def with_inner_products(self) -> "Rows":
-        """The same rows with cached inner products."""
+        """Rows with cached inner products."""
         return dataclasses.replace(self, cached=self.inner_products)
 
     @property
     def stacked(self) -> Any:
-        """[num_points + num_pairs + num_tangents, width]: the argument of a linear map."""
+        """Points, displacements, tangents [num, width]: argument of linear maps."""
         rows = [self.points]
         if self.bases:
             rows.append(self.displacements)
@@ -102,18 +94,15 @@ class Rows:
         return array_namespace(self.points).concatenate(rows) if len(rows) > 1 else self.points
 
     def of_bases(self, values: Any) -> Any:
-        """[num_pairs, ...]: entries of [num_points, ...] at each displacement's base."""
+        """Values of points at displacements' bases."""
         return _taken(values, self.bases)
 
     def of_frame_bases(self, values: Any) -> Any:
-        """[num_frames, ...]: entries of [num_points, ...] at each frame's point."""
+        """Values of points at frames' points."""
         return _taken(values, self.frame_bases)
 
     def with_rows(self, stacked: Any, *, points_shift: Any = None) -> "Rows":
-        """New rows (as `stacked`, of another width) at the same scales.
-
-        `points_shift` [num_points, new_width] is added to the points.
-        """
+        """`stacked` rows of any width at the same scales, points plus `points_shift`."""
         num_points, num_pairs = self.points.shape[0], len(self.bases)
         points = stacked[:num_points]
         if points_shift is not None:
@@ -143,7 +132,7 @@ class Rows:
 
 
 def register_rows() -> None:
-    """Register Rows as a JAX pytree."""
+    """Register Rows with JAX."""
     import jax
 
     static = ["bases", "frame_bases", "scale_invariant"]
@@ -152,7 +141,7 @@ def register_rows() -> None:
 
 
 def frames_at(points: Any, tangents: Any) -> Rows:
-    """Rows of layer 0: points [num_points, width], orthonormal frames [num_points, d, width]."""
+    """Rows of points [num_points, width] with orthonormal frames [num_points, d, width]."""
     xp = array_namespace(points)
     bases = tuple(range(len(points)))
     return dataclasses.replace(
@@ -164,7 +153,7 @@ def frames_at(points: Any, tangents: Any) -> Rows:
 
 
 def points_alone(points: Any) -> Rows:
-    """Rows without displacements, [num_points, width], at scale 1."""
+    """Rows of points [num_points, width] at scale 1."""
     xp = array_namespace(points)
     none, events = xp.zeros((0,), points.dtype), xp.zeros((0,), xp.int8)
     return Rows(points, points[:0], xp.zeros_like(points[:, 0]), none, none, events, ())
@@ -179,6 +168,6 @@ def _taken(values: Any, indices: tuple[int, ...]) -> Any:
 
 
 def nonzero(values: Any) -> Any:
-    """Zeros replaced by 1: a divisor that leaves a zero numerator zero."""
+    """Zeros replaced by 1, for a divisor."""
     xp = array_namespace(values)
     return xp.where(values == 0, xp.ones_like(values), values)

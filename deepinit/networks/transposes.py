@@ -1,7 +1,6 @@
-"""Transposes of a layer's random linear map, given its residuals: two kinds, as in `linear_maps`.
+"""Transposed random linear maps, given their residuals.
 
-Signature: `transpose(key, saved, vectors, layer, fan_in, precision) -> [num, fan_in]`, with the
-layer's key, the residuals of `linear_maps.WITH_RESIDUALS`, and vectors [num, fan_out].
+`transpose(key, saved, vectors [num, fan_out], layer, fan_in, precision) -> [num, fan_in]`.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from deepinit.networks.rows import Rows
 def explicit(
     key: jax.Array, saved: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
 ) -> jax.Array:
-    """Draw W again from its key and multiply: any law, cost fan_in * fan_out."""
+    """Draw W again and multiply: any law, cost fan_in * fan_out."""
     del saved
     shape = (vectors.shape[1], fan_in)
     weights = layer.weight_law.sample(
@@ -35,11 +34,10 @@ def explicit(
 def conditional(
     key: jax.Array, saved: Saved, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
 ) -> jax.Array:
-    """W^T u without W, in the exact joint law with the images W h of k rows: cost (k + num) n.
+    """W^T u without W, in the exact joint law with images of k rows: cost (k + num) n.
 
-    With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the normals
-    of the forward pass, W' is independent of them. Hence U W = s (U N^T Q + X (I - Q^T Q)), the
-    rows of X Gaussian with covariance U U^T.
+    For rows H = L Q, Q orthonormal, and forward normals N [k, fan_out], with P = I - Q^T Q and
+    independent W', W = s (N^T Q + W' P): U W = s (U N^T Q + X P), rows of X of covariance U U^T.
     """
     del precision
     law, mean = layer.weight_law, None
@@ -66,17 +64,13 @@ def parameter_products(
     num: int,
     num_points: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Inner products [num, num] of gradients by weights and biases, in NTK parametrization.
+    """Products [num, num] of gradients by weights and biases, in NTK parametrization.
 
-    df / dW = sum over positions of u h^T: products of the u times products of the h, summed over
-    pairs of positions.
+    df / dW = sum over positions of u h^T: products of u times products of h, summed over pairs.
 
     Args:
-        layer: the layer.
-        inputs: [num_points * positions, fan_in], the rows h.
-        vectors: [num * positions, fan_out], the cotangents u.
-        points: of each function.
-        num, num_points: functions, points.
+        inputs: h, [num_points * positions, fan_in].
+        vectors: u, [num * positions, fan_out].
     """
     law, depth, dtype, fan_in = layer.weight_law, layer.depth, inputs.dtype, inputs.shape[1]
     rows = inputs.reshape(num_points, -1, fan_in)[np.asarray(points)]
@@ -118,7 +112,7 @@ Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Weig
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
-    """Backward pass of cotangents through a layer's linear map, for any view."""
+    """Transposed linear maps of cotangents, for any view."""
     draw = TRANSPOSES[linear_map]
 
     def transpose(

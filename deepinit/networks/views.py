@@ -1,7 +1,6 @@
-"""Views: the part of a row a linear map acts on. All, the patch at each position, or the average.
+"""Views: the rows, patches or averages that linear maps act on.
 
-Images are rows [positions * channels], positions first. A map on patches acts on one row per
-position, so one linear map serves convolutions, dense layers and pooled outputs.
+Images are rows [positions * channels], positions first; patches are one row per position.
 """
 
 import itertools
@@ -14,7 +13,7 @@ from deepinit.core.specs import ConvResNet
 
 
 class View(NamedTuple):
-    """Static: patches of kernel_size positions a side, or the average over positions (None)."""
+    """Patches of side `kernel_size`, or (None) the average over positions."""
 
     image_shape: tuple[int, ...]
     kernel_size: int | None
@@ -31,11 +30,11 @@ class View(NamedTuple):
         return 1 if self.kernel_size is None else self.kernel_size ** len(self.image_shape)
 
     def fan_in(self, width: int) -> int:
-        """Entries of one patch, for rows of this width."""
+        """Entries of one patch."""
         return width // self.positions * self.patch_size
 
     def extract(self, rows: Any) -> Any:
-        """[num, width] -> [num * positions, fan_in], or [num, channels] for the average."""
+        """[num, width] -> [num * positions, fan_in]; average: [num, channels]."""
         num = rows.shape[0]
         if self.kernel_size is None:
             return jnp.mean(rows.reshape(num, self.positions, -1), axis=1)
@@ -54,24 +53,24 @@ class View(NamedTuple):
         return jnp.stack(shifted, axis=-2).reshape(num * self.positions, -1)
 
     def assemble(self, images: Any, num: int) -> Any:
-        """Images as rows: [num, positions * fan_out], or [num, fan_out] for the average."""
+        """Images as rows [num, positions * fan_out]; average: [num, fan_out]."""
         return images.reshape(num, -1)
 
     def tile(self, bias: Any) -> Any:
-        """The bias of every position."""
+        """Bias of every position."""
         return bias if self.kernel_size is None else jnp.tile(bias, self.positions)
 
 
 def patches(spec: ConvResNet) -> View:
-    """The patch around every position."""
+    """Patch around every position."""
     return View(spec.image_shape, spec.kernel_size, spec.padding)
 
 
 def pixels(spec: ConvResNet) -> View:
-    """Every position by itself: a convolution of size 1."""
+    """Single positions: a convolution of size 1."""
     return View(spec.image_shape, 1)
 
 
 def average(spec: ConvResNet) -> View:
-    """The average over positions."""
+    """Average over positions."""
     return View(spec.image_shape, None)

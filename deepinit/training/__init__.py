@@ -1,7 +1,7 @@
-"""Early training: networks of small weights, optimizers and flows, records on the device.
+"""Early training: small networks, optimizers and flows.
 
-`training_seed_fn(network, examples, ...)` is a seed function for `ensembles`; the recorded weights
-are measured by `observables.orientations`.
+`training_seed_fn(network, examples, ...)` is a seed function for `ensembles`;
+`observables.orientations` measures the recorded weights.
 """
 
 from deepinit.core.training_config import MODES as MODES

@@ -1,4 +1,4 @@
-"""Antisymmetric initialization: the difference of two copies of a network, zero at step 0."""
+"""Antisymmetric initialization: networks that are zero at step 0."""
 
 import math
 from typing import Any
@@ -10,23 +10,13 @@ from deepinit.networks.network import Network, named
 
 
 def antisymmetric(network: Network) -> Network:
-    """f(x) = (g(x; theta) - g(x; theta')) / sqrt(2) with theta' = theta at initialization.
+    """f(x) = (g(x; theta) - g(x; theta')) / sqrt(2), theta' = theta at initialization.
 
-    The output is exactly 0 and the tangent kernel of f at step 0 is that of g: training starts
-    without the noise of the initial function. Both copies are trained.
-
-    Args:
-        network: g, for one input.
-
-    Returns:
-        The network of the parameters (theta, theta').
-
-    Raises:
-        SpecError: no Network.
+    At step 0 the output is exactly 0 and the tangent kernel is that of g. Both copies are trained.
 
     Valid for: any network, but not for quantities of a perceptron's neurons.
 
-    Reference: arXiv:1905.07777 (anti-symmetrical initialization).
+    Reference: arXiv:1905.07777.
     """
     remedy = "Write training.antisymmetric(training.perceptron(spec))."
     validate.instance("network", network, Network, "a Network", remedy)

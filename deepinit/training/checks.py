@@ -21,7 +21,7 @@ _NUM_PROBES = 64  # examples for the order of magnitude of a gradient
 
 
 def check_examples(network: Network, examples: Any, loss: Any) -> None:
-    """Raise SpecError for examples that the network or loss cannot take, and for zero targets."""
+    """Raise SpecError for examples unfit for network or loss."""
     remedy = "Write targets.examples(inputs, targets)."
     validate.instance("examples", examples, Examples, "Examples", remedy)
     width = _output_width(network, examples)
@@ -52,13 +52,10 @@ def _check_numbers(examples: Examples, width: int) -> None:
 def check_initialization(
     network: Network, examples: Examples, objective: Callable[..., jax.Array], initial_stage: bool
 ) -> None:
-    """Raise SpecError for gradients that underflow, and for large outputs if `initial_stage`.
+    """Raise SpecError for underflowing gradients and, if `initial_stage`, large outputs.
 
-    Args:
-        network: its initial weights of one key are examined.
-        examples: the training set.
-        objective: (parameters, inputs, targets) -> loss.
-        initial_stage: outputs must be below SMALL_OUTPUT of the targets (of 1, for classes).
+    One key is examined. `objective` is (parameters, inputs, targets) -> loss. Outputs are large
+    from SMALL_OUTPUT of the targets (of 1, for classes).
     """
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
     dtype = common_dtype(shapes)
@@ -91,7 +88,7 @@ def check_initialization(
 
 
 def common_dtype(parameters: Any) -> Any:
-    """The dtype of all parameters together."""
+    """Common dtype of parameters."""
     return jnp.result_type(*jax.tree.leaves(parameters))
 
 

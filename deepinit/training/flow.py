@@ -1,9 +1,7 @@
 """Gradient flow theta' = -grad R by the adaptive Dormand-Prince pair of orders 5 and 4.
 
-Growth from a small initialization is exponential or faster, so no fixed step serves all of it. The
-step is limited by the estimated error of each layer relative to its norm, and by a relative change
-`rate` of each layer, which also bounds the spacing of records. Norms are per layer: a global norm
-would ignore small input weights next to large output weights.
+Each layer limits the step, by its error relative to its norm (a global norm would ignore small
+input weights) and by a relative change `rate`, which also spaces the records.
 """
 
 from collections.abc import Callable
@@ -36,7 +34,7 @@ LossAndGradient = Callable[[Any], tuple[jax.Array, Any]]
 
 
 class FlowStep(NamedTuple):
-    """An attempted step: the accepted (or old) state, and the next step's length."""
+    """An attempted step: accepted (or old) state, and the next length."""
 
     time: jax.Array
     parameters: Any
@@ -46,7 +44,7 @@ class FlowStep(NamedTuple):
 
 
 def longest_step(parameters: Any, gradient: Any, rate: float) -> jax.Array:
-    """Time in which no layer (of nonzero norm and speed) changes by more than `rate`, relative."""
+    """Time in which no layer changes by more than `rate`, relative."""
     sizes, speeds = layer_norms(parameters), layer_norms(gradient)
     limits = rate * (sizes / jnp.where(speeds > 0, speeds, 1))
     shortest = jnp.min(jnp.where((speeds > 0) & (sizes > 0), limits, jnp.inf))
@@ -64,13 +62,10 @@ def flow_step(
     rate: float,
     tolerance: float,
 ) -> FlowStep:
-    """One attempted step.
+    """One attempted step, of `length` in time.
 
     Args:
         loss_and_gradient: parameters -> (loss, gradient).
-        time, parameters, loss, gradient: at the start of the step. The last stage of one step is
-            the first of the next.
-        length: of the step, in time.
         rate: largest relative change of a layer.
         tolerance: largest estimated error of a layer, relative to its norm.
     """

@@ -1,9 +1,7 @@
 """Training as a seed function: key -> records of one network's first steps.
 
-A scan over records with a loop of steps in between: nothing leaves the device before the end, and
-memory grows with the records, not the steps. Under `vmap` a stopped network rests while others go
-on. If only a loss that is not finite can stop a run, stopping means zero updates in a loop of fixed
-length: under `vmap` a while loop would select between old and new of its whole carry.
+Memory grows with the records. Under `vmap` a while loop selects between its old and new carry:
+where only a non-finite loss stops a run, a loop of fixed length with zero updates replaces it.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,16 +33,14 @@ _BATCH_STREAM = 2**32 - 1  # no layer has this number
 
 
 class Snapshot(NamedTuple):
-    """A network in training, the argument of the record function.
+    """A network in training, argument of the record function.
 
     Attributes:
-        parameters: now.
-        initial: parameters at step 0.
+        parameters, initial: now and at step 0.
         step: steps taken (`flow`: attempted).
-        time: `rate` times steps; of `flow`, the ODE's time; of an optax transformation, the steps.
-        loss: on all examples.
-        initial_loss: at step 0.
-        status: RUNNING; DROPPED, the loss reached `stop_drop`; NOT_FINITE, it is infinite or NaN.
+        time: `rate` times steps; of `flow`, ODE time; of an optax transformation, steps.
+        loss, initial_loss: on all examples, now and at step 0.
+        status: RUNNING; DROPPED, loss reached `stop_drop`; NOT_FINITE, loss infinite or NaN.
     """
 
     parameters: Any
@@ -57,11 +53,9 @@ class Snapshot(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Records of a run, leading axis: records. After a stop the state at the stop repeats.
+    """Records of a run, leading axis: records; a stopped state repeats.
 
-    Attributes:
-        step, time, loss, status: as in `Snapshot`.
-        values: results of the record function.
+    `values` of the record function; the others as in `Snapshot`.
     """
 
     step: jax.Array
@@ -96,33 +90,29 @@ def training_seed_fn(
     tolerance: float = 1e-6,
     end_time: float | None = None,
 ) -> Callable[[Any], Records]:
-    """The seed function `key -> Records` of training the network `network.init(key, ...)`.
+    """Seed function `key -> Records` of training `network.init(key, ...)`.
 
     Args:
-        network: for one input; `training.perceptron(spec)`, `network(spec)`, or a flax module.
-        examples: the training set, from `core.targets`.
-        mode: `gd` gradient descent; `sgd` the same on minibatches; `adam` with negligible epsilon;
-            `sign` descent; `flow` gradient flow with adaptive step; `neuron_flow` gradient flow
-            with a clock per neuron (two-layer perceptrons); or any optax transformation.
-        record_steps: increasing step numbers >= 0; the last one ends the run. See
-            `log_spaced_steps`.
-        rate: the learning rate; of `flow`, the largest relative change of a layer in a step; of
-            `neuron_flow`, the relative step. Only these two have a default. None for an optax
-            transformation.
+        network: `training.perceptron(spec)`, `network(spec)`, or a flax module.
+        examples: training set, from `core.targets`.
+        mode: `gd`; `sgd`, on minibatches; `adam`, of negligible epsilon; `sign` descent; `flow`,
+            adaptive gradient flow; `neuron_flow`, with a clock per neuron (two-layer perceptrons);
+            or any optax transformation.
+        record_steps: increasing, >= 0; the last ends the run. See `log_spaced_steps`.
+        rate: learning rate; of `flow`, largest relative change of a layer per step (default 0.1);
+            of `neuron_flow`, relative step (0.02). None for an optax transformation.
         loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or (outputs [n, k], targets) ->
             number.
-        stop_drop: stop once loss <= (1 - stop_drop) times the initial loss; None for never.
-        batch_size: examples of a minibatch, drawn with replacement; None for all. Recorded losses
-            use all examples.
-        record: Snapshot -> pytree of arrays; None records the parameters.
-        initial_stage: require initial outputs that are small relative to the targets.
-        tolerance: of `flow`, relative error of a layer in one step.
-        end_time: of `flow`, the ODE's time of the last step; None for no limit. `record_steps` must
-            leave enough steps; see `Records.time`.
+        stop_drop: stop once loss <= (1 - stop_drop) initial loss.
+        batch_size: of minibatches, drawn with replacement; recorded losses use all examples.
+        record: Snapshot -> pytree of arrays; default parameters.
+        initial_stage: require outputs that are initially small relative to the targets.
+        tolerance: of `flow`, relative error of a layer per step.
+        end_time: of `flow`, last ODE time; `record_steps` must leave enough steps.
 
     Raises:
-        SpecError: an unknown option or one out of range, examples that do not fit, targets that are
-            all zero, gradients that underflow.
+        SpecError: an option unknown or out of range, examples that do not fit, all-zero targets,
+            gradients that underflow.
 
     Reference: arXiv:2105.11686, section 3 (set-up).
     """

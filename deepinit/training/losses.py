@@ -1,4 +1,4 @@
-"""Losses of the outputs [n, k] on all examples."""
+"""Losses of outputs [n, k] on all examples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,22 +12,12 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """R = 1/(2n) sum_i |f(x_i) - y_i|^2; its gradient by the outputs is the residual / n.
-
-    Args:
-        outputs: [n, k].
-        targets: [n, k].
-    """
+    """R = 1/(2n) sum_i |f(x_i) - y_i|^2, of outputs and targets [n, k]."""
     return 0.5 * jnp.sum((outputs - targets) ** 2) / len(outputs)
 
 
 def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """R = -(1/n) sum_i log softmax(f(x_i))[y_i].
-
-    Args:
-        outputs: logits [n, k].
-        targets: classes [n], integers from 0 to k - 1.
-    """
+    """R = -(1/n) sum_i log softmax(f(x_i))[y_i], of logits [n, k] and classes [n]."""
     chosen = jnp.take_along_axis(jax.nn.log_softmax(outputs, axis=1), targets[:, None], axis=1)
     return -jnp.mean(chosen)
 
@@ -36,11 +26,7 @@ LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
 
 
 def as_loss(loss: Any) -> Loss:
-    """The loss of this name, or the function (outputs [n, k], targets) -> scalar itself.
-
-    Raises:
-        SpecError: an unknown name.
-    """
+    """The loss of a name, or the given (outputs [n, k], targets) -> scalar."""
     if isinstance(loss, str) and loss in LOSSES:
         return LOSSES[loss]
     if callable(loss):

@@ -1,4 +1,4 @@
-"""The neurons of a network: one vector of input weights each, its bias last."""
+"""Neurons: one vector of input weights each, its bias last."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ _BIASES = ("biases", "bias")
 
 
 def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
-    """Layers with neurons: name -> parameters (arrays, or their shapes) by name."""
+    """Layers with neurons: name -> parameters by name."""
     groups: dict[str, dict[str, jax.Array]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):
         names = [part_name(part) for part in path]
@@ -22,27 +22,20 @@ def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
 
 
 def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
-    """Input vectors of each layer's neurons; perceptrons in layer order, flax modules by name.
+    """Input vectors [neurons, fan_in] of layers by name, plus a last column of biases.
 
-    A layer is a dict of `weights` [neurons, fan_in] and optional `biases` (perceptrons), or of
-    `kernel` [..., neurons] and optional `bias` (flax: dense layers, and convolutions, whose filters
-    are the neurons). Other parameters are ignored.
-
-    Args:
-        parameters: of a perceptron or a flax module.
-
-    Returns:
-        Name -> [neurons, fan_in], or [neurons, fan_in + 1] with a bias. Layers of a perceptron are
-        `layer 1`, ...; those of a flax module have their own names.
+    Layers are dicts of `weights` [neurons, fan_in], optional `biases` (perceptrons: `layer 1`, ...
+    in order), or `kernel` [..., neurons], optional `bias` (flax; filters are neurons). Other
+    parameters are ignored.
 
     Raises:
-        SpecError: segments of stacked equal layers, as in `networks.network`.
+        SpecError: stacked equal layers, as in `networks.network`.
     """
     return {layer: _vectors(group) for layer, group in layers(parameters).items()}
 
 
 def hidden_layers(parameters: Any) -> tuple[str, ...]:
-    """Layers that can condense: of a perceptron all but the output; of a flax module all."""
+    """Layers that can condense: all but a perceptron's output."""
     names = tuple(layers(parameters))
     return names[:-1] if isinstance(parameters, tuple) else names
 
@@ -61,7 +54,7 @@ def _vectors(group: dict[str, jax.Array]) -> jax.Array:
 
 
 def part_name(part: Any) -> str:
-    """One part of a path through parameters: `layer 1` for a tuple index, else the name."""
+    """Name of a path's part; `layer 1` for a tuple index."""
     if isinstance(part, jax.tree_util.SequenceKey):
         return f"layer {part.idx + 1}"
     return str(getattr(part, "key", getattr(part, "name", part)))

@@ -1,4 +1,4 @@
-"""Optimizers as optax transformations that work on tiny float32 gradients."""
+"""Optimizers for tiny float32 gradients."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from deepinit.core.linear_algebra import row_norms
 
 
 class AdamState(NamedTuple):
-    """Steps, mean gradient m, root mean square gradient; before bias correction."""
+    """Steps, mean and root mean square gradient, before bias correction."""
 
     steps: jax.Array
     mean: Any
@@ -20,17 +20,13 @@ class AdamState(NamedTuple):
 def adam(
     rate: float, *, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-30
 ) -> optax.GradientTransformation:
-    """Adam, theta -= rate m / (sqrt(v) + epsilon) with bias-corrected m and v; stores sqrt(v).
+    """Adam, theta -= rate m / (sqrt(v) + epsilon), m and v bias-corrected; stores sqrt(v).
 
-    v would be 0 in float32 for gradients below 1e-22. The usual epsilon of 1e-8 freezes small
-    initializations and turns Adam into gradient descent; with a negligible one, neurons condense
-    onto the directions of sign descent.
+    v underflows in float32 for gradients below 1e-22. An epsilon of 1e-8 turns Adam on small
+    initializations into gradient descent; a negligible one condenses neurons onto directions of
+    sign descent.
 
-    Args:
-        rate: the learning rate.
-        decay: of the mean gradient.
-        square_decay: of the mean square.
-        epsilon: absolute, in units of the gradient.
+    `epsilon` is absolute, in units of the gradient.
     """
 
     def init(parameters: Any) -> AdamState:
@@ -63,14 +59,10 @@ def sign_descent(rate: float) -> optax.GradientTransformation:
 def neuron_flow(rate: float) -> optax.GradientTransformation:
     """Gradient flow of a two-layer network with a clock per neuron.
 
-    theta_j -= rate |theta_j| g_j / |g_j|. While the output is negligible, neurons do not interact,
-    and each moves along its gradient-flow orbit at its own speed: all grow by a factor of up to 1 +
-    rate a step and leave the initial stage together. Under gradient flow with phi(s) ~ c s^p, p >=
-    2, one neuron leaves long before the others. Artefact: a neuron that gradient flow would let die
-    ends on an attractor, with the wrong sign of a_j.
-
-    Args:
-        rate: relative step; 0.02 is accurate.
+    theta_j -= rate |theta_j| g_j / |g_j|; rate 0.02 is accurate. While outputs are negligible, each
+    neuron follows its gradient-flow orbit: all grow by up to 1 + rate a step and leave the initial
+    stage together. Under gradient flow with phi(s) ~ c s^p, p >= 2, one leaves long before.
+    Artefact: a neuron that would die ends on an attractor, with the wrong sign of a_j.
     """
 
     def step(gradient: Any, parameters: Any) -> Any:
@@ -88,7 +80,7 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
 
 
 def has_own_neurons(parameters: Any) -> bool:
-    """Whether every neuron has its own parameters (one hidden layer, no output bias)."""
+    """Whether a perceptron has one hidden layer and no output bias."""
     return (
         isinstance(parameters, tuple)
         and len(parameters) == 2

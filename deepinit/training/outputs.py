@@ -15,13 +15,8 @@ def outputs_fn(
 ) -> Callable[[Any, jax.Array], jax.Array]:
     """(parameters, x [n, dimension]) -> outputs [n, k].
 
-    Where the residuals of all examples exceed `RESIDUAL_BYTES`, the outputs are computed in chunks
-    with rematerialization, at about 1.3 times the time.
-
-    Args:
-        network: for one input.
-        parameters: arrays, or their shapes.
-        x: examples; later ones have their shape and dtype.
+    In chunks with rematerialization if residuals exceed `RESIDUAL_BYTES`, at 1.3 times the time.
+    `parameters` (or their shapes) and `x` give shapes and dtypes.
     """
     bytes_of = lambda num: _residual_bytes(network, parameters, x, num)
     per_example = max(1, bytes_of(2) - bytes_of(1))
@@ -37,7 +32,7 @@ def outputs_fn(
 
 
 def _residual_bytes(network: Network, parameters: Any, x: jax.Array, num: int) -> int:
-    """Bytes of the residuals of `num` examples."""
+    """Residual bytes of `num` examples."""
 
     def vjp(parameters: Any, x: jax.Array) -> Any:
         outputs = lambda parameters: jax.vmap(network.apply, (None, 0))(parameters, x)

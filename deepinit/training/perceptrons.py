@@ -2,8 +2,7 @@
 
     h^0 = x,   h^l = phi(W^l h^{l-1} + b^l)  [+ h^{l-1}],   f = (W^{L+1} h^L  [+ b^{L+1}]) / alpha
 
-Compared with `networks.network`: an output bias only on request, skip connections between hidden
-layers of equal width, a law per layer, an output scale, no stacked layers. Same random draws.
+Draws of `networks.network`; an output bias only on request, no stacked layers.
 """
 
 import math
@@ -32,18 +31,16 @@ def small_mlp(
     output_std: float | None = None,
     output_width: int = 1,
 ) -> MLP:
-    """The spec of a perceptron with all weights and biases independent N(0, std^2), at any fan-in.
+    """Perceptron with all weights and biases independent N(0, std^2), at any fan-in.
 
     Args:
         widths: of the hidden layers.
-        activation: as for `MLP`.
-        std: standard deviation of hidden weights and biases. Papers write the variance
-            width^-gamma, std = width**(-gamma / 2); some public code takes std = width**-gamma.
-        output_std: of the output weights; None for std.
-        output_width: number of outputs.
+        std: of hidden weights and biases, > 0. Papers write the variance width^-gamma; some code
+            takes std = width**-gamma.
+        output_std: of output weights; None for std.
 
     Raises:
-        SpecError: a standard deviation that is not a finite number > 0.
+        SpecError: a standard deviation that is not finite and > 0.
     """
     output_std = std if output_std is None else output_std
     for name, value in (("std", std), ("output_std", output_std)):
@@ -64,25 +61,23 @@ def perceptron(
     dtype: DTypeLike = "float32",
     precision: str = "highest",
 ) -> Network:
-    """The trainable network of a spec (formula: module docstring).
+    """Trainable network of a spec (formula: module docstring).
 
-    `init(key, input_width)` gives a tuple of one dict per layer, output layer last: `weights`
-    [fan_out, fan_in] and, with a bias law, `biases` [fan_out]. Layers are unrolled: compile time
-    grows with depth. For biases in the first layer only, omit the bias law and append a 1 to the
-    inputs.
+    `init(key, input_width)` gives a tuple of dicts, output layer last: `weights` [fan_out, fan_in]
+    and, with a bias law, `biases` [fan_out]. Compile time grows with depth. For biases in the first
+    layer only, omit the bias law and append a 1 to the inputs.
 
     Args:
-        spec: a perceptron with an output layer.
-        residual: add h^{l-1} to h^l, l >= 2, where their widths agree.
-        output_bias: the output layer has a bias of the spec's bias law.
-        output_scale: alpha, by which the output is divided.
-        layer_laws: a weight law for each of the depth + 1 matrices, instead of the spec's.
-        dtype: of the parameters: float32, or float64 in JAX's 64-bit mode.
-        precision: of matrix products, as in `jax.lax.Precision`.
+        spec: with an output layer.
+        residual: add h^{l-1} to h^l, l >= 2, of equal widths.
+        output_bias: of the spec's bias law.
+        output_scale: alpha.
+        layer_laws: of the depth + 1 weight matrices.
+        precision: as in `jax.lax.Precision`.
 
     Raises:
         SpecError: no output layer, another number of laws, an output bias without a bias law,
-            float64 without 64-bit mode.
+            float64 without JAX's 64-bit mode.
     """
     laws, output_width = _laws(spec, output_bias, output_scale, layer_laws), spec.output_width
     assert output_width is not None
@@ -129,17 +124,13 @@ def perceptron(
 
 
 def with_sign_outputs(network: Network, amplitude: float) -> Network:
-    """The same network with output weights +-amplitude of random sign.
+    """A `perceptron` with output weights +-amplitude of random sign.
 
-    For phi(s) ~ c s^2 near 0 all neurons then grow at one rate and condense together under gradient
-    flow, where Gaussian output weights let one neuron win.
-
-    Args:
-        network: a `perceptron`.
-        amplitude: of the output weights, > 0.
+    For phi(s) ~ c s^2 near 0 all neurons condense together under gradient flow; with Gaussian
+    output weights one wins.
 
     Raises:
-        SpecError: no Network, an amplitude that is not a finite number > 0.
+        SpecError: an amplitude that is not finite and > 0.
     """
     remedy = "Write with_sign_outputs(training.perceptron(spec), 0.05)."
     validate.instance("network", network, Network, "a perceptron", remedy)
@@ -157,7 +148,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
 def _laws(
     spec: Any, output_bias: bool, output_scale: float, layer_laws: Sequence[Law] | None
 ) -> tuple[Law, ...]:
-    """A weight law for each matrix."""
+    """One per matrix."""
     require_output_layer(spec)
     has_law = not output_bias or spec.bias_law is not None
     validate.require(has_law, "output_bias without a bias law", "a spec with a bias_law")
