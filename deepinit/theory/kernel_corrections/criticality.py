@@ -48,10 +48,8 @@ class Criticality(NamedTuple):
         fixed_point: K*; NaN where every K is one.
         chi_parallel, chi_perpendicular: at K*; chi_parallel > 1: K* repels, the first layer must
             have mean square K*.
-        kernel_variance: lim V/K^2, in units of `per`.
-        kernel_shift: lim K1/K.
-        tangent_variance: lim Var Theta/T^2, one output.
-        tangent_shift: lim T1/T.
+        kernel_variance, kernel_shift: lim V/K^2 and K1/K, in units of `per`.
+        tangent_variance, tangent_shift: lim Var Theta/T^2 and T1/T, one output.
         mixed: lim D/(K T).
         per: "depth/width" (r) or "1/width".
         largest_sum: r at which first-order variances are off by about 30 %; NaN where it depends on

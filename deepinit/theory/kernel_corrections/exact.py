@@ -123,8 +123,8 @@ def homogeneous_kernel_log(
 ) -> KernelLogMoments:
     """Mean and variance of ln(G^{L+1} / K^1) given G > 0, exact.
 
-    ReLU, w = 2: a layer of width n adds -5/(2n) - 49/(12 n^2) + ... to the mean and
-    5/n + 37/(2 n^2) + ... to the variance; N(-5 beta/2, 5 beta) as sum 1/n_l -> beta.
+    ReLU, w = 2: a layer adds -5/(2n) - 49/(12 n^2) + ... to the mean, 5/n + 37/(2 n^2) + ... to the
+    variance; N(-5 beta/2, 5 beta) as sum 1/n_l -> beta.
 
     Args:
         activation, widths, weight_var: see `homogeneous_kernel_moment`.

@@ -1,23 +1,18 @@
 """NNGP and tangent kernel at finite width: mean shift and covariance to order 1/width.
 
-Given layer l, neurons of layer l + 1 are i.i.d. N(0, G^{l+1}); G is a Markov chain:
+z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l). Given layer l, neurons of layer l + 1 are i.i.d.
+N(0, G^{l+1}); G is a Markov chain, expanded as G = K + K1 + fluctuations of covariance V:
 
     G^{l+1}_ab = bias_var + (w/n_l) sum_j phi(z^l_ja) phi(z^l_jb),      G^1 = K^1,
-    E G^{l+1} = bias_var + w g(G^l),    Cov G^{l+1} = w^2 C(G^l)/n_l.
+    E[G^{l+1} | G^l] = bias_var + w g(G^l),    Cov[G^{l+1} | G^l] = w^2 C(G^l)/n_l.
 
-Expansion of g about K to second order, G = K + K1 + fluctuations of covariance V:
-
-    K' = bias_var + w g(K),    V' = w^2 (C/n + Jg V Jg^T),    K1' = w (Jg K1 + Hg : V / 2).
-
-The tangent kernel of one output is Theta-hat, its mean over the weights of layer l + 1, plus a
-fluctuation (w/n)(w_i^T M w_j - delta_ij tr M) of covariance B, which is also its covariance between
-two outputs:
+The tangent kernel of an output is Theta-hat, its mean over the weights of layer l + 1, plus
+(w/n)(w_i^T M w_j - delta_ij tr M) of covariance B, its covariance between two outputs:
 
     Theta-hat^{l+1} = b_rate + (t/n) sum phi phi + (w/n) sum_k phi'_k phi'_k Theta^l_kk
 
-(G, Theta-hat) obeys the same recursion for (g, h) (`kernel_corrections.recursion`). Shared forward
-and backward weights correlate Theta^l_kk with phi(z_k), by Fc / n, which adds
-q = w Fc : E d d (phi' phi') to the mean.
+Recursion of (G, Theta-hat): `kernel_corrections.recursion`. Shared forward and backward weights
+correlate Theta^l_kk with phi(z_k), by Fc / n, and add q = w Fc : E d d (phi' phi') to the mean.
 """
 
 import math
@@ -78,10 +73,10 @@ def kernel_corrections(
             `default_weight_var`.
         bias_var: after each hidden layer, scalar or [L].
         vertex: "pairs": covariances of entries with at most two inputs; "all": three and four too.
-        first_tangent: [k, k] T^1; None: K^1 (NTK parametrization).
-        weight_rate, bias_rate: learning-rate factors t, b_rate after each hidden layer; None:
-            weight_var, bias_var (NTK parametrization). Standard parametrization:
-            weight_rate=widths, bias_rate=1, first_tangent = 1 + x.x. Untrained biases: bias_rate=0.
+        first_tangent: [k, k] T^1; None: K^1 (NTK parametrization, all parameters trained).
+        weight_rate, bias_rate: learning-rate factors after each hidden layer; None: weight_var,
+            bias_var (NTK). Standard parametrization: widths, 1 and first_tangent = 1 + x.x.
+            Untrained biases: bias_rate=0.
 
     Returns:
         `KernelCorrections`, relative error 1e-10 (vertex="all": 1e-9 for three inputs, else

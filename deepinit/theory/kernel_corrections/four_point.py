@@ -1,4 +1,4 @@
-"""Expectations E phi_a phi_b phi_c phi_d of three and four inputs, with derivatives.
+"""Second moments of features of three and four inputs, E phi_a phi_b phi_c phi_d etc.
 
 Linear: Isserlis' theorem. Three inputs, smooth: trapezoidal rule in three dimensions, relative
 error 1e-9. Else: quasi-Monte Carlo, scrambled Sobol points of fixed seed; standard error from

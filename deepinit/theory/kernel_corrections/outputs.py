@@ -1,12 +1,9 @@
 """Statistics of outputs and log kernels; homogeneous networks with depth ~ width.
 
-Given G, outputs f_i are i.i.d. N(0, G), so that
+Given G, outputs f_i are i.i.d. N(0, G): cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd).
 
-    cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd),
-    connected E f_ia f_ib f_ic f_id = V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc).
-
-Depth and width to infinity, sum 1/n_l -> beta, critical gain: with the trace moment
-a(s) = e^{cs}/3 + 2 e^{-s}/3 of `kernel_corrections.exact` at distance s,
+As sum 1/n_l -> beta at the critical gain, with the trace moment a(s) = e^{cs}/3 + 2 e^{-s}/3 of
+`kernel_corrections.exact` at distance s,
 E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) ds.
 """
 

@@ -8,7 +8,7 @@ from deepinit.core import validate
 
 
 class KernelCorrections(NamedTuple):
-    """Kernels after L hidden layers: row l enters the layer after hidden layer l.
+    """Kernels after hidden layers 1, ..., L: row l enters the layer after hidden layer l.
 
     p entries (a, b), a <= b, row-major upper triangle. NaN: covariances of entries with three or
     more different inputs unless vertex="all"; with a kink at 0 (ReLU), shifts and tangent
@@ -27,10 +27,9 @@ class KernelCorrections(NamedTuple):
         sum_inverse_widths: [L], r = sum of 1/width.
         relative_variance, relative_shift: [L], largest V/K^2 and Var Theta/T^2; largest |K1/K| and
             |T1/T|, one input. First order fails near 1.
-        vertex_error: largest relative standard error of covariances of three and four inputs; 0
-            where exact.
+        vertex_error: largest relative standard error of covariances of three and four inputs.
         largest_sum: r at which first-order variances are off by about 30 %: of the class, else
-            where the largest relative variance would reach 0.1.
+            where the relative variance would reach 0.1.
         class_name: of `criticality_class`, at the variances after the first hidden layer.
         valid_for: hypotheses and range.
     """

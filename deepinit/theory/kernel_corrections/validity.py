@@ -1,8 +1,7 @@
 """Range of the expansion in 1/width.
 
-Relative error of first-order variances is O(r), r = sum of 1/width, with constant 2.5 for critical
-ReLU, below 1 for critical tanh, about 20 for GELU off criticality at depth 10. A largest relative
-variance of 0.1 bounds errors by about 30 %.
+First-order variances have relative error C r, r = sum of 1/width; C = 2.5 (critical ReLU), < 1
+(critical tanh), about 20 (noncritical GELU, depth 10). About 30 % at a relative variance of 0.1.
 """
 
 import numpy as np
