@@ -74,9 +74,9 @@ class AngleExpansion(NamedTuple):
 
 
 class StateExpansion(NamedTuple):
-    """Order 1/n of (ln |a|^2/n, ln |b|^2/n, eta): shift [..., 3], covariance [..., 3, 3].
+    """(ln |a|^2/n, ln |b|^2/n, eta): mean limit + shift / n, covariance / n.
 
-    mean = limit + shift / n; the covariance is covariance / n.
+    Shapes [..., 3] and [..., 3, 3].
     """
 
     shift: Any
