@@ -42,9 +42,9 @@ class Criticality(NamedTuple):
     """Universality class and slopes of the corrections in r.
 
     Attributes:
-        name: at critical points "scale_invariant", "zero_critical" (K* = 0) or "half_stable" (K* >
-            0, both chi = 1); else "ordered" (chi_perp < 1), "chaotic" (chi_perp > 1), "marginal"
-            (K* > 0, edge of chaos), "vanishing" (K -> 0, chi < 1) or "unsettled" (K -> infinity).
+        name: critical points: "scale_invariant", "zero_critical" (K* = 0), "half_stable" (K* > 0,
+            both chi = 1); else "ordered" (chi_perp < 1), "chaotic" (chi_perp > 1), "marginal" (edge
+            of chaos, K* > 0), "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
         fixed_point: K*; NaN where every K is one.
         chi_parallel, chi_perpendicular: at K*; chi_parallel > 1: K* repels, the first layer must
             have mean square K*.
@@ -74,7 +74,7 @@ def criticality_class(
 ) -> Criticality:
     """Universality class of an initialization, and growth of 1/width corrections.
 
-    V/K^2 = slope * r, r = sum of 1/width, many layers of equal width.
+    V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width.
 
     Args:
         activation: Activation, built-in name or JAX function.
@@ -90,8 +90,7 @@ def criticality_class(
     Raises:
         SpecError: variances out of range; an activation not accepted by `di.critical`.
 
-    Valid for: first order in 1/width; `largest_sum` is exact for scale invariance, simulated for
-        tanh.
+    Valid for: first order in 1/width; `largest_sum` exact (scale invariant) or simulated (tanh).
 
     Reference: arXiv:2106.10165, chapters 5 and 8.
     """

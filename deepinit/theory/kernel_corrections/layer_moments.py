@@ -51,8 +51,8 @@ class LayerMoments(NamedTuple):
 
     Attributes:
         g, h: [p] E phi_a phi_b and E phi'_a phi'_b, with derivatives at `neighbours`.
-        phi_phi, phi_slope, slope_slope: [p, p] E phi_a phi_b phi_c phi_d, E phi_a phi_b phi'_c
-            phi'_d and E phi'_a phi'_b phi'_c phi'_d.
+        phi_phi, phi_slope, slope_slope: [p, p], E phi_a phi_b phi_c phi_d,
+            E phi_a phi_b phi'_c phi'_d, E phi'_a phi'_b phi'_c phi'_d.
     """
 
     g: Derivatives
