@@ -6,9 +6,9 @@ omega in the Gaussian L2 space:
     b / |b| = cos(t) alpha + sin(t) omega,        t = the angle at infinite width.
 
 (x, y, z): deviations of the sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1). With
-c = cos t, s = sin t, and b^2 / E b^2 = 1 + b,
+c = cos t, s = sin t and the deviation b of b^2 / E b^2,
 
-    q = z - x,    h = c q - 2 s y,    b = c^2 x + 2 c s y + s^2 z = z - c h,
+    q = z - x,    h = c q - 2 s y,    b = z - c h,
 
     ln(|a|^2 / n) = ln E a^2 + ln(1 + x)                  ln(|b|^2 / n) = ln E b^2 + ln(1 + b)
     ln sin^2      = ln s^2 + ln((1 + x)(1 + z) - y^2) - ln(1 + x) - ln(1 + b)
