@@ -94,8 +94,8 @@ def price_tanner_bound(network: HomogeneousNetwork, density: float = 1.0) -> flo
     Raises:
         SpecError: as `length_moment`; another law or activation; density out of range.
 
-    Valid for: rigorous, at density 1 below `length_moment`; loose but at width 1, where it is
-        exact. Decays with depth below hidden_var = 2 pi / density.
+    Valid for: rigorous, at density 1 at most `length_moment`; loose except at width 1, where exact.
+        Decays with depth below hidden_var = 2 pi / density.
 
     Reference: arXiv:1911.10651.
     """

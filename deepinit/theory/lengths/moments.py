@@ -37,8 +37,8 @@ def length_moment(network: HomogeneousNetwork, m: float = 1) -> float:
     Raises:
         SpecError: a network field or m out of range.
 
-    Valid for: any input, biases none or symmetric about 0 and independent of the weights (not
-        constant); exact, relative error 1e-15 per layer.
+    Valid for: any input; biases none, or symmetric about 0 and independent of the weights (constant
+        ones change it); exact, relative error 1e-15 per layer.
 
     Reference: arXiv:2102.10492, Theorems 3.1 and 4.1, as equalities.
     """
