@@ -4,8 +4,8 @@ z' = b + W phi(z), weight variance w / fan_in, bias variance b, z ~ N(0, K):
 
     K' = b + w g(K),    chi_parallel = w g'(K),    chi_perp = w h(K).
 
-Edge at a fixed point K (chi_perp = 1): w = 1 / h(K), b = K - g(K) / h(K) >= 0; R(K) = chi_parallel
-- 1 = g'(K) / h(K) - 1, K attracts iff R < 0. Class, from a logarithmic grid of K and K -> 0:
+Edge at a fixed point K (chi_perp = 1): w = 1 / h(K), b = K - g(K) / h(K) >= 0. K attracts iff
+R(K) = chi_parallel - 1 = g'(K) / h(K) - 1 < 0. Class, on a logarithmic grid of K and as K -> 0:
 
     scale_invariant    R = b = 0 for every K                          ReLU, leaky ReLU, linear
     zero_critical      R < 0 and b -> 0 as K -> 0                     tanh, sin, ELU, SELU, ReLU6
@@ -168,10 +168,7 @@ def _first_point(
 
 
 def root_between(function: Callable[[float], float], left: float, right: float) -> float:
-    """Root of a function of K with a sign change between left and right, to rounding.
-
-    The better end if there is none.
-    """
+    """Root in K between left and right, to rounding; the better end without a sign change."""
     from scipy.optimize import brentq
 
     def of_log(log: float) -> float:

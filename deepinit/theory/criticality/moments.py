@@ -31,9 +31,7 @@ class SingleMoments(NamedTuple):
     """Moments at every variance; NaN where infinite or not converged.
 
     Attributes:
-        square: [k], g = E phi^2.
-        slope_square: [k], h = E phi'^2.
-        growth: [k], g' = dg/dK.
+        square, slope_square, growth: [k], g = E phi^2, h = E phi'^2, dg/dK.
         discontinuity: [k], relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0
             unless phi jumps or phi' is not its derivative.
     """
