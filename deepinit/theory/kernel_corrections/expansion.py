@@ -84,8 +84,8 @@ def kernel_corrections(
         at 0 between two straight lines.
 
     Raises:
-        SpecError: parallel, duplicate or zero inputs; kernel not positive semi-definite or
-            exploding; activation with a jump or undeclared kink; sum 1/width > 3.
+        SpecError: parallel or zero inputs; kernel not positive semi-definite or exploding;
+            activation with a jump or undeclared kink; sum 1/width > 3.
         ResourceError: covariances exceed the memory.
 
     Valid for: independent Gaussian weights and biases; error O(r^2) relative to K, r = sum 1/width,
