@@ -7,8 +7,8 @@ v / fan_in, d-volume (d = 1: squared length):
     Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K, 0 if K < d)
 
 independently by layer. Linear: K = n. Leaky ReLU: `numerics.leaky`. Orthogonal weights: moments are
-divided by those of chi^2_{N-j}, N = max(width, fan_in). Represented by E (Vol^2 / Vol_before^2)^s,
-the Mellin transform.
+divided by those of chi^2_{N-j} / N, N = max(width, fan_in). Represented by E (Vol^2 /
+Vol_before^2)^s, the Mellin transform.
 """
 
 import math
