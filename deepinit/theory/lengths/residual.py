@@ -49,8 +49,7 @@ def residual_length_moment(
     Args:
         width, mid_width: of the residual stream and the branch, >= 1.
         m: real >= 0.
-        branch_var: of V, times mid_width.
-        hidden_var: of W, times width.
+        branch_var, hidden_var: variances times fan_in of V (fan_in mid_width) and W (width).
         num_blocks: >= 0.
 
     Returns:
