@@ -1,7 +1,6 @@
-"""Critical initialization: variances at which norms, angles and gradients do not grow with depth.
+"""Critical initialization: norms, angles and gradients that do not grow with depth.
 
-Infinite width; at finite width fluctuations of order depth / width remain at every critical point.
-Definitions and classes: `criticality.edge`.
+Infinite width; finite-width fluctuations are of order depth / width. Classes: `criticality.edge`.
 """
 
 import math
@@ -31,21 +30,17 @@ _RESIDUAL = "residual branches scaled by 1/sqrt(depth) need no critical point"
 class Critical(NamedTuple):
     """A critical initialization, or a point on the edge of chaos.
 
-    Variances of weights are times fan_in, as in `di.normal`; K is the variance of a preactivation.
+    Weight variances are times fan_in; K is the preactivation variance.
 
     Attributes:
-        weight_var: of the weights between hidden layers.
-        bias_var: of their biases.
-        fixed_point: K*; 0 in zero_critical without `fixed_point=`, NaN in scale_invariant, where
-            the first layer sets K.
+        weight_var, bias_var: between hidden layers.
+        fixed_point: K*; 0 in zero_critical without `fixed_point=`, NaN in scale_invariant.
         kind: "scale_invariant", "zero_critical", "half_stable", "edge_unstable" or
-            "edge_saturated", the class of the activation.
-        chi_parallel: dK'/dK at K*, the growth of deviations of K in one layer.
-        chi_perp: the growth of squared gradients, and of squared small angles at constant norm, in
-            one layer; 1.
-        first_weight_var: weight variance of the first layer, with biases of variance bias_var, that
-            maps inputs of mean square 1 to K*; divide it by the mean square of other inputs. None
-            where the first layer may have weight_var.
+            "edge_saturated".
+        chi_parallel: dK'/dK at K*.
+        chi_perp: growth per layer of squared gradients and squared small angles; 1.
+        first_weight_var: first-layer variance that maps mean square 1 to K*, with bias_var; divide
+            by the inputs' mean square. None: weight_var serves.
         note: stability and remedies.
     """
 
@@ -60,39 +55,36 @@ class Critical(NamedTuple):
 
 
 def critical(activation: Any, fixed_point: float | None = None) -> Critical:
-    """Variances at which norms, angles and gradients grow or decay slower than any exponential.
+    """Variances at which norms, angles and gradients do not change exponentially with depth.
 
-    The class and the point follow from g(K) = E phi(z)^2, h(K) = E phi'(z)^2 and g'(K) for
-    z ~ N(0, K), by quadrature for K from 1e-8 to 1e6 and an expansion at 0:
+    Classes, from g(K) = E phi(z)^2, h(K) = E phi'(z)^2 and g'(K), z ~ N(0, K), 1e-8 <= K <= 1e6:
 
     - scale_invariant (ReLU, leaky ReLU, absolute value, linear): 2 / (left^2 + right^2), no biases.
     - zero_critical (tanh, erf, sin, ELU, SELU, ReLU6): K* = 0, 2 / (phi'(0-)^2 + phi'(0+)^2), no
-      biases; K decays as 1/l or 1/l^2 (`norm_decay`).
-    - half_stable (GELU, SiLU, Mish, hard swish): chi_parallel = chi_perp = 1 at a K* > 0 that
-      attracts from one side, so slowly that `first_weight_var` must set the norm.
-    - edge_unstable (softplus - log 2): no critical point; the edge of chaos at `fixed_point`, 1 if
-      None, from which K runs off.
-    - edge_saturated (sigmoid): no critical point; the edge exists above some K, which attracts.
+      biases; K decays as 1/l or 1/l^2.
+    - half_stable (GELU, SiLU, Mish, hard swish): chi_parallel = chi_perp = 1 at K* > 0, attracting
+      slowly from one side; `first_weight_var` sets the norm.
+    - edge_unstable (softplus - log 2): only an edge, at `fixed_point` (None: 1); K repels.
+    - edge_saturated (sigmoid): only an edge, above some K; K attracts.
     - none (softplus): no edge.
 
     Args:
-        activation: an Activation, a built-in's name or a JAX function.
-        fixed_point: K > 0, 1e-300 to 1e100, for the edge of chaos at this K (chi_perp = 1, any
-            chi_parallel) instead of the critical point.
+        activation: Activation, built-in name or JAX function.
+        fixed_point: K > 0, 1e-300 to 1e100, of the edge of chaos (chi_perp = 1, any chi_parallel);
+            None: the critical point.
 
     Returns:
-        `Critical`, to about 1e-11. Variances are rounded to 12 or 13 digits, equal on every
-        processor. Of several critical points the nearest to K = 1; the note names the others.
+        `Critical`, accurate to 1e-11; variances rounded to 12 or 13 digits, equal on every
+        processor. Of several critical points the nearest to K = 1; `note` names the others.
 
     Raises:
-        SpecError: no such point (class none; edge_saturated without `fixed_point`; a negative bias
-            variance at `fixed_point`), with a remedy; a K at which the moments of phi do not
-            converge (sin beyond 1e6); an activation that is constant or jumps.
+        SpecError: no such point (class none; edge_saturated without `fixed_point`; negative
+            bias_var at `fixed_point`); moments of phi that do not converge; phi constant or with
+            jumps.
 
-    Valid for: infinite width, fully connected layers with independent entries, no normalization.
+    Valid for: infinite width, fully connected, independent entries, no normalization.
 
-    Reference: arXiv:2106.10165, chapter 5 (classes, GELU and SiLU); the rest derived in
-        `criticality.edge` and `criticality.origin`.
+    Reference: arXiv:2106.10165, chapter 5 (classes, GELU and SiLU).
     """
     phi = as_activation(activation)
     edge = edge_of_chaos(phi)
@@ -119,9 +111,9 @@ class OtherSide(NamedTuple):
     """The fate of K on the repelling side of a half-stable K*.
 
     Attributes:
-        attracts_from: "above" or "below", the attracting side of K*.
-        fixed_point: the next fixed point on the repelling side, in units of K*; 0 or inf if none.
-        chi_perp: at that fixed point; NaN if none.
+        attracts_from: "above" or "below".
+        fixed_point: next fixed point on the repelling side, in units of K*; 0 or inf if none.
+        chi_perp: there; NaN if none.
     """
 
     attracts_from: str
@@ -130,7 +122,7 @@ class OtherSide(NamedTuple):
 
 
 def other_side(activation: Any, point: Critical | EdgePoint) -> OtherSide:
-    """The attracting side of a half-stable `point`, and the fate of K on the repelling side."""
+    """Attracting side of a half-stable `point`; fate of K on the repelling side."""
     phi, at = as_activation(activation), point.fixed_point
     distances = np.concatenate([[0.0], np.geomspace(1e-3, math.log(1e4), 80)])
 
@@ -159,7 +151,7 @@ def _result(point: EdgePoint, kind: str, note: str) -> Critical:
 
 
 def _first_share(point: EdgePoint) -> float:
-    """K* - b = w g, without cancellation: what the weights of a layer add to the variance."""
+    """K* - b = w g, without cancellation."""
     return point.weight_var * point.square if point.bias_var else point.fixed_point
 
 
@@ -240,7 +232,7 @@ def _others(points: tuple[EdgePoint, ...]) -> str:
 
 
 def _no_point(phi: Activation, edge: Edge, given: str) -> SpecError:
-    """Error with the allowed K of the edge and a remedy that was tested."""
+    """Error with the allowed K and a tested remedy."""
     allowed = "activations with a critical point, or a fixed_point with a bias variance >= 0"
     if edge.first is not None:
         least, weight = edge.first.fixed_point, edge.first.weight_var

@@ -1,12 +1,11 @@
-"""The edge of chaos of an activation, and its six classes.
+"""Edge of chaos of an activation, and its six classes.
 
-Layers z' = b + W phi(z), W of variance w / fan_in, b of variance b; for z ~ N(0, K)
+z' = b + W phi(z), weight variance w / fan_in, bias variance b, z ~ N(0, K):
 
     K' = b + w g(K),    chi_parallel = w g'(K),    chi_perp = w h(K).
 
-The edge at a fixed point K: w = 1 / h(K), b = K - g(K) / h(K) >= 0, so that chi_perp = 1. There
-R(K) = chi_parallel - 1 = g'(K) / h(K) - 1, and K attracts iff R < 0. The class follows from the
-signs of R and b on a logarithmic grid of K and from the limit K -> 0:
+Edge at a fixed point K (chi_perp = 1): w = 1 / h(K), b = K - g(K) / h(K) >= 0. K attracts iff
+R(K) = chi_parallel - 1 = g'(K) / h(K) - 1 < 0. Class, on a logarithmic grid of K and as K -> 0:
 
     scale_invariant    R = b = 0 for every K                          ReLU, leaky ReLU, linear
     zero_critical      R < 0 and b -> 0 as K -> 0                     tanh, sin, ELU, SELU, ReLU6
@@ -41,7 +40,7 @@ class EdgePoint(NamedTuple):
 
     Attributes:
         fixed_point: K.
-        weight_var, bias_var: 1 / h and K - g / h; no network has a negative bias variance.
+        weight_var, bias_var: 1 / h and K - g / h, which may be negative.
         excess: R = chi_parallel - 1.
         square: g.
     """
@@ -58,10 +57,10 @@ class Edge(NamedTuple):
 
     Attributes:
         kind: the class.
-        critical: points with R = 0 and b >= 0, the nearest to K = 1 first; empty but in half_stable
-            and, rarely, in zero_critical.
-        first: the smallest K with b >= 0; None if b >= 0 at the smallest K of the grid, or nowhere.
-        variances: [k], the K at which the moments are finite.
+        critical: points with R = 0 and b >= 0, nearest to K = 1 first; only half_stable and,
+            rarely, zero_critical.
+        first: smallest K with b >= 0; None if the smallest of the grid, or nowhere.
+        variances: [k], K with finite moments.
         moments: g, h, g' there.
     """
 
@@ -73,7 +72,7 @@ class Edge(NamedTuple):
 
 
 def edge_point(activation: Activation, variance: float, shift: float = 0.0) -> EdgePoint:
-    """The edge at K = variance; NaN where the moments are not finite or h is 0."""
+    """The edge at K = variance; NaN where moments are not finite or h is 0."""
     moments = single_variance_moments(activation, np.array([variance]), shift)
     g, h, growth = (float(moment[0]) for moment in moments[:3])
     if not h > 0.0:
@@ -83,11 +82,11 @@ def edge_point(activation: Activation, variance: float, shift: float = 0.0) -> E
 
 @lru_cache(maxsize=128)
 def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
-    """The class of phi - shift.
+    """The edge and class of phi - shift.
 
     Raises:
-        SpecError: phi is constant, jumps, has undeclared kinks or a wrong derivative; its moments
-            are nowhere finite.
+        SpecError: phi constant, with jumps, undeclared kinks, a wrong derivative or no finite
+            moments.
     """
     num = round(_PER_DECADE * math.log10(LARGEST / SMALLEST)) + 1
     variances = np.geomspace(SMALLEST, LARGEST, num)
@@ -143,7 +142,7 @@ def _critical_points(
     excess: np.ndarray,
     bias: np.ndarray,
 ) -> tuple[EdgePoint, ...]:
-    """Roots of R between grid points; if R = 0 for every K, the K nearest to 1 with b > 0."""
+    """Roots of R; if R = 0 for every K, the K nearest to 1 with b > 0."""
     if not excess.any() and (bias > 0.0).any():
         nearest = min(variances[bias > 0.0], key=lambda k: abs(math.log(k)))
         return (edge_point(activation, float(f"{nearest:.12g}"), shift)._replace(excess=0.0),)
@@ -169,10 +168,7 @@ def _first_point(
 
 
 def root_between(function: Callable[[float], float], left: float, right: float) -> float:
-    """The root in K of a function that changes its sign between left and right, to rounding.
-
-    The better end if rounding alone changed the sign.
-    """
+    """Root in K between left and right, to rounding; the better end without a sign change."""
     from scipy.optimize import brentq
 
     def of_log(log: float) -> float:

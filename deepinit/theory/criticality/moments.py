@@ -1,10 +1,9 @@
-"""Gaussian moments of one preactivation by adaptive quadrature, accurate at any variance.
+"""Gaussian moments of one preactivation by adaptive quadrature, any variance.
 
     g(K) = E phi(z)^2,    h(K) = E phi'(z)^2,    g'(K) = E[z phi(z) phi'(z)] / K,    z ~ N(0, K)
 
-Gauss-Legendre panels, geometric around 0 and split at declared kinks, are bisected until no
-integral changes. Undeclared kinks cost more panels and no accuracy. All variances advance together:
-an activation in JAX is called a few dozen times in all.
+Gauss-Legendre panels, geometric around 0, split at declared kinks, are bisected until no integral
+changes; undeclared kinks only cost panels. All variances advance together.
 """
 
 import itertools
@@ -29,14 +28,12 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 class SingleMoments(NamedTuple):
-    """Moments at every variance; NaN where infinite or where quadrature does not converge.
+    """Moments at every variance; NaN where infinite or not converged.
 
     Attributes:
-        square: [k], g = E phi^2.
-        slope_square: [k], h = E phi'^2.
-        growth: [k], g' = dg/dK.
-        discontinuity: [k], relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, equal
-            by partial integration unless phi jumps or phi' is not its derivative.
+        square, slope_square, growth: [k], g = E phi^2, h = E phi'^2, dg/dK.
+        discontinuity: [k], relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0
+            unless phi jumps or phi' is not its derivative.
     """
 
     square: np.ndarray
@@ -48,12 +45,10 @@ class SingleMoments(NamedTuple):
 def single_variance_moments(
     activation: Activation, variances: ArrayLike, shift: float = 0.0
 ) -> SingleMoments:
-    """g, h and g' of phi - shift, to about 1e-13 of the integrals of absolute values.
+    """g, h and g' of phi - shift, to 1e-13 of the integrals of absolute values.
 
     Args:
-        activation: phi.
         variances: [k], K > 0.
-        shift: a constant subtracted from phi.
     """
     variances = np.atleast_1d(np.asarray(variances, dtype=np.float64))
     std = np.sqrt(variances)
@@ -90,7 +85,7 @@ def single_variance_moments(
 def _first_panels(
     std: np.ndarray, kinks: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(owner, left, right): [p], the index of the variance and the ends of every panel."""
+    """[p]: index of the variance, left and right end of every panel."""
     parts = []
     for index, scale in enumerate(std):
         more = math.ceil(math.log2(max(scale / _INNERMOST, 1.0)))

@@ -1,11 +1,11 @@
-"""One-sided Taylor series of an activation at 0, and the decay of small preactivations.
+"""One-sided Taylor series at 0, and the decay of small preactivations.
 
-With phi = sum_n t_n z^n on either side of 0 and w = 2 / (phi'(0-)^2 + phi'(0+)^2),
+phi = sum_n t_n z^n on either side, w = 2 / (phi'(0-)^2 + phi'(0+)^2):
 
     w g(K) = K (1 - c K^p + ...),    2p the order of the first term of phi^2 beyond z^2,
 
-so that K' = w g(K) decays from any small K > 0 as K_l ~ (p c l)^(-1/p): 1/(c l) for a smooth odd
-phi (p = 1), 4 / (c l)^2 where phi'' jumps at 0, or where phi' does and phi'' is not 0 (p = 1/2).
+so K_l ~ (p c l)^(-1/p): 1/(c l) for smooth odd phi (p = 1); 4 / (c l)^2 where phi'' jumps at 0, or
+phi' does and phi'' is not 0 (p = 1/2).
 """
 
 import math
@@ -30,8 +30,8 @@ class Origin(NamedTuple):
         value: phi(0).
         slopes: (phi'(0-), phi'(0+)).
         weight_var: w = 2 / (phi'(0-)^2 + phi'(0+)^2); inf where both slopes are 0.
-        power: p; inf where no term up to z^5 contributes, NaN where a derivative is not finite.
-        deficit: c, > 0 where small variances decay at w; 0 for p = inf.
+        power: p; inf if no term up to z^5 contributes, NaN if a derivative is not finite.
+        deficit: c, > 0 where small variances decay; 0 for p = inf.
     """
 
     value: float
@@ -42,12 +42,11 @@ class Origin(NamedTuple):
 
 
 class Decay(NamedTuple):
-    """The decay K_l ~ constant / l^power of the preactivation variance where K* = 0.
+    """K_l ~ constant / l^power, preactivation variance where K* = 0.
 
     Attributes:
-        power: 1 (tanh, erf, sin), 2 (ELU, SELU); inf for a decay slower than any power of l (hard
-            tanh and ReLU6, scale invariant up to exp(-1/K)).
-        constant: independent of the start; NaN for power = inf.
+        power: 1 (tanh, erf, sin), 2 (ELU, SELU); inf if slower than any power (hard tanh, ReLU6).
+        constant: NaN for power = inf.
     """
 
     power: float
@@ -85,20 +84,18 @@ def _limits(near: np.ndarray, far: np.ndarray) -> np.ndarray:
 
 
 def norm_decay(activation: Any) -> Decay:
-    """The decay of the preactivation variance K with depth at a critical point K* = 0.
+    """Decay of the preactivation variance with depth at a critical point K* = 0.
 
     Args:
-        activation: of class "zero_critical": tanh, erf, sin, ELU, SELU, hard tanh, ReLU6, ...
+        activation: of class "zero_critical".
 
     Returns:
-        `Decay`: K_l ~ constant / l^power at the critical weight variance without biases; relative
-        error O(log(l) / l).
+        `Decay` at the critical weight variance, no biases; relative error O(log(l) / l).
 
     Raises:
-        SpecError: phi(0) != 0, phi'(0) = 0, small variances grow, the expansion at 0 is not in
-            integer powers.
+        SpecError: phi(0) != 0, phi'(0) = 0, growing small variances, non-integer powers at 0.
 
-    Reference: derivation in the module docstring; power 1 agrees with arXiv:2106.10165, chapter 5.
+    Reference: arXiv:2106.10165, chapter 5 (power 1).
     """
     phi = as_activation(activation)
     near = origin(phi)
@@ -114,7 +111,7 @@ def norm_decay(activation: Any) -> Decay:
 
 
 def _square(coefficients: np.ndarray, order: int) -> float:
-    """The coefficient of z^order in phi^2 from those of z, ..., z^5 in phi."""
+    """Coefficient of z^order in phi^2 from those of z, ..., z^5 in phi."""
     return float(sum(coefficients[i - 1] * coefficients[order - i - 1] for i in range(1, order)))
 
 

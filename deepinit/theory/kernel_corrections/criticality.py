@@ -1,30 +1,23 @@
-"""Growth of corrections of order 1/width with depth: universality classes of one input.
+"""Growth of 1/width corrections with depth, by universality class, one input.
 
-chi_par = w dg/dK and chi_perp = w E phi'^2 (w = weight_var), at the fixed point
-K* = bias_var + w g(K*); r = depth / width.
+At K* = bias_var + w g(K*): chi_par = w dg/dK, chi_perp = w E phi'^2. r = depth / width. Slopes
+without a formula are NaN.
 
-Scale invariant (homogeneous activation, no biases): G is a product of independent factors with
-E X^2/(E X)^2 = 1 + c/n, c = 3q/p^2 - 1, p and q the means of the squares and fourth powers of the
-slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r and
-D/(K T) = (2c - 1)/3 r, the mean over layers of c (shared factors of G) and (c - 2)/3 (one layer's
-factors of G and of the backward norm).
+Scale invariant: E X^2/(E X)^2 = 1 + c/n per layer, c = 3q/p^2 - 1, p and q the means of the squares
+and fourth powers of the slopes. V/K^2 = c r, K1 = 0; at w = 1/p Var Theta/T^2 = (7c - 2)/9 r and
+D/(K T) = (2c - 1)/3 r.
 
-K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p), p = 1 for smooth odd phi, 1/2 where
-phi'' jumps at 0 (ELU) or phi' does (SELU), see `criticality.origin`. With
-chi_par = 1 - (1 + 1/p)/l and w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0,
+K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p) (`criticality.origin`); p = 1 for
+smooth odd phi, 1/2 where phi'' (ELU) or phi' (SELU) jumps at 0. With chi_par = 1 - (1 + 1/p)/l and
+w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0,
 
-    V = v K^2 l/n:    v (1 - 2/p) = -2 (1 + 1/p) v + c0,             v = c0/3 for every p,
-    K1 = k K l/n:     k (1 - 1/p) = -(1 + 1/p) k - (1 + p) v/2,      k = -(1 + p) v/4.
+    V = v K^2 l/n,   v = c0/3;        K1 = k K l/n,   k = -(1 + p) v/4.
 
-Tanh: 2/3 and -1/3, ELU: 2/3 and -1/4. For p = 1 and odd phi E phi'^2 = 1 - 1/l and B = T^2 r/3:
-Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
+Tanh: 2/3 and -1/3; ELU: 2/3 and -1/4. Odd phi, p = 1: E phi'^2 = 1 - 1/l, B = T^2 r/3,
+Var Theta/T^2 = 2r/3, T1/T = -r/4 (Fc).
 
-At other stable fixed points depth drops out of the kernel: n V* = w^2 C/(1 - chi_par^2),
-n K1* = (w/2) g'' n V*/(1 - chi_par); the variance of the tangent kernel saturates in the ordered
-phase (chi_perp < 1) and grows with depth in the chaotic one.
-
-Slopes without a formula are NaN. Variances within 1e-6 of a critical point are that point, and a K
-within 1e-5 of a fixed point is at it, repelling or not: constants of seven digits.
+Other stable fixed points: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the
+tangent variance saturates for chi_perp < 1 and grows with depth for chi_perp > 1.
 """
 
 import math
@@ -46,24 +39,21 @@ _UNKNOWN = math.nan
 
 
 class Criticality(NamedTuple):
-    """The class of an activation at given variances, and the slopes of its corrections in r.
+    """Universality class and slopes of the corrections in r.
 
     Attributes:
-        name: of critical points, as in `di.critical`, "scale_invariant", "zero_critical" (K* = 0,
-            marginal) or "half_stable" (K* > 0, both chi = 1); else "ordered" (chi_perp < 1),
-            "chaotic" (chi_perp > 1), "marginal" (K* > 0, chi_perp = 1: the edge of chaos),
-            "vanishing" (K -> 0, chi < 1) or "unsettled" (K -> infinity).
-        fixed_point: K*; NaN where every K is one (scale invariant, critical variance).
-        chi_parallel, chi_perpendicular: at the fixed point; chi_parallel > 1: K* repels and needs a
-            first layer of mean square K*.
-        kernel_variance: lim V/K^2, in units of `per`.
-        kernel_shift: lim K1/K.
-        tangent_variance: lim Var Theta/T^2, one output.
-        tangent_shift: lim T1/T.
+        name: critical points: "scale_invariant", "zero_critical" (K* = 0), "half_stable" (K* > 0,
+            both chi = 1); else "ordered" (chi_perp < 1), "chaotic" (chi_perp > 1), "marginal" (edge
+            of chaos, K* > 0), "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
+        fixed_point: K*; NaN where every K is one.
+        chi_parallel, chi_perpendicular: at K*; chi_parallel > 1: K* repels, the first layer must
+            have mean square K*.
+        kernel_variance, kernel_shift: lim V/K^2 and K1/K, in units of `per`.
+        tangent_variance, tangent_shift: lim Var Theta/T^2 and T1/T, one output.
         mixed: lim D/(K T).
         per: "depth/width" (r) or "1/width".
-        largest_sum: r up to which first-order variances are within about 30 %; NaN where it depends
-            on the depth (`kernel_corrections` then estimates it).
+        largest_sum: r at which first-order variances are off by about 30 %; NaN where it depends on
+            depth (`kernel_corrections` estimates it).
     """
 
     name: str
@@ -82,29 +72,27 @@ class Criticality(NamedTuple):
 def criticality_class(
     activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
 ) -> Criticality:
-    """The universality class of an initialization, and how 1/width corrections grow with depth.
+    """Universality class of an initialization, and growth of 1/width corrections.
 
-    V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width; formulas in the module
-    docstring.
+    V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width.
 
     Args:
-        activation: an Activation, a built-in's name or a JAX function.
+        activation: Activation, built-in name or JAX function.
         weight_var: variance times fan_in, > 0.
         bias_var: >= 0.
-        mean_square: K of the first layer, > 0, from which the fixed point is approached; ignored at
-            the variances of a critical point, however slow the approach.
+        mean_square: K > 0 of the first layer; ignored at critical variances.
 
     Returns:
-        `Criticality`. Fixed points are searched between 1e-8 and 1e6. Slopes of "zero_critical"
-        hold to log(depth)/depth: 1 % from depth 1000, far off at depth 10.
+        `Criticality`. Fixed points from 1e-8 to 1e6. Variances within 1e-6 of a critical point
+        count as critical, K within 1e-5 of a fixed point as fixed. "zero_critical" slopes have
+        error log(depth)/depth: 1 % from depth 1000, far off at depth 10.
 
     Raises:
-        SpecError: variances out of range; an activation that `di.critical` does not examine.
+        SpecError: variances out of range; an activation not accepted by `di.critical`.
 
-    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and
-        simulation (tanh).
+    Valid for: first order in 1/width; `largest_sum` exact (scale invariant) or simulated (tanh).
 
-    Reference: arXiv:2106.10165, chapters 5 and 8; derivation in the module docstring.
+    Reference: arXiv:2106.10165, chapters 5 and 8.
     """
     weight_var = validate.positive("weight_var", weight_var, "He initialization of ReLU is 2.")
     bias_var = validate.not_negative("bias_var", bias_var)
@@ -183,9 +171,7 @@ def _four_point(slopes: tuple[float, float]) -> float:
 def _fixed_point(
     phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float
 ) -> float:
-    """The limit of K' = b + w g(K) from mean_square: the next fixed point in the direction of the
-    first step; inf beyond the grid.
-    """
+    """The limit of K' = b + w g(K) from mean_square; inf beyond the grid."""
 
     def change(variance: float) -> tuple[float, float]:
         """K' - K and chi_parallel."""

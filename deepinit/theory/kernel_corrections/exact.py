@@ -1,20 +1,17 @@
-"""Kernels of deep networks with one input at every width: positively homogeneous activations.
+"""Kernels of homogeneous networks with one input, exact at every width.
 
-One input, slopes (left, right), no forward biases. Signs of preactivations are fair coins
-independent of their sizes: a layer multiplies the kernel by an independent factor
-w (right^2 chi^2_M + left^2 chi^2_{n-M})/n, M ~ Binomial(n, 1/2) (`numerics.layer_factors`). With
-p, q the means of the squares and fourth powers of the slopes, u_l = w^2 (p^2 + (3q - p^2)/n_l), G^l
-the forward norm that enters weight layer l, Delta_l = |d output / d z^l|^2 and tb the learning-rate
-factor of trained biases, zero at initialization,
+Slopes (left, right), no forward biases; p, q: means of their squares and fourth powers. A layer
+multiplies the kernel by the independent factor w (right^2 chi^2_M + left^2 chi^2_{n-M})/n,
+M ~ Binomial(n, 1/2) (`numerics.layer_factors`). With u_l = w^2 (p^2 + (3q - p^2)/n_l), forward
+norm G^l, Delta_l = |d output / d z^l|^2 and bias rate tb,
 
     E G^l = K^1 (w p)^{l-1},        E (G^l)^2 = (K^1)^2 prod_{j<l} u_j,
     E Delta_m = (w p)^{L+1-m},      E Delta_m^2 = prod_{j>=m} u_j,
     Theta = sum_l (G^l + tb) Delta_l,
+    E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m},
 
-powers of w p standing for products over layers. On both sides of the weights between layers l < m
-the coins act as on independent Gaussian matrices. With P the gated product between them
-a = E (tr P^T P)^2 and t = E tr (P^T P)^2 obey a two-term recursion per layer, and
-E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m}.
+powers of w p being products over layers. P is the gated product between layers l < m;
+a = E (tr P^T P)^2 and t = E tr (P^T P)^2 obey a two-term recursion.
 """
 
 import math
@@ -61,26 +58,26 @@ class KernelLogMoments(NamedTuple):
 def homogeneous_kernel_moment(
     activation: Any, widths: ArrayLike, weight_var: ArrayLike, order: float = 2.0
 ) -> float:
-    """E (G^{L+1} / K^1)^s after L hidden layers, one input, exact at every width.
+    """E (G^{L+1} / K^1)^s after L hidden layers, one input, exact.
 
         prod_l (w p)^s E X_l^s,    X_l the layer's factor over its mean;
         s = 2: prod_l (w p)^2 (1 + c/n_l),    c = 3q/p^2 - 1 (ReLU 5, linear 2).
 
     Args:
-        activation: positively homogeneous, with a slope that is not 0.
-        widths: [L] integers >= 1.
-        weight_var: w, one number or [L], > 0.
+        activation: positively homogeneous, not 0.
+        widths: [L].
+        weight_var: w > 0, scalar or [L].
         order: s >= 0.
 
     Returns:
-        The moment; inf where it overflows.
+        The moment; inf on overflow.
 
     Raises:
-        SpecError: another activation, bad widths, variances or order.
+        SpecError: another activation; bad widths, variances or order.
 
-    Valid for: Gaussian weights, no biases; exact, relative error about 1e-13 per layer.
+    Valid for: Gaussian weights, no biases; relative error 1e-13 per layer.
 
-    Reference: arXiv:1812.05994; derivation in the module docstring.
+    Reference: arXiv:1812.05994.
     """
     steep, ratio = _steep_and_ratio(activation)
     sizes, order = layer_widths(widths), validate.not_negative("order", order, "2 is usual.")
@@ -94,24 +91,24 @@ def homogeneous_kernel_moment(
 def homogeneous_kernel_layers(
     activation: Any, first_kernel: float, widths: ArrayLike, weight_var: ArrayLike
 ) -> ExactKernel:
-    """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact.
+    """Mean and variance of G^{l+1} after every hidden layer, one input, exact.
 
         E G^{l+1} = K^1 prod_{j<=l} w_j p,
         Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,   c = 3q/p^2 - 1 (ReLU 5, linear 2)
 
     Args:
-        activation, widths, weight_var: as `homogeneous_kernel_moment`.
+        activation, widths, weight_var: see `homogeneous_kernel_moment`.
         first_kernel: K^1 > 0.
 
     Returns:
-        `ExactKernel`, [L]; inf where it overflows.
+        `ExactKernel`, [L]; inf on overflow.
 
     Raises:
-        SpecError: as `homogeneous_kernel_moment`.
+        SpecError: see `homogeneous_kernel_moment`.
 
-    Valid for: Gaussian weights, no biases; exact, relative error 1e-15 per layer.
+    Valid for: Gaussian weights, no biases; relative error 1e-15 per layer.
 
-    Reference: arXiv:1812.05994; derivation in the module docstring.
+    Reference: arXiv:1812.05994.
     """
     p, _, c = homogeneous_constants(activation)
     sizes, first = layer_widths(widths), validate.positive("first_kernel", first_kernel)
@@ -124,24 +121,20 @@ def homogeneous_kernel_layers(
 def homogeneous_kernel_log(
     activation: Any, widths: ArrayLike, weight_var: ArrayLike
 ) -> KernelLogMoments:
-    """Mean and variance of ln(G^{L+1} / K^1), which has no heavy tails, given G > 0.
+    """Mean and variance of ln(G^{L+1} / K^1) given G > 0, exact.
 
-    ReLU at w = 2: a layer of n neurons adds -5/(2n) - 49/(12 n^2) + ... to the mean and
-    5/n + 37/(2 n^2) + ... to the variance; for sum 1/n_l -> beta the law tends to
-    N(-5 beta/2, 5 beta).
+    ReLU, w = 2: a layer adds -5/(2n) - 49/(12 n^2) + ... to the mean, 5/n + 37/(2 n^2) + ... to the
+    variance; N(-5 beta/2, 5 beta) as sum 1/n_l -> beta.
 
     Args:
-        activation, widths, weight_var: as `homogeneous_kernel_moment`.
-
-    Returns:
-        `KernelLogMoments`.
+        activation, widths, weight_var: see `homogeneous_kernel_moment`.
 
     Raises:
-        SpecError: as `homogeneous_kernel_moment`.
+        SpecError: see `homogeneous_kernel_moment`.
 
-    Valid for: Gaussian weights, no biases; exact, error 1e-12.
+    Valid for: Gaussian weights, no biases; error 1e-12.
 
-    Reference: arXiv:1812.05994; derivation in the module docstring.
+    Reference: arXiv:1812.05994.
     """
     steep, ratio = _steep_and_ratio(activation)
     sizes = layer_widths(widths)
@@ -162,29 +155,28 @@ def homogeneous_ntk_moments(
     *,
     bias_rate: float = 0.0,
 ) -> TangentMoments:
-    """E Theta and E Theta^2 of the tangent kernel of one output and one input, exact.
+    """E Theta and E Theta^2 of the NTK, one output and input, exact.
 
-    E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}, without finite-width correction.
-    E Theta^2: module docstring. One hidden ReLU layer: E Theta^2/(E Theta)^2 = 1 + 3/n.
+    E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}, its infinite-width value. One
+    hidden ReLU layer: E Theta^2/(E Theta)^2 = 1 + 3/n.
 
     Args:
-        activation: positively homogeneous, with a slope that is not 0.
+        activation: positively homogeneous, not 0.
         first_kernel: K^1 > 0.
-        widths: [L] integers >= 1.
-        weight_var: w > 0 of the weights that follow a hidden layer, one number or [L].
-        bias_rate: tb >= 0, learning-rate factor of the biases, 0 at initialization; 0: none.
+        widths: [L].
+        weight_var: w > 0 after each hidden layer, scalar or [L].
+        bias_rate: learning-rate factor of the biases, >= 0; 0: not trained.
 
     Returns:
-        `TangentMoments`; inf where they overflow.
+        `TangentMoments`; inf on overflow.
 
     Raises:
-        SpecError: another activation, bad widths or numbers.
+        SpecError: another activation; bad widths or numbers.
 
-    Valid for: Gaussian weights, NTK parametrization, forward biases 0; exact, relative error about
-        1e-14 per layer.
+    Valid for: Gaussian weights, NTK parametrization, biases initialized at 0; relative error 1e-14
+        per layer.
 
-    Reference: first order and the exponential growth in depth/width: arXiv:1909.05989; derivation
-        in the module docstring.
+    Reference: arXiv:1909.05989 (first order, exponential growth in depth/width).
     """
     with np.errstate(over="ignore"):
         return _ntk_moments(activation, first_kernel, widths, weight_var, bias_rate)
@@ -225,10 +217,7 @@ def _ntk_moments(
 
 
 def homogeneous_constants(activation: Any) -> tuple[float, float, float]:
-    """(p, q, c): means of squares and fourth powers of the slopes, c = 3q/p^2 - 1.
-
-    E X^2/(E X)^2 = 1 + c/n for the factor X of a layer of width n.
-    """
+    """(p, q, c): means of squares and fourth powers of the slopes, c = 3q/p^2 - 1."""
     phi = as_activation(activation)
     if phi.slopes is None or phi.slopes == (0.0, 0.0):
         raise SpecError(
@@ -241,7 +230,7 @@ def homogeneous_constants(activation: Any) -> tuple[float, float, float]:
 
 
 def _steep_and_ratio(activation: Any) -> tuple[float, float]:
-    """The larger |slope|, and the smaller over it: M and n - M have one law."""
+    """The larger |slope|, and the ratio of the smaller to it."""
     homogeneous_constants(activation)
     low, high = sorted(abs(slope) for slope in as_activation(activation).slopes or ())
     return high, low / high

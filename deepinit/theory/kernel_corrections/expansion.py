@@ -1,24 +1,18 @@
 """NNGP and tangent kernel at finite width: mean shift and covariance to order 1/width.
 
-z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l), b_i ~ N(0, bias_var). Given layer l the neurons of
-layer l + 1 are i.i.d. N(0, G^{l+1}),
+z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l). Given layer l, neurons of layer l + 1 are i.i.d.
+N(0, G^{l+1}); G is a Markov chain, expanded as G = K + K1 + fluctuations of covariance V:
 
-    G^{l+1}_ab = bias_var + (w/n_l) sum_j phi(z^l_ja) phi(z^l_jb),      G^1 = K^1 from the inputs:
+    G^{l+1}_ab = bias_var + (w/n_l) sum_j phi(z^l_ja) phi(z^l_jb),      G^1 = K^1,
+    E[G^{l+1} | G^l] = bias_var + w g(G^l),    Cov[G^{l+1} | G^l] = w^2 C(G^l)/n_l.
 
-G is a Markov chain; given G^l its mean is bias_var + w g(G^l), its covariance w^2 C(G^l)/n_l. With
-g expanded to second order about K and G = K + K1 + fluctuations of covariance V,
-
-    K' = bias_var + w g(K),    V' = w^2 (C/n + Jg V Jg^T),    K1' = w (Jg K1 + Hg : V / 2).
-
-The tangent kernel of an output neuron, all parameters trained, is Theta = Theta-hat + fluctuation,
+The tangent kernel of an output is Theta-hat, its mean over the weights of layer l + 1, plus
+(w/n)(w_i^T M w_j - delta_ij tr M) of covariance B, its covariance between two outputs:
 
     Theta-hat^{l+1} = b_rate + (t/n) sum phi phi + (w/n) sum_k phi'_k phi'_k Theta^l_kk
 
-its mean over the weights of layer l + 1. (G, Theta-hat) obeys the same recursion with the map
-(g, h) of `kernel_corrections.recursion`. The fluctuation (w/n)(w_i^T M w_j - delta_ij tr M) has
-covariance B, also the covariance of the tangent kernel between two outputs. Forward and backward
-pass share their weights: Theta^l_kk correlates with phi(z_k), by Fc / n, which adds
-q = w Fc : E d d (phi' phi') to the mean.
+Recursion of (G, Theta-hat): `kernel_corrections.recursion`. Shared forward and backward weights
+correlate Theta^l_kk with phi(z_k), by Fc / n, and add q = w Fc : E d d (phi' phi') to the mean.
 """
 
 import math
@@ -65,45 +59,40 @@ def kernel_corrections(
     weight_rate: ArrayLike | None = None,
     bias_rate: ArrayLike | None = None,
 ) -> KernelCorrections:
-    """NNGP and tangent kernel of a random MLP to first order in 1/width, layer by layer.
+    """NNGP and tangent kernel of a random MLP to order 1/width, by layer.
 
-    E G = K + K1 + O(1/n^2), Cov G = V + O(1/n^2), and the same for the tangent kernel; formulas in
-    the module docstring. Covariances and shifts are those at the given widths.
+    E G = K + K1 + O(1/n^2), Cov G = V + O(1/n^2), likewise for the tangent kernel, at these widths.
 
     Args:
-        activation: an Activation, a built-in's name or an elementwise JAX function; continuous,
-            differentiable between its kinks.
-        first_kernel: [k, k] K^1, covariance of the first layer's preactivations, bias_var +
-            weight_var x.x / n_0; a number for one input.
-        widths: [L], neurons of each hidden layer.
-        weight_var: variance times fan_in of the weights that follow a hidden layer, one number or
-            [L]; None for `default_weight_var`.
-        bias_var: of the biases that follow a hidden layer, one number or [L].
-        vertex: "pairs": covariances of entries with at most two inputs; "all": of three and four.
-        first_tangent: [k, k] T^1 of the first layer; None for K^1 (NTK parametrization, all
-            parameters trained).
-        weight_rate, bias_rate: t and b_rate, learning-rate factors of the weights and biases that
-            follow a hidden layer; None for weight_var and bias_var (NTK parametrization). Standard
-            parametrization: weight_rate=widths, bias_rate=1, first_tangent = 1 + x.x. Without
-            trained biases: bias_rate=0.
+        activation: Activation, built-in name or elementwise JAX function; continuous,
+            differentiable between kinks.
+        first_kernel: [k, k] K^1, covariance of first-layer preactivations, bias_var +
+            weight_var x.x / n_0; scalar for one input.
+        widths: [L] hidden widths.
+        weight_var: times fan_in, after each hidden layer, scalar or [L]; None:
+            `default_weight_var`.
+        bias_var: after each hidden layer, scalar or [L].
+        vertex: "pairs": covariances of entries with at most two inputs; "all": three and four too.
+        first_tangent: [k, k] T^1; None: K^1 (NTK parametrization, all parameters trained).
+        weight_rate, bias_rate: learning-rate factors after each hidden layer; None: weight_var,
+            bias_var (NTK). Standard parametrization: widths, 1 and first_tangent = 1 + x.x.
+            Untrained biases: bias_rate=0.
 
     Returns:
-        `KernelCorrections`. Relative error of its coefficients 1e-10 (1e-9 with three inputs and
-        vertex="all", `vertex_error` beyond). Time per layer: 1 ms for one input, 0.1 s per pair of
-        inputs for kinks other than one at 0 between two straight lines.
+        `KernelCorrections`, relative error 1e-10 (vertex="all": 1e-9 for three inputs, else
+        `vertex_error`). Time per layer: 1 ms for one input; 0.1 s per pair for kinks other than one
+        at 0 between two straight lines.
 
     Raises:
-        SpecError: parallel, duplicate or zero inputs; a kernel that is not positive semi-definite;
-            an activation with a jump or an undeclared kink; widths with sum 1/width above 3;
-            kernels that explode.
-        ResourceError: the covariances of this many inputs exceed the memory.
+        SpecError: parallel or zero inputs; kernel not positive semi-definite or exploding;
+            activation with a jump or undeclared kink; sum 1/width > 3.
+        ResourceError: covariances exceed the memory.
 
-    Valid for: independent Gaussian weights and biases, all inputs and widths fixed; error O(r^2)
-        relative to K, r = sum 1/width, with a constant that depends on the class (`largest_sum`).
-        Nearly parallel inputs and kinks: see `angle_spread`.
+    Valid for: independent Gaussian weights and biases; error O(r^2) relative to K, r = sum 1/width,
+        with a class-dependent constant (`largest_sum`). Nearly parallel inputs and kinks: see
+        `angle_spread`.
 
-    Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019; arXiv:1909.05989; derivation
-        in the module docstring.
+    Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019; arXiv:1909.05989.
     """
     first = kernel_matrix("first_kernel", first_kernel)
     phi = differentiable(activation, float(np.max(np.diag(first))))

@@ -1,9 +1,8 @@
-"""Products of features of three and four inputs, E phi_a phi_b phi_c phi_d and the like.
+"""Second moments of features of three and four inputs, E phi_a phi_b phi_c phi_d etc.
 
-No closed form except for a linear activation (Isserlis' theorem). Three inputs and a smooth
-activation: the trapezoidal rule in three dimensions (relative error 1e-9). Else quasi-Monte Carlo:
-scrambled Sobol points with a fixed seed, mapped to N(0, K), in independent replicates whose scatter
-is the stated error.
+Linear: Isserlis' theorem. Three inputs, smooth: trapezoidal rule in three dimensions, relative
+error 1e-9. Else: quasi-Monte Carlo, scrambled Sobol points of fixed seed; standard error from
+replicates.
 """
 
 import math
@@ -22,17 +21,11 @@ _SPACING, _RADIUS = 0.3, 8.5
 def with_vertex(
     moments: LayerMoments, activation: Activation, kernel: np.ndarray, where: Entries
 ) -> tuple[LayerMoments, float]:
-    """The moments with every missing second moment, and the standard error of the new ones.
-
-    Args:
-        moments: of `layer_moments`.
-        activation: of the layer.
-        kernel: [p].
-        where: `entries`.
+    """Moments with missing second moments filled, and their standard error.
 
     Returns:
-        The moments, and the largest standard error of a covariance of f_e and f_g in units of
-        sqrt(Var f_e Var f_g); 0 where exact.
+        The moments; the largest standard error of Cov(f_e, f_g) over sqrt(Var f_e Var f_g), 0 where
+        exact.
     """
     if not np.isnan(moments.phi_phi).any():
         return moments, 0.0

@@ -1,14 +1,13 @@
-"""Gaussian moments of one layer with a positively homogeneous activation, in closed form.
+"""Gaussian moments of one layer, homogeneous activation, closed form.
 
 phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2. With D = sqrt(K_aa K_bb - K_ab^2)
 and rho = K_ab / sqrt(K_aa K_bb),
 
-    E |z_a z_b| = (2/pi) (D + K_ab asin rho),     E sign(z_a) sign(z_b) = (2/pi) asin rho,
-    g_ab = m^2 K_ab + d^2 E |z_a z_b|,            h_ab = m^2 + d^2 E sign(z_a) sign(z_b),
+    g_ab = m^2 K_ab + d^2 (2/pi) (D + K_ab asin rho),     g_aa = (left^2 + right^2)/2 K_aa,
+    h_ab = m^2 + d^2 (2/pi) asin rho.
 
-with derivatives rational in K and D. On the diagonal g_aa = (left^2 + right^2)/2 K_aa and h_aa is
-constant. Products of four features are trigonometric polynomials on the arcs between sign changes
-times E R^4, E R^2, 1 = 8, 2, 1.
+Products of four features: trigonometric polynomials on the arcs between sign changes, times
+E R^4, E R^2, 1 = 8, 2, 1.
 """
 
 import math
@@ -44,7 +43,7 @@ def homogeneous_single_moments(slopes: tuple[float, float], variances: np.ndarra
 def homogeneous_pair_moments(slopes: tuple[float, float], kernels: np.ndarray) -> EntryMoments:
     """Entries (a, b), a != b; layout of `pair_moments`.
 
-    Derivatives that diverge for parallel inputs are NaN within `PARALLEL`.
+    Diverging derivatives are NaN within `PARALLEL`.
     """
     left, right = slopes
     straight, bent = (0.5 * (right + left)) ** 2, (0.5 * (right - left)) ** 2 * 2.0 / math.pi

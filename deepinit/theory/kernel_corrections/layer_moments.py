@@ -1,9 +1,8 @@
-"""Gaussian moments of one layer for corrections of order 1/width, for all kernel entries at once.
+"""Gaussian moments of one layer for 1/width corrections, all kernel entries.
 
-Entries are e = (a, b), a <= b, row by row of the upper triangle. The derivatives of entry e are by
-the entries `neighbours[e]` = (aa, ab, bb); for a = b only the first is used. Second moments of
-pairs of entries with three or four different inputs have no closed form: NaN, or computed by
-`kernel_corrections.four_point`.
+Entries e = (a, b), a <= b, row-major upper triangle; derivatives by `neighbours[e]` = (aa, ab, bb),
+for a = b by the first only. Second moments of pairs with three or four different inputs are NaN;
+`kernel_corrections.four_point` computes them.
 """
 
 import itertools
@@ -32,11 +31,11 @@ class Entries(NamedTuple):
     """The entries of a symmetric [k, k] matrix.
 
     Attributes:
-        rows, columns: [p], a and b of every entry.
-        at: [k, k], the number of entry (a, b).
-        neighbours: [p, 3], the numbers of (a, a), (a, b), (b, b).
-        diagonal: [k], the numbers of (a, a).
-        mixed: [n], the numbers of the entries with a != b.
+        rows, columns: [p], a and b.
+        at: [k, k], index of entry (a, b).
+        neighbours: [p, 3], indices of (a, a), (a, b), (b, b).
+        diagonal: [k], indices of (a, a).
+        mixed: [n], indices of a != b.
     """
 
     rows: np.ndarray
@@ -51,11 +50,9 @@ class LayerMoments(NamedTuple):
     """Moments of one layer with preactivations N(0, K).
 
     Attributes:
-        g, h: E phi_a phi_b and E phi'_a phi'_b of every entry, [p], with derivatives at
-            `neighbours`.
-        phi_phi: [p, p] E phi_a phi_b phi_c phi_d.
-        phi_slope: [p, p] E phi_a phi_b phi'_c phi'_d.
-        slope_slope: [p, p] E phi'_a phi'_b phi'_c phi'_d.
+        g, h: [p] E phi_a phi_b and E phi'_a phi'_b, with derivatives at `neighbours`.
+        phi_phi, phi_slope, slope_slope: [p, p], E phi_a phi_b phi_c phi_d,
+            E phi_a phi_b phi'_c phi'_d, E phi'_a phi'_b phi'_c phi'_d.
     """
 
     g: Derivatives
@@ -81,9 +78,7 @@ def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) ->
     """All moments of one layer; NaN for three or more inputs.
 
     Args:
-        activation: see `kernel_corrections`.
         kernel: [p], positive definite on every pair.
-        where: `entries`.
     """
     single = single_entry_moments(activation, kernel[where.diagonal])
     places = where.neighbours[where.mixed]
@@ -120,9 +115,9 @@ def single_entry_moments(activation: Activation, variances: np.ndarray) -> Entry
 
 
 def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Closed form where known; else quadrature.
+    """Closed form where known, else quadrature.
 
-    Derivatives are of the density or, for nearly parallel inputs, of the activation.
+    Nearly parallel inputs: derivatives of the activation instead of the density.
     """
     if activation.slopes is not None:
         return homogeneous_pair_moments(activation.slopes, kernels)

@@ -1,8 +1,6 @@
-"""Kernels of deep linear networks at every width, several inputs.
+"""Kernels of deep linear networks, several inputs, exact at every width.
 
-G' = (w/n) X^T X with n rows X_i ~ N(0, G). By Isserlis' theorem, exactly,
-E'_abcd = E G'_ab G'_cd = w^2 (E_abcd + (E_acbd + E_adbc)/n). Of one entry, with v = Var G_ab and
-u = Cov(G_aa, G_bb), sums of terms >= 0,
+G' = (w/n) X^T X, rows X_i ~ N(0, G). With v = Var G_ab and u = Cov(G_aa, G_bb) (Isserlis)
 
     v' = w^2 (v + (v + u + K_ab^2 + K_aa K_bb)/n),    u' = w^2 (u + 2 (v + K_ab^2)/n),    K' = w K.
 """
@@ -17,25 +15,22 @@ from deepinit.theory.kernel_corrections.validate import kernel_matrix, layer_wid
 def linear_kernel_layers(
     first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
 ) -> ExactKernel:
-    """Mean and variance of every kernel entry after every hidden layer of a linear network, exact.
+    """Mean and variance of the kernel of a linear network, by layer, exact.
 
-    E G^{l+1} = K^1 prod_{j<=l} w_j; the variance by the two-term recursion of the module docstring,
-    in O(L k^2).
+    E G^{l+1} = K^1 prod_{j<=l} w_j. Cost O(L k^2).
 
     Args:
-        first_kernel: [k, k] K^1, or a number.
-        widths: [L] integers >= 1.
-        weight_var: w, one number or [L]; times the square of the slope where it is not 1.
+        first_kernel: [k, k] K^1, or a scalar.
+        widths: [L].
+        weight_var: w times squared slope, scalar or [L].
 
     Returns:
         `ExactKernel`, [L, k, k].
 
     Raises:
-        SpecError: as `linear_kernel_second_moments`.
+        SpecError: see `linear_kernel_second_moments`.
 
-    Valid for: Gaussian weights, no biases; exact.
-
-    Reference: derivation in the module docstring.
+    Valid for: Gaussian weights, no biases.
     """
     k = kernel_matrix("first_kernel", first_kernel, parallel=True)
     sizes = layer_widths(widths)
@@ -55,21 +50,19 @@ def linear_kernel_layers(
 def linear_kernel_second_moments(
     first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
 ) -> np.ndarray:
-    """[k, k, k, k] E G_ab G_cd after L hidden layers of a linear network, exact; E G = K^1 prod w.
+    """[k, k, k, k] E G_ab G_cd after L hidden linear layers, exact.
 
         E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n)
 
     Args:
-        first_kernel: [k, k] K^1, or a number.
-        widths: [L] integers >= 1.
-        weight_var: w, one number or [L].
+        first_kernel: [k, k] K^1, or a scalar.
+        widths: [L].
+        weight_var: w, scalar or [L].
 
     Raises:
-        SpecError: a matrix that is no kernel, bad widths or variances.
+        SpecError: not a kernel; bad widths or variances.
 
-    Valid for: Gaussian weights, no biases; exact.
-
-    Reference: derivation in the module docstring.
+    Valid for: Gaussian weights, no biases.
     """
     k = kernel_matrix("first_kernel", first_kernel, parallel=True)
     sizes = layer_widths(widths)

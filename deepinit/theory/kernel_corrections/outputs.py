@@ -1,13 +1,9 @@
-"""Outputs and logarithms from covariances of kernels; homogeneous networks with depth ~ width.
+"""Statistics of outputs and log kernels; homogeneous networks with depth ~ width.
 
-Given G, outputs f_i are i.i.d. N(0, G). Exactly, with v = Var G_aa / (E G_aa)^2,
+Given G, outputs f_i are i.i.d. N(0, G): cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd).
 
-    excess kurtosis of f_i(a) = 3 v,              corr(f_i(a)^2, f_j(a)^2) = v / (2 + 3 v),
-    cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd),
-    connected E f_ia f_ib f_ic f_id = V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc).
-
-Depth and width to infinity together, sum 1/n_l -> beta, at the critical gain: ln(G/K) is normal.
-With a(s) = e^{cs}/3 + 2 e^{-s}/3 the trace moment of `kernel_corrections.exact` at distance s,
+As sum 1/n_l -> beta at the critical gain, with the trace moment a(s) = e^{cs}/3 + 2 e^{-s}/3 of
+`kernel_corrections.exact` at distance s,
 E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) ds.
 """
 
@@ -26,7 +22,7 @@ from deepinit.theory.numerics import LogNormal
 
 
 class OutputStatistics(NamedTuple):
-    """Excess kurtosis of an output at one input, and correlation of two outputs' squares."""
+    """Excess kurtosis of an output, and correlation of two outputs' squares, one input."""
 
     excess_kurtosis: Any
     square_correlation: Any
@@ -40,21 +36,21 @@ class LogKernel(NamedTuple):
 
 
 def output_statistics(relative_variance: ArrayLike) -> OutputStatistics:
-    """Deviation of outputs from independent Gaussians: 3 v and v/(2 + 3 v).
+    """Excess kurtosis 3 v of an output; correlation v/(2 + 3 v) of squared outputs.
 
     Args:
-        relative_variance: [...] v = Var G_aa/(E G_aa)^2 >= 0: V_(aa)(aa)/K_aa^2 to first order;
-            prod (1 + c/n_l) - 1 for homogeneous activations.
+        relative_variance: [...] v = Var G_aa/(E G_aa)^2 >= 0; first order V_(aa)(aa)/K_aa^2,
+            homogeneous activations prod (1 + c/n_l) - 1.
 
     Returns:
-        `OutputStatistics` of that shape.
+        `OutputStatistics`, [...].
 
     Raises:
         SpecError: negative or non-finite values.
 
     Valid for: Gaussian output weights and biases; exact in v.
 
-    Reference: arXiv:2106.10165, chapter 4; derivation in the module docstring.
+    Reference: arXiv:2106.10165, chapter 4.
     """
     v = validate.array("relative_variance", relative_variance, remedy="Take V/K^2.")
     if not (v >= 0.0).all():
@@ -65,17 +61,17 @@ def output_statistics(relative_variance: ArrayLike) -> OutputStatistics:
 def output_fourth_cumulant(
     corrections: KernelCorrections, inputs: tuple[int, int, int, int], same: bool = True
 ) -> np.ndarray:
-    """[L] connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs, i = j (`same`) or not.
+    """[L] connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs.
 
     Args:
-        corrections: of `kernel_corrections`, with vertex="all" for three or more different inputs.
-        inputs: the numbers (a, b, c, d).
-        same: one neuron, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc); else two, V_(ab)(cd).
+        corrections: with vertex="all" for three or more different inputs.
+        inputs: indices (a, b, c, d).
+        same: i = j, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc); else V_(ab)(cd).
 
     Raises:
-        SpecError: inputs out of range, or something else than `KernelCorrections`.
+        SpecError: inputs out of range; not `KernelCorrections`.
 
-    Valid for: first order in 1/width, as `kernel_corrections`.
+    Valid for: first order in 1/width.
 
     Reference: arXiv:1910.00019.
     """
@@ -97,20 +93,15 @@ def output_fourth_cumulant(
 
 
 def log_kernel(corrections: KernelCorrections) -> LogKernel:
-    """E ln G_aa = ln K + K1/K - V/(2 K^2) and Var ln G_aa = V/K^2 of every input, order 1/width.
-
-    Args:
-        corrections: of `kernel_corrections`.
+    """E ln G_aa = ln K + K1/K - V/(2 K^2), Var ln G_aa = V/K^2.
 
     Returns:
-        `LogKernel`, [L, inputs]; logarithms of samples have no heavy tails.
+        `LogKernel`, [L, inputs].
 
     Raises:
-        SpecError: something else than `KernelCorrections`.
+        SpecError: not `KernelCorrections`.
 
-    Valid for: as `kernel_corrections`; error O(r^2).
-
-    Reference: derivation in the module docstring (delta method).
+    Valid for: see `kernel_corrections`; error O(r^2), delta method.
     """
     check_corrections(corrections)
     own = np.flatnonzero(corrections.rows == corrections.columns)
@@ -120,9 +111,9 @@ def log_kernel(corrections: KernelCorrections) -> LogKernel:
 
 
 def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
-    """The law of ln(G/K) as depth and width grow together, sum 1/n_l -> beta.
+    """Limit law N(-c beta/2, c beta) of ln(G/K) as sum 1/n_l -> beta.
 
-    N(-c beta/2, c beta), c = 3q/p^2 - 1 (ReLU 5).
+    c = 3q/p^2 - 1 (ReLU 5).
 
     Args:
         activation: positively homogeneous.
@@ -140,7 +131,7 @@ def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
 
 
 def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
-    """E Theta^2/(E Theta)^2 of one output and input as depth and width grow, sum 1/n_l -> beta.
+    """E Theta^2/(E Theta)^2 of one output and input as sum 1/n_l -> beta.
 
         e^{c beta} (1/3 + (4/(3 beta^2)) (beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2))
             = 1 + (7c - 2)/9 beta + ...
@@ -150,14 +141,14 @@ def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
         beta: >= 0.
 
     Returns:
-        The ratio; inf where it overflows.
+        The ratio; inf on overflow.
 
     Raises:
         SpecError: another activation, a negative beta.
 
     Valid for: critical gain, equal widths, Gaussian weights, no biases; error O(1/depth).
 
-    Reference: growth e^{c beta} as in arXiv:1909.05989; derivation in the module docstring.
+    Reference: arXiv:1909.05989 (growth e^{c beta}).
     """
     c, total = homogeneous_constants(activation)[2], validate.not_negative("beta", beta)
     x = (c + 1.0) * total

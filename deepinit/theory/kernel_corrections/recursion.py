@@ -1,7 +1,7 @@
-"""The recursion over layers of mean shifts and covariances of the kernels, order 1/width.
+"""Layer recursion of the kernels' mean shifts and covariances, order 1/width.
 
-Notation of `kernel_corrections.expansion`. With J the Jacobian of (g, h), C / n the covariance of
-the noise of a layer of n neurons, w = weight_var and t = weight_rate,
+Notation of `kernel_corrections.expansion`; J: Jacobian of (g, h), C / n: noise covariance of a
+layer, w = weight_var, t = weight_rate, L = t Jg + w T o Jh, R = L V + w h o D:
 
     V'  = w^2 (C / n + Jg V Jg^T)                                               Cov(G, G)
     D'  = w cov(t phi phi + w T phi'phi', phi phi) / n + R Jg^T w               Cov(Theta, G)
@@ -9,8 +9,7 @@ the noise of a layer of n neurons, w = weight_var and t = weight_rate,
     K1' = w (Jg K1 + Hg : V / 2)
     T1' = L K1 + (t Hg + w T o Hh) : V / 2 + w Jh : D + w h o T1 + q
 
-with R = L V + w h o D and L = t Jg + w T o Jh. `crossed` is B, the tangent kernel between two
-neurons; `reuse` is Fc, the effect of shared weights in forward and backward pass, which makes q.
+`crossed` is B, the tangent kernel between two neurons; `reuse` is Fc, the source of q.
 """
 
 from typing import NamedTuple
@@ -21,14 +20,14 @@ from deepinit.theory.kernel_corrections.layer_moments import Entries, LayerMomen
 
 
 class State(NamedTuple):
-    """Moments of the metric G and of the conditional mean Theta of the tangent kernel at one layer.
+    """Moments of G and of the conditional mean Theta at one layer.
 
     Attributes:
         kernel, tangent: [p], K and T of infinite width.
         kernel_shift, tangent_shift: [p], K1 and T1.
-        kernel_covariance, tangent_kernel, tangent_covariance: [p, p], V, D (rows: Theta) and A.
+        kernel_covariance, tangent_kernel, tangent_covariance: [p, p], V, D (rows: Theta), A.
         straight, crossed: [p, p], B_{ab|cd} and B_{ab|dc}.
-        reuse: [p, 2, 2], Fc_{cd;ab} with c and d in (a, b); for a = b only [0, 0] is used.
+        reuse: [p, 2, 2], Fc_{cd;ab}, c and d in (a, b); for a = b only [0, 0] is used.
     """
 
     kernel: np.ndarray
@@ -44,7 +43,7 @@ class State(NamedTuple):
 
 
 class LayerScales(NamedTuple):
-    """Width n, variances, and learning-rate factors of weights (t) and biases, of one layer."""
+    """Width, variances, and learning-rate factors of one layer."""
 
     width: float
     weight_var: float
@@ -54,14 +53,14 @@ class LayerScales(NamedTuple):
 
 
 def first_state(kernel: np.ndarray, tangent: np.ndarray) -> State:
-    """The first layer: its metric is fixed by the inputs."""
+    """State of the first layer, whose metric is deterministic."""
     vector, matrix = np.zeros_like(kernel), np.zeros((len(kernel), len(kernel)))
     reuse = np.zeros((len(kernel), 2, 2))
     return State(kernel, tangent, vector, vector, *(matrix,) * 5, reuse)
 
 
 def next_state(state: State, moments: LayerMoments, scales: LayerScales, where: Entries) -> State:
-    """From layer l to layer l + 1, across `scales.width` neurons."""
+    """State of layer l + 1."""
     n, w, t = scales.width, scales.weight_var, scales.weight_rate
     g, h, near = moments.g, moments.h, where.neighbours
     tangent = state.tangent
@@ -150,7 +149,7 @@ def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
 
 
 def _reuse_maps(moments: LayerMoments, where: Entries) -> tuple[np.ndarray, np.ndarray]:
-    """Q^a_{ce} = E d_e (phi_c phi'_a), Q^b_{df} = E d_f (phi_d phi'_b): [p, 2, 2], over (a, b)."""
+    """Q^a_{ce} = E d_e (phi_c phi'_a), Q^b_{df} = E d_f (phi_d phi'_b): [p, 2, 2] each."""
     a, b = where.neighbours[:, 0], where.neighbours[:, 2]
     gradient, h = moments.g.gradient, moments.h.value
     own = [gradient[where.diagonal[ends], 0] for ends in (where.rows, where.columns)]

@@ -19,7 +19,7 @@ Vertex = Literal["pairs", "all"]
 
 
 def differentiable(activation: Any, variance: float) -> Activation:
-    """An activation whose derivative is that of its values, E phi' = E z phi / K, in L2."""
+    """`activation`, checked: its derivative is that of its values, E phi' = E z phi / K, in L2."""
     phi = as_activation(activation)
     if phi.slopes is not None:
         return phi
@@ -48,7 +48,7 @@ def differentiable(activation: Any, variance: float) -> Activation:
 
 
 def kernel_matrix(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarray:
-    """[k, k] covariance of positive variances, no two inputs parallel unless allowed."""
+    """[k, k] covariance, variances > 0, no parallel inputs unless allowed."""
     given = validate.array(name, kernel, remedy="Take X X^T.")
     matrix = validate.symmetric(name, np.atleast_2d(given), remedy="Take X X^T.")
     if not (np.diag(matrix) > 0.0).all():
@@ -78,7 +78,7 @@ def layer_widths(widths: Any) -> np.ndarray:
 
 
 def check_range(sizes: np.ndarray) -> None:
-    """Raise SpecError if the sum of 1/width is beyond `LARGEST_SUM`."""
+    """Raise SpecError if sum 1/width > `LARGEST_SUM`."""
     total = float(np.sum(1.0 / sizes))
     if total > LARGEST_SUM:
         allowed = f"up to {LARGEST_SUM:g}; the range is 0.1 (ReLU) to 0.5 (critical tanh)"
@@ -102,7 +102,7 @@ def per_layer(
 
 
 def check_memory(num_inputs: int, depth: int, vertex: str) -> None:
-    """Raise ResourceError before four-point tensors that do not fit are computed."""
+    """Raise ResourceError if four-point tensors do not fit."""
     validate.choice("vertex", vertex, ("pairs", "all"), "'pairs' is exact and cheap.")
     count = num_inputs * (num_inputs + 1) // 2
     needed = 8 * count**2 * (5 * depth + 30)  # five tensors per layer, 30 for the current layer

@@ -1,8 +1,7 @@
-"""The range of the expansion in 1/width.
+"""Range of the expansion in 1/width.
 
-First-order variances have relative errors O(r), r = sum of 1/width, with a constant of the class:
-2.5 for critical ReLU, below 1 for critical tanh, about 20 for GELU off criticality at depth 10. The
-bound is on the largest relative variance on the way: 0.1 for errors of about 30 %.
+First-order variances have relative error C r, r = sum of 1/width; C = 2.5 (critical ReLU), < 1
+(critical tanh), about 20 (noncritical GELU, depth 10). About 30 % at a relative variance of 0.1.
 """
 
 import numpy as np
@@ -13,7 +12,7 @@ _EDGE = 0.1  # relative variance at which the second order is about 30 % of the 
 def relative_sizes(
     mean: np.ndarray, shift: np.ndarray, covariance: np.ndarray, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[L] largest relative variance and [L] largest relative shift of one input; 0 where mean is.
+    """[L] largest relative variance and shift of one input; 0 where mean is.
 
     Args:
         mean, shift: [L, p].
@@ -44,11 +43,10 @@ def describe_range(
     """Hypotheses, and the number of layers within the range.
 
     Args:
-        class_name: of `criticality_class`.
-        largest: r up to which variances are good to 30 %.
+        largest: r at which variances are off by 30 %.
         total: [L], r after every layer.
         variances, shifts: [L], `relative_sizes`.
-        spread: largest `angle_spread` of kinked activations, 0 if there is none.
+        spread: largest `angle_spread` of kinked activations, else 0.
     """
     r, variance, shift = float(total[-1]), float(variances.max()), float(shifts.max())
     num_valid = int(np.sum(total <= largest * (1.0 + 1e-9)))

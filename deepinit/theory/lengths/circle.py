@@ -1,22 +1,19 @@
-"""Variance of the length of the unit circle's image over networks: order 1/width, ReLU, no bias.
+"""Variance of the length of the unit circle's image, order 1/width, ReLU, no bias.
 
-The mean is `length_moment`; the variance depends on the curve. Let theta_l(D) be the angle of the
-layer-l features of two points at angle D, at infinite width: theta_0 = D and the arc-cosine map
+theta_l(D): infinite-width angle of layer-l features of two points at angle D; theta_0 = D,
 
     cos theta_{l+1} = (sin theta + (pi - theta) cos theta) / pi,
     d theta_{l+1} / d theta = (pi - theta) sin theta / (pi sin theta_{l+1}).
 
-The preactivations z, z' and their derivatives along the circle are Gaussian with covariance
-cos theta(D) and minus its derivatives. In polar coordinates of the plane (z, z'), t the angle from
-the edge z = 0 of the sector z, z' > 0 of opening pi - theta, the derivatives are w = theta' cos t
-and w' = -theta' cos(pi - theta - t) times the radius, plus Gaussian remainders of variance
-v = 1 - theta'^2 and covariance r = sin(theta) theta''. With E radius^2 = 2 and E radius^4 = 8,
+Preactivations z, z' have covariance cos theta(D), derivatives along the circle minus its
+derivatives. With t the angle from the edge z = 0 of the sector z, z' > 0, w = theta' cos t,
+w' = -theta' cos(pi - theta - t), v = 1 - theta'^2 and r = sin(theta) theta'',
 
     M_l(D) = E[1{z>0} 1{z'>0} zdot^2 zdot'^2]
            = int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt / (2 pi),
 
-and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta and its
-derivatives are analytic in D on [0, pi]: Gauss-Legendre converges geometrically.
+and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta is analytic
+in D: Gauss-Legendre.
 """
 
 import math
@@ -34,7 +31,7 @@ _NUM_NODES = 240  # in D; the first layers need 40
 
 
 class _Angles(NamedTuple):
-    """theta, theta' and theta'' as functions of D, on the nodes."""
+    """theta, theta' and theta'' in D, on the nodes."""
 
     theta: np.ndarray
     first: np.ndarray
@@ -42,73 +39,54 @@ class _Angles(NamedTuple):
 
 
 def circle_relative_variance(depth: int) -> float:
-    """V_l = lim n Var(len_l) / E(len_l)^2 of the circle after l = depth ReLU layers of width n.
+    """V_l = lim n Var(len_l) / E(len_l)^2 of the circle after l ReLU layers of width n.
 
-    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring: V_1 = 1/4,
-    V_2 = 0.437218. The squared length of one tangent has 5/4 per layer.
+    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring; V_1 = 1/4, V_2 =
+    0.437218.
 
     Args:
-        depth: hidden layers, >= 1.
-
-    Returns:
-        A float.
+        depth: hidden layers l, >= 1.
 
     Raises:
-        SpecError: depth is not an integer >= 1.
+        SpecError: depth out of range.
 
-    Valid for: leading order in 1/width, any weight variance, circle about the origin (any radius),
-        no bias; the next order is about 10 % at width 100 and depth 4. Quadrature error < 1e-10.
-
-    Reference: derivation in the module docstring.
+    Valid for: leading order in 1/width (about 10 % off at width 100, depth 4); any weight variance,
+        circle about the origin, no bias. Quadrature error 1e-10.
     """
     return float(np.sum(_layer_terms(validate.integer("depth", depth, 1))))
 
 
 def circle_relative_variances_by_layer(widths: ArrayLike) -> np.ndarray:
-    """Var(len_l) / E(len_l)^2 of the unit circle after every hidden layer l, order 1/width, ReLU.
+    """[H] Var(len_l) / E(len_l)^2 of the circle after hidden layer l, order 1/width, ReLU.
 
     sum_{i<=l} (V_i - V_{i-1}) / n_i, V_l = `circle_relative_variance`, V_0 = 0.
 
     Args:
         widths: (n_1, ..., n_H), hidden widths, integers >= 1.
 
-    Returns:
-        [H], float64.
-
     Raises:
-        SpecError: no width, or one that is not an integer >= 1.
+        SpecError: widths empty or out of range.
 
-    Valid for: as `circle_relative_variance`.
-
-    Reference: derivation in the module docstring.
+    Valid for: see `circle_relative_variance`.
     """
     sizes = network_widths(widths, least=1)
     return np.cumsum(np.asarray(_layer_terms(len(sizes))) / np.asarray(sizes))
 
 
 def circle_output_relative_variance(depth: int, output_width: int) -> float:
-    """Var(len) / E(len)^2 of the circle at a linear output on infinitely wide ReLU layers, no bias.
+    """Var(len) / E(len)^2 of the circle at a linear output, infinite ReLU layers, no bias.
 
-    The n_L outputs are independent copies of a Gaussian process whose derivative along the circle
-    has correlation rho(D) = -(d/dD)^2 cos theta_H(D):
-
-        Var(len) / E(len)^2 = mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1.
+        mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1,    rho(D) = -(d/dD)^2 cos theta_H(D).
 
     Args:
         depth: hidden layers H, >= 0.
-        output_width: neurons n_L of the linear output layer, >= 1.
-
-    Returns:
-        A float; `length_moment` gives the mean.
+        output_width: n_L, >= 1.
 
     Raises:
-        SpecError: depth or output_width is not an integer in range.
+        SpecError: an argument out of range.
 
-    Valid for: infinite hidden widths, any output width; a finite hidden width n adds O(1/n):
-        `circle_relative_variance` / n and the fluctuation of rho. Quadrature error below 1e-9.
-
-    Reference: derivation in the module docstring; the hypergeometric function is E|X||Y| of two
-        correlated Gaussian vectors.
+    Valid for: infinite hidden widths; width n adds O(1/n), `circle_relative_variance` / n and the
+        fluctuation of rho. Quadrature error 1e-9.
     """
     validate.integer("depth", depth)
     validate.integer("output_width", output_width, 1)
@@ -137,7 +115,7 @@ def _circle() -> _Angles:
 
 
 def _next(angles: _Angles) -> _Angles:
-    """One ReLU layer: the arc-cosine map and its first two derivatives, by the chain rule."""
+    """One ReLU layer: the arc-cosine map and its first two derivatives."""
     theta, first, second = angles
     sine, opening = np.sin(theta), math.pi - theta
     # sin^2 of half the new angle, without the cancellation of 1 - cos at small angles.

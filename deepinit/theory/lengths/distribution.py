@@ -1,14 +1,12 @@
-"""The distribution function of ||J u||, by inversion of a characteristic function.
+"""Distribution function of ||J u||, by inversion of a characteristic function.
 
-Y = ln ||Ju||^2 given Ju != 0 is a sum of independent terms with
-phi(t) = E e^{itY} = prod_layers E[factor^{it} | factor > 0]. With t_j = (j + 1/2) delta the
-Gil-Pelaez sum
+Y = ln ||Ju||^2 given Ju != 0, phi(t) = E e^{itY} = prod_layers E[factor^{it} | factor > 0],
+t_j = (j + 1/2) delta. The Gil-Pelaez sum
 
     P(Y <= y) = 1/2 - (1/pi) sum_{j>=0} Im(e^{-i t_j y} phi(t_j)) / (j + 1/2)
 
-differs from the integral by at most P(|Y - y| > 2 pi / delta) (Poisson summation); |phi| decreases
-at least like exp(-pi t / 2) per layer. Chernoff's bound, from the same Mellin transforms at real
-arguments, chooses delta.
+has error at most P(|Y - y| > 2 pi / delta) (Poisson summation); |phi| decreases at least like
+exp(-pi t / 2) per layer. Chernoff's bound chooses delta.
 """
 
 import math
@@ -35,26 +33,21 @@ _BLOCK = 64  # points t evaluated at once
 
 
 def length_cdf(x: ArrayLike, network: HomogeneousNetwork) -> Any:
-    """P(||J u|| <= x) at any input and any unit tangent u, Gaussian weights, exact in the widths.
+    """P(||J u|| <= x), any input and unit tangent, Gaussian weights, exact in the widths.
 
-        P(||Ju|| <= x) = 1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),
-        p = P(Ju != 0) = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
+        1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),    p = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
 
     Args:
-        x: [...], ratio of output to input length; any real.
-        network: `HomogeneousNetwork` of law "normal".
+        x: [...], output to input length; real.
+        network: law "normal".
 
     Returns:
-        [...], float64; a Python float for one number. Absolute error below 1e-12; the value at 0 is
-        the probability of a dead network.
+        [...], float64, absolute error 1e-12; at 0: probability of a dead network.
 
     Raises:
-        SpecError: as `length_moment`; another law; x that is nan or no number.
+        SpecError: as `length_moment`; another law; x nan.
 
-    Valid for: as `length_moment`, Gaussian weights only (orthogonal ones can leave atoms at
-        positive lengths).
-
-    Reference: derivation in the module docstring.
+    Valid for: as `length_moment`; Gaussian weights (orthogonal ones can have atoms).
     """
     layers = network_layers(network)
     validate.choice("law", network.law, ("normal",), "Simulate other laws.")
@@ -87,7 +80,7 @@ def _log_cdf(y: np.ndarray, layers: list[HomogeneousLayer]) -> np.ndarray:
 
 
 def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, float]:
-    """Distances below and above the mean with tail probability e^-34, by Chernoff's bound."""
+    """Distances below and above the mean with tail probability e^-34 (Chernoff)."""
     least = min(_least_units(factor) for factor in factors)
 
     def bound(s: float) -> float:

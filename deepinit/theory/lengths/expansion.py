@@ -1,15 +1,14 @@
-"""Length and volume distortion in powers of 1/width, with exact rational coefficients.
+"""Length and volume distortion in powers of 1/width, exact rational coefficients.
 
-With s = m/2, K active units and y = 2K/n, the ratio of Gamma functions expands in Bernoulli
-polynomials:
+s = m/2, K units on, y = 2K/n; the Gamma ratio expands in Bernoulli polynomials:
 
     (2/n)^{sd} prod_{j<d} E chi^m_{K-j} = y^{sd} exp(sum_p beta_p (4 / (n y))^p)
                                         = sum_q e_q n^{-q} y^{sd-q},
     beta_p = sum_{j<d} (-1)^{p+1} [B_{p+1}(s - j/2) - B_{p+1}(-j/2)] / (p (p+1)),
+    E y^r = sum_i binom(r, i) mu_i,
 
-and y is a mean of n independent variables (2 or 0): E y^r = sum_i binom(r, i) mu_i, with central
-moments mu_i polynomial in 1/n. A linear layer has y = 2; orthogonal weights subtract its series in
-1/N. For leaky ReLU, d = 1, the factor itself is a mean of n independent variables. For m = d = 1
+mu_i the central moments of a mean of n variables (2 or 0). Linear: y = 2; orthogonal: minus the
+linear series in 1/N; leaky ReLU (d = 1): the factor is itself a mean of n variables. m = d = 1:
 
     ln a_1 = -5/(8n) - 3/(8n^2) - 55/(192n^3) - 15/(64n^4) - ...
     ln g_1 = -1/(4n) + 1/(24n^3) - ...
@@ -42,32 +41,29 @@ def expansion(
     *,
     expand_output: bool = False,
 ) -> float:
-    """E Vol_d^m (d = 1: E ||J u||^m) with its exponent to the given order in 1/width.
+    """E Vol_d^m (d = 1: E ||J u||^m), exponent to the given order in 1/width.
 
         E ||J u||^m = (output_var n_L / n_0)^{m/2} (hidden_var/2)^{mH/2} g_m(n_L)
                       exp(sum_{l=1}^{H} sum_{p=1}^{order} c_p / n_l^p)
 
-    for ReLU; c_1 = 5 m (m - 2) / 8 for d = 1, m d [(m-2)(d+4) - 2(d-1)] / 8 for d-volumes. At
-    m = d = order = 1: C exp(-(5/8) sum 1/n_l).
+    for ReLU; c_1 = 5 m (m - 2) / 8, d-volumes m d [(m-2)(d+4) - 2(d-1)] / 8.
 
     Args:
-        network: `HomogeneousNetwork`.
-        order: highest power of 1/width, 0 to 8; 0 is the limit of infinite hidden width.
-        m: the moment, any real >= 0.
-        d: dimension of the manifold, >= 1; 1 for lengths.
-        expand_output: expand the linear output layer's factor g_m too, instead of its exact value.
+        order: highest power of 1/width, 0 to 8; 0: infinite width.
+        m: moment, real >= 0.
+        d: dimension, >= 1; 1 for lengths.
+        expand_output: expand the linear output's g_m too.
 
     Returns:
-        A float; exactly 0 if m > 0 and a width is below d, as in `volume_moment`.
+        A float; 0 if m > 0 and a width is below d.
 
     Raises:
-        SpecError: as `length_moment` and `volume_moment`; order not an integer from 0 to 8.
+        SpecError: as `length_moment` and `volume_moment`; order out of range.
 
-    Valid for: as `length_moment`; relative error O(sum_l n_l^{-order-1}). For ReLU and m = 1 first
-        order is an upper bound at widths >= 2.
+    Valid for: as `length_moment`; relative error O(sum_l n_l^{-order-1}). ReLU, m = 1: first order
+        is an upper bound at widths >= 2.
 
-    Reference: arXiv:2102.10492, Theorem 3.1, for order 1; higher orders: derivation in the module
-        docstring.
+    Reference: arXiv:2102.10492, Theorem 3.1 (order 1).
     """
     layers, m = network_layers(network, d), checked_moment(m)
     _check_order(order)
@@ -97,27 +93,22 @@ def expansion(
 def log_factor_series(
     order: int, m: float = 1, d: int = 1, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> np.ndarray:
-    """c_1, ..., c_order of ln a = c_1/n + c_2/n^2 + ..., one hidden layer's factor at width n.
+    """[order] c_p of one layer's log factor ln a = c_1/n + c_2/n^2 + ...
 
-    d = 1: the logarithm of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU. d > 1: of the
-    layer's factor of E Vol_d^m over (n / fan_in)^{md/2}.
+    d = 1: ln of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU. d > 1: of the factor of E
+    Vol_d^m over (n / fan_in)^{md/2}.
 
     Args:
-        order: number of coefficients, 0 to 8.
-        m: the moment, any real >= 0.
-        d: dimension of the volume, >= 1.
-        negative_slope: slope for negative inputs; needs d = 1 unless it is 0.
-        law: "normal" or "orthogonal" (square matrices).
-
-    Returns:
-        [order], float64; computed with rational numbers and rounded once.
+        order: 0 to 8.
+        m: moment, real >= 0.
+        d: dimension, >= 1.
+        negative_slope: 0 unless d = 1.
+        law: "normal" or "orthogonal" (square).
 
     Raises:
-        SpecError: as `expansion`.
+        SpecError: see `expansion`.
 
-    Valid for: an asymptotic series; at order 4 and m = 1 good to 1e-14 for widths above 500.
-
-    Reference: derivation in the module docstring.
+    Valid for: asymptotic series, coefficients rounded once; order 4, m = 1: 1e-14 above width 500.
     """
     m = checked_moment(m)
     _check_order(order)
@@ -151,7 +142,7 @@ def _masked_series(order: int, m: float, d: int, slope: float) -> Series:
 
 @lru_cache(maxsize=256)
 def _linear_series(order: int, m: float, d: int) -> Series:
-    """beta_p 2^p: the series of ln prod_{j<d} E chi^m_{n-j} / n^{md/2} in 1/n."""
+    """beta_p 2^p: ln prod_{j<d} E chi^m_{n-j} / n^{md/2} in 1/n."""
     s = Fraction(m) / 2
     series = [Fraction(0)]
     for p in range(1, order + 1):
@@ -165,7 +156,7 @@ def _linear_series(order: int, m: float, d: int) -> Series:
 
 
 def _power_of_mean(r: Fraction, moments: list[Fraction], order: int) -> Series:
-    """E y^r in powers of 1/n, y the mean of n independent variables with moments 1, 1, ..."""
+    """E y^r in powers of 1/n, y the mean of n i.i.d. variables with moments 1, 1, ..."""
     cumulants = _cumulants(moments)
     central: list[Series] = [_constant(1, order), _constant(0, order)]
     for i in range(2, 2 * order + 1):

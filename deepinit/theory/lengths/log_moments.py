@@ -1,14 +1,12 @@
-"""Mean and variance of log ||J u||^2 and log Vol_d^2 given that they are finite, at every width.
+"""Moments of log ||J u||^2 and log Vol_d^2 where finite, exact at every width.
 
-The logarithms of the independent layer factors add up. With <.>_n the average over
-K ~ Binomial(n, 1/2) given K >= d,
+Log factors of layers add up. With <.>_n over K ~ Binomial(n, 1/2) given K >= d:
 
     ReLU:    E ln prod_{j<d} chi^2_{K-j} = d ln 2 + <sum_j psi((K - j)/2)>_n,
              Var = <sum_j psi_1((K - j)/2)>_n + Var_n(sum_j psi((K - j)/2));
     linear:  the same with K = n.
 
-For d = 1 and large n a layer has mean -5/(2n) - 49/(12 n^2) and variance 5/n + 37/(2 n^2) at
-critical variance: the median of ||Ju|| falls twice as fast as the mean.
+d = 1, critical variance, large n: mean -5/(2n) - 49/(12 n^2), variance 5/n + 37/(2 n^2) per layer.
 """
 
 import math
@@ -28,7 +26,7 @@ from deepinit.theory.numerics.layer_factors import exp, factor_log_moments
 class LogMoments(NamedTuple):
     """Mean and variance of log ||J u||^2 (log Vol_d^2) where finite, and P(finite).
 
-    Floats, or arrays [layers]; mean and variance are nan where p_alive is 0.
+    Floats or [layers]; mean and variance are nan where p_alive is 0.
     """
 
     mean: Any
@@ -39,59 +37,47 @@ class LogMoments(NamedTuple):
 def log_length_moments(network: HomogeneousNetwork) -> LogMoments:
     """Mean and variance of log ||J u||^2 given J u != 0, and P(J u != 0).
 
-    At any input and for any unit tangent u; for ReLU with Gaussian weights, natural logarithm,
+    For ReLU, Gaussian weights, natural logarithm,
 
         E log||Ju||^2   = sum_{l<L} [ln(2 v_l / n_{l-1}) + <psi(K/2)>_{n_l}]
                           + ln(2 v_L / n_{L-1}) + psi(n_L / 2)
         Var log||Ju||^2 = sum_{l<L} [<psi_1(K/2)>_{n_l} + Var_{n_l} psi(K/2)] + psi_1(n_L / 2)
         P(Ju != 0)      = prod_{l<L} (1 - 2^{-n_l}).
 
-    Args:
-        network: `HomogeneousNetwork`.
-
-    Returns:
-        `LogMoments` of floats. Halve the mean and quarter the variance for log ||J u||.
-
     Raises:
-        SpecError: as `length_moment`.
+        SpecError: see `length_moment`.
 
-    Valid for: as `length_moment`; exact. Absolute error about 1e-14 per layer.
-
-    Reference: derivation in the module docstring.
+    Valid for: see `length_moment`; absolute error 1e-14 per layer.
     """
     return log_volume_moments(network, 1)
 
 
 def log_length_moments_by_layer(network: HomogeneousNetwork) -> LogMoments:
-    """`log_length_moments` after every layer l, given J_l u != 0: `LogMoments` of arrays [L]."""
+    """`log_length_moments` after every layer l, given J_l u != 0, [L]."""
     return log_volume_moments_by_layer(network, 1)
 
 
 def log_volume_moments(network: HomogeneousNetwork, d: int) -> LogMoments:
-    """Mean and variance of log Vol_d^2 given Vol_d > 0, and P(Vol_d > 0), for ReLU.
-
-    Formula in the module docstring.
+    """Mean and variance of log Vol_d^2 given Vol_d > 0, and P(Vol_d > 0), ReLU.
 
     Args:
-        network: `HomogeneousNetwork`, ReLU unless d = 1.
-        d: dimension of the manifold, >= 1; 1 gives `log_length_moments`.
+        network: ReLU unless d = 1.
+        d: dimension, >= 1; 1: `log_length_moments`.
 
     Returns:
-        `LogMoments` of floats; p_alive is the probability that at least d units are on in every
-        layer. (nan, nan, 0) for an image that always collapses (a width below d, n_0 included).
+        `LogMoments`; p_alive is P(at least d units on in every layer). (nan, nan, 0) if a width,
+        n_0 included, is below d.
 
     Raises:
-        SpecError: as `volume_moment`.
+        SpecError: see `volume_moment`.
 
-    Valid for: as `length_moment`; exact.
-
-    Reference: derivation in the module docstring.
+    Valid for: see `length_moment`.
     """
     return LogMoments(*(float(part[-1]) for part in log_volume_moments_by_layer(network, d)))
 
 
 def log_volume_moments_by_layer(network: HomogeneousNetwork, d: int) -> LogMoments:
-    """`log_volume_moments` after every layer l, given Vol_d > 0: `LogMoments` of arrays [L]."""
+    """`log_volume_moments` after every layer l, given Vol_d > 0, [L]."""
     layers = network_layers(network, d)
     if network_widths(network.widths)[0] >= d:
         return cumulative_log_moments(layers)

@@ -1,10 +1,9 @@
-"""Moments of the length and volume distortion at a point, exact at every finite width.
+"""Moments of length and volume distortion at a point, exact at every width.
 
-The layers' factors (`numerics.layer_factors`) are independent: a moment is the product of the
-layers' moments. m = 1 is also the exact mean distortion of *every* rectifiable curve: F o gamma is
-absolutely continuous and E||J(gamma) gamma'|| does not depend on the point (Tonelli). For m >= 1
-the length ell of a curve obeys (E||Ju||)^m <= E ell^m <= E||Ju||^m, with equality on the right for
-segments of rays from the origin in networks without bias.
+Products of independent layer moments (`numerics.layer_factors`). m = 1 is the mean distortion of
+every rectifiable curve: E||J(gamma) gamma'|| does not depend on the point. For m >= 1 a curve of
+length ell has (E||Ju||)^m <= E ell^m <= E||Ju||^m, with equality on the right on rays from the
+origin without bias.
 """
 
 import math
@@ -22,63 +21,58 @@ from deepinit.theory.numerics.layer_factors import exp, log_factor_moment
 
 
 def length_moment(network: HomogeneousNetwork, m: float = 1) -> float:
-    """E ||J u||^m, J the input-output Jacobian at any input, u any unit tangent.
+    """E ||J u||^m, J the input-output Jacobian, u a unit tangent; m = 1: mean length.
 
-        E||Ju||^m = (output_var n_L / n_0)^{m/2} (hidden_var / 2)^{mH/2} g_m(n_L) prod_l a_m(n_l)
+        (output_var n_L / n_0)^{m/2} (hidden_var / 2)^{mH/2} g_m(n_L) prod_l a_m(n_l)
 
-    for ReLU with Gaussian weights and H = L - 1 hidden layers l; a_m is `layer_factor_moment`, g_m
-    `output_factor_moment`. m = 1 is the mean length of any curve.
+    for ReLU, Gaussian weights, H hidden layers l; a_m `layer_factor_moment`, g_m
+    `output_factor_moment`.
 
     Args:
-        network: `HomogeneousNetwork`.
-        m: the moment, any real >= 0; m = 0 gives 1.
+        m: real >= 0.
 
     Returns:
-        The ratio of output to input length to the power m; inf where it exceeds float64.
+        Output to input length to the power m; inf on overflow.
 
     Raises:
-        SpecError: fewer than two widths, a width that is not an integer >= 1, m < 0, a negative
-            variance, an unknown law.
+        SpecError: a network field or m out of range.
 
-    Valid for: any input (also parallel to u), no biases or any biases symmetric about 0 and
-        independent of the weights; exact at every width and depth. Relative error about 1e-15 per
-        layer. Constant biases change it.
+    Valid for: any input; biases none, or symmetric about 0 and independent of the weights (constant
+        ones change it); exact, relative error 1e-15 per layer.
 
-    Reference: arXiv:2102.10492, Theorems 3.1 and 4.1, as equalities; derivation in the module
-        docstring.
+    Reference: arXiv:2102.10492, Theorems 3.1 and 4.1, as equalities.
     """
     return volume_moment(network, 1, m)
 
 
 def length_moments_by_layer(network: HomogeneousNetwork, m: float = 1) -> np.ndarray:
-    """E ||J_l u||^m after every layer l = 1, ..., L: [L], float64; see `length_moment`."""
+    """[L] E ||J_l u||^m after every layer; see `length_moment`."""
     return _cumulative(network_layers(network), m)
 
 
 def volume_moment(network: HomogeneousNetwork, d: int, m: float = 1) -> float:
-    """E Vol_d^m of the image under J of an orthonormal d-frame; m = 1: of any d-manifold; ReLU.
+    """E Vol_d^m of the image of an orthonormal d-frame; m = 1: of any d-manifold; ReLU.
 
         Vol_d^2 = prod_layers (v_l / n_{l-1})^d prod_{j<d} chi^2_{K_l - j},
 
-    K_l ~ Binomial(n_l, 1/2), or n_L at a linear output; at hidden_var = 2 and output_var = 1 m = 2
-    is (n_L/n_0)^d prod_layers n (n-1) ... (n-d+1) / n^d.
+    K_l ~ Binomial(n_l, 1/2), n_L at a linear output. m = 2, hidden_var = 2, output_var = 1:
+    (n_L/n_0)^d prod_layers n (n-1) ... (n-d+1) / n^d.
 
     Args:
-        network: `HomogeneousNetwork`, ReLU unless d = 1.
-        d: dimension of the manifold, >= 1; 1 gives `length_moment`.
-        m: the moment, any real >= 0; m = 0 gives 1.
+        network: ReLU unless d = 1.
+        d: dimension, >= 1; 1: `length_moment`.
+        m: real >= 0.
 
     Returns:
-        The ratio of output to input volume to the power m, overlaps counted with multiplicity.
-        Exactly 0 if m > 0 and any width, n_0 and n_L included, is below d.
+        Output to input volume to the power m, overlaps counted with multiplicity; 0 if m > 0 and
+        any width, n_0 and n_L included, is below d.
 
     Raises:
-        SpecError: as `length_moment`; d that is not an integer >= 1; d > 1 with leaky ReLU.
+        SpecError: as `length_moment`; d < 1; d > 1 with leaky ReLU.
 
-    Valid for: as `length_moment`; exact.
+    Valid for: see `length_moment`.
 
-    Reference: arXiv:2102.10492, Theorem 4.2, as an equality; derivation in
-        `numerics.layer_factors`.
+    Reference: arXiv:2102.10492, Theorem 4.2, as an equality.
     """
     layers, order = network_layers(network, d), checked_moment(m)
     if order > 0.0 and min(network_widths(network.widths)) < d:
@@ -87,7 +81,7 @@ def volume_moment(network: HomogeneousNetwork, d: int, m: float = 1) -> float:
 
 
 def log_moments(layers: list[HomogeneousLayer], s: float) -> np.ndarray:
-    """ln E[(Vol^2)^s; Vol > 0] after every layer, [L]; -inf where every network has volume 0."""
+    """[L] ln E[(Vol^2)^s; Vol > 0] after every layer; -inf where the volume is always 0."""
     steps = [
         s * layer.factor.d * math.log(layer.entry_var) + log_factor_moment(layer.factor, s)
         if layer.entry_var > 0.0

@@ -1,25 +1,21 @@
-"""Length distortion of residual blocks x -> x + V relu(W x + b), Gaussian W and V, at every width.
+"""Length distortion of residual blocks x + V relu(W x + b), exact at every width.
 
-With u the unit tangent, n = width and K ~ Binomial(n_mid, 1/2) units on,
-||D W u||^2 = (hidden_var / n) chi^2_K, and V maps it to a Gaussian vector: the block multiplies the
-squared length by
+W, V Gaussian, n = width, K ~ Binomial(n_mid, 1/2). A block multiplies the squared length by
 
     Q = ||e_1 + tau g||^2,   g ~ N(0, I_n),   tau^2 = (branch_var / n_mid) (hidden_var / n) chi^2_K,
 
-independently from block to block. Given tau, with T = 2 tau^2 and r = 1 / (1 + T t),
+independently. Given tau, T = 2 tau^2, r = 1 / (1 + T t):
 
     E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,
-    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1),
+    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1).
 
-G_p the p-th moment of ||r e_1 + sqrt(T r / 2) g||^2. Moments of any order are integrals of positive
-functions (gamma is Euler's constant):
+Moments, gamma being Euler's constant:
 
     E Q^h    = int_0^inf t^{p-h-1} E[Q^p e^{-tQ}] dt / Gamma(p - h)
     E ln Q   = int_0^inf (e^{-t} - E e^{-tQ}) dt / t
     E ln^2 Q = -2 gamma E ln Q - 2 int_0^inf ln t (e^{-t} - E e^{-tQ}) dt / t
 
-The integrals over ln t and over the mixture of ln chi^2_K are trapezoidal sums of analytic
-functions.
+Trapezoidal sums over ln t and ln chi^2_K.
 """
 
 import math
@@ -46,28 +42,23 @@ def residual_length_moment(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> float:
-    """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: mean length of any curve.
+    """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: mean length.
 
-        E ||Ju||^m = (E Q^{m/2})^num_blocks;    m = 2: (1 + branch_var hidden_var / 2)^num_blocks.
+        (E Q^{m/2})^num_blocks;    m = 2: (1 + branch_var hidden_var / 2)^num_blocks.
 
     Args:
-        width: n, neurons of the residual stream, >= 1.
-        mid_width: n_mid, neurons of the branch, >= 1.
-        m: the moment, any real >= 0.
-        branch_var: variance times fan_in (mid_width) of V.
-        hidden_var: variance times fan_in (width) of W.
-        num_blocks: number of blocks, >= 0.
+        width, mid_width: of the residual stream and the branch, >= 1.
+        m: real >= 0.
+        branch_var, hidden_var: variances times fan_in of V (fan_in mid_width) and W (width).
+        num_blocks: >= 0.
 
     Returns:
-        A float; inf where it exceeds float64.
+        A float; inf on overflow.
 
     Raises:
-        SpecError: widths or num_blocks not integers in range, m < 0, negative variances.
+        SpecError: an argument out of range.
 
-    Valid for: any input and tangent, biases symmetric about 0 or none; exact. Relative error about
-        1e-13 per block.
-
-    Reference: derivation in the module docstring.
+    Valid for: any input and tangent, symmetric or no biases; exact, relative error 1e-13 per block.
     """
     _check(width, mid_width, num_blocks)
     h = 0.5 * checked_moment(m)
@@ -88,26 +79,18 @@ def residual_log_length_moments(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> LogMoments:
-    """Mean and variance of log ||J u||^2 through residual blocks x + V relu(W x + b), exact.
-
-    num_blocks times E ln Q and Var ln Q; formulas in the module docstring.
+    """Mean and variance of log ||J u||^2 through residual blocks, exact.
 
     Args:
-        width: n, neurons of the residual stream, >= 1.
-        mid_width: n_mid, neurons of the branch, >= 1.
-        branch_var: variance times fan_in (mid_width) of V.
-        hidden_var: variance times fan_in (width) of W.
-        num_blocks: number of blocks, >= 0.
+        width, mid_width, branch_var, hidden_var, num_blocks: see `residual_length_moment`.
 
     Returns:
-        `LogMoments` of floats; p_alive is 1, by the skip connection.
+        `LogMoments`; p_alive is 1.
 
     Raises:
-        SpecError: as `residual_length_moment`.
+        SpecError: an argument out of range.
 
-    Valid for: as `residual_length_moment`; absolute error about 1e-13 per block.
-
-    Reference: derivation in the module docstring.
+    Valid for: see `residual_length_moment`; absolute error 1e-13 per block.
     """
     _check(width, mid_width, num_blocks)
     scale, weights = _branch_nodes(width, mid_width, branch_var, hidden_var)
@@ -124,7 +107,7 @@ def _log_laplace(t: Any, scale: Any, width: int) -> Any:
 
 
 def _tilted_moment(p: int, t: Any, scale: Any, width: int) -> Any:
-    """G_p: the p-th moment of Q under the law tilted by e^{-tQ}."""
+    """G_p."""
     shrink = 1.0 / (1.0 + scale * t)
     spread, total = scale * shrink, np.zeros_like(shrink)
     for j in range(p + 1):

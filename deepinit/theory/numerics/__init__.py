@@ -1,10 +1,10 @@
-"""Mathematics shared by several theories: Gaussian pairs, factors of a layer, the delta method."""
+"""Shared mathematics: Gaussian pairs, layer factors, the delta method."""
 
 from typing import NamedTuple
 
 
 class LogNormal(NamedTuple):
-    """Mean and variance of a natural logarithm that is exactly Gaussian."""
+    """Mean and variance of a Gaussian natural logarithm."""
 
     mean: float
     variance: float

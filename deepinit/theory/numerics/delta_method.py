@@ -1,25 +1,22 @@
-"""The delta method for the angle and the norms of two post-activation vectors.
+"""Delta method for the angle and norms of two post-activation vectors.
 
-One layer of n neurons maps Gaussian preactivations (u_i, v_i) to a_i = phi(u_i), b_i = phi(v_i).
-Gram-Schmidt in the Gaussian L2 space gives alpha = a / |a| and omega, orthonormal to it, with
+a_i = phi(u_i), b_i = phi(v_i), n neurons, (u_i, v_i) Gaussian. Orthonormal alpha = a / |a| and
+omega in the Gaussian L2 space:
 
     b / |b| = cos(t) alpha + sin(t) omega,        t = the angle at infinite width.
 
-Statistics are functions of the sample means of (alpha^2, alpha omega, omega^2), of mean (1, 0, 1).
-With their deviations (x, y, z), c = cos t, s = sin t and
+(x, y, z): deviations of the sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1). With
+c = cos t, s = sin t and the deviation b of b^2 / E b^2,
 
-    q = z - x,    h = c q - 2 s y,    b = c^2 x + 2 c s y + s^2 z = z - c h  (of b^2 / E b^2),
+    q = z - x,    h = c q - 2 s y,    b = z - c h,
 
     ln(|a|^2 / n) = ln E a^2 + ln(1 + x)                  ln(|b|^2 / n) = ln E b^2 + ln(1 + b)
     ln sin^2      = ln s^2 + ln((1 + x)(1 + z) - y^2) - ln(1 + x) - ln(1 + b)
     ln tan^2(half the angle) = ln tan^2(t / 2) + h + O(deviations^2)
 
-No term cancels as t -> 0, where s is a factor only. Sample means of n i.i.d. neurons have cumulants
-K_ij / n and K_ijk / n^2; fourth order gives mean and variance to n^-2.
-
-ln sin^2 has a maximum at a right angle; eta = ln tan^2(half the angle) is monotone and smooth on
-(0, pi), with d(ln sin^2)/d eta = cos and second derivative -sin^2 / 2. Hence, to order n^-1,
-d1 = c^2 K_hh and c1 = c eta1 - s^2 K_hh / 4.
+No term cancels as t -> 0. Cumulants of sample means are K_ij / n and K_ijk / n^2; fourth order
+gives mean and variance to n^-2. eta = ln tan^2(half the angle) is monotone and smooth on (0, pi):
+d(ln sin^2)/d eta = cos, second derivative -sin^2 / 2, so d1 = c^2 K_hh, c1 = c eta1 - s^2 K_hh / 4.
 """
 
 from typing import Any, NamedTuple
@@ -28,16 +25,15 @@ from deepinit.core.array_api import array_namespace
 
 
 class PairFrame(NamedTuple):
-    """Two post-activations of one neuron in the orthonormal frame, on quadrature nodes.
+    """Two post-activations of one neuron in the orthonormal frame, on nodes.
 
     Attributes:
         alpha, omega: [..., nodes], orthonormal under the weights.
         weights: [..., nodes].
-        radial4, radial6: factors of sums of degree 4 and 6 in (alpha, omega): 1, or moments of an
-            integrated radius.
-        cosine, sine: [...], of the angle at infinite width.
+        radial4, radial6: factors of sums of degree 4 and 6: 1, or moments of an integrated radius.
+        cosine, sine: [...], of the infinite-width angle.
         log_norm2_a, log_norm2_b: [...], ln E a^2 and ln E b^2.
-        log_sine2: [...], ln sin^2 of the angle at infinite width, accurate for small angles.
+        log_sine2: [...], ln sin^2 of that angle, accurate at small angles.
     """
 
     alpha: Any
@@ -53,7 +49,7 @@ class PairFrame(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """A quadratic form in (alpha, omega) on the nodes, and its expectation."""
+    """Quadratic form in (alpha, omega) on the nodes, and its mean."""
 
     values: Any
     mean: float
@@ -69,8 +65,7 @@ class _Forms(NamedTuple):
 
 
 class AngleExpansion(NamedTuple):
-    """Coefficients of mean = limit + c1 / n + c2 / n^2 and variance = d1 / n + d2 / n^2 of ln
-    sin^2."""
+    """ln sin^2: mean = limit + c1 / n + c2 / n^2, variance = d1 / n + d2 / n^2."""
 
     c1: Any
     d1: Any
@@ -79,7 +74,7 @@ class AngleExpansion(NamedTuple):
 
 
 class StateExpansion(NamedTuple):
-    """Order 1/n of (ln |a|^2/n, ln |b|^2/n, eta): mean = limit + shift / n, covariance / n.
+    """(ln |a|^2/n, ln |b|^2/n, eta): mean limit + shift / n, covariance / n.
 
     Shapes [..., 3] and [..., 3, 3].
     """
@@ -89,8 +84,7 @@ class StateExpansion(NamedTuple):
 
 
 def angle_expansion(frame: PairFrame) -> AngleExpansion:
-    """Mean and variance of ln sin^2 of the angle between a and b in R^n, to order n^-2 (module
-    docstring)."""
+    """Mean and variance of ln sin^2 of the angle between a and b, to n^-2."""
     forms = _forms(frame)
     x, y, z, _, h, b = forms
     c = frame.cosine
@@ -124,7 +118,7 @@ def angle_expansion(frame: PairFrame) -> AngleExpansion:
 
 
 def state_expansion(frame: PairFrame) -> StateExpansion:
-    """Mean and covariance of (ln |a|^2/n, ln |b|^2/n, eta) to order 1/n (module docstring)."""
+    """Mean and covariance of (ln |a|^2/n, ln |b|^2/n, eta) to order 1/n."""
     forms = _forms(frame)
     xp = array_namespace(frame.alpha)
     parts = (forms.x, forms.b, forms.h)
@@ -153,9 +147,9 @@ def _forms(frame: PairFrame) -> _Forms:
 
 
 def _eta_shift(frame: PairFrame, forms: _Forms) -> Any:
-    """The 1/n coefficient of the mean of eta: (c1 + s^2 K_hh / 4) / c, without division by c.
+    """1/n coefficient of E eta: (c1 + s^2 K_hh / 4) / c, without division by c.
 
-    c1 = -K_zz/2 - K_yy + K_bb/2, and K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
+    c1 = -K_zz/2 - K_yy + K_bb/2, K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
     """
     _, y, z, q, h, _ = forms
     c, s = frame.cosine, frame.sine

@@ -1,12 +1,10 @@
 """Gamma ratios and binomial weights to relative accuracy at every width.
 
 Differences of log-gammas lose four digits at width 10 000. With Z = z + 10 and Stirling's series
-S(Z) = 1/(12 Z) - 1/(360 Z^3) + ..., no term of
+S(Z) = 1/(12 Z) - 1/(360 Z^3) + ..., without cancellation,
 
     ln Gamma(z + s) - ln Gamma(z) = sum_{j<10} ln((z + j) / (z + s + j))
         + s ln Z + (Z + s - 1/2) ln(1 + s/Z) - s + S(Z + s) - S(Z)
-
-is larger than the result or than s.
 """
 
 import math
@@ -20,11 +18,11 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 /
 
 
 def log_gamma_ratio(z: Any, s: Any) -> Any:
-    """ln(Gamma(z + s) / Gamma(z)), z > 0, Re(z + s) > 0; absolute error about 1e-15 (1 + |s|).
+    """ln(Gamma(z + s) / Gamma(z)), z > 0, Re(z + s) > 0; error 1e-15 (1 + |s|).
 
     Args:
         z: real; broadcasts with s.
-        s: real or complex; the imaginary part of the result is modulo 2 pi.
+        s: real or complex; imaginary part of the result modulo 2 pi.
     """
     from scipy.special import log1p  # accurate for small complex arguments, unlike NumPy's
 
@@ -52,8 +50,8 @@ def half_binomial(n: int, reach: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Values k and probabilities of Binomial(n, 1/2) near the mean; mass outside < 1e-80.
 
     Args:
-        n: trials, >= 1.
-        reach: added to 20 standard deviations on either side, for integrands that grow with k.
+        n: >= 1.
+        reach: added to 20 standard deviations, for integrands growing with k.
     """
     reach += math.ceil(10.0 * math.sqrt(n))
     k = np.arange(max(0, n // 2 - reach), min(n, n // 2 + reach) + 1, dtype=np.float64)
@@ -69,7 +67,7 @@ def half_binomial(n: int, reach: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_survival(n: int, least: int) -> float:
-    """ln P(Binomial(n, 1/2) >= least), accurate near probability 1; -inf if impossible."""
+    """ln P(Binomial(n, 1/2) >= least), accurate near 1; -inf if impossible."""
     if n < least:
         return -math.inf
     return math.log1p(-(sum(math.comb(n, k) for k in range(least)) / 2**n))

@@ -1,20 +1,17 @@
-"""Post-activations of two correlated Gaussians in the frame of `numerics.delta_method`.
+"""Activations of two correlated Gaussians in the frame of `numerics.delta_method`.
 
-Positively homogeneous activations, slopes l (left) and r (right): polar coordinates u = R cos p,
-v = R cos(p - theta). The radius factors out of every moment (E R^2, R^4, R^6 = 2, 8, 48). For
-w = (b - cos(theta) a) / (2 sin(theta/2)), with k = cos(theta/2), m(t) = sin(t) / (2 sin(theta/2))
-and h(t) = (l - r) cos(theta) m(t),
+Homogeneous activation, slopes l (left), r (right): u = R cos p, v = R cos(p - theta), radius
+integrated out (E R^2, R^4, R^6 = 2, 8, 48). w = (b - cos(theta) a) / (2 sin(theta/2)) is O(1)
+without cancellation at every theta. With k = cos(theta/2), m(t) = sin(t) / (2 sin(theta/2)),
+h(t) = (l - r) cos(theta) m(t):
 
     both positive:  p in (theta - pi/2, pi/2)        a = r cos p     w = r k sin p
     both negative:  the opposite arc                 a = l cos p     w = l k sin p
     u > 0 > v:      p = -pi/2 + t, t in (0, theta)   a = r sin t     w = -l k cos t + h(t)
     u < 0 < v:      p =  pi/2 + t, t in (0, theta)   a = -l sin t    w =  r k cos t + h(t)
 
-so that w is O(1) and free of cancellation for every theta. An even activation (l = -r) maps theta
-and pi - theta alike; the smaller one is used.
-
-Other activations: quadrature in two dimensions of (u, v) = (std_u x, std_u x + displacement); the
-residual of b - a after projection on a is formed node by node, before it is squared.
+Even activations (l = -r): the smaller of theta and pi - theta. Other activations: quadrature over
+(u, v); b - a is projected node by node before squaring.
 """
 
 import itertools
@@ -40,15 +37,15 @@ _PANEL_NODES = 20
 
 
 def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -> PairFrame:
-    """The frame of a positively homogeneous activation at unit variances, traceable in JAX.
+    """Frame of a homogeneous activation, unit variances, traceable in JAX.
 
     Args:
         xp: NumPy or jax.numpy.
-        theta: [...] in (0, pi], floating; clipped below at 1e-18.
+        theta: [...] in (0, pi], floating; clipped at 1e-18.
         slopes: (left, right), not both 0.
 
     Returns:
-        The frame with the radius integrated out, accurate to the dtype.
+        Radius integrated out; accurate to the dtype.
     """
     left, right = slopes
     if left == 0.0 and right == 0.0:
@@ -93,23 +90,22 @@ def quadrature_frame(
     variances: tuple[float, float],
     num_nodes: int | None = None,
 ) -> PairFrame:
-    """The frame of any activation, in float64 on the host.
+    """Frame of any activation, float64 on the host.
 
     Args:
-        activation: smooth between its `kinks`.
-        theta: in [0, pi], the angle of the Gaussian pair.
-        variances: of u and v, positive.
-        num_nodes: of the trapezoidal rule per axis; None: 161 up to standard deviation 1, in
-            proportion (at most 481) beyond. Ignored for activations with kinks.
+        activation: smooth between kinks.
+        theta: angle of the Gaussian pair, in [0, pi].
+        variances: of u and v, > 0.
+        num_nodes: per axis, without kinks; None: 161 up to standard deviation 1, then in proportion
+            up to 481.
 
     Returns:
-        The frame. Relative error of the coefficients 1e-12 with kinks or for activations as smooth
-        as tanh (nearest pole i pi/2) up to variance 25, e^(-197 / std) times a power of std beyond.
-        Unequal variances lose a factor |std_u - std_v| / theta of the digits.
+        Relative error 1e-12 with kinks, or if as smooth as tanh (nearest pole i pi/2) up to
+        variance 25; beyond, e^(-197 / std) times a power of std. Unequal variances lose a factor
+        |std_u - std_v| / theta.
 
     Raises:
-        SpecError: a and b collinear to rounding (equal or opposite preactivations); a variance that
-            is not finite and > 0.
+        SpecError: a and b collinear to rounding; a variance not finite and > 0.
     """
     var_u, var_v = (
         validate.positive("variances", variance, "Check weight variance and inputs.")
@@ -147,7 +143,7 @@ def _orthonormal(
     scale_a: Any,
     scale_w: Any,
 ) -> PairFrame:
-    """Gram-Schmidt of (a, w) on the nodes, where b = scale_a * a + scale_w * w."""
+    """Gram-Schmidt of (a, w) on the nodes; b = scale_a * a + scale_w * w."""
     radial2, radial4, radial6 = radial
 
     def mean(product: Any) -> Any:
@@ -178,17 +174,16 @@ def _orthonormal(
 
 
 def _nodes_for(std: float) -> int:
-    """Odd number of trapezoidal nodes on [-12, 12], spacing 0.15 to 0.05 / 0.15 of the wider std.
+    """Odd number of nodes on [-12, 12]: spacing 0.15 / std, std cut to [1, 3].
 
-    Moments of degree 6 have poles of order 6: tanh at unit variance loses 1e-13 at spacing 0.15,
-    1e-10 at 0.2.
+    Moments of degree 6 of tanh at unit variance lose 1e-13 at spacing 0.15, 1e-10 at 0.2.
     """
     return 2 * round(80 * min(max(std, 1.0), 3.0)) + 1
 
 
 @lru_cache(maxsize=8)
 def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The product of two trapezoidal rules for a pair of standard normals, cut to a disk."""
+    """Trapezoidal product rule for two standard normals, on a disk."""
     nodes, mass = normal_rule((), num_nodes)
     x, y = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
     inside = x * x + y * y < _RADIUS**2
@@ -198,11 +193,10 @@ def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def kinked_rule(
     theta: float, std_u: float, std_v: float, kinks: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gauss-Legendre panels for a pair of standard normals, split where u or v meets a kink.
+    """Gauss-Legendre panels for two standard normals, split where u or v meets a kink.
 
-    The inner rule, in y at fixed x, is split where v = std_v (c x + s y) meets a kink, at
-    y = (kink/std_v - c x) / s. The inner integral is smooth in x on the scale s / |c| around the x
-    where that y is of order 1; the outer panels resolve this scale.
+    Inner rule in y at fixed x: split where v = std_v (c x + s y) meets a kink. The inner integral
+    varies on the scale s / |c| in x; the outer panels resolve it.
     """
     c, s = math.cos(theta), max(math.sin(theta), 1e-300)
     clusters = [
@@ -225,7 +219,7 @@ def kinked_rule(
 
 
 def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and normal weights on [-10.5, 10.5], panels at most 3 wide and split at the points."""
+    """Nodes and normal weights on [-10.5, 10.5], panels at most 3 wide, split at the points."""
     inside = [split for split in splits if -_RADIUS < split < _RADIUS]
     edges = np.unique([*np.linspace(-_RADIUS, _RADIUS, 8), *inside])
     legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)

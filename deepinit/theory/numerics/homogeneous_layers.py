@@ -1,4 +1,4 @@
-"""Networks of (leaky) ReLU layers, and the law of each layer's factor of lengths and volumes."""
+"""Networks of (leaky) ReLU layers, and each layer's length or volume factor."""
 
 import itertools
 import math
@@ -16,17 +16,15 @@ Output = Literal["linear", "relu"] | None
 
 
 class HomogeneousNetwork(NamedTuple):
-    """A fully connected network with ReLU or leaky ReLU, without biases or with symmetric ones.
+    """Fully connected (leaky) ReLU network, no biases or symmetric ones.
 
     Attributes:
-        widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width; integers >= 1.
-        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 +
-            negative_slope^2), He's 2 for ReLU.
-        output_var: variance times fan_in of the output weights.
-        negative_slope: slope of the activation for negative inputs; 0 for ReLU.
-        law: "normal", or "orthogonal" (Haar; rectangular: orthonormal rows or columns).
-        output: "linear": the last layer has no activation; "relu": it has one; None: it is one
-            more hidden layer.
+        widths: (n_0, ..., n_L), input to output, integers >= 1.
+        hidden_var, output_var: weight variances times fan_in; hidden_var None:
+            2 / (1 + negative_slope^2).
+        negative_slope: 0 for ReLU.
+        law: "normal" or "orthogonal" (Haar; rectangular: orthonormal rows or columns).
+        output: last layer: "linear", "relu", or None for one more hidden layer.
     """
 
     widths: Sequence[int]
@@ -38,13 +36,12 @@ class HomogeneousNetwork(NamedTuple):
 
 
 class LayerFactor(NamedTuple):
-    """The law of one layer's factor, for weights of unit variance (v / fan_in = 1).
+    """Law of one layer's factor at unit weight variance (v / fan_in = 1).
 
     Attributes:
-        width: neurons of the layer.
-        masked: an activation follows; False for a linear layer.
-        slope: the activation's negative slope.
-        sphere: N for orthogonal weights, None for Gaussian ones.
+        masked: an activation follows.
+        slope: negative slope.
+        sphere: N for orthogonal weights, None for Gaussian.
         d: dimension of the volume; 1 for lengths.
     """
 
@@ -68,7 +65,7 @@ class LayerFactor(NamedTuple):
 
 
 class HomogeneousLayer(NamedTuple):
-    """The variance of one weight, v / fan_in, and the law of the factor at unit variance."""
+    """Weight variance v / fan_in, and the factor's law at unit variance."""
 
     entry_var: float
     factor: LayerFactor
@@ -78,9 +75,8 @@ def network_layers(network: HomogeneousNetwork, d: int = 1) -> list[HomogeneousL
     """The layers of a network, checked.
 
     Raises:
-        SpecError: something else than a `HomogeneousNetwork`; fewer than two widths, a width not an
-            integer >= 1, a negative variance, an infinite slope, an unknown law or output; d < 1;
-            d > 1 with leaky ReLU.
+        SpecError: not a `HomogeneousNetwork`; widths, variance, slope, law, output or d out of
+            range; d > 1 with leaky ReLU.
     """
     validate.instance(
         "network", network, HomogeneousNetwork, "a HomogeneousNetwork", "Pass its widths to it."
@@ -111,7 +107,7 @@ def network_layers(network: HomogeneousNetwork, d: int = 1) -> list[HomogeneousL
 
 
 def critical_var(slope: float) -> float:
-    """The weight variance (times fan_in) that preserves the mean square: 2 / (1 + slope^2)."""
+    """2 / (1 + slope^2): weight variance times fan_in that preserves the mean square."""
     return 2.0 / (1.0 + slope * slope)
 
 
@@ -121,7 +117,7 @@ def network_widths(widths: Any, least: int = 2) -> tuple[int, ...]:
 
 
 def width_array(width: Any) -> np.ndarray:
-    """Integers from 1 to 2^53, of any shape, as int64."""
+    """Integers from 1 to 2^53, any shape, as int64."""
     sizes = validate.real_numbers(width)
     if sizes is None or not ((sizes >= 1) & (sizes <= 2.0**53) & (sizes == np.floor(sizes))).all():
         remedy = "Pass the width of every layer produced; traced numbers have no value here."
@@ -136,5 +132,5 @@ def checked_moment(m: Any) -> float:
 
 
 def checked_slope(slope: Any) -> float:
-    """The slope of an activation for negative inputs, finite."""
+    """The slope for negative inputs, finite."""
     return validate.real("negative_slope", slope, remedy="ReLU is 0, leaky ReLU often 0.01.")

@@ -1,19 +1,17 @@
-"""Gaussian moments of one layer: values, derivatives by the kernel, second moments.
+"""Gaussian moments of one layer: values, kernel derivatives, second moments.
 
-For preactivations z ~ N(0, K), entries (a, b), a <= b, of symmetric matrices,
+z ~ N(0, K), entries (a, b), a <= b:
 
     g_ab = E phi(z_a) phi(z_b),    h_ab = E phi'(z_a) phi'(z_b),
 
-depend on (K_aa, K_ab, K_bb) alone: derivatives are [.., 3] and [.., 3, 3] in that order. They
-differentiate the density, never the function,
+with derivatives [.., 3] and [.., 3, 3] by (K_aa, K_ab, K_bb) of the density, valid with kinks:
 
-    dE f/dK_cd = c_cd E f (y_c y_d - P_cd),    y = P z,  P = K^-1,  c_cd = 1/2 if c = d else 1,
+    dE f/dK_cd = c_cd E f (y_c y_d - P_cd),    y = P z,  P = K^-1,  c_cd = 1/2 if c = d else 1;
 
-and the Hermite tensor of degree 4 for second derivatives (K_cd and K_dc are one variable). With
-z = L u, u standard normal, the Hermite tensors of z are those of u contracted with L^-T: every
-derivative is one matrix of weights on fixed nodes. Valid for every phi, kinks included. Rounding is
-1e-16 / (1 - rho^2)^2: smooth activations of inputs closer than `NEAR` use
-`numerics.smooth_moments`, homogeneous ones `kernel_corrections.homogeneous`.
+second derivatives use the Hermite tensor of degree 4. With z = L u, tensors of z are those of u
+contracted with L^-T: fixed nodes, one matrix of weights per derivative. Rounding
+1e-16 / (1 - rho^2)^2; closer than `NEAR`, smooth activations use `numerics.smooth_moments`,
+homogeneous ones `kernel_corrections.homogeneous`.
 """
 
 import math
@@ -40,7 +38,7 @@ _LARGEST_BLOCK = 400_000  # nodes times pairs held at once: about 100 MB
 
 
 class Derivatives(NamedTuple):
-    """E f as a function of (K_aa, K_ab, K_bb): value [n], gradient [n, 3], hessian [n, 3, 3]."""
+    """E f as a function of (K_aa, K_ab, K_bb): [n], [n, 3], [n, 3, 3]."""
 
     value: np.ndarray
     gradient: np.ndarray
@@ -52,7 +50,7 @@ class EntryMoments(NamedTuple):
 
     Attributes:
         g, h: with derivatives.
-        products: [n, 6, 6], E F F^T of F = (phi_a phi_a, phi_a phi_b, phi_b phi_b, phi'_a phi'_a,
+        products: [n, 6, 6], E F F^T, F = (phi_a phi_a, phi_a phi_b, phi_b phi_b, phi'_a phi'_a,
             phi'_a phi'_b, phi'_b phi'_b).
     """
 
@@ -62,17 +60,17 @@ class EntryMoments(NamedTuple):
 
 
 def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoments:
-    """Entries (a, a) by one-dimensional quadrature; derivatives by K_aa, the first of three.
+    """Entries (a, a) by one-dimensional quadrature; derivatives by K_aa first.
 
     Args:
-        activation: smooth between its kinks.
+        activation: smooth between kinks.
         variances: [n] K_aa > 0.
 
     Returns:
-        Relative error about 1e-13; `products` takes b = a.
+        Relative error 1e-13; `products` with b = a.
 
     Raises:
-        SpecError: no kinks, and standard deviations beyond `LARGEST_STD`.
+        SpecError: no kinks and a standard deviation above `LARGEST_STD`.
     """
     std = np.sqrt(np.asarray(variances, dtype=np.float64))
     if not activation.kinks and not std.max(initial=0.0) <= LARGEST_STD:
@@ -109,11 +107,11 @@ def pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
     """Entries (a, b), a != b, by two-dimensional quadrature.
 
     Args:
-        activation: smooth between its kinks.
+        activation: smooth between kinks.
         kernels: [n, 3] of (K_aa, K_ab, K_bb), positive definite.
 
     Returns:
-        Relative error about 1e-13 / (1 - rho^2)^2.
+        Relative error 1e-13 / (1 - rho^2)^2.
     """
     kernels = np.asarray(kernels, dtype=np.float64)
     if activation.kinks:
@@ -135,7 +133,7 @@ def _disk_weights(half: int, folded: bool) -> np.ndarray:
 
 
 def joined(blocks: list[EntryMoments]) -> EntryMoments:
-    """Concatenation of blocks of entries."""
+    """Concatenation over entries."""
 
     def derivatives(name: str) -> Derivatives:
         parts = zip(*(getattr(block, name) for block in blocks), strict=True)
@@ -195,7 +193,7 @@ def _from_values(
     slope_b: np.ndarray,
     hermite: np.ndarray,
 ) -> EntryMoments:
-    """From phi and phi' at the nodes, [n, m] each, and `_hermite_weights`."""
+    """From phi and phi' at the nodes, [n, m]."""
     features = np.empty((len(kernels), 6, hermite.shape[1]))
     factors = [(phi_a, phi_a), (phi_a, phi_b), (phi_b, phi_b)]
     factors += [(slope_a, slope_a), (slope_a, slope_b), (slope_b, slope_b)]

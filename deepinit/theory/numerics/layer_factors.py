@@ -1,17 +1,14 @@
-"""The factor by which one layer multiplies a squared length or volume: its law at every width.
+"""The law of one layer's factor of a squared length or volume, exact at every width.
 
-The rows w_i of a layer are independent, and w_i -> -w_i keeps their law, flips the sign of the
-preactivation and leaves w_i w_i^T. Hence, for every input, the units that are on are fair coins
-independent of (w_i . u)^2: K ~ Binomial(n, 1/2) of n units are on, biases symmetric about 0 change
-nothing, and the d-volume spanned by d tangent vectors under Gaussian weights of variance v / fan_in
-obeys
+Signs of preactivations are fair coins independent of their sizes (rows w_i and -w_i have one law);
+K ~ Binomial(n, 1/2) units are on, symmetric biases change nothing. Gaussian weights, variance
+v / fan_in, d-volume (d = 1: squared length):
 
     Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K, 0 if K < d)
 
-independently from layer to layer; d = 1 is the squared length. A linear layer has K = n. Orthogonal
-weights replace chi^2_k of each j by N Beta, whose moments are divided by those of dimension N - j,
-N = max(width, fan_in). Leaky ReLU of slope a has chi^2_K + a^2 chi^2_{n-K}. Laws are represented by
-their Mellin transform E (Vol^2 / Vol_before^2)^s.
+independently by layer. Linear: K = n. Leaky ReLU: `numerics.leaky`. Orthogonal weights: moments are
+divided by those of chi^2_{N-j} / N, N = max(width, fan_in). Represented by E (Vol^2 /
+Vol_before^2)^s, the Mellin transform.
 """
 
 import math
@@ -36,7 +33,7 @@ from deepinit.theory.numerics.leaky import angular_log_moments, log_angular_mome
 
 @lru_cache(maxsize=4096)
 def log_factor_moment(factor: LayerFactor, s: float) -> float:
-    """ln E[factor^s; factor > 0] for real s > -1/2; -inf if the factor is always 0."""
+    """ln E[factor^s; factor > 0], real s > -1/2; -inf if the factor is always 0."""
     if factor.width < factor.d:
         return -math.inf
     return float(log_mellin(factor, s))
@@ -61,7 +58,7 @@ def log_mellin(factor: LayerFactor, s: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
-    """Mean and variance of ln(factor) given that it is positive; (nan, nan) if it never is."""
+    """Mean and variance of ln(factor) given factor > 0; (nan, nan) if it is always 0."""
     from scipy.special import digamma, polygamma
 
     n, d = factor.width, factor.d
@@ -91,33 +88,32 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
 def layer_factor_moment(
     width: ArrayLike, m: float, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> Any:
-    """a_m = E X^{m/2}: the m-th moment of the length factor of one (leaky) ReLU layer.
+    """a_m = E X^{m/2}, m-th moment of a (leaky) ReLU layer's length factor.
 
-    X is the layer's factor of the squared length divided by its mean, n = width:
+    X is the factor of the squared length over its mean, n = width:
 
-        ReLU, Gaussian weights:    X = (2/n) chi^2_K, K ~ Binomial(n, 1/2);
-        leaky ReLU of slope a:     X = 2 / ((1 + a^2) n) (chi^2_K + a^2 chi^2_{n-K});
-        orthogonal square weights: every chi^2 over chi^2_n / n, the squared norm of all units.
+        ReLU, Gaussian:         X = (2/n) chi^2_K, K ~ Binomial(n, 1/2);
+        leaky ReLU, slope a:    X = 2 / ((1 + a^2) n) (chi^2_K + a^2 chi^2_{n-K});
+        orthogonal, square:     every chi^2 over chi^2_n / n of all units.
 
-    a_2 = 1; for ReLU a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2, and
-    a_1 = exp(-5/(8n) - 3/(8n^2) - ...) is the factor of the mean length.
+    a_2 = 1; ReLU: a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2, a_1 = exp(-5/(8n) - 3/(8n^2) - ...) for
+    the mean length.
 
     Args:
-        width: [...], neurons of the layer, integers >= 1.
-        m: the moment, any real >= 0; 1 at m = 0, although P(X = 0) = 2^-n for ReLU.
-        negative_slope: slope a for negative inputs; 0 for ReLU, 1 for no activation.
-        law: "normal" or "orthogonal" (square Haar matrices).
+        width: [...], integers >= 1.
+        m: real >= 0; a_0 = 1, although P(X = 0) = 2^-n for ReLU.
+        negative_slope: a; 0 for ReLU, 1 for linear.
+        law: "normal" or "orthogonal" (square Haar).
 
     Returns:
-        [...], float64; a Python float for one integer.
+        [...], float64.
 
     Raises:
-        SpecError: a width that is not an integer >= 1, m < 0 or infinite, an infinite slope, an
-            unknown law.
+        SpecError: arguments out of range.
 
-    Valid for: exact; relative error about 1e-14 (1 + m) at widths up to a million.
+    Valid for: exact; relative error 1e-14 (1 + m) at widths up to a million.
 
-    Reference: derivation in the module docstring; the mean length is arXiv:2102.10492, Theorem 3.1.
+    Reference: arXiv:2102.10492, Theorem 3.1 (mean length).
     """
     m, slope = checked_moment(m), abs(checked_slope(negative_slope))
     validate.choice("law", law, LAWS, "Other laws share only the mean square (m = 2).")
@@ -126,23 +122,23 @@ def layer_factor_moment(
 
 
 def output_factor_moment(width: ArrayLike, m: float) -> Any:
-    """g_m = E Y^{m/2}, Y = chi^2_n / n: the m-th moment of a linear Gaussian layer's length factor.
+    """g_m = E (chi^2_n / n)^{m/2}, m-th moment of a linear Gaussian layer's length factor.
 
     g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2); g_2 = 1, g_1 = exp(-1/(4n) + 1/(24 n^3) - ...).
 
     Args:
-        width: [...], neurons of the layer, integers >= 1.
-        m: the moment, any real >= 0.
+        width: [...], integers >= 1.
+        m: real >= 0.
 
     Returns:
-        [...], float64; a Python float for one integer.
+        [...], float64.
 
     Raises:
-        SpecError: a width that is not an integer >= 1, m < 0 or infinite.
+        SpecError: arguments out of range.
 
-    Valid for: exact; relative error about 1e-15 (1 + m).
+    Valid for: exact; relative error 1e-15 (1 + m).
 
-    Reference: g_1 is the constant C of arXiv:2102.10492, Theorem 3.1.
+    Reference: arXiv:2102.10492, Theorem 3.1 (constant C = g_1).
     """
     m, widths = checked_moment(m), width_array(width)
 
@@ -154,29 +150,27 @@ def output_factor_moment(width: ArrayLike, m: float) -> Any:
 
 
 def growth_threshold(width: ArrayLike) -> Any:
-    """2 / a_1^2: the weight variance (times fan_in) above which mean lengths grow with depth, ReLU.
+    """2 / a_1^2: weight variance times fan_in above which mean ReLU lengths grow.
 
-    A hidden layer of width n multiplies the mean length by sqrt(v/2) a_1(n). The threshold
-    2 exp(5/(4n) + 3/(4n^2) + ...) exceeds He's variance 2: He initialization shrinks mean lengths.
+    A hidden layer multiplies the mean length by sqrt(v/2) a_1(n). The threshold
+    2 exp(5/(4n) + 3/(4n^2) + ...) exceeds He's 2.
 
     Args:
-        width: [...], neurons of every hidden layer, integers >= 1.
+        width: [...], hidden widths, integers >= 1.
 
     Returns:
-        [...], float64; a Python float for one integer.
+        [...], float64.
 
     Raises:
-        SpecError: a width that is not an integer >= 1.
+        SpecError: width out of range.
 
-    Valid for: Gaussian weights, symmetric biases or none; exact.
-
-    Reference: derivation in the module docstring of `numerics.layer_factors`.
+    Valid for: Gaussian weights, symmetric or no biases; exact.
     """
     return 2.0 / layer_factor_moment(width, 1) ** 2
 
 
 def exp(log_value: float) -> float:
-    """e^x as a float, inf where it overflows."""
+    """e^x as a float; inf on overflow."""
     return math.exp(log_value) if log_value < 709.78 else math.inf
 
 
@@ -202,7 +196,7 @@ def _sum_over_frame(k: Any, d: int, s: Any) -> Any:
 
 
 def _shaped(moment: Callable[[int], float], widths: np.ndarray) -> Any:
-    """The moment at every width, evaluated once per different width."""
+    """The moment at every width, one evaluation per distinct width."""
     unique, places = np.unique(widths, return_inverse=True)
     moments = np.array([moment(int(n)) for n in unique])[places].reshape(widths.shape)
     return float(moments) if widths.ndim == 0 else moments

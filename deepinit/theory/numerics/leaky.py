@@ -1,12 +1,12 @@
-"""The angular factor D of a leaky ReLU layer of slope a.
+"""Angular factor D of a leaky ReLU layer of slope a.
 
-A Gaussian vector of n coordinates, n - K of them (K ~ Binomial(n, 1/2)) times a, has squared length
+A Gaussian vector with n - K coordinates times a, K ~ Binomial(n, 1/2), has squared length
 
     chi^2_K + a^2 chi^2_{n-K} = chi^2_n D,    D = a^2 + (1 - a^2) U,    U | K ~ Beta(K/2, (n-K)/2),
 
-U independent of chi^2_n. With u = 1/(1 + e^-x) and delta = k - n/2 the density of U in x is
-proportional to cosh(x/2)^{-n/2} e^{delta x/2}, analytic for |Im x| < pi, as is ln D: the
-trapezoidal rule converges geometrically.
+U independent of chi^2_n. With u = 1/(1 + e^-x), delta = k - n/2, the density in x is proportional
+to cosh(x/2)^{-n/2} e^{delta x/2}, analytic for |Im x| < pi: the trapezoidal rule converges
+geometrically.
 """
 
 import math
@@ -19,7 +19,7 @@ from deepinit.theory.numerics.gamma_functions import half_binomial
 
 
 def log_angular_moment(n: int, s: Any, slope: float) -> Any:
-    """ln E D^s; s real or complex (array), slope not 0. Error about 1e-14 for real s of order 1."""
+    """ln E D^s, s real or complex, slope not 0; error 1e-14 for real s of order 1."""
     s = np.asarray(s)
     highest = 1.0 + float(np.abs(s.imag).max(initial=0.0))
     frequency = 2.0 ** math.ceil(math.log2(highest))  # few sets of nodes, cached
@@ -38,7 +38,7 @@ def angular_log_moments(n: int, slope: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def angular_nodes(n: int, slope: float, frequency: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Values of ln D and their probabilities, fit for E D^s with |Im s| <= frequency."""
+    """Values of ln D and probabilities, for E D^s with |Im s| <= frequency."""
     square = slope * slope
     if square > 1.0:  # K and n - K have the same law
         inverse, weights = angular_nodes(n, 1.0 / slope, frequency)

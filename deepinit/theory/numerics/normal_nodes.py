@@ -1,4 +1,4 @@
-"""Quadrature nodes for one and two standard normals; activations and derivatives in float64."""
+"""Quadrature nodes for one and two standard normals; activations in float64."""
 
 import math
 from collections.abc import Callable
@@ -38,7 +38,7 @@ _ACCURACY = 1e-11  # for equal inputs; of others the error is about 1e-12
 
 
 def values_and_derivatives(activation: Activation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """phi(x) and phi'(x) in float64 on the host; built-ins need no JAX."""
+    """phi(x) and phi'(x), float64 on the host; built-ins need no JAX."""
     if activation.name in BUILTIN:
         return np.asarray(activation(x)), np.asarray(activation.derivative(x))
     phi, slope = on_padded(_compiled(activation), x)
@@ -46,7 +46,7 @@ def values_and_derivatives(activation: Activation, x: np.ndarray) -> tuple[np.nd
 
 
 def on_padded(fn: Callable[..., Any], x: np.ndarray) -> np.ndarray:
-    """fn(x) of a compiled elementwise function [n] -> [m, n], x of any shape, padded to 2^k."""
+    """fn(x) of a compiled elementwise function [n] -> [m, n], any shape, padded to 2^k."""
     size = 2 ** math.ceil(math.log2(max(x.size, 1)))
     padded = np.concatenate([x.ravel(), np.zeros(size - x.size)])
     images = on_host(fn, padded)[:, : x.size]
@@ -74,8 +74,7 @@ def has_parity(activation: Activation) -> bool:
 def _half_count(activation: Activation, level: int) -> int:
     """Steps of the trapezoidal rule on [0, 9] for preactivations of std 2^(level/8).
 
-    The features of a pair vary at most as fast as phi^4, phi^2 phi'^2, phi'^4 and the Hermite
-    moments of phi^2 and phi'^2 of one input, which converge under halving.
+    Tested by halving on phi^4, phi^2 phi'^2, phi'^4 and Hermite moments of phi^2, phi'^2.
     """
     std = 2.0 ** (0.125 * level)
     for half in _HALF_COUNTS:
@@ -98,7 +97,7 @@ def _half_count(activation: Activation, level: int) -> int:
 
 
 def half_count(activation: Activation, std: float) -> int:
-    """Steps of the trapezoidal rule on [0, 9] for phi of N(0, std^2) to 1e-11: 18 to 180."""
+    """Trapezoidal steps on [0, 9] for phi of N(0, std^2) to 1e-11: 18 to 180."""
     return _half_count(activation, max(math.ceil(8.0 * math.log2(max(std, 1e-300))), -40))
 
 
@@ -109,7 +108,7 @@ def line_rule(half: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class DiskRule(NamedTuple):
-    """The trapezoidal rule for a pair (u, v) of standard normals, on a disk.
+    """Trapezoidal rule for two standard normals (u, v), on a disk.
 
     Attributes:
         nodes: [m, 2].
@@ -126,7 +125,7 @@ class DiskRule(NamedTuple):
 
 @lru_cache(maxsize=16)
 def disk_rule(half: int, folded: bool = False) -> DiskRule:
-    """The rule of `half` steps per radius; folded: for functions even under (u, v) -> (-u, -v)."""
+    """The rule of `half` steps per radius; folded: for f(u, v) = f(-u, -v)."""
     line = np.linspace(-_RADIUS, _RADIUS, 2 * half + 1)
     place, across = (grid.ravel() for grid in np.indices((len(line), len(line))))
     square = line[place] ** 2 + line[across] ** 2

@@ -1,11 +1,10 @@
-"""Gaussian moments of one layer with a smooth activation, for parallel inputs too.
+"""Gaussian moments of one layer, smooth activation, parallel inputs too.
 
     dE f/dK_ab = E d_a d_b f    (a != b),        dE f/dK_aa = (1/2) E d_a^2 f,
 
-so that with f = phi(z_a) phi(z_b) the derivatives of g and h are E phi^(i)(z_a) phi^(j)(z_b),
-i, j <= 5, without an inverse of the kernel. phi needs five continuous derivatives, taken by JAX's
-forward mode in float64. Nearly parallel inputs need few nodes across: with z_b = (K_ab/K_aa) z_a
-+ s v, v standard normal, s^2 = (1 - rho^2) K_bb, Gauss-Hermite of m nodes in v errs by s^(2m).
+so derivatives of g and h are E phi^(i)(z_a) phi^(j)(z_b), i, j <= 5, by JAX's forward mode in
+float64. phi needs five continuous derivatives. Nearly parallel: z_b = (K_ab/K_aa) z_a + s v,
+s^2 = (1 - rho^2) K_bb; Gauss-Hermite of m nodes in v has error s^(2m).
 """
 
 import math
@@ -59,13 +58,13 @@ def _thin_rule(half: int) -> DiskRule:
 
 
 def derivatives_at(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """[6, ...]: phi and its first five derivatives at x."""
+    """[6, ...]: phi and five derivatives at x."""
     return on_padded(_compiled(activation), x)
 
 
 @lru_cache(maxsize=16)
 def _compiled(activation: Activation):
-    """x -> phi and its derivatives, compiled."""
+    """x -> phi and its derivatives."""
     import jax
 
     def all_orders(z):
