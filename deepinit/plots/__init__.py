@@ -1,8 +1,8 @@
-"""Figures: from a Dataset, Estimates and Predictions, or arrays to a matplotlib Figure or a GIF.
+"""Figures of a Dataset, Estimates, Predictions or arrays, by matplotlib.
 
-A route has the same colour in every figure. Markers with error bars are measured, solid lines are
-finite-width theory, dashed lines are infinite width. Matplotlib is imported with the first figure;
-no pyplot state and no global settings change.
+A route has one colour in every figure. Markers with error bars: measured; solid lines: finite-width
+theory; dashed: infinite width. Matplotlib is imported lazily; pyplot and global settings are
+untouched.
 """
 
 from deepinit.plots.animation import animate_orientations, animate_similarities

@@ -1,4 +1,4 @@
-"""Curves: the record that per-layer figures draw, from results or a comparison Dataset."""
+"""Curves by layer, from results or a comparison Dataset."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from deepinit.plots.validate import MAX_PANELS
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """Statistics over an ensemble, each [layers, pairs]."""
+    """Ensemble statistics, each [layers, pairs]."""
 
     name: str
     mean: np.ndarray
@@ -24,7 +24,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predicted:
-    """Values of a route, each [layers, pairs]; NaN for a variance that it does not predict."""
+    """Values of a route, each [layers, pairs]; variance may be NaN."""
 
     name: str
     value: np.ndarray
@@ -36,14 +36,12 @@ class Curves:
     """Measured and predicted values by layer.
 
     Attributes:
-        quantity: its name.
         symbol: mathtext, or empty.
         label: description of the data, or empty.
-        num_seeds: networks of the measurement; 0 without one.
-        layers: [layers], the numbers on the horizontal axis.
-        pairs: a name for each pair.
-        measured, predicted: the curves.
-        axis: "layer", or "step" of a training run.
+        num_seeds: networks; 0 without measurement.
+        layers: [layers], numbers on the horizontal axis.
+        pairs: names.
+        axis: "layer", or "step" in training.
     """
 
     quantity: str
@@ -63,7 +61,7 @@ class Curves:
 
     @property
     def axis_label(self) -> str:
-        """Symbol of the quantity, or its name."""
+        """Symbol of the quantity, else its name."""
         return self.symbol or spaced(self.quantity)
 
     @property
@@ -72,7 +70,7 @@ class Curves:
         return tuple(route.name for route in self.predicted)
 
     def shown_pairs(self, pair: int | str | None = None) -> list[int]:
-        """Indices of the pairs to draw: one, or at most six with the first and the last."""
+        """Indices of one pair, or at most six including first and last."""
         if pair is None:
             count = len(self.pairs)
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
@@ -86,7 +84,7 @@ class Curves:
         return [pair % len(self.pairs)]
 
     def data_note(self, shown: list[int]) -> str:
-        """Description of the data: label, number of networks, components shown."""
+        """Label, number of networks, components shown."""
         parts = [self.label] if self.label else []
         if self.num_seeds:
             parts.append(f"{self.num_seeds:,} networks")
@@ -98,7 +96,7 @@ class Curves:
 
 
 def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
-    """Curves from Estimates and Predictions of one quantity, or from one comparison Dataset."""
+    """Curves of results of one quantity, or of one comparison Dataset."""
     if not results:
         allowed = "Estimates and Predictions, or one comparison Dataset"
         raise SpecError("nothing to plot", allowed, "Pass a result.")
@@ -108,12 +106,12 @@ def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
 
 
 def is_dataset(value: Any) -> bool:
-    """Whether a value looks like an xarray Dataset; does not import xarray."""
+    """Whether a value is an xarray Dataset; imports none."""
     return hasattr(value, "data_vars") and hasattr(value, "attrs")
 
 
 def as_dataset(value: Any) -> Any:
-    """The Dataset of a comparison or a case's result; other values unchanged."""
+    """Dataset of a comparison or result; other values unchanged."""
     return getattr(value, "dataset", value)
 
 
@@ -201,7 +199,7 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
 
 
 def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """[layers, pairs] from [layers, pairs], [layers] or a number, broadcast to a given shape."""
+    """Broadcast to [layers, pairs]."""
     array = np.asarray(values, np.float64)
     if array.ndim > 2:
         given, allowed = f"a result of shape {array.shape}", "shape [layers, pairs] or [layers]"

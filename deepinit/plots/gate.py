@@ -1,4 +1,4 @@
-"""Measured minus predicted in standard errors, with the threshold of agreement."""
+"""z-scores of predictions, with the threshold of agreement."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,21 +30,17 @@ BAND_COLOUR = "#eef3ee"
 def residuals(
     *results: Any, gate: float = GATE, pair: int | str | None = None, title: str | None = None
 ) -> "Figure":
-    """(measured - predicted) / standard error of the measured mean, by layer and route.
+    """(measured - predicted) / standard error of the mean, by layer and route.
 
-    The vertical axis is linear inside the gate and logarithmic outside.
+    The axis is linear inside the gate, logarithmic outside.
 
     Args:
         results: one comparison Dataset; or one Estimate and Predictions.
-        gate: the largest |z| that counts as agreement.
-        pair: name or index of one pair; None draws the pairs together.
-        title: None for a default.
-
-    Returns:
-        A matplotlib Figure, 7 x 4.5 inches.
+        gate: largest |z| in agreement.
+        pair: name or index; None draws all pairs together.
 
     Raises:
-        SpecError: no Estimate, or no Prediction, or shapes that do not fit.
+        SpecError: no Estimate or Prediction, or shapes that do not fit.
     """
     curves = read_curves(results)
     if len(curves.measured) != 1 or not curves.predicted:
@@ -98,20 +94,16 @@ def z_panel(
     gate: float = GATE,
     title: str | None = None,
 ) -> "Figure":
-    """Every comparison of a run as a dot inside the gate, or a cross outside.
+    """All comparisons of a run: dots inside the gate, crosses outside.
 
-    A row is one case and route, from the first layer (top of the row) to the last; on the right is
-    the number inside.
+    A row is one case and route, first layer on top; the number inside is on the right.
 
     Args:
-        comparisons: one comparison Dataset, a sequence of them (named by their labels), or name ->
-            Dataset or array of z-scores [layers, ...].
-        routes: names of the routes to show; None shows all.
-        gate: the largest |z| that counts as agreement.
-        title: None for one with the counts.
-
-    Returns:
-        A matplotlib Figure, taller with more rows.
+        comparisons: one comparison Dataset, a sequence of them, or name -> Dataset or z-scores
+            [layers, ...].
+        routes: to show; None shows all.
+        gate: largest |z| in agreement.
+        title: None writes the counts.
 
     Raises:
         SpecError: no comparisons.
@@ -162,7 +154,7 @@ def z_panel(
 
 
 def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: float) -> None:
-    """An axis for z-scores: linear inside the gate, logarithmic outside; labels where they fit."""
+    """Axis for z-scores: linear inside the gate, logarithmic outside."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
@@ -202,7 +194,7 @@ def _tick_text(value: float) -> str:
 
 
 def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
-    """z [layers, columns] of each route; NaN for a standard error of 0 or NaN."""
+    """z [layers, columns] by route; NaN for standard errors of 0 or NaN."""
     (measured,) = curves.measured
     error = measured.standard_error[:, columns]
     scores = {}
@@ -213,7 +205,7 @@ def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
 
 
 def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str, np.ndarray]]:
-    """(case, route, z) for each row; a bare array of scores has no route."""
+    """(case, route, z) per row; bare scores have no route."""
     if isinstance(comparisons, Mapping) and not is_dataset(comparisons):
         named = [(str(name), as_dataset(value)) for name, value in comparisons.items()]
     else:

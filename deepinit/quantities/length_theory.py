@@ -1,8 +1,8 @@
-"""Lengths and volumes at finite width: `theory.lengths` for specs, and where its laws are exact.
+"""Lengths and volumes at finite width: `theory.lengths` for specs.
 
-The one-point law is exact for positively homogeneous activations, Gaussian (or, without an output
-layer, orthogonal) weights and biases symmetric about 0; in residual networks for ReLU branches and
-Gaussian weights.
+The one-point law is exact for positively homogeneous activations, Gaussian weights (without an
+output layer also orthogonal) and symmetric biases; in residual networks for ReLU and Gaussian
+weights.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ _LAWS = ("weight_law", "branch_law", "output_law")
 
 
 def why_not_exact(spec: Spec) -> str | None:
-    """Why the one-point law of lengths is not exact for a spec; None where it is."""
+    """Why the one-point law is not exact; None where it is."""
     if not isinstance(spec, MLP) and not is_plain_resnet(spec):
         return f"{in_words(spec)}, whose lengths are not worked out"
     if not spec.activation.is_homogeneous:
@@ -55,7 +55,7 @@ def why_not_exact(spec: Spec) -> str | None:
 
 
 def idealized(spec: Spec) -> Spec:
-    """The spec with Gaussian weights of the same variance and no biases: the exact law holds."""
+    """The spec with Gaussian weights of equal variance, no biases."""
     changes: dict[str, Any] = {"bias_law": None}
     for name in _LAWS:
         law = getattr(spec, name, None)
@@ -65,10 +65,10 @@ def idealized(spec: Spec) -> Spec:
 
 
 def network_of(spec: Spec, dimension: int) -> "HomogeneousNetwork":
-    """The record of `deepinit.theory.lengths` for an MLP.
+    """`HomogeneousNetwork` of an MLP.
 
     Raises:
-        SpecError: `absolute` weight variances in layers of different fan-in.
+        SpecError: `absolute` weight variances at different fan-ins.
     """
     from deepinit.theory.lengths import HomogeneousNetwork
 
@@ -105,7 +105,7 @@ def residual_of(spec: ResNet) -> dict[str, Any]:
 
 
 def _variance(law: Any, fan_ins: list[Any], depth: int) -> float:
-    """fan_in times the variance of a weight, the same in all these layers."""
+    """fan_in times the weight variance, equal in these layers."""
     variances = {law.entry_variance(fan_in, depth) * fan_in for fan_in in fan_ins}
     low, high = min(variances), max(variances)
     if high - low > 1e-12 * high:
@@ -116,7 +116,7 @@ def _variance(law: Any, fan_ins: list[Any], depth: int) -> float:
 
 
 def check_fit(spec: Spec, inputs: Frames) -> None:
-    """Raise SpecError for inputs of another width, or frames larger than a layer's width."""
+    """Raise SpecError for inputs or frames that do not fit."""
     from deepinit.networks.input_rows import refuse_narrow_layers
 
     spec.matrix_shapes(inputs.dimension)
@@ -136,7 +136,7 @@ def _why_not_one_point(spec: Spec, form: str) -> str | None:
 
 
 def why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
-    """Conditions of the theories of log_volume."""
+    """Conditions for log_volume."""
     if form == FORM:
         return why_no_diffusion(spec)
     reason = _why_not_one_point(spec, form)
@@ -151,7 +151,7 @@ def why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
 
 
 def why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
-    """Conditions of the theories of length_distortion."""
+    """Conditions for length_distortion."""
     del inputs
     if form == "idealized":
         return _why_not_one_point(spec, form)
@@ -196,7 +196,7 @@ def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
 
 
 def predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
-    """The mean length of the image of a curve over its own."""
+    """Mean length of the image of a curve over its own."""
     from deepinit.theory import lengths
 
     spec.matrix_shapes(inputs.dimension)  # refuses inputs of another width
@@ -272,7 +272,7 @@ def _residual_means(spec: ResNet) -> np.ndarray:
 
 
 def _output_of(spec: ResNet) -> "HomogeneousNetwork":
-    """The linear output layer as a network without hidden layers."""
+    """The linear output layer, without hidden layers."""
     from deepinit.theory.lengths import HomogeneousNetwork
 
     assert spec.output_law is not None

@@ -1,4 +1,4 @@
-"""Stretching of lengths and volumes by a network: at a point, and along a curve."""
+"""Stretching of lengths and volumes: at a point, along a curve."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Checks of user-defined quantities: fields, and what their functions return."""
+"""Checks of user-defined quantities."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,11 +24,10 @@ _OPTIONAL = ("log_scale", "exponent")
 
 
 def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
-    """Raise SpecError, which names the field, for a Quantity with a field of another kind.
+    """Raise SpecError for a Quantity with an invalid field.
 
     Args:
-        quantity: to check.
-        accepted: kinds of inputs that exist.
+        accepted: existing types of inputs.
     """
 
     def require(field: str, holds: bool, allowed: str) -> None:
@@ -76,10 +75,10 @@ def _check_measurement(quantity: Quantity, kind: Any, accepted: tuple[type, ...]
 
 
 def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
-    """Check that the quantity is defined for spec and inputs, and its `why_not` and `entries`.
+    """Check that the quantity is defined, and its `why_not` and `entries`.
 
     Raises:
-        SpecError: the quantity's own reason, or the function that returned another kind.
+        SpecError: undefined, or a function that returned another kind.
     """
     reason = quantity.measurement.why_not(spec, inputs)
     if reason is not None:
@@ -92,10 +91,10 @@ def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
 
 
 def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estimate:
-    """The statistic of the ensemble; the Estimate itself for quantities without one.
+    """Statistic of the ensemble; without one the Estimate itself.
 
     Raises:
-        SpecError: the statistic is no Estimate, or one of another shape.
+        SpecError: no Estimate, or another shape.
     """
     statistic: Callable[[Any, Estimate], Estimate] | None = quantity.measurement.statistic
     if statistic is None:
@@ -108,15 +107,15 @@ def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estima
 
 
 def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = None) -> Any:
-    """The Measurement, if every field is valid; under `jit` when it is traced.
+    """The Measurement, if every field is valid; under `jit` at tracing.
 
     Args:
-        measured: what a tap, or a seed function, returns.
+        measured: result of a tap or seed function.
         quantity: for messages.
-        shape: of the arrays; None for any shape that they share.
+        shape: of the arrays; None for any common shape.
 
     Raises:
-        SpecError: no Measurement, or a field that is no array of the right kind and shape.
+        SpecError: no Measurement, or an invalid field.
     """
     from deepinit.observables.measurement import Measurement
 
@@ -149,7 +148,7 @@ def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = N
 
 
 def with_checked_tap(quantity: Quantity) -> Kind:
-    """The measurement of a quantity, every Measurement of its tap checked."""
+    """The measurement, with its tap's results checked."""
 
     def check(tap: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: checked(tap(*arguments), quantity)

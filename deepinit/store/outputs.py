@@ -1,11 +1,9 @@
-"""Outputs of a finished run: result, report, figures, each with a checksum.
+"""Outputs of a finished run, with checksums here and in the journal.
 
-    .concluding     exists while the files below are being written
-    report.html, figures/, result.nc
-    outputs.zip     a copy of them, from which damaged ones are restored
-    manifest.json   written last: sizes and SHA-256 of these files and of the journal so far
-
-The journal holds the same checksums, so that each reveals damage of the other.
+.concluding     exists while the files below are written
+report.html, figures/, result.nc
+outputs.zip     a copy, from which damaged files are restored
+manifest.json   written last: sizes and SHA-256 of these files and of the journal so far
 """
 
 import hashlib
@@ -40,16 +38,15 @@ _RESERVED = (SPEC, JOURNAL, PROVENANCE, MANIFEST, COPY, BLOCKS)
 
 
 def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the files of a finished run; if killed meanwhile, the run counts as unfinished.
+    """Write the outputs; if killed meanwhile, the run counts as unfinished.
 
     Args:
-        run: from `open_run`.
         files: name -> bytes: `result.nc`, `report.html`, `figures/angles.svg`.
 
     Raises:
-        SpecError: a name that is not portable, or one of the run's own files.
+        SpecError: a name that is not portable, or reserved.
         ConflictError: the run was opened for reading.
-        DamagedError: a link or a special file in place of one.
+        DamagedError: a link or special file in place of one.
         ResourceError: no room or no permission.
     """
     require_writable(run)
@@ -65,7 +62,7 @@ def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
 
 
 def recorded_outputs(run: Run) -> Checks | None:
-    """The checksums of the outputs, from the journal; None for an unfinished run.
+    """Checksums in the journal; None for an unfinished run.
 
     Raises:
         DamagedError: the journal is damaged.
@@ -74,7 +71,7 @@ def recorded_outputs(run: Run) -> Checks | None:
 
 
 def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
-    """The checksums of the outputs in these events of a journal."""
+    """Checksums of the outputs in journal events."""
     for event in reversed(events):
         if event["event"] == "concluded":
             return event.get("files")
@@ -84,10 +81,10 @@ def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
 
 
 def is_finalized(run: Run) -> bool:
-    """Whether every output and every recorded block of the run exists.
+    """Whether every output and recorded block exists.
 
     Raises:
-        DamagedError: the journal or an output is damaged, or is a link or a special file.
+        DamagedError: the journal or an output is damaged, or no regular file.
     """
     events = read_journal(run.path)
     recorded = outputs_of(events)
@@ -124,7 +121,7 @@ def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | 
 
 
 def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
-    """Faults of the outputs, the manifest and the length of the journal, by file name."""
+    """Faults of outputs, manifest and journal length, by file name."""
     with system_refusals(run.path, 0):
         if has_own(run.path, MARKER):
             return {}  # killed during export, which the original command repeats
@@ -157,11 +154,11 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
     """Restore damaged outputs from their copy; without one the run becomes unfinished.
 
     Args:
-        run: opened for writing; its journal is intact.
-        faults: from `output_faults`; these files have been quarantined.
+        run: opened for writing, with an intact journal.
+        faults: from `output_faults`, of quarantined files.
 
     Returns:
-        Names of the files written.
+        Names of files written.
     """
     if not faults:
         return ()
@@ -190,7 +187,7 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _seal(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the copy, the checksums and the manifest of existing outputs."""
+    """Write copy, checksums and manifest of existing outputs."""
     copy = _copy_bytes(files)
     replace_file(run.path, COPY, copy, run.shard)
     checks = {name: _check(data) for name, data in {**files, COPY: copy}.items()}
@@ -240,7 +237,7 @@ def _copy_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def _read_copies(run: Run, recorded: Checks) -> dict[str, bytes]:
-    """The readable copies of the recorded size; the caller compares their checksums."""
+    """Readable copies of recorded size; the caller compares checksums."""
     copies: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(read_own(run.path, COPY))) as archive:

@@ -1,4 +1,4 @@
-"""result.nc: the exported Dataset of a finished run."""
+"""result.nc: Dataset of a finished run."""
 
 import io
 import os
@@ -18,10 +18,10 @@ _FORMER_DIMS = {"route": "theory", "pair": "component"}  # of results before the
 
 
 def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
-    """The Dataset of a finished run, in memory.
+    """Dataset of a finished run, in memory.
 
     Raises:
-        SpecError: no run directory, or a run that is not finished.
+        SpecError: no run directory, or an unfinished run.
         DamagedError: result.nc is damaged.
     """
     run = load_run(path)
@@ -38,7 +38,7 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
 
 
 def dataset_of(data: bytes) -> "xarray.Dataset":
-    """The Dataset in a netCDF-4 file; other bytes raise any exception."""
+    """Dataset in a netCDF-4 file; other bytes raise any exception."""
     import xarray
 
     _refuse_foreign(data)
@@ -47,7 +47,7 @@ def dataset_of(data: bytes) -> "xarray.Dataset":
 
 
 def _refuse_foreign(data: bytes) -> None:
-    """Refuse a file with links or external data, or with more data declared than bytes."""
+    """Refuse links, external data, and more declared data than bytes."""
     import h5py
 
     size = 0
@@ -64,10 +64,10 @@ def _refuse_foreign(data: bytes) -> None:
 
 
 def has_result(run: Run) -> bool:
-    """Whether the run has been exported.
+    """Whether result.nc exists.
 
     Raises:
-        DamagedError: a link or a special file in place of result.nc.
+        DamagedError: a link or special file in its place.
         ResourceError: the directory cannot be read.
     """
     with system_refusals(run.path, 0):
@@ -75,9 +75,9 @@ def has_result(run: Run) -> bool:
 
 
 def result_bytes(dataset: "xarray.Dataset") -> bytes:
-    """The netCDF-4 file of a Dataset, made in memory.
+    """netCDF-4 file of a Dataset, made in memory.
 
-    HDF5 writing to a full disk can end the process or leave zeros in place of data.
+    HDF5 on a full disk can end the process or write zeros.
 
     Raises:
         SpecError: a type that netCDF does not store.

@@ -1,4 +1,4 @@
-"""Run directories: created, opened again, or refused."""
+"""Run directories: created or reopened."""
 
 import contextlib
 import importlib.metadata
@@ -33,31 +33,27 @@ def open_run(
     allow_mixed: bool = False,
     format_version: int = FORMAT_VERSION,
 ) -> Iterator[Run]:
-    """Create a run directory or open it again, locked for writing within the `with` statement.
+    """Create or reopen a run directory, locked for writing.
 
-    Temporary files of killed writers are removed.
+    Removes temporary files of killed writers.
 
     Args:
-        path: the directory; created with its parents.
-        identity: everything that the stored numbers depend on, as JSON; an entry `experiment`
+        path: created with its parents.
+        identity: everything that determines the stored numbers, as JSON; an entry `experiment`
             names the experiment.
-        backend: the device that numbers depend on, such as "gpu NVIDIA H200"; compared with that
-            of the first start if both are known.
+        backend: device, such as "gpu NVIDIA H200"; compared with the first start's if both are
+            known.
         flags: compiler flags and options that change numbers; compared likewise.
-        shard: (i, n): this writer's part. Shards write concurrently; (0, 1) writes alone.
-        allow_mixed: continue under other versions or another backend than the first start's, and
-            record it.
-        format_version: of the directory's layout.
-
-    Yields:
-        The run.
+        shard: (i, n), concurrent part i of n; (0, 1) writes alone.
+        allow_mixed: accept and record versions or a backend unlike the first start's.
+        format_version: of the layout.
 
     Raises:
         SpecError: an identity that is no JSON, or an invalid shard.
-        ConflictError: another writer holds it; it holds another run or other files; it was
-            started by other versions or in a newer format.
+        ConflictError: another writer holds it; another run, other files, other versions, or a
+            newer format.
         DamagedError: spec.json or the journal is damaged.
-        ResourceError: the directory cannot be written, or its file system has no atomic rename.
+        ResourceError: no write access, or no atomic rename.
     """
     folder = Path(path)
     asked: dict[str, Any] = json.loads(canonical_json(identity))
@@ -87,11 +83,11 @@ def open_run(
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Open a run directory for reading, without a lock, also on read-only media.
+    """Open a run directory for reading, without a lock.
 
     Raises:
-        SpecError: the path is no run directory.
-        ConflictError: a newer deepinit wrote it.
+        SpecError: no run directory.
+        ConflictError: written by a newer deepinit.
         DamagedError: spec.json is damaged.
     """
     folder = Path(path)
@@ -111,7 +107,7 @@ def has_run(path: str | os.PathLike[str]) -> bool:
     """Whether the path is a run directory.
 
     Raises:
-        DamagedError: a link or a special file in place of spec.json.
+        DamagedError: a link or special file in place of spec.json.
         ResourceError: it cannot be read.
     """
     folder = Path(path)
@@ -123,9 +119,9 @@ def has_run(path: str | os.PathLike[str]) -> bool:
 
 
 def adopt_blocks(run: Run) -> list[str]:
-    """Record intact blocks without a journal line in the journal.
+    """Add intact blocks without a line to the journal.
 
-    A writer killed between a block and its line leaves one, a damaged journal several.
+    Left by a writer killed in between, or by a damaged journal.
     """
     adopted = []
     for name in unrecorded_blocks(run.path, read_journal(run.path)):
@@ -137,7 +133,7 @@ def adopt_blocks(run: Run) -> list[str]:
 
 
 def unrecorded_blocks(path: Path, events: list[dict[str, Any]]) -> list[str]:
-    """Names of the blocks without a line in the journal."""
+    """Names of blocks without a journal line."""
     recorded = {event.get("name") for event in events if event["event"] == "block"}
     return [name for name in block_names(path) if name not in recorded]
 
@@ -185,7 +181,7 @@ def _environment(backend: str | None) -> dict[str, str | None]:
 
 
 def _mixed(folder: Path, environment: dict[str, str | None]) -> list[str]:
-    """Known differences of this start from the first."""
+    """Known differences from the first start."""
     first = next(
         (event.get("environment") for event in read_journal(folder) if event["event"] == "start"),
         None,

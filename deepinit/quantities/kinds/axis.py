@@ -16,8 +16,8 @@ class Axis(NamedTuple):
     Attributes:
         name: of the first axis: `layer`, or `step` in training.
         length: of the first axis.
-        entries: names along the second axis, all different.
-        positions: numbers along the first axis; None for 1, 2, ...
+        entries: distinct names along the second axis.
+        positions: along the first axis; None for 1, 2, ...
     """
 
     name: str
@@ -46,7 +46,7 @@ def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
 
 
 def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
-    """Working memory of one network at its widest layer: its rows, or an explicit matrix."""
+    """Working memory of one network at its widest layer."""
     explicit = settings["linear_map"] == "explicit"
     return np.dtype(settings["dtype"]).itemsize * max(
         max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)

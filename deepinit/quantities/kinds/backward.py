@@ -21,13 +21,13 @@ from deepinit.quantities.kinds.axis import (
 
 
 class Backward(NamedTuple):
-    """A tap on the gradients. Partners of inputs are points of their own.
+    """A tap on the gradients; partners of inputs count as points.
 
     Attributes:
         tap: `(Gradients, inputs) -> Measurement` [rows, entries] of one network.
-        functions: `(spec, inputs) -> (functions, points)`: linear functions of the output
-            [num, width], and the index of the point at which each one's gradient is taken.
-        per_layer: one row for every hidden layer; else one for the network.
+        functions: `(spec, inputs) -> (functions [num, width], points [num])`: linear functions of
+            the output, each with the index of its point.
+        per_layer: one row per hidden layer; else one in all.
         entries, why_not, accepts: as in `Forward`.
         statistic: None.
     """
@@ -44,14 +44,14 @@ class Backward(NamedTuple):
         """The linear map that `auto` stands for.
 
         Raises:
-            SpecError: a map that the law does not allow, or without a backward pass.
+            SpecError: a map without a backward pass, or not allowed by the law.
         """
         return choose_transposes(spec, name, inputs.num_rows + len(self.functions(spec, inputs)[0]))
 
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [rows, entries] of one network."""
+        """`key -> Measurement` [rows, entries]."""
         from deepinit.networks.backward import random_gradients
         from deepinit.networks.input_rows import input_rows
 
@@ -64,7 +64,7 @@ class Backward(NamedTuple):
         )
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
-        """Hidden layers from 1, or one row at the last layer."""
+        """Hidden layers from 1, or the last layer."""
         entries = self.entries(spec, inputs)
         if self.per_layer:
             return Axis("layer", spec.depth, entries)
@@ -80,5 +80,5 @@ class Backward(NamedTuple):
 
 
 def all_points(inputs: Inputs) -> Inputs:
-    """Points, then partners, all as points."""
+    """Points, then partners."""
     return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)

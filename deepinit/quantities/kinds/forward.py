@@ -24,11 +24,11 @@ class Forward(NamedTuple):
     Attributes:
         tap: `(LayerState, inputs) -> Measurement` [entries] of one network at one layer.
         accepts: type of the inputs.
-        at_output: also measure the output layer, as the last one, where the spec has one.
+        at_output: measure the output layer too, as the last one.
         entries: `(spec, inputs) -> names` along the last axis, all different.
-        why_not: `(spec, inputs) -> refusal` where the quantity is undefined, else None.
-        statistic: `(spec, Estimate of the tap) -> Estimate` of the same shape, for quantities that
-            only an ensemble has; samples stay values of the tap.
+        why_not: `(spec, inputs) -> refusal` where undefined, else None.
+        statistic: `(spec, Estimate of the tap) -> Estimate` of the same shape, for quantities of
+            an ensemble; samples stay values of the tap.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -49,7 +49,7 @@ class Forward(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [layers, entries] of one network."""
+        """`key -> Measurement` [layers, entries]."""
         from deepinit.networks import forward, linear_maps
         from deepinit.networks.input_rows import input_rows
 

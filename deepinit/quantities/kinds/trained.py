@@ -1,4 +1,4 @@
-"""Measurements at the recorded steps of a training run."""
+"""Measurements at the recorded steps of training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ def why_not_trained(spec: Any, inputs: Any) -> str | None:
 
 
 class Trained(NamedTuple):
-    """A tap on the recorded steps of an MLP with an output layer, or a `Network`, in training.
+    """A tap on the recorded steps of an MLP with an output layer, or a `Network`.
 
     Attributes:
         tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries] of one network at one step.
@@ -55,11 +55,9 @@ class Trained(NamedTuple):
         """`key -> Measurement` [records, entries] of one network in training.
 
         Args:
-            spec: what is trained.
-            inputs: the run.
             settings: dtype and precision of an MLP; a Network has its own.
-            keep: also return step, time, loss and status of the records, and the input vectors and
-                output weights of every layer.
+            keep: also return step, time, loss, status, and each layer's input vectors and output
+                weights.
         """
         from deepinit import training
 
@@ -101,7 +99,7 @@ class Trained(NamedTuple):
         return Axis("step", len(steps), self.entries(spec, inputs), steps)
 
     def cost(self, spec: Any, inputs: TrainingConfig, linear_map: str) -> float:
-        """Work of one network, in units of a random number (10 ns: some 300 operations)."""
+        """Work of one network, in random numbers (10 ns: some 300 operations)."""
         del linear_map
         shapes: Any = ((inputs.dimension, 100),)
         if isinstance(spec, Spec):
@@ -111,13 +109,13 @@ class Trained(NamedTuple):
         return 6.0 * examples * weights * inputs.record_steps[-1] / 300.0
 
     def bytes(self, spec: Any, inputs: TrainingConfig, settings: Settings) -> int:
-        """Working memory of one network: its values on all examples."""
+        """Working memory: values of one network on all examples."""
         widest = max((*getattr(spec, "widths", ()), inputs.dimension))
         return np.dtype(settings["dtype"]).itemsize * len(inputs.examples.inputs) * widest
 
 
 def trained_network(spec: Any, dtype: str = "float32", precision: str = "highest") -> Any:
-    """The network that is trained: a Network itself, or the perceptron of an MLP."""
+    """A Network itself, or the perceptron of an MLP."""
     from deepinit import training
 
     if not isinstance(spec, Spec):
