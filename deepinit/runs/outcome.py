@@ -1,4 +1,4 @@
-"""The last step of a run: one Dataset, tables, figures, a report."""
+"""Last step of a run: Dataset, tables, figures, report."""
 
 import dataclasses
 import json
@@ -44,10 +44,10 @@ class Outcome:
 
     Attributes:
         path: its directory.
-        dataset: all measurements and predictions, dims case, route, layer, pair; padded with NaN.
-        tables: the experiment's own.
-        verdicts: a sentence per joint check and per case.
-        failures: the checks that failed.
+        dataset: dims case, route, layer, pair; padded with NaN.
+        tables: of the experiment.
+        verdicts: a sentence per joint check and case.
+        failures: failed checks.
     """
 
     path: Path
@@ -58,10 +58,10 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> "Outcome":
-        """The outcome of a finished run directory.
+        """Outcome of a finished run directory.
 
         Raises:
-            SpecError, DamagedError: as `store.read_result`, or result.nc is no result of a run.
+            SpecError, DamagedError: as `store.read_result`; or no result of a run.
         """
         dataset = store.read_result(path)
         try:
@@ -91,7 +91,7 @@ def conclude(
     handle: store.Run,
     command: str,
 ) -> Outcome:
-    """Write figures, report, result.nc and, last, their manifest. All blocks must be present."""
+    """Write figures, report, result.nc, then their manifest; needs all blocks."""
     judgements = [judge(result) for result in results]
     by_name = {result.case.name: result for result in results}
 
@@ -135,7 +135,7 @@ def conclude(
 
 
 def _figure_files(figures: Sequence[report.FigureItem]) -> dict[str, bytes]:
-    """`figures/01-title.svg` and so on, one file per format."""
+    """`figures/01-title.svg` and so on."""
     files: dict[str, bytes] = {}
     for number, figure in enumerate(figures, start=1):
         letters = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")
@@ -156,7 +156,7 @@ def _texts(text: str) -> tuple[str, ...]:
 def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
     """One Dataset of all cases, padded with NaN.
 
-    Cases by layer and cases by step share the dim `row`; the coordinate `axis` names their own.
+    Layers and steps share the dim `row`; the coordinate `axis` tells which.
     """
     import xarray
 

@@ -1,7 +1,7 @@
-"""A run's report: one self-contained HTML file for screens, telephones and paper.
+"""A run's report: one self-contained HTML file.
 
-All text is escaped. Figures are inlined: SVG, PNG for large drawings, GIF for animations. Nothing
-is fetched: no scripts, fonts or style sheets. Equal reports give equal bytes.
+Text is escaped, figures are inlined; no scripts, fonts or style sheets are fetched. Equal reports
+give equal bytes.
 """
 
 import base64
@@ -21,14 +21,13 @@ SECTIONS_WITHOUT_CONTENTS = 6
 
 @dataclasses.dataclass(frozen=True)
 class FigureItem:
-    """A figure of the report: the GIF if given; else the SVG; the PNG if the SVG is large.
+    """A figure of the report: GIF if given, else SVG, PNG if large.
 
     Attributes:
-        title: heading.
         caption: the finding, in a sentence or two.
-        svg: document of `plots.to_svg`.
-        png: file of `plots.to_png`.
-        gif: file of `plots.animate_orientations` or `plots.animate_similarities`.
+        svg: of `plots.to_svg`.
+        png: of `plots.to_png`.
+        gif: of `plots.animate_orientations` or `plots.animate_similarities`.
     """
 
     title: str
@@ -40,17 +39,15 @@ class FigureItem:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The content of a report, in the order of its sections.
+    """Content of a report, in order.
 
     Attributes:
-        title: of the page.
         summary: sentences.
         findings: tables before the figures.
-        figures: in order.
-        tables: tables after the figures.
+        tables: after the figures.
         provenance: nested mapping: versions, commit, devices, settings.
         citation: plain text and BibTeX.
-        command: the command line that reproduces the run.
+        command: reproduces the run.
     """
 
     title: str
@@ -64,7 +61,7 @@ class Report:
 
 
 def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
-    """A matplotlib figure as a FigureItem: SVG, or PNG if the SVG is too large for a page."""
+    """FigureItem of a matplotlib figure: SVG, or PNG if too large."""
     from deepinit import plots
 
     svg = plots.to_svg(figure)
@@ -74,10 +71,10 @@ def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
 
 
 def render(report: Report) -> str:
-    """The report as one self-contained HTML document.
+    """The report as one HTML document.
 
     Raises:
-        SpecError: a figure without a picture, or with an SVG that is not a plain drawing.
+        SpecError: a figure without a picture, or an SVG that is no plain drawing.
     """
     sections: list[tuple[str, str]] = []
     if report.summary:
@@ -155,7 +152,7 @@ def _inline_image(kind: str, file: bytes, label: str, width: float) -> str:
 
 
 def _inline_svg(item: FigureItem, number: int, label: str) -> str:
-    """The svg element without its prolog, scaled to the page, with ids unique in the page."""
+    """The svg element, scaled to the page, with unique ids."""
     match = re.search(r"<svg\b([^>]*)>(.*)</svg>", item.svg or "", flags=re.DOTALL)
     view = re.search(r'viewBox="([-\d.\s]+)"', match.group(1)) if match else None
     active = r"<script|<foreignObject|\son\w+="
