@@ -1,8 +1,9 @@
 """Figures of a Dataset, Estimates, Predictions or arrays, by matplotlib.
 
-A route has one colour in every figure. Markers with error bars: measured; solid lines: finite-width
-theory; dashed: infinite width. Matplotlib is imported lazily; pyplot and global settings are
-untouched.
+A route has one colour in all figures. Markers with error bars are measured, solid lines
+finite-width theory, dashed lines infinite width. Imports are lazy; pyplot and global settings stay
+untouched. Common arguments: `title`, the heading; `note`, a description of the data; `symbol`,
+mathtext (None takes that of the results).
 """
 
 from deepinit.plots.animation import animate_orientations, animate_similarities

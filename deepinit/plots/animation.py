@@ -44,21 +44,20 @@ def animate_orientations(
 ) -> bytes:
     """GIF of neurons in the plane (weight, bias) over time.
 
-    A neuron's distance from the center falls with the logarithm of its amplitude, from 1 (the
-    largest) to 1/4. The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal
-    consecutive frames are merged.
+    Distance from the center falls with the logarithm of the amplitude, from 1 (the largest) to 1/4.
+    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal consecutive frames
+    are merged.
 
     Args:
-        vectors: [T, m, 2], or angles [T, m] in radians. Zero and non-finite ones are not drawn.
-        amplitudes: [T, m], >= 0; None takes the norms of the vectors.
-        times: [T], increasing.
+        vectors: [T, m, 2], or angles [T, m] in radians; zero and non-finite ones are not drawn.
+        amplitudes: [T, m], >= 0; None takes the norms.
+        times: [T], increasing; T <= 200.
         predicted: attracting directions [K, 2], non-zero.
         labels: text per frame; None writes the time.
-        title, note: heading, and description of the data.
         frames_per_second: > 0.
 
     Raises:
-        SpecError: shapes that do not fit, times that do not increase, more than 200 frames.
+        SpecError: other shapes, times or numbers of frames.
     """
     arrows, sizes = _read_neurons(vectors, amplitudes)
     moments = _read_times(times, len(arrows))
@@ -117,14 +116,13 @@ def animate_similarities(
     """GIF of cosine similarities between neurons over time.
 
     Args:
-        panels: [T, m, m] cosines in [-1, 1], neurons in one order (that of the last time shows how
-            groups form). Non-finite entries are grey.
-        labels: text per frame; None counts the frames.
-        title, note: heading, and description of the data.
+        panels: [T, m, m] cosines in [-1, 1], T <= 200, neurons in a fixed order (that of the last
+            time shows groups); non-finite entries are grey.
+        labels: text per frame; None counts.
         frames_per_second: > 0.
 
     Raises:
-        SpecError: shapes that do not fit, entries that are no cosines, more than 200 frames.
+        SpecError: other shapes or values.
     """
     (values,) = validate.shaped("", "panels [T, m, m]", panels, least=0)
     count = len(values)

@@ -36,11 +36,9 @@ class Curves:
     """Measured and predicted values by layer.
 
     Attributes:
-        symbol: mathtext, or empty.
-        label: description of the data, or empty.
-        num_seeds: networks; 0 without measurement.
-        layers: [layers], numbers on the horizontal axis.
-        pairs: names.
+        symbol, label: mathtext and description of the data, or empty.
+        num_seeds: 0 without measurement.
+        layers: [layers], horizontal positions.
         axis: "layer", or "step" in training.
     """
 
@@ -70,7 +68,7 @@ class Curves:
         return tuple(route.name for route in self.predicted)
 
     def shown_pairs(self, pair: int | str | None = None) -> list[int]:
-        """Indices of one pair, or at most six including first and last."""
+        """Indices of one pair, or six with first and last."""
         if pair is None:
             count = len(self.pairs)
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
@@ -96,7 +94,7 @@ class Curves:
 
 
 def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
-    """Curves of results of one quantity, or of one comparison Dataset."""
+    """Curves of one quantity's results, or of one Dataset."""
     if not results:
         allowed = "Estimates and Predictions, or one comparison Dataset"
         raise SpecError("nothing to plot", allowed, "Pass a result.")

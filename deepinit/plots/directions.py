@@ -42,19 +42,18 @@ def direction_field(
 ) -> "Figure":
     """Unit arrows along dw/dt in (w, b), rays at predictions, dots at neurons.
 
-    Neurons with a > 0 and a < 0 move in opposite directions: use one panel for each sign.
+    Use one panel for each sign of a: neurons move in opposite directions.
 
     Args:
-        panels: name -> (points [k, 2], velocities [k, 2]), at most six; zero and non-finite
+        panels: one to six, name -> (points [k, 2], velocities [k, 2]); zero and non-finite
             velocities have no arrow.
         orientations: attracting directions [K, 2], non-zero; or panel name -> [K, 2].
-        neurons: [m, 2], or panel name -> [m, 2]. Zero and non-finite rows are not drawn.
-        place: of neurons: "circle", "log" (on the circle for the largest norm, closer to the
-            origin by the logarithm), or "true" (coordinates).
-        title, note: heading, and description of the data.
+        neurons: [m, 2], or panel name -> [m, 2]; zero and non-finite rows are not drawn.
+        place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin
+            by the logarithm), "true" (coordinates).
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, unknown panel names or place.
+        SpecError: other shapes, panels or places.
     """
     validate.num_panels(len(panels))
     choice("place", place, ("circle", "log", "true"))
@@ -107,7 +106,7 @@ def placed(
 ) -> tuple[np.ndarray, str]:
     """Positions of vectors [m, 2] with a direction, and legend text.
 
-    Logarithms count from the largest norm in `everyone` (all panels).
+    Logarithms count from the largest norm in `everyone`.
     """
     vectors = vectors[np.isfinite(vectors).all(axis=1)]
     norms = np.hypot(*vectors.T)

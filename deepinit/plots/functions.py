@@ -41,15 +41,14 @@ def function_draws(
     """Draws of random functions, with measured and predicted quantiles.
 
     Args:
-        panels: name -> (x [points], draws [draws, points]), at most eight. Draws with a
-            non-finite value are excluded.
+        panels: one to eight, name -> (x [points], draws [draws, points]); draws with a non-finite
+            value are excluded.
         bands: name -> (x [fine], predicted 5 %, 50 %, 95 % quantiles [3, fine]).
-        title, note: heading, and description of the data.
-        bands_are: label of the predicted quantiles.
+        bands_are: label of the bands.
         one_scale: share the y axis.
 
     Raises:
-        SpecError: no panel or more than eight, shapes that do not fit, a band of no panel.
+        SpecError: other shapes or panels.
     """
     drawn = {name: _draws(name, *values) for name, values in panels.items()}
     lines = {name: _band(name, values, drawn) for name, values in (bands or {}).items()}
@@ -93,12 +92,11 @@ def correlation_maps(
     """Maps of the correlation of a random function at two points.
 
     Args:
-        panels: name -> (x [points], correlations [points, points]), at most six. Blue is -1, red
-            1, grey not finite.
-        title, note: heading, and description of the data.
+        panels: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1,
+            grey not finite.
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, no correlations.
+        SpecError: other shapes or values.
     """
     import matplotlib
 

@@ -37,10 +37,10 @@ def residuals(
     Args:
         results: one comparison Dataset; or one Estimate and Predictions.
         gate: largest |z| in agreement.
-        pair: name or index; None draws all pairs together.
+        pair: name or index; None draws all together.
 
     Raises:
-        SpecError: no Estimate or Prediction, or shapes that do not fit.
+        SpecError: no Estimate or Prediction, or other shapes.
     """
     curves = read_curves(results)
     if len(curves.measured) != 1 or not curves.predicted:
@@ -96,10 +96,10 @@ def z_panel(
 ) -> "Figure":
     """All comparisons of a run: dots inside the gate, crosses outside.
 
-    A row is one case and route, first layer on top; the number inside is on the right.
+    A row is one case and route, first layer on top, with the number inside.
 
     Args:
-        comparisons: one comparison Dataset, a sequence of them, or name -> Dataset or z-scores
+        comparisons: one or several comparison Datasets, or name -> Dataset or z-scores
             [layers, ...].
         routes: to show; None shows all.
         gate: largest |z| in agreement.
@@ -176,7 +176,7 @@ def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: flo
 
 
 def _outer_ticks(limit: float, gate: float, room: float) -> list[float]:
-    """Powers of ten beyond the gate, `room` decades apart; else one 2 or 5 times such a power."""
+    """Powers of ten beyond the gate, `room` decades apart; or 2, 5 times such."""
     ticks: list[float] = []
     for decade in (10.0**k for k in range(-3, 300)):
         if decade <= limit and math.log10(decade / (ticks[-1] if ticks else gate)) > room:

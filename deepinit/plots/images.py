@@ -29,13 +29,12 @@ def image_pairs(
     """Pairs of square images, each above its per-layer curve.
 
     Args:
-        inputs: points and partners [pairs, side * side], grey from 0 (white) to 1 (black); at
-            most four pairs are shown.
+        inputs: points and partners [pairs, side * side], grey from 0 (white) to 1 (black); four
+            pairs are shown.
         results: Estimates and Predictions [layers, pairs], one comparison Dataset, or nothing.
-        symbol: mathtext; None takes that of the results.
 
     Raises:
-        SpecError: inputs that are not square images, or results for another number of pairs.
+        SpecError: no square images, or results for another number of pairs.
     """
     side = _side("inputs of", inputs.dimension, "Use di.inputs.image_pairs.")
     curves = read_curves(results, symbol) if results else None
@@ -81,12 +80,11 @@ def curve_images(
     """Images at equal steps along curves, above per-layer results.
 
     Args:
-        curves: name -> (curve through square images [side * side], comparison Dataset), at most
-            three. Grey values are clipped to 0 (white) to 1 (black).
-        symbol: mathtext; None takes that of the results.
+        curves: one to three, name -> (curve of images [side * side], comparison Dataset); grey
+            values are clipped to 0 (white) to 1 (black).
 
     Raises:
-        SpecError: no curve, more than three, or points that are not square images.
+        SpecError: another number of curves, or no square images.
     """
     validate.num_panels(len(curves), MAX_CURVES, "curves")
     remedy = "Use di.curves.image_line or di.curves.image_circle."

@@ -49,16 +49,15 @@ def amplitude_angles(
     """Amplitudes of neurons against angles, with vertical lines at predicted angles.
 
     Args:
-        panels: name -> (angles [m] in radians, amplitudes [m]), at most six. Non-finite values are
+        panels: one to six, name -> (angles [m] in radians, amplitudes [m]); non-finite values are
             not drawn.
         predicted: angles [K], or panel name -> angles [K].
-        rivals: (label, angles as for `predicted`), as dashed lines.
+        rivals: (label, angles as for `predicted`), dashed.
         projection: the horizontal axis is a projection in [-1, 1].
-        log_y: logarithmic amplitudes; drops non-positive ones.
-        title, note: heading, and description of the data.
+        log_y: logarithmic; non-positive amplitudes are not drawn.
 
     Raises:
-        SpecError: no panel or more than six, lengths that differ, unknown panel names.
+        SpecError: other shapes or panels.
     """
     validate.num_panels(len(panels))
     columns = {
@@ -114,14 +113,13 @@ def orientation_paths(
     A path that leaves at pi returns at -pi; turns between records must be below pi.
 
     Args:
-        panels: name -> (steps [T], angles [T, m] in radians), at most six. Non-finite values are
+        panels: one to six, name -> (steps [T], angles [T, m] in radians); non-finite values are
             not drawn.
         predicted: angles [K], or panel name -> angles [K].
-        log_x: logarithmic steps; drops non-positive ones.
-        title, note: heading, and description of the data.
+        log_x: logarithmic; non-positive steps are not drawn.
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, unknown panel names.
+        SpecError: other shapes or panels.
     """
     from matplotlib.collections import LineCollection
 

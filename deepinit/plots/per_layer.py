@@ -36,17 +36,16 @@ def layers(
 ) -> "Figure":
     """Mean over networks by layer, measured and predicted.
 
-    Markers are measured means +- one standard error, the band one standard deviation over networks.
-    Lines are predicted means, thin dashed lines one predicted standard deviation.
+    Error bars are one standard error, the band one standard deviation over networks, thin dashed
+    lines one predicted standard deviation.
 
     Args:
         results: Estimates and Predictions of one quantity, [layers, pairs]; or one comparison
             Dataset.
-        pair: name or index (from 0); None draws up to six pairs.
-        symbol: mathtext; None takes that of the results.
+        pair: name or index (from 0); None draws up to six.
 
     Raises:
-        SpecError: no results, several quantities, shapes that do not fit, no such pair.
+        SpecError: no results, several quantities, other shapes, no such pair.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
@@ -73,14 +72,8 @@ def variance_layers(
 ) -> "Figure":
     """Standard deviation over networks by layer, measured and predicted.
 
-    The standard error of sd = sqrt(variance) is that of the variance over 2 sd. The subtitle names
-    routes without variance.
-
-    Args:
-        results, pair, symbol: as for `layers`.
-
-    Raises:
-        SpecError: as for `layers`.
+    The standard error of sd is that of the variance over 2 sd. The subtitle names routes without
+    variance. Arguments and errors as for `layers`.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)

@@ -43,14 +43,12 @@ def phase_diagram(
     Args:
         points: [k, 2], (gamma, gamma').
         exponents: [k]; non-finite ones are not drawn.
-        errors: standard errors [k]; may be None or non-finite.
+        errors: standard errors [k]; may be non-finite.
         boundary: of exponent 0: gamma as a function of gamma', or (gamma [n], gamma' [n]).
         regimes: name -> (gamma, gamma') of its text.
-        exponent_label: of the colours.
-        title, note: heading, and description of the data.
 
     Raises:
-        SpecError: no points, shapes that do not fit, coordinates that are not finite.
+        SpecError: no points, other shapes, non-finite coordinates.
     """
     places, values, spreads = _read(points, exponents, errors)
     low, high = places.min(axis=0), places.max(axis=0)

@@ -33,15 +33,14 @@ def histogram(
     """Histograms over networks, of area 1, and predicted densities.
 
     Args:
-        samples: [seeds], or panel name ("layer 10") -> [seeds], at most six. Non-finite values are
+        samples: [seeds], or panel name ("layer 10") -> [seeds], at most six; non-finite values are
             excluded and counted.
-        density: route name -> (grid, density); with panels, panel name -> such a mapping.
-        label: name and symbol of the quantity.
-        notes: a line per panel, such as a Kolmogorov-Smirnov distance.
-        num_bins: between the smallest and the largest value.
+        density: route -> (grid, density); with panels, panel name -> such a mapping.
+        label: horizontal axis.
+        notes: a line per panel.
 
     Raises:
-        SpecError: no finite values, more than six panels, a density or note of no panel.
+        SpecError: no finite values, other numbers or names of panels.
     """
     single = not isinstance(samples, Mapping)
     panels = {"": samples} if single else dict(samples)

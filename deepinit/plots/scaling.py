@@ -41,18 +41,17 @@ def widths(
 ) -> "Figure":
     """|predicted - measured| against width n by route, on logarithmic axes.
 
-    The grey band is below one standard error, where points are hollow. Guides fall as 1/n and
-    1/n^2 from the largest bias at the smallest width.
+    Below one standard error the band is grey and points are hollow. Guides fall as 1/n and 1/n^2
+    from the largest bias at the smallest width.
 
     Args:
         widths: [widths], positive.
         measured, standard_error: means and their errors [widths].
         predicted: route -> [widths].
         label: name and symbol of the quantity.
-        note: description of the data.
 
     Raises:
-        SpecError: lengths that differ, a width below 1, or no route.
+        SpecError: other lengths or widths, or no route.
     """
     n = np.asarray(widths, np.float64)
     mean, error = np.asarray(measured, np.float64), np.asarray(standard_error, np.float64)
@@ -100,10 +99,9 @@ def by_width(
     """One quantity by layer at several widths and infinite width.
 
     Args:
-        results: width -> its Estimate and Predictions, or (Dataset,). Predictions with "infinite"
-            in their name are drawn once, from the largest width.
+        results: width -> its Estimate and Predictions, or (Dataset,); names with "infinite" are
+            drawn once, from the largest width.
         pair: name or index.
-        symbol: mathtext; None takes that of the results.
 
     Raises:
         SpecError: nothing to draw, or no such pair.

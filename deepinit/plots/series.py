@@ -50,19 +50,18 @@ def series(
     note: str = "",
     lines_are: str = "predicted",
 ) -> "Figure":
-    """Points with error bars and lines, in one plot of 7 x 4.5 inches.
+    """Points with error bars and lines.
 
-    A line with the name of points shares their colour and legend entry. Other lines are routes.
+    A line with the name of points shares their colour and legend entry; others are routes.
 
     Args:
-        points: name -> (x, y) or (x, y, standard error), each [points]. Non-finite values, and
+        points: name -> (x, y) or (x, y, standard error), each [points]; non-finite values, and
             non-positive ones on logarithmic axes, are not drawn.
         lines: name -> (x, y), in increasing x.
-        title, note: heading, and description of the data.
         lines_are: label of lines with the names of points; empty for connecting lines.
 
     Raises:
-        SpecError: nothing to draw, or lengths that differ.
+        SpecError: nothing to draw, or unequal lengths.
     """
     measured, predicted = _checked(points, lines)
     with styled():
@@ -92,11 +91,10 @@ def series_panels(
     """`series` in several panels; a name has one colour in all.
 
     Args:
-        panels: name -> (points, lines), at most six.
-        x_label, y_label, log_x, log_y, title, note, lines_are: as for `series`.
+        panels: one to six, name -> (points, lines). Others as for `series`.
 
     Raises:
-        SpecError: no panel or more than six, an empty one, lengths that differ.
+        SpecError: other numbers of panels, an empty one, unequal lengths.
     """
     _check_mapping("panels", panels)
     validate.num_panels(len(panels))

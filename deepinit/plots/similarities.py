@@ -28,13 +28,12 @@ def similarities(
     """Heat maps of cosine similarities, -1 (blue) to 1 (red).
 
     Args:
-        panels: name -> [m, m] cosines in [-1, 1], at most twelve, neurons in drawing order;
-            non-finite entries are grey.
-        title, note: heading, and description of the data.
+        panels: one to twelve, name -> [m, m] cosines, neurons in drawing order; non-finite entries
+            are grey.
         columns: most panels side by side.
 
     Raises:
-        SpecError: no panel or more than twelve, no column, or no square matrix of cosines.
+        SpecError: other numbers of panels or columns, or no square matrix of cosines.
     """
     validate.num_panels(len(panels), MAX_HEAT_MAPS)
     columns = integer("columns", columns, 1, "Write columns=3.")

@@ -25,15 +25,15 @@ def width_slopes(
 ) -> "Figure":
     """Differences of a `WidthComparison` against 1/width, by pair and layer.
 
-    Points are measured; lines are the first finite-width prediction (0 without one).
+    Points are measured; lines are the first finite-width prediction, or 0.
 
     Args:
         comparison: of `di.compare_widths`, or its Dataset.
-        layers: numbers of at most five layers (or steps); None spreads them, with the last.
-        pairs: indices of at most six pairs; None for the first ones.
+        layers: numbers of at most five; None spreads them, with the last.
+        pairs: indices of at most six; None for the first.
 
     Raises:
-        SpecError: unknown layers or pairs, or too many.
+        SpecError: unknown or too many layers or pairs.
     """
     data = getattr(comparison, "dataset", comparison)
     axis = next((name for name in ("layer", "step") if name in getattr(data, "dims", ())), None)

@@ -1,7 +1,7 @@
 """Style of figures: colours, lines, legends, reproducible files.
 
-Palette of Okabe and Ito (safe for colour-vision deficiencies) without yellow; black is reserved
-for measurements.
+Okabe and Ito's palette (safe for colour-vision deficiencies) without yellow; black is for
+measurements.
 """
 
 import contextlib
@@ -123,7 +123,7 @@ def spaced(name: str) -> str:
 def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
     """Colour, line and marker by route, fixed in all figures.
 
-    Other names are coloured by checksum, if free.
+    Other names are coloured by checksum.
     """
     styles: dict[str, RouteStyle] = {}
     ordered = list(dict.fromkeys(names))
@@ -214,7 +214,7 @@ def panel_grid(
 
 
 def to_svg(fig: "Figure") -> str:
-    """SVG: letters as outlines, no date, equal bytes for equal figures.
+    """SVG with outlined letters and equal bytes for equal figures.
 
     Fixes the layout; `fig.set_layout_engine("constrained")` frees it.
     """
@@ -227,7 +227,7 @@ def to_svg(fig: "Figure") -> str:
 
 
 def to_png(fig: "Figure") -> bytes:
-    """PNG at 150 dots per inch by default; fixes the layout."""
+    """PNG, by default 150 dots per inch; fixes the layout."""
     buffer = io.BytesIO()
     with styled():
         _fix_layout(fig)

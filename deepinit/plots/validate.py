@@ -26,10 +26,7 @@ def known(name: str, keys: Iterable[str], panels: Container[str]) -> None:
 def shaped(name: str, pattern: str, *values: Any, least: int = 1) -> list[Any]:
     """Float64 arrays of a pattern such as `steps [T], angles [T, m]`.
 
-    A letter is one size >= least in all arrays. NaN and infinities pass.
-
-    Raises:
-        SpecError: other shapes, or no numbers.
+    A letter is one size >= least. NaN and infinities pass; else SpecError.
     """
     parts = re.findall(r"(.+?) \[(.*?)\](?:, )?", pattern)
     sizes: dict[str, int] = {}

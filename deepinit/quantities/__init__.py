@@ -1,12 +1,7 @@
 """Measurable quantities: measurement, finite-width theories, infinite-width limit.
 
-A `Quantity` holds:
-
-- `measurement`: a tap on one network's forward pass (`Forward`, `ExactLaw`), backward pass
-  (`Backward`) or training (`Trained`), with names of its components;
-- `theories`: predictions, best first, with `conditions`;
-- `events`: codes of undefined values; `rounding`, `light_tailed`, `input_degree`.
-
+A `Quantity` holds `measurement`, a tap on the forward pass (`Forward`, `ExactLaw`), backward pass
+(`Backward`) or training (`Trained`); `theories`, best first; `events`, codes of undefined values.
 `simulate`, `predict`, `infinite`, runs and plots read this record. To add a quantity, write its tap
 and theories in a module here and append the record to `_ALL`.
 """

@@ -26,11 +26,11 @@ class LinearSetup(NamedTuple):
 
     Attributes:
         rate: |phi'(0)| |v|.
-        law: keyword arguments of `alignment_law` and `relative_displacement`.
+        law: arguments of `alignment_law` and `relative_displacement`.
         drop: loss drop -> `LossDrop`.
         slower: time of gradient descent over gradient flow.
         end: time of a loss drop of 0.1 %.
-        reachable: largest loss drop of a linear output along v: |v|^2 / (2 q R(0)).
+        reachable: largest loss drop along v, |v|^2 / (2 q R(0)), of a linear output.
     """
 
     rate: float
@@ -95,11 +95,7 @@ def two_layer(spec: Any, quantity: str) -> MLP:
 
 
 def attractors(spec: MLP, training: TrainingConfig) -> Any:
-    """`Orientations` predicted for this network and optimizer.
-
-    Raises:
-        SpecError: an optax transformation of unknown geometry; as `predict_orientations`.
-    """
+    """Predicted `Orientations`; SpecError for optax transformations of unknown geometry."""
     from deepinit.theory.condensation import homogeneous_orientations, predict_orientations
 
     x, y = training.examples.inputs, training.examples.targets
@@ -129,11 +125,7 @@ def predicted_directions(spec: Any, training: TrainingConfig) -> np.ndarray:
 def linear_setup(
     spec: Any, training: TrainingConfig, quantity: str, remedy: str = ""
 ) -> LinearSetup:
-    """Setup of the exact laws.
-
-    Raises:
-        SpecError: none for this network or training.
-    """
+    """Setup of the exact laws; SpecError without one."""
     from deepinit.theory.condensation import loss_drop_time, multiplicity
 
     spec = two_layer(spec, quantity)

@@ -1,7 +1,7 @@
-"""Kernels of MLPs at finite width: first order in 1/width, and exact laws.
+"""Kernels of MLPs at finite width: first order in 1/width, and exact.
 
-Exact: Gaussian weights, no biases, positively homogeneous activation, one input; second moments of
-linear networks at any inputs.
+Exact for Gaussian weights, no biases, a positively homogeneous activation and one input; second
+moments of linear networks at any inputs.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Diffusion limit of shallow residual networks: any width, up to O(1 / depth)."""
+"""Diffusion limit of shallow residual networks: up to O(1 / depth)."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ FORM, EXACT = "infinite_depth", "exact"
 
 
 def why_no_diffusion(spec: Spec) -> str | None:
-    """Why a spec has no diffusion limit; None where it has one.
+    """Why a spec has no diffusion limit, or None.
 
     Conditions: shallow blocks with psi = id, independent Gaussian parameters of scaling `depth`,
     phi(0) = phi''(0) = 0, no embedding or output layer.
@@ -136,9 +136,9 @@ def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
     """ln vol of d tangents is N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
 
     By Gram-Schmidt the d stretches have independent increments
-    d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt. The drift is the Ito correction
-    -kappa / (2 D) plus kappa (D - i) / (2 D) from noise orthogonal to vectors 1..i. The law is that
-    of |g v| for d = 1, of det g for d = D.
+    d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt, with Ito correction
+    -kappa / (2 D) and drift kappa (D - i) / (2 D) from noise orthogonal to vectors 1..i.
+    d = 1 is the law of |g v|, d = D that of det g.
     """
     from deepinit.theory.diffusion import diffusion_constants
 

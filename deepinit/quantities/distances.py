@@ -52,9 +52,9 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
 
 
 def _is_one_signal(spec: Spec, inputs: Inputs) -> bool:
-    """Whether the difference of images is the image of one input, up to sign.
+    """Whether the difference of images is an image, up to sign.
 
-    Linear networks, and homogeneous MLPs at parallel inputs.
+    Linear networks; homogeneous MLPs at parallel inputs.
     """
     if _is_linear(spec):
         return True

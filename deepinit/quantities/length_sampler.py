@@ -16,8 +16,7 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
     """`key -> Measurement [layers, 1]` of one network.
 
     Raises:
-        SpecError: no exact law, inputs that do not fit, or several points (their joint law
-            is another).
+        SpecError: no exact law, unfit inputs, or several points.
     """
     given = "linear_map='chi_square' with"
     reason = why_not_exact(spec)

@@ -1,8 +1,7 @@
 """Lengths and volumes at finite width: `theory.lengths` for specs.
 
-The one-point law is exact for positively homogeneous activations, Gaussian weights (without an
-output layer also orthogonal) and symmetric biases; in residual networks for ReLU and Gaussian
-weights.
+The one-point law is exact for positively homogeneous activations, Gaussian weights (without output
+layer also orthogonal), symmetric biases; residual: ReLU and Gaussian weights.
 """
 
 import dataclasses
@@ -65,11 +64,7 @@ def idealized(spec: Spec) -> Spec:
 
 
 def network_of(spec: Spec, dimension: int) -> "HomogeneousNetwork":
-    """`HomogeneousNetwork` of an MLP.
-
-    Raises:
-        SpecError: `absolute` weight variances at different fan-ins.
-    """
+    """`HomogeneousNetwork` of an MLP; SpecError for `absolute` variances at different fan-ins."""
     from deepinit.theory.lengths import HomogeneousNetwork
 
     assert isinstance(spec, MLP)

@@ -12,9 +12,9 @@ from deepinit.quantities.quantity import Quantity
 
 
 def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
-    """Inputs over a power of two, and e: values are multiplied by 2^e.
+    """Inputs over a power of two 2^e, and the exponent of values.
 
-    e = 0 without `Quantity.input_degree` or homogeneity.
+    0 without `Quantity.input_degree` or homogeneity.
     """
     if quantity.input_degree is None or not spec.is_homogeneous or not isinstance(inputs, Inputs):
         return inputs, 0
@@ -46,12 +46,12 @@ def measure_block(
     """Statistics of one block, and stored arrays by name [networks, ...].
 
     Args:
-        measured: Measurement of NumPy arrays [seeds, layers, ...].
+        measured: NumPy arrays [seeds, layers, ...].
         sample_layers: layers (from 1) stored as `samples`, NaN where undefined; None for all.
         num_kept: first networks whose other arrays are stored.
 
     Raises:
-        SpecError: an event code not in `quantity.events`.
+        SpecError: an unknown event code.
     """
     from deepinit.ensembles import statistics
 
@@ -77,7 +77,7 @@ def values_of(quantity: Quantity, measured: Any) -> np.ndarray:
 def _scaled(quantity: Quantity, measured: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Values, events, and sizes for relative rounding.
 
-    With scales in float64, underflow an event; without them as measured, no sizes.
+    With scales in float64, underflow an event; without them no sizes.
     """
     value, event = measured.value, measured.event
     if measured.log_scale is None and measured.exponent is None:

@@ -1,8 +1,8 @@
 """Excess kurtosis of the preactivations of one layer, over networks.
 
 Given the layer before, with q = |x|^2 / n, preactivations at one input are i.i.d. N(0, G),
-G = bias_var + weight_var q. Their excess kurtosis is exactly v = 3 Var G / (E G)^2. Measuring q
-gives it a standard error of 3 sqrt(2 / R) v from R networks; outputs would give sqrt(24 / R).
+G = bias_var + weight_var q; so v = 3 Var G / (E G)^2 exactly. From R networks the standard error is
+3 sqrt(2 / R) v by q, sqrt(24 / R) by outputs.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ def _measure(state: Any, inputs: Inputs) -> Any:
 def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
     """(weight_var [layers, 1], bias_var) after every hidden layer.
 
-    For residual networks: of a readout without biases.
+    Residual networks: readout without biases.
     """
     if not isinstance(spec, MLP):
         return np.ones((spec.depth, 1)), 0.0

@@ -16,21 +16,20 @@ class Quantity(NamedTuple):
     """One measurable quantity: its measurement and its theories.
 
     Attributes:
-        name: in code, tables and files.
         symbol: mathtext for figures.
         label: description in figures and tables.
         measurement: `Forward`, `Backward`, `Trained` or `ExactLaw`, of one network.
         theories: best first; the infinite-width limit, if known, last.
         transform: coordinate with light-tailed statistics.
         reference: source of the definition.
-        events: distinct reasons for undefined values, with codes from 1; the last one stands for
-            values that are not finite.
+        events: distinct reasons for undefined values, with codes from 1; the last is for
+            non-finite values.
         rounding: errors `relative` to the value, or `absolute` (at least 1) for logarithms,
             probabilities and scale-free ratios.
-        light_tailed: quantity to compare instead under heavy tails; None for light tails.
+        light_tailed: quantity to compare instead; None for light tails.
         input_degree: d if values of homogeneous networks (`Spec.is_homogeneous`) scale like
-            |inputs|^d: these run at inputs of size near 1, and values are multiplied by an exact
-            power of two. None: inputs as they are.
+            |inputs|^d: inputs are scaled near 1 by an exact power of two, and values back. None:
+            inputs as they are.
     """
 
     name: str

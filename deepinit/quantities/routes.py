@@ -47,8 +47,8 @@ def simulate(
     """Monte Carlo estimate of a quantity over random networks.
 
     Args:
-        spec: the network; in training an MLP with an output layer, or a `Network`
-            (`training.perceptron`, a flax module through `from_linen` or `from_nnx`).
+        spec: in training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax
+            module through `from_linen` or `from_nnx`).
         inputs: rows that every network sees; in training a `TrainingConfig`.
         num_seeds: independent networks.
         key: an integer or a threefry `jax.random.key`; network i has `fold_in(key, i)`.
@@ -59,15 +59,14 @@ def simulate(
         precision: of matrix products: highest, high or default (TF32 or bfloat16 on accelerators).
         keep_samples: return all values; quantiles are then exact.
         block_size: seeds per block; None fits it to memory.
-        progress: called with (seeds done, in total) after every block; None shows a bar in long
-            calls.
+        progress: `(seeds done, in total)` after every block; None shows a bar in long calls.
 
     Returns:
         An Estimate; `events` counts networks with an undefined value.
 
     Raises:
-        SpecError: a linear map that the law does not allow, or an invalid argument. Other errors
-            in a custom quantity's functions pass unchanged.
+        SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
+            custom quantity pass unchanged.
     """
     from deepinit.ensembles import blocks, keys, statistics
 
@@ -129,11 +128,11 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = No
     """Finite-width prediction of a quantity, in float64.
 
     Args:
-        spec, quantity, inputs: as for `simulate`.
-        theory: one of `quantity.theories`; None takes the first finite-width one that applies.
+        spec, inputs: as for `simulate`.
+        theory: of `quantity.theories`; None takes the first finite-width one that applies.
 
     Raises:
-        SpecError: a theory that is unknown or does not apply. Other errors in custom theories pass
+        SpecError: a theory that is unknown or does not apply. Other errors of custom theories pass
             unchanged.
     """
     _check_kinds(spec, quantity, inputs)
@@ -180,7 +179,6 @@ def evaluate(
     """Every prediction that applies, and theory name -> reason for the others.
 
     Args:
-        spec, quantity, inputs: as for `simulate`.
         names: finite-width theories; None takes all. The infinite-width limit comes last.
 
     Raises:
@@ -207,11 +205,7 @@ def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Pre
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
-    """The linear map that `auto` stands for.
-
-    Raises:
-        SpecError: a quantity undefined for this spec, or a map that its law or kind does not allow.
-    """
+    """Resolves the linear map `auto`; SpecError for undefined quantities and excluded maps."""
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
@@ -231,11 +225,9 @@ def seed_fn_of(
     precision: str = "highest",
     keep: bool = False,
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """Seed function `key -> Measurement` of a quantity, and its settings.
+    """Seed function `key -> Measurement`, and its settings.
 
-    Args:
-        spec, quantity, inputs, linear_map, dtype, precision: as for `simulate`.
-        keep: also return the other stored arrays of a network.
+    `keep` adds the other stored arrays of a network.
     """
     settings = {
         "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),

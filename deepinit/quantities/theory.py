@@ -22,9 +22,9 @@ class Theory(NamedTuple):
 
     Attributes:
         name: `exact`, `second_order`, `first_order`, `infinite_width`, ...
-        conditions: `(spec, inputs) -> why the theory does not apply`, or None; computes nothing.
-        predict: `(spec, inputs) -> Prediction` [length, entries]. Raises SpecError where only the
-            computation shows a failure (a kernel that overflows, inputs that become collinear).
+        conditions: `(spec, inputs) -> why the theory does not apply`, or None; cheap.
+        predict: `(spec, inputs) -> Prediction` [length, entries]. Raises SpecError for failures
+            found in the computation (a kernel that overflows, inputs that become collinear).
     """
 
     name: str
@@ -45,10 +45,10 @@ class Theory(NamedTuple):
         finite in float64. NaN marks steps without prediction; all NaN is a reason.
 
         Args:
-            axis: `(spec, inputs) -> Axis` of the quantity; None checks no shape.
+            axis: `(spec, inputs) -> Axis`; None checks no shape.
 
         Raises:
-            SpecError: `conditions` or `predict` return another kind, shape or sign.
+            SpecError: a result of wrong kind, shape or sign.
         """
         reason = self.conditions(spec, inputs)
         if reason is not None:

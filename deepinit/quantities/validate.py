@@ -24,11 +24,7 @@ _OPTIONAL = ("log_scale", "exponent")
 
 
 def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
-    """Raise SpecError for a Quantity with an invalid field.
-
-    Args:
-        accepted: existing types of inputs.
-    """
+    """Raise SpecError for an invalid field; `accepted` are types of inputs."""
 
     def require(field: str, holds: bool, allowed: str) -> None:
         _require(quantity, field, holds, allowed)
@@ -75,11 +71,7 @@ def _check_measurement(quantity: Quantity, kind: Any, accepted: tuple[type, ...]
 
 
 def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
-    """Check that the quantity is defined, and its `why_not` and `entries`.
-
-    Raises:
-        SpecError: undefined, or a function that returned another kind.
-    """
+    """Check a quantity's `why_not` and `entries`; SpecError where undefined."""
     reason = quantity.measurement.why_not(spec, inputs)
     if reason is not None:
         text = isinstance(reason, str)
@@ -91,11 +83,7 @@ def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
 
 
 def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estimate:
-    """Statistic of the ensemble; without one the Estimate itself.
-
-    Raises:
-        SpecError: no Estimate, or another shape.
-    """
+    """Statistic of the ensemble, if any; SpecError for another kind or shape."""
     statistic: Callable[[Any, Estimate], Estimate] | None = quantity.measurement.statistic
     if statistic is None:
         return estimate
@@ -110,8 +98,6 @@ def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = N
     """The Measurement, if every field is valid; under `jit` at tracing.
 
     Args:
-        measured: result of a tap or seed function.
-        quantity: for messages.
         shape: of the arrays; None for any common shape.
 
     Raises:

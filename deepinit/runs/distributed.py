@@ -145,7 +145,7 @@ def _own_output() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _timeout(info: ProcessInfo, seconds: float) -> Iterator[None]:
-    """Exit with a message after `seconds`; JAX would abort silently."""
+    """Exit with a message after `seconds`, where JAX would abort."""
 
     def give_up() -> NoReturn:
         count = "" if info.num_processes is None else f" of {info.num_processes} processes"

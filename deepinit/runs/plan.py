@@ -30,7 +30,7 @@ class TimedCase(NamedTuple):
         num_blocks: of this shard.
         block_size: networks per block.
         batch_size: networks drawn together on a device.
-        memory_bytes: of a block on a device, by XLA's memory analysis.
+        memory_bytes: of a block and its statistics on a device, by XLA.
         disk_bytes: of this shard.
         compile_seconds: 0 for a shared program.
         block_seconds: per block and its statistics.

@@ -1,10 +1,10 @@
 """Kinds of measurement: forward pass, backward pass, training, exact law.
 
-All kinds have:
+Common members:
 
 - `accepts`: type of the inputs.
 - `why_not(spec, inputs)`: the refusal where undefined, else None.
-- `linear_map(spec, inputs, name)`: resolves `auto`.
+- `linear_map(spec, inputs, name)`: resolves `auto`; SpecError for maps that the law excludes.
 - `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network.
 - `cost(spec, inputs, linear_map)`, `bytes(spec, inputs, settings)`: random numbers and working
   memory per network.

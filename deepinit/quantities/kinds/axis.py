@@ -14,8 +14,7 @@ class Axis(NamedTuple):
     """The two axes of a measurement.
 
     Attributes:
-        name: of the first axis: `layer`, or `step` in training.
-        length: of the first axis.
+        name, length: of the first axis, `layer` or `step`.
         entries: distinct names along the second axis.
         positions: along the first axis; None for 1, 2, ...
     """
@@ -46,7 +45,7 @@ def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
 
 
 def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
-    """Working memory of one network at its widest layer."""
+    """Working memory at the widest layer."""
     explicit = settings["linear_map"] == "explicit"
     return np.dtype(settings["dtype"]).itemsize * max(
         max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)

@@ -26,10 +26,9 @@ class Backward(NamedTuple):
     Attributes:
         tap: `(Gradients, inputs) -> Measurement` [rows, entries] of one network.
         functions: `(spec, inputs) -> (functions [num, width], points [num])`: linear functions of
-            the output, each with the index of its point.
+            the output and the indices of their points.
         per_layer: one row per hidden layer; else one in all.
         entries, why_not, accepts: as in `Forward`.
-        statistic: None.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -41,11 +40,7 @@ class Backward(NamedTuple):
     statistic: None = None
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
-        """The linear map that `auto` stands for.
-
-        Raises:
-            SpecError: a map without a backward pass, or not allowed by the law.
-        """
+        """Resolves `auto`; SpecError for maps without a backward pass."""
         return choose_transposes(spec, name, inputs.num_rows + len(self.functions(spec, inputs)[0]))
 
     def seed_fn(
@@ -71,11 +66,11 @@ class Backward(NamedTuple):
         return Axis("layer", 1, entries, (spec.depth + (spec.output_width is not None),))
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
-        """Random numbers of one network."""
+        """Random numbers."""
         return pass_cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """Working memory of one network."""
+        """Working memory."""
         return pass_bytes(spec, inputs, settings)
 
 

@@ -13,10 +13,8 @@ class ExactLaw(NamedTuple):
     """A tap on the forward pass; `linear_map="chi_square"` draws its exact law.
 
     Attributes:
-        forward: the tap.
-        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries] without neurons.
-            Raises SpecError where the law does not hold.
-        statistic: None.
+        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries]. Raises SpecError
+            where the law does not hold.
     """
 
     forward: Forward
@@ -49,13 +47,13 @@ class ExactLaw(NamedTuple):
         return self.forward.axis(spec, inputs)
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
-        """Random numbers of one network."""
+        """Random numbers."""
         if linear_map == "chi_square":
             return 4.0 * spec.depth
         return self.forward.cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """Working memory of one network."""
+        """Working memory."""
         if settings["linear_map"] == "chi_square":
             return np.dtype(settings["dtype"]).itemsize * spec.depth
         return self.forward.bytes(spec, inputs, settings)

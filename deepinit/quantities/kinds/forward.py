@@ -24,11 +24,11 @@ class Forward(NamedTuple):
     Attributes:
         tap: `(LayerState, inputs) -> Measurement` [entries] of one network at one layer.
         accepts: type of the inputs.
-        at_output: measure the output layer too, as the last one.
+        at_output: measure the output layer too, as the last.
         entries: `(spec, inputs) -> names` along the last axis, all different.
         why_not: `(spec, inputs) -> refusal` where undefined, else None.
-        statistic: `(spec, Estimate of the tap) -> Estimate` of the same shape, for quantities of
-            an ensemble; samples stay values of the tap.
+        statistic: `(spec, Estimate of the tap) -> Estimate` of equal shape, of an ensemble;
+            samples stay values of the tap.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -39,11 +39,7 @@ class Forward(NamedTuple):
     statistic: Callable[[Any, Estimate], Estimate] | None = None
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
-        """The linear map that `auto` stands for.
-
-        Raises:
-            SpecError: a map that the law does not allow.
-        """
+        """Resolves `auto`."""
         return choose_linear_map(spec, name, inputs.num_rows)
 
     def seed_fn(
@@ -79,9 +75,9 @@ class Forward(NamedTuple):
         return Axis("layer", spec.depth + self._taps_output(spec), self.entries(spec, inputs))
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
-        """Random numbers of one network."""
+        """Random numbers."""
         return pass_cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """Working memory of one network."""
+        """Working memory."""
         return pass_bytes(spec, inputs, settings)

@@ -27,9 +27,8 @@ class Trained(NamedTuple):
     Attributes:
         tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries] of one network at one step.
         entries: `(spec, Training) -> names` along the last axis, all different.
-        why_not: as in `Forward`; by default `why_not_trained`.
+        why_not: as in `Forward`.
         accepts: `TrainingConfig`.
-        statistic: None.
     """
 
     tap: Callable[[Any, Any], Callable[[Any], Any]]
@@ -39,11 +38,7 @@ class Trained(NamedTuple):
     statistic: None = None
 
     def linear_map(self, spec: Any, inputs: TrainingConfig, name: str) -> str:
-        """`explicit`: training changes whole matrices.
-
-        Raises:
-            SpecError: another map.
-        """
+        """`explicit` only: training changes whole matrices."""
         del spec, inputs
         remedy = "Training changes whole matrices: leave it out."
         validate.choice("linear_map", name, ("auto", "explicit"), remedy)
@@ -54,10 +49,8 @@ class Trained(NamedTuple):
     ) -> Callable[[Any], Any]:
         """`key -> Measurement` [records, entries] of one network in training.
 
-        Args:
-            settings: dtype and precision of an MLP; a Network has its own.
-            keep: also return step, time, loss, status, and each layer's input vectors and output
-                weights.
+        Settings apply to an MLP; a Network has its own. `keep` adds step, time, loss, status, input
+        vectors and output weights.
         """
         from deepinit import training
 
@@ -109,7 +102,7 @@ class Trained(NamedTuple):
         return 6.0 * examples * weights * inputs.record_steps[-1] / 300.0
 
     def bytes(self, spec: Any, inputs: TrainingConfig, settings: Settings) -> int:
-        """Working memory: values of one network on all examples."""
+        """Working memory of one network on all examples."""
         widest = max((*getattr(spec, "widths", ()), inputs.dimension))
         return np.dtype(settings["dtype"]).itemsize * len(inputs.examples.inputs) * widest
 
