@@ -12,7 +12,7 @@ from deepinit.quantities.quantity import Quantity
 
 
 def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
-    """Inputs over a power of two 2^e, and the exponent of values.
+    """Inputs over a power of two, and the exponent that scales values back.
 
     0 without `Quantity.input_degree` or homogeneity.
     """

@@ -34,8 +34,7 @@ class ProcessInfo(NamedTuple):
 def process_info(options: ProcessInfo, environment: Mapping[str, str] | None = None) -> ProcessInfo:
     """The options, else environment variables, else empty (JAX asks the cluster).
 
-    Raises:
-        SpecError: some of the three, invalid numbers, or not the launcher's number of processes.
+    SpecError: some of the three, invalid numbers, or not the launcher's number of processes.
     """
     environment = os.environ if environment is None else environment
     texts = [None if value is None else str(value) for value in options]
@@ -69,14 +68,8 @@ def joined(info: ProcessInfo, seconds: float) -> Iterator[Callable[[], bool]]:
     """Join the other processes before JAX is used; yields whether first.
 
     Only the first has a standard output. Refusals and stops occur in all alike; other exceptions
-    end this process at once.
-
-    Args:
-        info: from `process_info`.
-        seconds: timeout; then exits with ResourceError's code.
-
-    Raises:
-        ResourceError: nothing to join.
+    end this process at once. After `seconds` it exits with ResourceError's code. ResourceError:
+    nothing to join.
     """
     import jax
 

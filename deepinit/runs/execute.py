@@ -54,7 +54,7 @@ def run(
         options: shard, block size, repair.
 
     Returns:
-        The outcome; None for one shard of several (`merge` completes them).
+        The outcome; None for one shard of several (see `merge`).
 
     Raises:
         ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
@@ -97,7 +97,7 @@ def merge(
 
     Raises:
         SpecError: no run.
-        ConflictError: missing blocks without `options.repair`.
+        ConflictError: missing blocks without `repair`.
     """
     options = options or Options()
     store.load_run(out)
@@ -121,11 +121,7 @@ def merge(
 
 
 def _stored_parts(handle: store.Run, case: Case) -> Part:
-    """Merged blocks of a case.
-
-    Raises:
-        ConflictError: missing blocks.
-    """
+    """Merged blocks of a case; ConflictError for missing ones."""
     present, plan = set(store.finished_blocks(handle)), stored_plan(handle, case)
     names = [wanted_block(case, plan, block) for block in range(plan.num_blocks)] if plan else []
     missing = [block for block, name in enumerate(names) if name not in present]

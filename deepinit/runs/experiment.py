@@ -34,12 +34,11 @@ class Case:
         name: lower-case letters, digits, `.`, `_`, `-`; unique in the run.
         spec: of the network; in training also a labelled `Network`.
         inputs: rows that every network sees, or a `TrainingConfig`.
-        num_seeds: networks.
         theories: names to compare with; None takes all that apply.
-        checked: theories that must agree within 5 standard errors at every layer; else exit code 6.
-        rejected: theories known to be wrong; verdicts list those not rejected.
+        checked: must agree within 5 standard errors at every layer; else exit code 6.
+        rejected: known to be wrong; verdicts list those not rejected.
         sample_layers: layers (from 1, output last) with stored per-network values.
-        num_saved: first networks with stored extra arrays (weights at the recorded steps).
+        num_saved: first networks with stored extra arrays (weights at recorded steps).
         linear_map, dtype, precision, key: as for `simulate`.
     """
 
@@ -93,8 +92,7 @@ class Case:
     def spec_json(self) -> dict[str, Any]:
         """Identity of the network, as JSON.
 
-        Raises:
-            SpecError: a Network without a label, or labelled by a lambda or local function.
+        SpecError: a Network without a label, or labelled by a lambda or local function.
         """
         if isinstance(self.spec, Spec):
             return self.spec.to_json()
@@ -168,11 +166,9 @@ class CaseResult:
 
 
 class Check(NamedTuple):
-    """A check of several cases together.
+    """A check of several cases, with a sentence for the report.
 
-    Attributes:
-        sentence: comparison and result, for the report.
-        held: a failed check gives exit code 6.
+    A check that is not `held` gives exit code 6.
     """
 
     sentence: str
@@ -191,9 +187,9 @@ class Experiment:
         figures: `(config, results by case name) -> figures`.
         citation: BibTeX of the reproduced paper.
         question: first sentence of the report.
-        tables: `(config, results by case name) -> tables`, before the figures and printed at the
-            end; or None.
-        checks: `(config, results by case name) -> Checks`; or None.
+        tables: `(config, results by case name) -> tables`, before the figures and at the end of a
+            run.
+        checks: `(config, results by case name) -> Checks`.
     """
 
     name: str
@@ -210,11 +206,7 @@ class Experiment:
         check_experiment(self)
 
     def preset(self, name: str | None) -> Any:
-        """Config of a preset; None takes the first.
-
-        Raises:
-            SpecError: no such preset.
-        """
+        """Config of a preset; None takes the first. SpecError for unknown names."""
         if name is None:
             return next(iter(self.presets.values()))
         if name not in self.presets:
@@ -232,11 +224,7 @@ def _whole_numbers(layers: Any) -> tuple[int, ...]:
 
 
 def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
-    """Cases of a config.
-
-    Raises:
-        SpecError: no case, or two of one name.
-    """
+    """Cases of a config; SpecError for none, or repeated names."""
     cases = listed(experiment.cases(config), Case, "cases()")
     names = [case.name for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})

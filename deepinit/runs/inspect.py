@@ -21,10 +21,9 @@ class CaseProgress(NamedTuple):
     """Blocks of one case.
 
     Attributes:
-        num_seeds: networks requested.
+        num_seeds, num_blocks: requested.
         block_size: seeds; None before the first block, or for a damaged plan.
         missing: names of blocks.
-        num_blocks: requested.
     """
 
     name: str
@@ -72,11 +71,7 @@ def _is_case(case: Any) -> bool:
 
 
 def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[int, ...]:
-    """Plan of a case: num_seeds, block size, batch size.
-
-    Raises:
-        DamagedError: no valid plan.
-    """
+    """Plan of a case: num_seeds, block size, batch size; DamagedError if invalid."""
     plan = store.read_block(run, plan_name(case)).get("plan")
     if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
         raise invalid_block(run, plan_name(case))
@@ -88,11 +83,7 @@ def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[
 
 
 def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarray]]:
-    """Statistics and arrays of a block.
-
-    Raises:
-        DamagedError: no statistics.
-    """
+    """Statistics and arrays of a block; DamagedError if invalid."""
     from deepinit.ensembles import statistics
 
     arrays = store.read_block(run, name)
@@ -163,11 +154,7 @@ def _missing(case: CaseProgress) -> str:
 
 
 def progress(path: Path) -> dict[str, Any]:
-    """Record of an unfinished run: statistics so far, last block's age, writers.
-
-    Raises:
-        SpecError, ConflictError, DamagedError: no run directory, a newer version, a damaged block.
-    """
+    """Record of an unfinished run: statistics so far, last block's age, writers."""
     run = store.load_run(path)
     return {
         "directory": str(path),

@@ -21,10 +21,7 @@ def load_experiment(path: str) -> Experiment:
     """`EXPERIMENT` of a Python file, package directory, or shipped experiment.
 
     The module is always `deepinit_experiment` (shipped: `deepinit_experiment_<name>`): module names
-    are part of a run's identity.
-
-    Raises:
-        SpecError: no such experiment, or no EXPERIMENT.
+    are part of a run's identity. SpecError: no experiment.
     """
     file = _find(path)
     is_package = file.name == "__init__.py"

@@ -32,7 +32,7 @@ class Options:
         block_size: seeds; None fits it to memory.
         allow_mixed: accept versions or a backend unlike the first start's.
         repair: quarantine damaged files and recompute; in `merge` also missing ones.
-        command: command line, for the report.
+        command: for the report.
     """
 
     shard: tuple[int, int] = (0, 1)
@@ -49,11 +49,7 @@ def measure_all(
     stop: store.Stop,
     report: Report,
 ) -> Iterator[Part]:
-    """Merged statistics and saved arrays of each case.
-
-    Raises:
-        StoppedError: a stop was requested; the current block is finished.
-    """
+    """Merged statistics and saved arrays of each case; StoppedError after the current block."""
     total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
     done = 0.0
     for case in cases:
@@ -189,11 +185,7 @@ def _write_part(handle: store.Run, name: str, values: Any, case: Case, first_see
 
 
 def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
-    """Part of a finished block.
-
-    Raises:
-        DamagedError: a damaged file, or unfit arrays.
-    """
+    """Part of a finished block; DamagedError for unfit arrays."""
     name, (first, last) = wanted_block(case, plan, block), plan.seeds(block)
     part, arrays = read_statistics(handle, name)
     saved = {

@@ -43,7 +43,6 @@ class Outcome:
     """A finished run.
 
     Attributes:
-        path: its directory.
         dataset: dims case, route, layer, pair; padded with NaN.
         tables: of the experiment.
         verdicts: a sentence per joint check and case.
@@ -58,11 +57,7 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> "Outcome":
-        """Outcome of a finished run directory.
-
-        Raises:
-            SpecError, DamagedError: as `store.read_result`; or no result of a run.
-        """
+        """Outcome of a finished run directory; errors as `store.read_result`."""
         dataset = store.read_result(path)
         try:
             verdicts, failures = (_texts(dataset.attrs[name]) for name in ("verdicts", "failures"))
@@ -156,7 +151,7 @@ def _texts(text: str) -> tuple[str, ...]:
 def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
     """One Dataset of all cases, padded with NaN.
 
-    Layers and steps share the dim `row`; the coordinate `axis` tells which.
+    Layers and steps share the dim `row`; coordinate `axis` tells which.
     """
     import xarray
 

@@ -27,11 +27,10 @@ class TimedCase(NamedTuple):
     """Blocks, memory and time of one case.
 
     Attributes:
-        num_blocks: of this shard.
+        num_blocks, disk_bytes: of this shard.
         block_size: networks per block.
         batch_size: networks drawn together on a device.
         memory_bytes: of a block and its statistics on a device, by XLA.
-        disk_bytes: of this shard.
         compile_seconds: 0 for a shared program.
         block_seconds: per block and its statistics.
     """
@@ -68,8 +67,7 @@ def rows(cases: Sequence[Case]) -> list[list[str]]:
 def timed(cases: Sequence[Case], options: Any) -> list[TimedCase]:
     """Compile every distinct case and time its first block; writes nothing.
 
-    Args:
-        options: `Options` of the run: block size, shard.
+    `options` has block size and shard.
     """
     programs: dict[str, tuple[Any, ...]] = {}
     results = []

@@ -1,7 +1,6 @@
 """A run's report: one self-contained HTML file.
 
-Text is escaped, figures are inlined; no scripts, fonts or style sheets are fetched. Equal reports
-give equal bytes.
+Text is escaped, figures are inlined, nothing is fetched. Equal reports give equal bytes.
 """
 
 import base64
@@ -25,8 +24,7 @@ class FigureItem:
 
     Attributes:
         caption: the finding, in a sentence or two.
-        svg: of `plots.to_svg`.
-        png: of `plots.to_png`.
+        svg, png: of `plots.to_svg`, `plots.to_png`.
         gif: of `plots.animate_orientations` or `plots.animate_similarities`.
     """
 
@@ -43,8 +41,7 @@ class Report:
 
     Attributes:
         summary: sentences.
-        findings: tables before the figures.
-        tables: after the figures.
+        findings, tables: before and after the figures.
         provenance: nested mapping: versions, commit, devices, settings.
         citation: plain text and BibTeX.
         command: reproduces the run.
@@ -73,8 +70,7 @@ def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
 def render(report: Report) -> str:
     """The report as one HTML document.
 
-    Raises:
-        SpecError: a figure without a picture, or an SVG that is no plain drawing.
+    SpecError: a figure without a picture, or an SVG that is no plain drawing.
     """
     sections: list[tuple[str, str]] = []
     if report.summary:

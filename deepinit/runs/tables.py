@@ -20,8 +20,8 @@ class Table:
     """A table of the report, also printed at the end.
 
     Attributes:
-        columns: names. `z` and names that begin with it ("z second order") hold z-scores; those at
-            or beyond the gate are marked, as are texts that state one ("-4.66, z -17.2").
+        columns: names. `z` and "z ..." hold z-scores; those at or beyond the gate are marked, as
+            are texts that state one ("-4.66, z -17.2").
         rows: one cell per column: text, number, boolean; None or NaN for "not available".
             `comparison.with_error` formats numbers with standard errors.
         caption: below the table.
@@ -128,7 +128,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _decimals(cells: Sequence[Any]) -> int | None:
-    """Decimals: 4 digits of the largest value, 3 of the smallest; None for powers of ten."""
+    """Decimals: 4 digits of the largest, 3 of the smallest; None for powers of ten."""
     if any(isinstance(cell, str) for cell in cells):
         return None
     values = [_as_float(cell) for cell in cells]

@@ -53,11 +53,7 @@ def refused(error: BaseException) -> str:
 
 
 def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
-    """A list or tuple from a user's function, of one type.
-
-    Raises:
-        SpecError: anything else.
-    """
+    """A list or tuple from a user's function, of one type; else SpecError."""
     several = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
     items = tuple(values) if several else ()
     wrong = [item for item in items if not isinstance(item, kind)]
@@ -69,11 +65,7 @@ def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
 
 
 def check_experiment(experiment: Any) -> None:
-    """Check the field types of an Experiment.
-
-    Raises:
-        SpecError: names the field.
-    """
+    """Check an Experiment's field types; SpecError names the field."""
     texts = ("name", "title", "citation", "question")
     types: dict[str, tuple[Any, str]] = {name: (str, "text") for name in texts}
     types["presets"] = (Mapping, "a dictionary: name -> config")

@@ -1,7 +1,7 @@
 """Atomic file writes: a file is intact or absent.
 
 A temporary file in the same folder is flushed (fsync), then renamed (or hard-linked, if the name
-must be new); the folder is flushed last. The next start removes temporary files of killed writes.
+must be new); the folder is flushed last. The next start removes leftovers.
 """
 
 import contextlib
@@ -37,13 +37,7 @@ _NO_FOLDER_FLUSH = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)  # of some file
 
 
 def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> None:
-    """Write or replace a file below `root`, with missing folders.
-
-    Raises:
-        DamagedError: a link or special file on its path.
-        ResourceError: full disk, read-only folder or another OSError; an earlier file is
-            untouched.
-    """
+    """Write or replace a file below `root`, with missing folders."""
     with system_refusals(root / name, len(data)):
         path = own_path(root, name)
         make_folder(path.parent)
@@ -51,11 +45,7 @@ def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> 
 
 
 def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> bool:
-    """As `replace_file` for a new name; else False.
-
-    Raises:
-        DamagedError, ResourceError: as `replace_file`.
-    """
+    """As `replace_file` for a new name; else False."""
     with system_refusals(root / name, len(data)):
         try:
             _write(own_path(root, name), data, shard, _link)
@@ -65,11 +55,7 @@ def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> b
 
 
 def remove_file(root: Path, name: str) -> None:
-    """Remove a file below `root` if it exists, flushed.
-
-    Raises:
-        DamagedError, ResourceError: as `replace_file`.
-    """
+    """Remove a file below `root` if it exists, flushed."""
     with system_refusals(root / name, 0):
         path = own_path(root, name)
         path.unlink(missing_ok=True)
@@ -77,11 +63,7 @@ def remove_file(root: Path, name: str) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, flushed.
-
-    Raises:
-        ResourceError: as `replace_file`.
-    """
+    """Create a folder and its parents, flushed."""
     if path.is_dir():
         return
     with system_refusals(path, 0):
@@ -94,8 +76,7 @@ def make_folder(path: Path) -> None:
 def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
     """Refuse file systems without atomic rename (mounted object stores).
 
-    Raises:
-        ResourceError: refused by name or by a test; or as `replace_file`.
+    ResourceError: refused by name or by a test.
     """
     name = _copying_file_system(folder)
     with system_refusals(folder, 0):
@@ -128,7 +109,7 @@ def _copying_file_system(folder: Path) -> str | None:
 
 
 def _renames_in_one_step(folder: Path, shard: tuple[int, int]) -> bool:
-    """Whether rename keeps the inode, and open readers the replaced content."""
+    """Whether rename keeps the inode, and open readers the old content."""
     old, new = (folder / _temporary_name(shard) for _ in range(2))
     reader = None
     try:

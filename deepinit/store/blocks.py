@@ -1,6 +1,6 @@
 """Blocks: named groups of arrays, one checked file each.
 
-An uncompressed npz file (for `numpy.load`). Its zip comment names block and run and ends in the
+An uncompressed npz file (for `numpy.load`); its zip comment names block and run and ends in the
 SHA-256 of all bytes before. Bytes depend on name, run and arrays alone.
 """
 
@@ -30,9 +30,7 @@ def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         arrays: name -> array of booleans, numbers or strings.
 
     Raises:
-        SpecError: a name that is not portable, or a dtype that npz does not store.
-        ConflictError: the run was opened for reading.
-        ResourceError: no room or no permission; earlier blocks are untouched.
+        SpecError: a name that is not portable, or a dtype that npz lacks.
     """
     require_writable(run)
     file = block_file(name)
@@ -47,12 +45,7 @@ def record_block(run: Run, name: str, data: bytes) -> None:
 
 
 def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
-    """Arrays of a block; every byte is checked.
-
-    Raises:
-        SpecError: no such block.
-        DamagedError: changed, of another block or run, a link or special file.
-    """
+    """Arrays of a block; every byte is checked."""
     try:
         data = read_own(run.path, block_file(name))
     except FileNotFoundError:
@@ -71,11 +64,7 @@ def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
 
 
 def has_block(run: Run, name: str) -> bool:
-    """Whether the block exists, unread.
-
-    Raises:
-        DamagedError: a link or special file in its place.
-    """
+    """Whether the block exists, unread."""
     with system_refusals(run.path, 0):
         return has_own(run.path, block_file(name))
 

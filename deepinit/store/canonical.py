@@ -12,12 +12,8 @@ from deepinit.core.errors import SpecError
 def canonical_json(value: Any) -> str:
     """Canonical JSON: sorted keys, no whitespace, ASCII, floats by `repr`.
 
-    Args:
-        value: None, booleans, integers, finite floats, strings, lists or tuples (alike), mappings
-            with string keys.
-
-    Raises:
-        SpecError: another value or key; names the place.
+    Values are None, booleans, integers, finite floats, strings, lists or tuples (alike), mappings
+    with string keys; SpecError names the place of another.
     """
     return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -25,8 +21,7 @@ def canonical_json(value: Any) -> str:
 def loads(data: str | bytes) -> Any:
     """`json.loads` of untrusted text, to values of `canonical_json`.
 
-    Raises:
-        ValueError: no JSON, a non-finite number, or over 50 levels.
+    ValueError: no JSON, a non-finite number, or over 50 levels.
     """
     try:
         value = json.loads(data, parse_constant=_finite, parse_float=_finite)
@@ -55,11 +50,7 @@ def _is_shallow(value: Any, levels: int) -> bool:
 
 
 def identity_hash(identity: Mapping[str, Any]) -> str:
-    """SHA-256 (hexadecimal) of the canonical JSON.
-
-    Raises:
-        SpecError: as `canonical_json`.
-    """
+    """SHA-256 (hexadecimal) of the canonical JSON."""
     return hashlib.sha256(canonical_json(identity).encode("ascii")).hexdigest()
 
 

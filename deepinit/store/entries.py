@@ -49,15 +49,10 @@ def kind(mode: int) -> str:
 
 
 def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
-    """Path of `name` below `root`; no part is a link or special file.
-
-    Args:
-        name: relative, with `/`.
-        folder: the last part is a folder.
+    """Path of `name` (relative, with `/`) below `root`, a file or a `folder`.
 
     Raises:
-        DamagedError: a part is of another kind, or leads upwards.
-        OSError: of the system.
+        DamagedError: a part is a link, special or of another kind, or leads upwards.
     """
     path = root
     parts = name.split("/")
@@ -75,11 +70,7 @@ def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
 
 
 def open_own(root: Path, name: str, flags: int) -> int:
-    """`os.open` of a regular file below `root`.
-
-    Raises:
-        DamagedError, OSError: as `own_path`.
-    """
+    """`os.open` of a regular file below `root`; errors as `own_path`."""
     path = own_path(root, name)
     # The entry may change before it is opened: O_NOFOLLOW and O_NONBLOCK hold anyway.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -91,26 +82,18 @@ def open_own(root: Path, name: str, flags: int) -> int:
 
 
 def read_own(root: Path, name: str) -> bytes:
-    """Bytes of a regular file below `root`.
-
-    Raises:
-        DamagedError, OSError: as `own_path`.
-    """
+    """Bytes of a regular file below `root`."""
     with os.fdopen(open_own(root, name, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
 def has_own(root: Path, name: str) -> bool:
-    """Whether `root` has this regular file.
-
-    Raises:
-        DamagedError, OSError: as `own_path`.
-    """
+    """Whether `root` has this regular file."""
     return own_path(root, name).exists()
 
 
 def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
-    """Names of regular files in a folder, down to `depth` levels."""
+    """Names of regular files in a folder, recursively to `depth`."""
     try:
         place = own_path(root, folder, folder=True) if folder else root
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
@@ -127,9 +110,9 @@ def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
 def foreign_entries(
     root: Path, folder: str = "", depth: int = 3, skip: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Name and fault of entries that are no folder or regular file.
+    """Names and faults of entries that are no folder or regular file.
 
-    `skip`, the folder of quarantined files, is not entered.
+    `skip`, the quarantine, is not entered.
     """
     for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
         name = f"{folder}/{entry.name}" if folder else entry.name

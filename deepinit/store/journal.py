@@ -1,7 +1,7 @@
 """The journal: one JSON line per event, of all starts and shards.
 
 A line ends in a checksum of its other bytes and a newline. A torn line after the last newline is
-ignored, and cut off by the next writer; any other mismatch is damage.
+ignored and later cut off; any other mismatch is damage.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ class Journal(NamedTuple):
     """A parsed journal.
 
     Attributes:
-        lines: intact lines without newlines.
+        lines: intact, without newlines.
         events: their records.
-        damaged: numbers (from 1) of damaged lines.
+        damaged: line numbers from 1.
     """
 
     lines: list[bytes]
@@ -43,11 +43,7 @@ class Journal(NamedTuple):
 def append_event(run: Run, event: str, **fields: Any) -> None:
     """Append one flushed line: event, time, start, shard, fields.
 
-    Raises:
-        SpecError: a field that is no JSON, or has a reserved name.
-        ConflictError: the run was opened for reading.
-        DamagedError: the journal is a link or special file.
-        ResourceError: writing failed; the journal is unchanged.
+    SpecError for fields that are no JSON, or have a reserved name.
     """
     require_writable(run)
     taken = sorted(set(fields) & set(_OWN))
@@ -72,11 +68,7 @@ def checked_line(event: dict[str, Any]) -> bytes:
 
 
 def read_journal(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """All events, oldest first; empty without a journal.
-
-    Raises:
-        DamagedError: a line other than a torn last one is damaged.
-    """
+    """All events, oldest first; empty without a journal."""
     journal = parsed_journal(Path(path))
     if journal.damaged:
         given = f"line {journal.damaged[0]} of {Path(path) / JOURNAL}, not matching its checksum"
@@ -86,12 +78,7 @@ def read_journal(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def parsed_journal(path: Path) -> Journal:
-    """Intact lines, and numbers of damaged ones.
-
-    Raises:
-        DamagedError: the journal is a link or special file, or spec.json is damaged.
-        ResourceError: it cannot be read.
-    """
+    """Intact lines, and numbers of damaged ones."""
     with system_refusals(path / JOURNAL, 0):
         if not has_own(path, JOURNAL):
             return Journal([], [], [])
@@ -127,7 +114,7 @@ def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
 
 
 def _is_event(event: Any) -> bool:
-    """Whether a value has the fields and types of an event."""
+    """Whether a value is a valid event."""
     names = _OWN[:-1]
     if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in names):
         return False

@@ -36,7 +36,7 @@ class Run:
         identity: what the run computes, from spec.json.
         identity_hash: SHA-256 of its canonical JSON.
         shard: (i, n): part i of n.
-        start: id of this start in the journal; None for reading.
+        start: id in the journal; None for reading.
         format_version: of the layout.
     """
 
@@ -56,12 +56,9 @@ def require_writable(run: Run) -> None:
 
 
 def checked_name(name: str, what: str) -> str:
-    """A `file` or `folder/file` name valid on common file systems.
+    """A `file` or `folder/file` name valid on common file systems, else SpecError.
 
     Lower case only: `A` and `a` can be one file.
-
-    Raises:
-        SpecError: another name.
     """
     parts = name.split("/")
     fits = all(
@@ -87,7 +84,7 @@ def is_portable(name: str) -> bool:
 
 
 def portable_name(text: str) -> str:
-    """A portable text itself; else its letters and 32 bits of SHA-256."""
+    """A portable text; else its letters and 32 bits of SHA-256."""
     if "/" not in text and is_portable(text):
         return text
     letters = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80].rstrip("-") or "x"
@@ -104,11 +101,7 @@ def block_file(name: str) -> str:
 
 
 def block_names(path: Path) -> list[str]:
-    """Sorted names of blocks; other files are ignored.
-
-    Raises:
-        DamagedError: a link or special file in place of the folder.
-    """
+    """Sorted names of blocks; other files are ignored."""
     names = []
     for file in own_files(path, BLOCKS, depth=2):
         name = file.removeprefix(f"{BLOCKS}/").removesuffix(".npz")

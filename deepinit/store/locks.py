@@ -1,7 +1,7 @@
 """One writer per shard: flock, released when its holder ends.
 
-Shard (0, 1), the whole run, holds `.lock` exclusively. Other shards share `.lock` and hold their
-own lock file. Lock files are never deleted: a lock on a deleted file excludes nobody.
+Shard (0, 1), the whole run, holds `.lock` exclusively; others share it and hold their own lock
+file. Lock files are never deleted: a lock on a deleted file excludes nobody.
 """
 
 import contextlib
@@ -40,9 +40,7 @@ def is_own_leftover(name: str) -> bool:
 def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
     """Hold a shard of a run directory.
 
-    Raises:
-        ConflictError: another process holds it (id, host, start time).
-        ResourceError: the file system takes no lock.
+    ConflictError has the holder's id, host and start time; ResourceError: no locks here.
     """
     index, count = checked_shard(shard)
     with contextlib.ExitStack() as stack:
@@ -70,7 +68,7 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
-    """Remove temporary files of dead writers under the lock of `shard`; returns their number."""
+    """Remove dead writers' temporary files under the lock of `shard`; returns their number."""
     removed = 0
     with system_refusals(folder, 0):
         names = [*own_files(folder), *own_files(folder, FIGURES), *own_files(folder, BLOCKS, 2)]

@@ -41,13 +41,7 @@ def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
     """Write the outputs; if killed meanwhile, the run counts as unfinished.
 
     Args:
-        files: name -> bytes: `result.nc`, `report.html`, `figures/angles.svg`.
-
-    Raises:
-        SpecError: a name that is not portable, or reserved.
-        ConflictError: the run was opened for reading.
-        DamagedError: a link or special file in place of one.
-        ResourceError: no room or no permission.
+        files: portable name -> bytes: `result.nc`, `report.html`, `figures/angles.svg`.
     """
     require_writable(run)
     for name in files:
@@ -62,11 +56,7 @@ def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
 
 
 def recorded_outputs(run: Run) -> Checks | None:
-    """Checksums in the journal; None for an unfinished run.
-
-    Raises:
-        DamagedError: the journal is damaged.
-    """
+    """Checksums in the journal; None for an unfinished run."""
     return outputs_of(read_journal(run.path))
 
 
@@ -81,11 +71,7 @@ def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
 
 
 def is_finalized(run: Run) -> bool:
-    """Whether every output and recorded block exists.
-
-    Raises:
-        DamagedError: the journal or an output is damaged, or no regular file.
-    """
+    """Whether every output and recorded block exists."""
     events = read_journal(run.path)
     recorded = outputs_of(events)
     blocks = {event.get("name") for event in events if event["event"] == "block"}
@@ -121,7 +107,7 @@ def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | 
 
 
 def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
-    """Faults of outputs, manifest and journal length, by file name."""
+    """Faults of outputs, manifest and journal length."""
     with system_refusals(run.path, 0):
         if has_own(run.path, MARKER):
             return {}  # killed during export, which the original command repeats
@@ -151,14 +137,10 @@ def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
-    """Restore damaged outputs from their copy; without one the run becomes unfinished.
+    """Restore outputs from their copy; without one the run becomes unfinished.
 
-    Args:
-        run: opened for writing, with an intact journal.
-        faults: from `output_faults`, of quarantined files.
-
-    Returns:
-        Names of files written.
+    The journal is intact, `faults` is from `output_faults`, damaged files are quarantined. Returns
+    names of files written.
     """
     if not faults:
         return ()

@@ -58,13 +58,12 @@ _JAX_OPTIONS = (
 def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
     """Provenance of this process.
 
-    Args:
-        extra: further entries, as JSON (devices, precision); they take precedence.
+    `extra` entries (JSON: devices, precision) take precedence.
 
     Returns:
         time, host, python, platform, package versions, git state of deepinit's source and of the
-        working folder (None outside git), environment variables and JAX options that change
-        numbers or speed, command line.
+        working folder, environment variables and JAX options that change numbers or speed, command
+        line.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -89,9 +88,6 @@ def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
     """Append this start's record; the first shard exports all records.
 
     n exporting shards would write n^2 records.
-
-    Raises:
-        SpecError, ConflictError, DamagedError, ResourceError: as `append_event`.
     """
     require_writable(run)
     if run.shard[0] == 0:
@@ -101,11 +97,7 @@ def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
 
 
 def export_provenance(run: Run) -> None:
-    """Write all starts' records to provenance.json.
-
-    Raises:
-        SpecError, ConflictError, DamagedError, ResourceError: as `append_event`.
-    """
+    """Write all starts' records to provenance.json."""
     _export(run, provenance_records(read_journal(run.path)))
 
 
@@ -117,10 +109,9 @@ def provenance_records(events: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | None:
-    """Fault of provenance.json against the journal; None if intact.
+    """Fault of provenance.json against the journal, or None.
 
-    A killed start may leave one more record at the end; later shards are exported when the run
-    ends.
+    A killed start may leave one more record; later shards are exported when the run ends.
     """
     by_first = [
         event
@@ -184,7 +175,7 @@ def _jax_options() -> dict[str, Any]:
 def _git_state(folder: Path, tracked: str | None) -> dict[str, Any] | None:
     """Commit, and whether tracked files differ; None outside git.
 
-    None unless git tracks `tracked`: a package may be installed in a foreign repository.
+    None unless git tracks `tracked`: a package may lie in a foreign repository.
     """
     if tracked is not None and _git(folder, "ls-files", "--error-unmatch", tracked) is None:
         return None

@@ -18,12 +18,7 @@ _FORMER_DIMS = {"route": "theory", "pair": "component"}  # of results before the
 
 
 def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
-    """Dataset of a finished run, in memory.
-
-    Raises:
-        SpecError: no run directory, or an unfinished run.
-        DamagedError: result.nc is damaged.
-    """
+    """Dataset of a finished run, in memory; SpecError for an unfinished one."""
     run = load_run(path)
     if not has_result(run):
         given = f"{run.path}, whose run is not finished: it has no {RESULT}"
@@ -64,23 +59,15 @@ def _refuse_foreign(data: bytes) -> None:
 
 
 def has_result(run: Run) -> bool:
-    """Whether result.nc exists.
-
-    Raises:
-        DamagedError: a link or special file in its place.
-        ResourceError: the directory cannot be read.
-    """
+    """Whether result.nc exists."""
     with system_refusals(run.path, 0):
         return has_own(run.path, RESULT) and not has_own(run.path, MARKER)
 
 
 def result_bytes(dataset: "xarray.Dataset") -> bytes:
-    """netCDF-4 file of a Dataset, made in memory.
+    """netCDF-4 file of a Dataset; SpecError for types that netCDF lacks.
 
-    HDF5 on a full disk can end the process or write zeros.
-
-    Raises:
-        SpecError: a type that netCDF does not store.
+    Made in memory: HDF5 on a full disk can end the process or write zeros.
     """
     import h5netcdf
     from xarray.backends import H5NetCDFStore

@@ -46,13 +46,9 @@ def open_run(
         flags: compiler flags and options that change numbers; compared likewise.
         shard: (i, n), concurrent part i of n; (0, 1) writes alone.
         allow_mixed: accept and record versions or a backend unlike the first start's.
-        format_version: of the layout.
 
     Raises:
-        SpecError: an identity that is no JSON, or an invalid shard.
-        ConflictError: another writer holds it; another run, other files, other versions, or a
-            newer format.
-        DamagedError: spec.json or the journal is damaged.
+        ConflictError: another writer, other versions, another run or other files.
         ResourceError: no write access, or no atomic rename.
     """
     folder = Path(path)
@@ -83,13 +79,7 @@ def open_run(
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Open a run directory for reading, without a lock.
-
-    Raises:
-        SpecError: no run directory.
-        ConflictError: written by a newer deepinit.
-        DamagedError: spec.json is damaged.
-    """
+    """Open a run directory for reading, without a lock."""
     folder = Path(path)
     if not has_run(folder):
         with system_refusals(folder, 0):
@@ -104,12 +94,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 
 def has_run(path: str | os.PathLike[str]) -> bool:
-    """Whether the path is a run directory.
-
-    Raises:
-        DamagedError: a link or special file in place of spec.json.
-        ResourceError: it cannot be read.
-    """
+    """Whether the path is a run directory."""
     folder = Path(path)
     with system_refusals(folder, 0):
         try:
@@ -119,10 +104,7 @@ def has_run(path: str | os.PathLike[str]) -> bool:
 
 
 def adopt_blocks(run: Run) -> list[str]:
-    """Add intact blocks without a line to the journal.
-
-    Left by a writer killed in between, or by a damaged journal.
-    """
+    """Add intact blocks without a line (killed writer, damaged journal) to the journal."""
     adopted = []
     for name in unrecorded_blocks(run.path, read_journal(run.path)):
         data = read_own(run.path, block_file(name))

@@ -20,10 +20,7 @@ def stop_on_signals(notify: Callable[[str], None] | None = None) -> Iterator[Sto
 
     The later SIGINT raises KeyboardInterrupt through the earlier handler. Later SIGTERMs are
     ignored (batch systems send several), as are signals ignored before (`nohup`, `command &`).
-    Outside the main thread no signal is handled.
-
-    Args:
-        notify: called with the first signal's name.
+    Outside the main thread no signal is handled. `notify` gets the first signal's name.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -12,12 +12,7 @@ from deepinit.store.layout import FORMAT_VERSION, SPEC
 
 
 class Spec(NamedTuple):
-    """Content of spec.json.
-
-    Attributes:
-        identity: what the run computes.
-        format_version: of the layout.
-    """
+    """Content of spec.json: the run's identity, the layout's version."""
 
     identity: dict[str, Any]
     format_version: int
@@ -31,13 +26,7 @@ def spec_bytes(identity: Mapping[str, Any], format_version: int) -> bytes:
 
 
 def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
-    """Checked content of spec.json.
-
-    Raises:
-        DamagedError: torn, changed or no file.
-        ConflictError: written by a newer deepinit.
-        ResourceError: it cannot be read.
-    """
+    """Checked content of spec.json."""
     with system_refusals(folder / SPEC, 0):
         data = read_own(folder, SPEC)
     try:

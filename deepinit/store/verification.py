@@ -23,11 +23,10 @@ class VerifyReport:
     """Result of checking a run directory.
 
     Attributes:
-        intact: names of blocks.
+        intact: blocks.
         damaged: block -> fault.
         missing: blocks in the journal that do not exist.
-        damaged_files: other file (journal, provenance, output, or entry of a foreign kind) ->
-            fault.
+        damaged_files: other file or foreign entry -> fault.
         restored: files rewritten by `quarantine_damaged`.
     """
 
@@ -46,11 +45,7 @@ class VerifyReport:
 def verify(path: str | os.PathLike[str]) -> VerifyReport:
     """Check blocks, journal and outputs; changes nothing.
 
-    Raises:
-        SpecError: no run directory.
-        ConflictError: written by a newer deepinit.
-        DamagedError: spec.json is damaged; or a link or special file in place of spec.json, the
-            journal or the folder of blocks.
+    Raises DamagedError only if spec.json, the journal or the blocks cannot be read.
     """
     run = load_run(path)
     present = block_names(run.path)
@@ -97,11 +92,6 @@ def quarantine_damaged(path: str | os.PathLike[str]) -> VerifyReport:
 
     Returns:
         The report of `verify` before, and the restored files.
-
-    Raises:
-        ConflictError: the run has a writer.
-        DamagedError: a file to be written is a link or special file.
-        SpecError, ResourceError: as `verify` and `open_run`.
     """
     run = load_run(path)
     with writer_lock(run.path, (0, 1)):
@@ -149,10 +139,9 @@ def _fault(run: Run, name: str) -> str | None:
 
 
 def _quarantine(folder: Path, name: str, kept: str | None = None) -> str | None:
-    """Rename an entry (a link itself) into `blocks/damaged/`, never onto another.
+    """Rename an entry (a link itself) into `blocks/damaged/` under a new name.
 
-    Returns:
-        Its new name; None for a missing entry.
+    Returns the name; None for a missing entry.
     """
     source = folder / name
     with system_refusals(source, 0):
