@@ -1,4 +1,4 @@
-"""Laws of `theory.condensation` for a network and a training run."""
+"""`theory.condensation` for a network and training run."""
 
 from typing import Any, NamedTuple
 
@@ -42,12 +42,12 @@ class LinearSetup(NamedTuple):
 
 
 def is_two_layer(spec: Any) -> bool:
-    """Whether the network has one hidden layer and one output."""
+    """Whether one hidden layer and one output."""
     return isinstance(spec, MLP) and spec.depth == 1 and spec.output_width == 1
 
 
 def multiplicity_of(spec: MLP) -> int | None:
-    """Multiplicity p of the activation; None for ReLU or phi(0) != 0."""
+    """Multiplicity p; None for ReLU or phi(0) != 0."""
     from deepinit.theory.condensation import multiplicity
 
     try:
@@ -58,13 +58,13 @@ def multiplicity_of(spec: MLP) -> int | None:
 
 
 def is_kinked(spec: MLP) -> bool:
-    """Homogeneous, but not linear, like ReLU."""
+    """Homogeneous, not linear."""
     slopes = spec.activation.slopes
     return slopes is not None and slopes[0] != slopes[1]
 
 
 def starts_uniformly(spec: MLP, training: TrainingConfig) -> bool:
-    """Whether input weights start isotropic: Gaussian, biases of the same variance."""
+    """Whether Gaussian, with biases of the same variance."""
     weights, biases = spec.weight_law, spec.bias_law
     assert weights is not None
     if biases is None:
@@ -74,7 +74,7 @@ def starts_uniformly(spec: MLP, training: TrainingConfig) -> bool:
 
 
 def hidden_names(spec: Any, training: TrainingConfig) -> tuple[str, ...]:
-    """Names of layers that can condense."""
+    """Layers that can condense."""
     if isinstance(spec, Spec):
         return tuple(f"layer {layer}" for layer in range(1, spec.depth + 1))
     import jax
@@ -170,7 +170,7 @@ def predict_counts(spec: Any, training: TrainingConfig, form: str) -> Prediction
 
 
 def predict_lines(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """Number of orientations up to sign at the end."""
+    """Number of orientations up to sign."""
     from deepinit.theory.condensation import count_lines
 
     directions = attractors(two_layer(spec, "line_count"), training).directions
@@ -191,7 +191,7 @@ def _count(quantity: str, form: str, count: int, training: TrainingConfig) -> Pr
 
 
 def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """Fraction of neurons within a cosine of the predictions, by step."""
+    """Fraction of neurons near predictions, by step."""
     from deepinit.theory.condensation import alignment_law
 
     setup = linear_setup(spec, training, "aligned_fraction")
@@ -227,7 +227,7 @@ def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
 
 
 def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """Distance of input weights from initialization, by step."""
+    """Distance of input weights from initialization."""
     from deepinit.theory.condensation import relative_displacement
 
     setup = linear_setup(spec, training, "relative_distance")
@@ -245,7 +245,7 @@ def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Predicti
 
 
 def lazy_alignment(spec: Any, training: TrainingConfig) -> Prediction:
-    """Initial orientations: caps about predicted directions, where disjoint."""
+    """Caps about predicted directions, where disjoint."""
     directions = predicted_directions(spec, training)
     if not starts_uniformly(spec, training):
         given = "initial weights that prefer some directions"

@@ -22,7 +22,7 @@ _EXACT_REFERENCE = (
 
 
 def _why_no_corrections(spec: Spec) -> str | None:
-    """Conditions of the expansion: MLP, Gaussian weights and biases."""
+    """Conditions: MLP, Gaussian weights and biases."""
     if not isinstance(spec, MLP):
         return "the 1/width expansion is that of MLPs"
     laws = [law for law in (spec.weight_law, spec.output_law) if law is not None]
@@ -86,7 +86,7 @@ def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str 
 
 
 def next_layers(spec: MLP) -> tuple[np.ndarray, float]:
-    """(fan-in times weight variance [L], bias variance) after every layer."""
+    """(fan-in times weight variance [L], bias variance)."""
     laws = [spec.weight_law] * (spec.depth - 1) + [spec.output_law or spec.weight_law]
     weights = [
         width * law.entry_variance(width, spec.depth)  # type: ignore[union-attr]
@@ -105,7 +105,7 @@ def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, flo
 
 
 def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of <x, x'> / n = (G - bias_var) / weight_var."""
+    """<x, x'> / n = (G - bias_var) / weight_var."""
     from deepinit.theory.kernel_corrections import (
         homogeneous_kernel_layers,
         kernel_corrections,
@@ -132,7 +132,7 @@ def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of one output's tangent kernel."""
+    """Tangent kernel of one output."""
     from deepinit.theory.kernel_corrections import (
         homogeneous_ntk_moments,
         kernel_corrections,
@@ -150,7 +150,7 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of the hidden-bias tangent kernel."""
+    """Tangent kernel of hidden biases."""
     from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 
     first, weights, bias_var = _first_layer(spec, inputs)

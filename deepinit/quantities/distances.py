@@ -67,7 +67,7 @@ def _is_linear(spec: Spec) -> bool:
 
 
 def _as_one_signal(spec: Spec, inputs: Inputs) -> tuple[Any, Inputs]:
-    """The network without biases, and that input."""
+    """That network (without biases) and input."""
     return dataclasses.replace(spec, bias_law=None), kinds.points(inputs.displacements)
 
 

@@ -1,4 +1,4 @@
-"""Logarithms of gradient norms by layer and of Jacobian singular values."""
+"""Logarithms of gradient norms and singular values."""
 
 from typing import Any
 

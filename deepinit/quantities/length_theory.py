@@ -33,7 +33,7 @@ _LAWS = ("weight_law", "branch_law", "output_law")
 
 
 def why_not_exact(spec: Spec) -> str | None:
-    """Why the one-point law is not exact; None where it is."""
+    """Why the one-point law is not exact, or None."""
     if not isinstance(spec, MLP) and not is_plain_resnet(spec):
         return f"{in_words(spec)}, whose lengths are not worked out"
     if not spec.activation.is_homogeneous:
@@ -54,7 +54,7 @@ def why_not_exact(spec: Spec) -> str | None:
 
 
 def idealized(spec: Spec) -> Spec:
-    """The spec with Gaussian weights of equal variance, no biases."""
+    """The spec with Gaussian weights, no biases."""
     changes: dict[str, Any] = {"bias_law": None}
     for name in _LAWS:
         law = getattr(spec, name, None)
@@ -88,7 +88,7 @@ def network_of(spec: Spec, dimension: int) -> "HomogeneousNetwork":
 
 
 def residual_of(spec: ResNet) -> dict[str, Any]:
-    """Keyword arguments of `residual_length_moment`."""
+    """Arguments of `residual_length_moment`."""
     assert spec.weight_law is not None
     assert spec.branch_law is not None
     return {
@@ -100,7 +100,7 @@ def residual_of(spec: ResNet) -> dict[str, Any]:
 
 
 def _variance(law: Any, fan_ins: list[Any], depth: int) -> float:
-    """fan_in times the weight variance, equal in these layers."""
+    """fan_in times the weight variance, if equal."""
     variances = {law.entry_variance(fan_in, depth) * fan_in for fan_in in fan_ins}
     low, high = min(variances), max(variances)
     if high - low > 1e-12 * high:
@@ -111,7 +111,7 @@ def _variance(law: Any, fan_ins: list[Any], depth: int) -> float:
 
 
 def check_fit(spec: Spec, inputs: Frames) -> None:
-    """Raise SpecError for inputs or frames that do not fit."""
+    """Refuse inputs or frames that do not fit."""
     from deepinit.networks.input_rows import refuse_narrow_layers
 
     spec.matrix_shapes(inputs.dimension)
@@ -162,7 +162,7 @@ def why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
 
 
 def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
-    """Mean and variance of ln vol_d(J U)."""
+    """ln vol_d(J U)."""
     from deepinit.theory import lengths
 
     check_fit(spec, inputs)
@@ -191,7 +191,7 @@ def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
 
 
 def predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
-    """Mean length of the image of a curve over its own."""
+    """Mean length of the image over the curve's."""
     from deepinit.theory import lengths
 
     spec.matrix_shapes(inputs.dimension)  # refuses inputs of another width
@@ -226,7 +226,7 @@ def predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
 
 
 def _curve_form(network: "HomogeneousNetwork", layer: int, depth: int, form: str) -> float:
-    """An approximation after one layer (from 1)."""
+    """An approximation after one layer."""
     from deepinit.theory import lengths
 
     widths = tuple(network.widths)[: layer + 1]
@@ -267,7 +267,7 @@ def _residual_means(spec: ResNet) -> np.ndarray:
 
 
 def _output_of(spec: ResNet) -> "HomogeneousNetwork":
-    """The linear output layer, without hidden layers."""
+    """The linear output layer."""
     from deepinit.theory.lengths import HomogeneousNetwork
 
     assert spec.output_law is not None

@@ -1,4 +1,4 @@
-"""Measurements of single networks: scaling, statistics of a block."""
+"""Single networks: scaling, statistics of a block."""
 
 import dataclasses
 from typing import Any
@@ -29,7 +29,7 @@ def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]
 
 
 def times_power_of_two(measured: Any, exponent: int) -> Any:
-    """The Measurement with values times 2^exponent."""
+    """Values times 2^exponent."""
     import jax.numpy as jnp
 
     if exponent == 0:
@@ -49,9 +49,6 @@ def measure_block(
         measured: NumPy arrays [seeds, layers, ...].
         sample_layers: layers (from 1) stored as `samples`, NaN where undefined; None for all.
         num_kept: first networks whose other arrays are stored.
-
-    Raises:
-        SpecError: an unknown event code.
     """
     from deepinit.ensembles import statistics
 
@@ -69,7 +66,7 @@ def measure_block(
 
 
 def values_of(quantity: Quantity, measured: Any) -> np.ndarray:
-    """Scaled values [networks, layers, ...] in float64; NaN where undefined."""
+    """Values [networks, layers, ...] in float64; NaN where undefined."""
     value, event, _ = _scaled(quantity, measured)
     return np.where(event == 0, np.asarray(value, np.float64), np.nan)
 

@@ -59,7 +59,7 @@ def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
 
 
 def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
-    """3 Var G / (E G)^2, error by the delta method; spread and quantiles are NaN."""
+    """3 Var G / (E G)^2, error by the delta method; no spread or quantiles."""
     weight_var, bias_var = _next_layer(spec)
     count = estimate.num_seeds - estimate.num_excluded
     assert estimate.relative_variance_error is not None
@@ -97,14 +97,14 @@ def _own_entries(inputs: Inputs) -> np.ndarray:
 
 
 def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions of the kernel at one input."""
+    """Conditions at one input."""
     from deepinit.core.inputs import points
 
     return nngp.theory(form).conditions(spec, points(inputs.points[0]))
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    """From mean and variance of the kernel at each input."""
+    """From mean and variance of the kernel."""
     from deepinit.core.inputs import points
 
     rows = np.concatenate([inputs.points, inputs.partners])

@@ -16,20 +16,19 @@ class Quantity(NamedTuple):
     """One measurable quantity: its measurement and its theories.
 
     Attributes:
-        symbol: mathtext for figures.
-        label: description in figures and tables.
-        measurement: `Forward`, `Backward`, `Trained` or `ExactLaw`, of one network.
+        symbol: mathtext.
+        label: in figures and tables.
+        measurement: `Forward`, `Backward`, `Trained` or `ExactLaw`.
         theories: best first; the infinite-width limit, if known, last.
         transform: coordinate with light-tailed statistics.
         reference: source of the definition.
-        events: distinct reasons for undefined values, with codes from 1; the last is for
-            non-finite values.
+        events: distinct reasons for undefined values, codes from 1; the last is for non-finite
+            values.
         rounding: errors `relative` to the value, or `absolute` (at least 1) for logarithms,
             probabilities and scale-free ratios.
         light_tailed: quantity to compare instead; None for light tails.
         input_degree: d if values of homogeneous networks (`Spec.is_homogeneous`) scale like
-            |inputs|^d: inputs are scaled near 1 by an exact power of two, and values back. None:
-            inputs as they are.
+            |inputs|^d: inputs are scaled near 1 by an exact power of two, and values back; or None.
     """
 
     name: str
@@ -45,11 +44,7 @@ class Quantity(NamedTuple):
     input_degree: int | None = None
 
     def theory(self, name: str) -> Theory:
-        """The theory of this name.
-
-        Raises:
-            SpecError: no such theory.
-        """
+        """Theory by name; SpecError if unknown."""
         for theory in self.theories:
             if theory.name == name:
                 return theory
@@ -57,6 +52,6 @@ class Quantity(NamedTuple):
         raise SpecError(f"the theory {name!r} of {self.name}", names, "Check the spelling.")
 
     def applicable(self, spec: Any, inputs: Any) -> tuple[str, ...]:
-        """Names of the theories that apply, best first."""
+        """Names of applicable theories, best first."""
         axis = self.measurement.axis
         return tuple(t.name for t in self.theories if t.why_not(spec, inputs, axis) is None)

@@ -1,4 +1,4 @@
-"""Routes to a quantity: simulation, finite-width prediction, infinite-width limit."""
+"""Routes: simulation, finite-width prediction, infinite-width limit."""
 
 import dataclasses
 from collections.abc import Callable
@@ -57,12 +57,12 @@ def simulate(
             exact law without neurons).
         dtype: float32, or float64 inside `jax.enable_x64()`.
         precision: of matrix products: highest, high or default (TF32 or bfloat16 on accelerators).
-        keep_samples: return all values; quantiles are then exact.
+        keep_samples: return all values, for exact quantiles.
         block_size: seeds per block; None fits it to memory.
         progress: `(seeds done, in total)` after every block; None shows a bar in long calls.
 
     Returns:
-        An Estimate; `events` counts networks with an undefined value.
+        An Estimate; `events` counts undefined values.
 
     Raises:
         SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
@@ -104,7 +104,7 @@ def finished_estimate(
     samples: np.ndarray | None,
     settings: dict[str, str],
 ) -> Estimate:
-    """Estimate from the merged statistics of the blocks."""
+    """Estimate from merged statistics."""
     from deepinit.ensembles import statistics
 
     estimate = statistics.estimate(
@@ -129,11 +129,10 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = No
 
     Args:
         spec, inputs: as for `simulate`.
-        theory: of `quantity.theories`; None takes the first finite-width one that applies.
+        theory: name; None takes the first finite-width one that applies.
 
     Raises:
-        SpecError: a theory that is unknown or does not apply. Other errors of custom theories pass
-            unchanged.
+        SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
@@ -156,11 +155,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = No
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
-    """Infinite-width limit of a quantity, in float64.
-
-    Raises:
-        SpecError: a quantity or spec without one.
-    """
+    """Infinite-width limit in float64; SpecError without one."""
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]
@@ -176,13 +171,10 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
 def evaluate(
     spec: Any, quantity: Quantity, inputs: Any, names: tuple[str, ...] | None = None
 ) -> tuple[tuple[Prediction, ...], dict[str, str]]:
-    """Every prediction that applies, and theory name -> reason for the others.
+    """Every prediction that applies, and theory -> reason for the others.
 
-    Args:
-        names: finite-width theories; None takes all. The infinite-width limit comes last.
-
-    Raises:
-        SpecError: an unknown theory.
+    `names` are finite-width theories, SpecError if unknown; None takes all. The infinite-width
+    limit comes last.
     """
     theories = quantity.theories
     finite = (
@@ -197,7 +189,7 @@ def evaluate(
 
 
 def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Prediction | str:
-    """`Theory.evaluate` under the quantity's name: quantities may share theories."""
+    """`Theory.evaluate` under the quantity's name."""
     result = theory.evaluate(spec, inputs, quantity.measurement.axis)
     if isinstance(result, str):
         return result
@@ -205,7 +197,7 @@ def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Pre
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
-    """Resolves the linear map `auto`; SpecError for undefined quantities and excluded maps."""
+    """Resolves `auto`; SpecError for undefined quantities and excluded maps."""
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):

@@ -1,4 +1,4 @@
-"""One prediction of one quantity, and where it applies."""
+"""One prediction, and where it applies."""
 
 import dataclasses
 import functools
@@ -23,8 +23,8 @@ class Theory(NamedTuple):
     Attributes:
         name: `exact`, `second_order`, `first_order`, `infinite_width`, ...
         conditions: `(spec, inputs) -> why the theory does not apply`, or None; cheap.
-        predict: `(spec, inputs) -> Prediction` [length, entries]. Raises SpecError for failures
-            found in the computation (a kernel that overflows, inputs that become collinear).
+        predict: `(spec, inputs) -> Prediction` [length, entries]; SpecError for failures in the
+            computation (a kernel that overflows, inputs that become collinear).
     """
 
     name: str
@@ -42,13 +42,8 @@ class Theory(NamedTuple):
         """The prediction, or the reason why the theory does not apply.
 
         Reasons: `conditions`, a SpecError of `predict`, an arithmetic error, a mean or variance not
-        finite in float64. NaN marks steps without prediction; all NaN is a reason.
-
-        Args:
-            axis: `(spec, inputs) -> Axis`; None checks no shape.
-
-        Raises:
-            SpecError: a result of wrong kind, shape or sign.
+        finite in float64. NaN marks steps without prediction; all NaN is a reason. SpecError for
+        results of wrong kind, shape (if `axis` is given) or sign.
         """
         reason = self.conditions(spec, inputs)
         if reason is not None:
@@ -116,13 +111,13 @@ class Theory(NamedTuple):
     def why_not(
         self, spec: Any, inputs: Any, axis: Callable[[Any, Any], Any] | None = None
     ) -> str | None:
-        """Reason why the theory does not apply, or None."""
+        """The reason of `evaluate`, or None."""
         result = self.evaluate(spec, inputs, axis)
         return result if isinstance(result, str) else None
 
 
 def _is_builtin(function: Any) -> bool:
-    """Whether deepinit defines the function, behind `theories`."""
+    """Whether deepinit defines the function."""
     while isinstance(function, functools.partial):
         function = function.args[0] if function.func is _named else function.func
     return getattr(function, "__module__", "").partition(".")[0] == "deepinit"

@@ -24,7 +24,7 @@ _OPTIONAL = ("log_scale", "exponent")
 
 
 def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
-    """Raise SpecError for an invalid field; `accepted` are types of inputs."""
+    """Check all fields; `accepted` are types of inputs."""
 
     def require(field: str, holds: bool, allowed: str) -> None:
         _require(quantity, field, holds, allowed)
@@ -71,7 +71,7 @@ def _check_measurement(quantity: Quantity, kind: Any, accepted: tuple[type, ...]
 
 
 def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
-    """Check a quantity's `why_not` and `entries`; SpecError where undefined."""
+    """Check `why_not` and `entries`; SpecError where undefined."""
     reason = quantity.measurement.why_not(spec, inputs)
     if reason is not None:
         text = isinstance(reason, str)
@@ -83,7 +83,7 @@ def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
 
 
 def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estimate:
-    """Statistic of the ensemble, if any; SpecError for another kind or shape."""
+    """Statistic of the ensemble, if any, checked."""
     statistic: Callable[[Any, Estimate], Estimate] | None = quantity.measurement.statistic
     if statistic is None:
         return estimate
@@ -95,13 +95,9 @@ def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estima
 
 
 def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = None) -> Any:
-    """The Measurement, if every field is valid; under `jit` at tracing.
+    """The Measurement, checked; under `jit` at tracing.
 
-    Args:
-        shape: of the arrays; None for any common shape.
-
-    Raises:
-        SpecError: no Measurement, or an invalid field.
+    `shape` is of its arrays; None for any common shape. SpecError for an invalid field.
     """
     from deepinit.observables.measurement import Measurement
 
@@ -134,7 +130,7 @@ def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = N
 
 
 def with_checked_tap(quantity: Quantity) -> Kind:
-    """The measurement, with its tap's results checked."""
+    """The measurement with a checked tap."""
 
     def check(tap: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: checked(tap(*arguments), quantity)

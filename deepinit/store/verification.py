@@ -45,7 +45,8 @@ class VerifyReport:
 def verify(path: str | os.PathLike[str]) -> VerifyReport:
     """Check blocks, journal and outputs; changes nothing.
 
-    Raises DamagedError only if spec.json, the journal or the blocks cannot be read.
+    DamagedError only for a damaged spec.json, or a link or special file in place of the journal or
+    `blocks`.
     """
     run = load_run(path)
     present = block_names(run.path)

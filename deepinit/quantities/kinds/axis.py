@@ -1,4 +1,4 @@
-"""Axes of a measurement, and the cost of one forward pass."""
+"""Axes of a measurement, cost of a forward pass."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
 
 
 def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
-    """Random numbers of one network."""
+    """Random numbers per network."""
     shapes, rows = spec.matrix_shapes(inputs.dimension), inputs.num_rows
     explicit = linear_map == "explicit"
     return float(sum(fan_out * (fan_in if explicit else rows) for fan_in, fan_out in shapes))

@@ -1,4 +1,4 @@
-"""Measurements on the backward pass: gradients of linear functions of the output."""
+"""Measurements on the backward pass."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,13 +21,13 @@ from deepinit.quantities.kinds.axis import (
 
 
 class Backward(NamedTuple):
-    """A tap on the gradients; partners of inputs count as points.
+    """A tap on gradients of linear functions of the output.
 
     Attributes:
         tap: `(Gradients, inputs) -> Measurement` [rows, entries] of one network.
-        functions: `(spec, inputs) -> (functions [num, width], points [num])`: linear functions of
-            the output and the indices of their points.
-        per_layer: one row per hidden layer; else one in all.
+        functions: `(spec, inputs) -> (functions [num, width], points [num])`, with indices of
+            points (partners count as points).
+        per_layer: one row per hidden layer; else one.
         entries, why_not, accepts: as in `Forward`.
     """
 

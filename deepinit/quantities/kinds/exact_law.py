@@ -1,4 +1,4 @@
-"""Measurements on the forward pass, or from an exact law."""
+"""Measurements that have an exact law."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ class ExactLaw(NamedTuple):
     """A tap on the forward pass; `linear_map="chi_square"` draws its exact law.
 
     Attributes:
-        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries]. Raises SpecError
-            where the law does not hold.
+        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries]; SpecError where
+            the law does not hold.
     """
 
     forward: Forward
@@ -27,11 +27,11 @@ class ExactLaw(NamedTuple):
         return self.forward.accepts
 
     def why_not(self, spec: Any, inputs: Any) -> str | None:
-        """The refusal where undefined, else None."""
+        """The refusal, or None."""
         return self.forward.why_not(spec, inputs)
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
-        """Resolves `auto`; `chi_square` is itself."""
+        """Resolves `auto`."""
         return name if name == "chi_square" else self.forward.linear_map(spec, inputs, name)
 
     def seed_fn(

@@ -22,13 +22,13 @@ class Forward(NamedTuple):
     """A tap on every layer of the forward pass.
 
     Attributes:
-        tap: `(LayerState, inputs) -> Measurement` [entries] of one network at one layer.
+        tap: `(LayerState, inputs) -> Measurement` [entries] of one layer.
         accepts: type of the inputs.
-        at_output: measure the output layer too, as the last.
+        at_output: the output layer too, as the last.
         entries: `(spec, inputs) -> names` along the last axis, all different.
         why_not: `(spec, inputs) -> refusal` where undefined, else None.
-        statistic: `(spec, Estimate of the tap) -> Estimate` of equal shape, of an ensemble;
-            samples stay values of the tap.
+        statistic: `(spec, Estimate) -> Estimate` of equal shape, of the ensemble; samples stay
+            values of the tap.
     """
 
     tap: Callable[[Any, Any], Any]

@@ -1,4 +1,4 @@
-"""Measurements at the recorded steps of training."""
+"""Measurements in training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ _PROGRESS = ("step", "time", "loss", "status")
 
 
 def why_not_trained(spec: Any, inputs: Any) -> str | None:
-    """Why a network cannot be trained; None where it can."""
+    """Why a network cannot be trained, or None."""
     del inputs
     return reason_against(lambda: require_output_layer(spec)) if isinstance(spec, Spec) else None
 
@@ -25,7 +25,7 @@ class Trained(NamedTuple):
     """A tap on the recorded steps of an MLP with an output layer, or a `Network`.
 
     Attributes:
-        tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries] of one network at one step.
+        tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries].
         entries: `(spec, Training) -> names` along the last axis, all different.
         why_not: as in `Forward`.
         accepts: `TrainingConfig`.
@@ -38,7 +38,7 @@ class Trained(NamedTuple):
     statistic: None = None
 
     def linear_map(self, spec: Any, inputs: TrainingConfig, name: str) -> str:
-        """`explicit` only: training changes whole matrices."""
+        """`explicit` only."""
         del spec, inputs
         remedy = "Training changes whole matrices: leave it out."
         validate.choice("linear_map", name, ("auto", "explicit"), remedy)
@@ -47,7 +47,7 @@ class Trained(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [records, entries] of one network in training.
+        """`key -> Measurement` [records, entries] of one network.
 
         Settings apply to an MLP; a Network has its own. `keep` adds step, time, loss, status, input
         vectors and output weights.
@@ -92,7 +92,7 @@ class Trained(NamedTuple):
         return Axis("step", len(steps), self.entries(spec, inputs), steps)
 
     def cost(self, spec: Any, inputs: TrainingConfig, linear_map: str) -> float:
-        """Work of one network, in random numbers (10 ns: some 300 operations)."""
+        """Work per network, in random numbers (10 ns: some 300 operations)."""
         del linear_map
         shapes: Any = ((inputs.dimension, 100),)
         if isinstance(spec, Spec):
@@ -102,13 +102,13 @@ class Trained(NamedTuple):
         return 6.0 * examples * weights * inputs.record_steps[-1] / 300.0
 
     def bytes(self, spec: Any, inputs: TrainingConfig, settings: Settings) -> int:
-        """Working memory of one network on all examples."""
+        """Working memory on all examples."""
         widest = max((*getattr(spec, "widths", ()), inputs.dimension))
         return np.dtype(settings["dtype"]).itemsize * len(inputs.examples.inputs) * widest
 
 
 def trained_network(spec: Any, dtype: str = "float32", precision: str = "highest") -> Any:
-    """A Network itself, or the perceptron of an MLP."""
+    """A Network, or the perceptron of an MLP."""
     from deepinit import training
 
     if not isinstance(spec, Spec):
