@@ -2,8 +2,7 @@
 
 A route has one colour in all figures. Markers with error bars are measured, solid lines
 finite-width theory, dashed lines infinite width. Imports are lazy; pyplot and global settings stay
-untouched. Common arguments: `title`, the heading; `note`, a description of the data; `symbol`,
-mathtext (None takes that of the results).
+untouched. Common arguments: `title`, heading; `note`, description of the data; `symbol`, mathtext.
 """
 
 from deepinit.plots.animation import animate_orientations, animate_similarities

@@ -1,4 +1,4 @@
-"""GIF animations of early training, with one palette and layout."""
+"""GIF animations with one palette and layout."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -45,8 +45,7 @@ def animate_orientations(
     """GIF of neurons in the plane (weight, bias) over time.
 
     Distance from the center falls with the logarithm of the amplitude, from 1 (the largest) to 1/4.
-    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal consecutive frames
-    are merged.
+    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal frames are merged.
 
     Args:
         vectors: [T, m, 2], or angles [T, m] in radians; zero and non-finite ones are not drawn.
@@ -54,7 +53,6 @@ def animate_orientations(
         times: [T], increasing; T <= 200.
         predicted: attracting directions [K, 2], non-zero.
         labels: text per frame; None writes the time.
-        frames_per_second: > 0.
 
     Raises:
         SpecError: other shapes, times or numbers of frames.
@@ -119,7 +117,6 @@ def animate_similarities(
         panels: [T, m, m] cosines in [-1, 1], T <= 200, neurons in a fixed order (that of the last
             time shows groups); non-finite entries are grey.
         labels: text per frame; None counts.
-        frames_per_second: > 0.
 
     Raises:
         SpecError: other shapes or values.
@@ -151,7 +148,7 @@ def _gif(
     frames_per_second: float,
     palette: np.ndarray,
 ) -> bytes:
-    """GIF of show(0), show(1), ... with a common palette."""
+    """GIF of show(0), show(1), ..."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -180,7 +177,7 @@ def _gif(
 
 
 def _dot_palette() -> np.ndarray:
-    """Colours [colours, 3] of dots, rays, letters and their edges."""
+    """Colours [colours, 3] of dots, rays, letters."""
     from matplotlib.colors import to_rgb
 
     steps = np.linspace(0.0, 1.0, 13)[1:-1, None]
@@ -189,7 +186,7 @@ def _dot_palette() -> np.ndarray:
 
 
 def _heat_palette() -> np.ndarray:
-    """Colours [colours, 3] of the colour bar and letters."""
+    """Colours [colours, 3] of colour bar, letters."""
     import matplotlib
 
     return np.vstack([_greys(), matplotlib.colormaps[DIVERGING](np.linspace(0.0, 1.0, 41))[:, :3]])

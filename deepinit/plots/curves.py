@@ -1,4 +1,4 @@
-"""Curves by layer, from results or a comparison Dataset."""
+"""Curves by layer, from results."""
 
 import dataclasses
 from typing import Any
@@ -59,16 +59,16 @@ class Curves:
 
     @property
     def axis_label(self) -> str:
-        """Symbol of the quantity, else its name."""
+        """Symbol, else name."""
         return self.symbol or spaced(self.quantity)
 
     @property
     def route_names(self) -> tuple[str, ...]:
-        """Names of the predictions in order."""
+        """Names of predictions."""
         return tuple(route.name for route in self.predicted)
 
     def shown_pairs(self, pair: int | str | None = None) -> list[int]:
-        """Indices of one pair, or six with first and last."""
+        """Indices of one pair, or up to six."""
         if pair is None:
             count = len(self.pairs)
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
@@ -82,7 +82,7 @@ class Curves:
         return [pair % len(self.pairs)]
 
     def data_note(self, shown: list[int]) -> str:
-        """Label, number of networks, components shown."""
+        """Label, networks, components shown."""
         parts = [self.label] if self.label else []
         if self.num_seeds:
             parts.append(f"{self.num_seeds:,} networks")
@@ -104,12 +104,12 @@ def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
 
 
 def is_dataset(value: Any) -> bool:
-    """Whether a value is an xarray Dataset; imports none."""
+    """Whether an xarray Dataset, without importing xarray."""
     return hasattr(value, "data_vars") and hasattr(value, "attrs")
 
 
 def as_dataset(value: Any) -> Any:
-    """Dataset of a comparison or result; other values unchanged."""
+    """Dataset of a comparison or result; others unchanged."""
     return getattr(value, "dataset", value)
 
 

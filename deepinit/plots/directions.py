@@ -1,4 +1,4 @@
-"""Direction fields and neurons in the plane (weight, bias)."""
+"""Direction fields in the plane (weight, bias)."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -45,12 +45,13 @@ def direction_field(
     Use one panel for each sign of a: neurons move in opposite directions.
 
     Args:
-        panels: one to six, name -> (points [k, 2], velocities [k, 2]); zero and non-finite
-            velocities have no arrow.
+        panels: one to six, name -> (points [k, 2], velocities [k, 2]).
         orientations: attracting directions [K, 2], non-zero; or panel name -> [K, 2].
-        neurons: [m, 2], or panel name -> [m, 2]; zero and non-finite rows are not drawn.
+        neurons: [m, 2], or panel name -> [m, 2].
         place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin
             by the logarithm), "true" (coordinates).
+
+    Zero and non-finite velocities and neurons are not drawn.
 
     Raises:
         SpecError: other shapes, panels or places.
@@ -89,7 +90,7 @@ def direction_field(
 
 
 def draw_rays(ax: "Axes", directions: np.ndarray | None, length: float) -> None:
-    """A line from the origin along each predicted direction."""
+    """Lines from the origin along predicted directions."""
     if directions is None:
         return
     for k, direction in enumerate(directions):
@@ -123,7 +124,7 @@ def placed(
 
 
 def spread_in_decades(amplitudes: np.ndarray) -> float:
-    """Decades of positive amplitudes without the smallest 2 %, 1 to 8."""
+    """Decades of amplitudes without the smallest 2 %, 1 to 8."""
     positive = amplitudes[np.isfinite(amplitudes) & (amplitudes > 0.0)]
     if not positive.size:
         return 1.0
@@ -132,7 +133,7 @@ def spread_in_decades(amplitudes: np.ndarray) -> float:
 
 
 def log_radii(amplitudes: np.ndarray, largest: float, decades: float) -> np.ndarray:
-    """1 at the largest amplitude, logarithmically down to INNER over `decades`."""
+    """From 1, logarithmically down to INNER over `decades`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         below = np.log10(amplitudes) - math.log10(largest or 1.0)
     return INNER + (1.0 - INNER) * np.clip(1.0 + below / decades, 0.0, 1.0)
@@ -173,7 +174,7 @@ def as_directions(name: str, values: Any) -> np.ndarray:
 
 
 def _field(name: str, points: Any, velocities: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Points, and unit arrows where defined."""
+    """Points and unit arrows."""
     points, velocities = validate.shaped(
         name, "points [k, 2], velocities [k, 2]", points, velocities
     )
@@ -215,5 +216,5 @@ def _reach(points: np.ndarray, neurons: np.ndarray | None) -> float:
 
 
 def _size(count: int) -> tuple[float, float]:
-    """Inches of a figure of square panels."""
+    """Inches of square panels."""
     return {1: (5.0, 5.4), 2: (9.0, 5.3), 3: (9.0, 4.1), 4: (7.0, 7.2)}.get(count, (9.0, 6.6))

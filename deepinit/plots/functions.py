@@ -1,4 +1,4 @@
-"""Random functions of one variable: draws, quantiles, correlations."""
+"""Random functions of one variable: draws, correlations."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,8 +41,8 @@ def function_draws(
     """Draws of random functions, with measured and predicted quantiles.
 
     Args:
-        panels: one to eight, name -> (x [points], draws [draws, points]); draws with a non-finite
-            value are excluded.
+        panels: one to eight, name -> (x [points], draws [draws, points]), without draws that have
+            non-finite values.
         bands: name -> (x [fine], predicted 5 %, 50 %, 95 % quantiles [3, fine]).
         bands_are: label of the bands.
         one_scale: share the y axis.
@@ -80,7 +80,7 @@ def function_draws(
 
 
 def _bounds(draws: np.ndarray, band: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Range of a panel by quantiles: heavy tails do not set it."""
+    """Range by quantiles, for heavy tails."""
     low, high = np.quantile(draws, (0.01, 0.99), axis=0)
     shown = np.concatenate([low, high, np.array([]) if band is None else band[1].ravel()])
     return np.array([np.nanmin(shown), np.nanmax(shown)])
@@ -89,7 +89,7 @@ def _bounds(draws: np.ndarray, band: tuple[np.ndarray, np.ndarray] | None) -> np
 def correlation_maps(
     panels: Mapping[str, tuple[Any, Any]], *, x_label: str, y_label: str, title: str, note: str = ""
 ) -> "Figure":
-    """Maps of the correlation of a random function at two points.
+    """Correlations of a random function at two points.
 
     Args:
         panels: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1,

@@ -1,4 +1,4 @@
-"""z-scores of predictions, with the threshold of agreement."""
+"""z-scores of predictions, with their gate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -99,11 +99,9 @@ def z_panel(
     A row is one case and route, first layer on top, with the number inside.
 
     Args:
-        comparisons: one or several comparison Datasets, or name -> Dataset or z-scores
-            [layers, ...].
+        comparisons: comparison Datasets, or name -> Dataset or z-scores [layers, ...].
         routes: to show; None shows all.
         gate: largest |z| in agreement.
-        title: None writes the counts.
 
     Raises:
         SpecError: no comparisons.
@@ -154,7 +152,7 @@ def z_panel(
 
 
 def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: float) -> None:
-    """Axis for z-scores: linear inside the gate, logarithmic outside."""
+    """Axis: linear inside the gate, logarithmic outside."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
@@ -176,7 +174,7 @@ def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: flo
 
 
 def _outer_ticks(limit: float, gate: float, room: float) -> list[float]:
-    """Powers of ten beyond the gate, `room` decades apart; or 2, 5 times such."""
+    """Powers of ten beyond the gate, else 2 or 5 times such."""
     ticks: list[float] = []
     for decade in (10.0**k for k in range(-3, 300)):
         if decade <= limit and math.log10(decade / (ticks[-1] if ticks else gate)) > room:
@@ -194,7 +192,7 @@ def _tick_text(value: float) -> str:
 
 
 def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
-    """z [layers, columns] by route; NaN for standard errors of 0 or NaN."""
+    """z [layers, columns] by route; NaN without standard error."""
     (measured,) = curves.measured
     error = measured.standard_error[:, columns]
     scores = {}
@@ -205,7 +203,7 @@ def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
 
 
 def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str, np.ndarray]]:
-    """(case, route, z) per row; bare scores have no route."""
+    """(case, route, z) per row; scores have no route."""
     if isinstance(comparisons, Mapping) and not is_dataset(comparisons):
         named = [(str(name), as_dataset(value)) for name, value in comparisons.items()]
     else:

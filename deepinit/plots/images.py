@@ -1,4 +1,4 @@
-"""Images (pairs, or along curves) above per-layer results."""
+"""Images above per-layer results."""
 
 import math
 from collections.abc import Mapping
@@ -29,8 +29,7 @@ def image_pairs(
     """Pairs of square images, each above its per-layer curve.
 
     Args:
-        inputs: points and partners [pairs, side * side], grey from 0 (white) to 1 (black); four
-            pairs are shown.
+        inputs: pairs [pairs, side * side], grey from 0 (white) to 1 (black); four are shown.
         results: Estimates and Predictions [layers, pairs], one comparison Dataset, or nothing.
 
     Raises:
@@ -80,11 +79,11 @@ def curve_images(
     """Images at equal steps along curves, above per-layer results.
 
     Args:
-        curves: one to three, name -> (curve of images [side * side], comparison Dataset); grey
-            values are clipped to 0 (white) to 1 (black).
+        curves: one to three, name -> (curve of images [side * side], comparison Dataset); grey is
+            clipped to 0 (white) to 1 (black).
 
     Raises:
-        SpecError: another number of curves, or no square images.
+        SpecError: other numbers, or no square images.
     """
     validate.num_panels(len(curves), MAX_CURVES, "curves")
     remedy = "Use di.curves.image_line or di.curves.image_circle."

@@ -1,4 +1,4 @@
-"""Orientations of neurons: amplitudes by angle, angles during training."""
+"""Orientations of neurons by amplitude and in training."""
 
 import math
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def amplitude_angles(
         predicted: angles [K], or panel name -> angles [K].
         rivals: (label, angles as for `predicted`), dashed.
         projection: the horizontal axis is a projection in [-1, 1].
-        log_y: logarithmic; non-positive amplitudes are not drawn.
+        log_y: logarithmic, without non-positive amplitudes.
 
     Raises:
         SpecError: other shapes or panels.
@@ -110,13 +110,13 @@ def orientation_paths(
 ) -> "Figure":
     """Angles of neurons during training, with horizontal lines at predicted angles.
 
-    A path that leaves at pi returns at -pi; turns between records must be below pi.
+    Turns between records must be below pi.
 
     Args:
         panels: one to six, name -> (steps [T], angles [T, m] in radians); non-finite values are
             not drawn.
         predicted: angles [K], or panel name -> angles [K].
-        log_x: logarithmic; non-positive steps are not drawn.
+        log_x: logarithmic, without non-positive steps.
 
     Raises:
         SpecError: other shapes or panels.
@@ -160,7 +160,7 @@ def wrapped(angles: np.ndarray) -> np.ndarray:
 
 
 def seen_angles(angles: np.ndarray) -> list[float]:
-    """Positions of lines in [-pi, pi]; both ends for pi."""
+    """Positions of lines; both ends for pi."""
     places: list[float] = []
     for angle in wrapped(angles[np.isfinite(angles)]):
         if math.pi - abs(angle) < _EDGE:
@@ -171,7 +171,7 @@ def seen_angles(angles: np.ndarray) -> list[float]:
 
 
 def copies_in_sight(angles: np.ndarray) -> list[np.ndarray]:
-    """Continuous paths [T, m], with all shifts by 2 pi that meet [-pi, pi]."""
+    """Continuous paths [T, m], with all visible shifts by 2 pi."""
     copies: list[np.ndarray] = []
     for path in _unwrapped(angles).T:
         finite = path[np.isfinite(path)]
@@ -184,7 +184,7 @@ def copies_in_sight(angles: np.ndarray) -> list[np.ndarray]:
 
 
 def _unwrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles [T, m] without jumps in time; gaps stay."""
+    """Angles [T, m] without jumps; gaps stay."""
     filled = wrapped(angles)
     for t in range(1, len(filled)):
         filled[t] = np.where(np.isfinite(filled[t]), filled[t], filled[t - 1])

@@ -1,4 +1,4 @@
-"""Mean and spread over networks, by layer."""
+"""Mean and spread by layer."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,8 @@ def layers(
 ) -> "Figure":
     """Mean over networks by layer, measured and predicted.
 
-    Error bars are one standard error, the band one standard deviation over networks, thin dashed
-    lines one predicted standard deviation.
+    Error bars are one standard error, bands and thin dashed lines one standard deviation over
+    networks.
 
     Args:
         results: Estimates and Predictions of one quantity, [layers, pairs]; or one comparison
@@ -72,8 +72,7 @@ def variance_layers(
 ) -> "Figure":
     """Standard deviation over networks by layer, measured and predicted.
 
-    The standard error of sd is that of the variance over 2 sd. The subtitle names routes without
-    variance. Arguments and errors as for `layers`.
+    Its standard error is that of the variance over 2 sd. Arguments and errors as for `layers`.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
@@ -118,7 +117,7 @@ def variance_layers(
 
 
 def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
-    """Means, standard errors and spreads of one pair."""
+    """Means, standard errors and spreads."""
     styles = route_styles(curves.route_names)
     for route in curves.predicted:
         style = styles[route.name]
@@ -146,7 +145,7 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
 def draw_measured(
     ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0
 ) -> None:
-    """Markers with error bars; of many layers every k-th."""
+    """Markers with error bars, thinned for many layers."""
     step = math.ceil(len(x) / MAX_MARKERS)
     label = f"{spaced(name)} ± standard error" + (f" (every {_ordinal(step)})" if step > 1 else "")
     ax.errorbar(
@@ -163,7 +162,7 @@ def draw_measured(
 
 
 def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
-    """Line of a route; an isolated layer is a dash."""
+    """Line of a route; a dash for an isolated layer."""
     ax.plot(x, y, color=style.colour, linestyle=style.dash, label=spaced(style.name), zorder=3)
     alone = _isolated(y)
     if alone.any():
@@ -238,7 +237,7 @@ def _layer_axis(ax: "Axes", x: np.ndarray) -> None:
 
 
 def legend_rank(label: str) -> int:
-    """Legend order: measurements, their spread, routes, their spread."""
+    """Order: measurements, their spread, routes, their spread."""
     order = {"± standard deviation over networks": 1, "± predicted standard deviation": 3}
     return order.get(label, 0 if "±" in label else 2)
 

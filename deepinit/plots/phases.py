@@ -38,7 +38,7 @@ def phase_diagram(
     title: str,
     note: str = "",
 ) -> "Figure":
-    """Measured exponents over (gamma, gamma'), as colours (blue < 0 < red) and numbers.
+    """Measured exponents over (gamma, gamma'), as colours and numbers.
 
     Args:
         points: [k, 2], (gamma, gamma').

@@ -34,13 +34,13 @@ def histogram(
 
     Args:
         samples: [seeds], or panel name ("layer 10") -> [seeds], at most six; non-finite values are
-            excluded and counted.
-        density: route -> (grid, density); with panels, panel name -> such a mapping.
+            counted apart.
+        density: route -> (grid, density), by panel name if there are several.
         label: horizontal axis.
         notes: a line per panel.
 
     Raises:
-        SpecError: no finite values, other numbers or names of panels.
+        SpecError: no finite values, other panels.
     """
     single = not isinstance(samples, Mapping)
     panels = {"": samples} if single else dict(samples)

@@ -1,4 +1,4 @@
-"""Figures against width: bias of predictions; curves by width."""
+"""Figures against width."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -41,8 +41,7 @@ def widths(
 ) -> "Figure":
     """|predicted - measured| against width n by route, on logarithmic axes.
 
-    Below one standard error the band is grey and points are hollow. Guides fall as 1/n and 1/n^2
-    from the largest bias at the smallest width.
+    Below one standard error the band is grey and points are hollow. Guides fall as 1/n and 1/n^2.
 
     Args:
         widths: [widths], positive.
@@ -99,8 +98,8 @@ def by_width(
     """One quantity by layer at several widths and infinite width.
 
     Args:
-        results: width -> its Estimate and Predictions, or (Dataset,); names with "infinite" are
-            drawn once, from the largest width.
+        results: width -> its Estimate and Predictions, or (Dataset,); "infinite" ones are drawn
+            once, from the largest width.
         pair: name or index.
 
     Raises:

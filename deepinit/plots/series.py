@@ -52,7 +52,7 @@ def series(
 ) -> "Figure":
     """Points with error bars and lines.
 
-    A line with the name of points shares their colour and legend entry; others are routes.
+    A line with the name of points shares their colour; others are routes.
 
     Args:
         points: name -> (x, y) or (x, y, standard error), each [points]; non-finite values, and
@@ -91,10 +91,10 @@ def series_panels(
     """`series` in several panels; a name has one colour in all.
 
     Args:
-        panels: one to six, name -> (points, lines). Others as for `series`.
+        panels: one to six, name -> (points, lines).
 
     Raises:
-        SpecError: other numbers of panels, an empty one, unequal lengths.
+        SpecError: other panels, unequal lengths.
     """
     _check_mapping("panels", panels)
     validate.num_panels(len(panels))
@@ -186,7 +186,7 @@ def _draw_points(
 
 
 def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
-    """Few points without lines have the measurements' colours."""
+    """Few points without lines are coloured as measurements."""
     shared = set(points) & set(lines)
     routes = route_styles(name for name in lines if name not in shared)
     plain = not shared and len(points) <= len(MEASURED_COLOURS)

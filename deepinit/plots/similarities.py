@@ -1,4 +1,4 @@
-"""Heat maps of cosine similarities between neurons' input vectors."""
+"""Heat maps of cosine similarities between neurons."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,11 @@ def similarities(
     """Heat maps of cosine similarities, -1 (blue) to 1 (red).
 
     Args:
-        panels: one to twelve, name -> [m, m] cosines, neurons in drawing order; non-finite entries
-            are grey.
+        panels: one to twelve, name -> [m, m] cosines; non-finite entries are grey.
         columns: most panels side by side.
 
     Raises:
-        SpecError: other numbers of panels or columns, or no square matrix of cosines.
+        SpecError: other numbers, shapes or values.
     """
     validate.num_panels(len(panels), MAX_HEAT_MAPS)
     columns = integer("columns", columns, 1, "Write columns=3.")
@@ -69,7 +68,7 @@ def as_cosines(name: str, values: Any) -> np.ndarray:
 
 
 def draw_heat_map(ax: "Axes", cosines: np.ndarray) -> "AxesImage":
-    """The matrix as an image, without ticks."""
+    """The matrix as an image."""
     import matplotlib
 
     colours = matplotlib.colormaps[DIVERGING].with_extremes(bad=MISSING)

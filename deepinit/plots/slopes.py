@@ -1,4 +1,4 @@
-"""Finite minus infinite width against 1/width, measured and predicted."""
+"""Finite minus infinite width against 1/width."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ def width_slopes(
 
     Args:
         comparison: of `di.compare_widths`, or its Dataset.
-        layers: numbers of at most five; None spreads them, with the last.
+        layers: numbers of at most five; None spreads them.
         pairs: indices of at most six; None for the first.
 
     Raises:

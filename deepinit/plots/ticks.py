@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def plain_numbers(axis: Any, low: float, high: float) -> None:
-    """Below two decades of a logarithmic axis: 0.5, 1, 2."""
+    """0.5, 1, 2 below two logarithmic decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if high < 100.0 * low:
@@ -20,7 +20,7 @@ def plain_numbers(axis: Any, low: float, high: float) -> None:
 
 
 def whole_numbers(ax: "Axes", columns: list[np.ndarray], *, log_x: bool) -> None:
-    """Whole ticks for whole values (layers, widths)."""
+    """Whole ticks for whole values."""
     from matplotlib.ticker import MaxNLocator
 
     x = np.unique(np.concatenate(columns))

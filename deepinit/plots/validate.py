@@ -1,4 +1,4 @@
-"""Checks of numbers of panels and shapes of arrays."""
+"""Checks of panels and shapes."""
 
 import re
 from collections.abc import Container, Iterable
@@ -26,7 +26,7 @@ def known(name: str, keys: Iterable[str], panels: Container[str]) -> None:
 def shaped(name: str, pattern: str, *values: Any, least: int = 1) -> list[Any]:
     """Float64 arrays of a pattern such as `steps [T], angles [T, m]`.
 
-    A letter is one size >= least. NaN and infinities pass; else SpecError.
+    A letter is one size >= least; values may be non-finite.
     """
     parts = re.findall(r"(.+?) \[(.*?)\](?:, )?", pattern)
     sizes: dict[str, int] = {}

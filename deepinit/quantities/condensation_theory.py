@@ -64,7 +64,7 @@ def is_kinked(spec: MLP) -> bool:
 
 
 def starts_uniformly(spec: MLP, training: TrainingConfig) -> bool:
-    """Whether Gaussian, with biases of the same variance."""
+    """Whether input weights start isotropic: Gaussian, biases of equal variance."""
     weights, biases = spec.weight_law, spec.bias_law
     assert weights is not None
     if biases is None:

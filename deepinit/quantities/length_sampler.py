@@ -13,7 +13,7 @@ from deepinit.quantities.length_theory import check_fit, network_of, residual_of
 
 
 def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any], Any]:
-    """`key -> Measurement [layers, 1]`; SpecError for several points."""
+    """`key -> Measurement [layers, 1]`; SpecError without the law, or for several points."""
     given = "linear_map='chi_square' with"
     reason = why_not_exact(spec)
     if reason is not None:

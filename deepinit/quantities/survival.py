@@ -132,7 +132,7 @@ def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 
 def why_no_walk(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Why ln |x_l| is no random walk, or None."""
+    """Why ln |x_l| has no independent steps, or None."""
     del inputs
     if not isinstance(spec, MLP):
         return "the walk of the norm is worked out for MLPs"
