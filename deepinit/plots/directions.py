@@ -42,7 +42,8 @@ def direction_field(
 ) -> "Figure":
     """Unit arrows along dw/dt in (w, b), rays at predictions, dots at neurons.
 
-    Use one panel for each sign of a: neurons move in opposite directions.
+    Use one panel for each sign of a: neurons move in opposite directions. Zero and non-finite
+    velocities and neurons are not drawn.
 
     Args:
         panels: one to six, name -> (points [k, 2], velocities [k, 2]).
@@ -50,8 +51,6 @@ def direction_field(
         neurons: [m, 2], or panel name -> [m, 2].
         place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin
             by the logarithm), "true" (coordinates).
-
-    Zero and non-finite velocities and neurons are not drawn.
 
     Raises:
         SpecError: other shapes, panels or places.

@@ -1,9 +1,8 @@
 """Measurable quantities: measurement, finite-width theories, infinite-width limit.
 
 A `Quantity` holds `measurement`, a tap on the forward pass (`Forward`, `ExactLaw`), backward pass
-(`Backward`) or training (`Trained`); `theories`, best first; `events`, codes of undefined values.
-`simulate`, `predict`, `infinite`, runs and plots read this record. To add a quantity, write its tap
-and theories in a module here and append the record to `_ALL`.
+(`Backward`) or training (`Trained`); `theories`; `events`. `simulate`, `predict`, `infinite`, runs
+and plots read it. To add one, write tap and theories in a module here and append it to `_ALL`.
 """
 
 from deepinit.quantities.angles import log_sin2_angle

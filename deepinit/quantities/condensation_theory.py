@@ -30,7 +30,7 @@ class LinearSetup(NamedTuple):
         drop: loss drop -> `LossDrop`.
         slower: time of gradient descent over gradient flow.
         end: time of a loss drop of 0.1 %.
-        reachable: largest loss drop along v, |v|^2 / (2 q R(0)), of a linear output.
+        reachable: largest linear loss drop along v, |v|^2 / (2 q R(0)).
     """
 
     rate: float
@@ -86,7 +86,7 @@ def hidden_names(spec: Any, training: TrainingConfig) -> tuple[str, ...]:
 
 
 def two_layer(spec: Any, quantity: str) -> MLP:
-    """The spec; SpecError unless two-layer."""
+    """The spec, if two-layer."""
     if not is_two_layer(spec):
         given = f"{quantity} of {in_words(spec)}, not of one hidden layer with one output"
         remedy = "Of deeper networks take orientation_count."
@@ -191,7 +191,7 @@ def _count(quantity: str, form: str, count: int, training: TrainingConfig) -> Pr
 
 
 def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """Fraction of neurons near predictions, by step."""
+    """Fraction near predictions, by step."""
     from deepinit.theory.condensation import alignment_law
 
     setup = linear_setup(spec, training, "aligned_fraction")
@@ -209,7 +209,7 @@ def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Predict
 
 
 def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """Time of the first loss drop, in growth times."""
+    """First loss drop, in growth times."""
     setup = linear_setup(spec, training, "drop_time")
     drop = setup.drop(training.stop_drop)
     # a step of size eta multiplies by 1 + eta rate, where the flow would multiply by e^(eta rate)
@@ -227,7 +227,7 @@ def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
 
 
 def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """Distance of input weights from initialization."""
+    """Distance from initialization."""
     from deepinit.theory.condensation import relative_displacement
 
     setup = linear_setup(spec, training, "relative_distance")

@@ -1,7 +1,7 @@
 """Kernels of MLPs at finite width: first order in 1/width, and exact.
 
-Exact for Gaussian weights, no biases, a positively homogeneous activation and one input; second
-moments of linear networks at any inputs.
+Exact: Gaussian weights, no biases, positively homogeneous activation, one input; for second moments
+of linear networks any inputs.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ def _is_linear(spec: MLP) -> bool:
 
 
 def why_not_overlaps(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions of second moments of activations."""
+    """Conditions of second moments."""
     return _why_not(spec, inputs, form, every=True)
 
 
@@ -54,7 +54,7 @@ def why_not_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 
 def why_not_bias_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions of the hidden-bias tangent kernel."""
+    """Conditions of hidden-bias tangent kernels."""
     if isinstance(spec, MLP) and _no_biases(spec):
         return "there are no biases"
     return why_not_tangent(spec, inputs, form)
@@ -67,7 +67,7 @@ def _why_no_output(spec: Spec) -> str | None:
 
 
 def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str | None:
-    """`every`: linear networks are exact at any number of inputs."""
+    """`every`: also several inputs of linear networks."""
     from deepinit.theory.kernel_corrections.validate import LARGEST_SUM
 
     reason = _why_no_corrections(spec)

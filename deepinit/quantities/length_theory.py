@@ -1,7 +1,7 @@
 """Lengths and volumes at finite width: `theory.lengths` for specs.
 
-The one-point law is exact for positively homogeneous activations, Gaussian weights (without output
-layer also orthogonal), symmetric biases; residual: ReLU and Gaussian weights.
+Exact at one point: positively homogeneous activations, Gaussian weights (without output layer also
+orthogonal), symmetric biases; residual: ReLU and Gaussian weights.
 """
 
 import dataclasses

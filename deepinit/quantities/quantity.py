@@ -18,8 +18,7 @@ class Quantity(NamedTuple):
     Attributes:
         symbol: mathtext.
         label: in figures and tables.
-        measurement: `Forward`, `Backward`, `Trained` or `ExactLaw`.
-        theories: best first; the infinite-width limit, if known, last.
+        theories: best first; the infinite-width limit last.
         transform: coordinate with light-tailed statistics.
         reference: source of the definition.
         events: distinct reasons for undefined values, codes from 1; the last is for non-finite

@@ -50,7 +50,6 @@ def simulate(
         spec: in training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax
             module through `from_linen` or `from_nnx`).
         inputs: rows that every network sees; in training a `TrainingConfig`.
-        num_seeds: independent networks.
         key: an integer or a threefry `jax.random.key`; network i has `fold_in(key, i)`.
         linear_map: `auto`, `explicit` (any law; always in training), `conditional` (Gaussian or
             orthogonal weights; same law, far faster), or `chi_square` (log_volume at one point:
@@ -173,8 +172,7 @@ def evaluate(
 ) -> tuple[tuple[Prediction, ...], dict[str, str]]:
     """Every prediction that applies, and theory -> reason for the others.
 
-    `names` are finite-width theories, SpecError if unknown; None takes all. The infinite-width
-    limit comes last.
+    `names` are finite-width theories, or None for all; the infinite-width limit comes last.
     """
     theories = quantity.theories
     finite = (
@@ -219,7 +217,7 @@ def seed_fn_of(
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
     """Seed function `key -> Measurement`, and its settings.
 
-    `keep` adds the other stored arrays of a network.
+    `keep` adds other stored arrays.
     """
     settings = {
         "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),

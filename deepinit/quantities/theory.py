@@ -24,7 +24,7 @@ class Theory(NamedTuple):
         name: `exact`, `second_order`, `first_order`, `infinite_width`, ...
         conditions: `(spec, inputs) -> why the theory does not apply`, or None; cheap.
         predict: `(spec, inputs) -> Prediction` [length, entries]; SpecError for failures in the
-            computation (a kernel that overflows, inputs that become collinear).
+            computation (overflow, inputs that become collinear).
     """
 
     name: str
@@ -41,9 +41,11 @@ class Theory(NamedTuple):
     ) -> Prediction | str:
         """The prediction, or the reason why the theory does not apply.
 
-        Reasons: `conditions`, a SpecError of `predict`, an arithmetic error, a mean or variance not
-        finite in float64. NaN marks steps without prediction; all NaN is a reason. SpecError for
-        results of wrong kind, shape (if `axis` is given) or sign.
+        Reasons: `conditions`, a SpecError of `predict`, an arithmetic error, moments not finite in
+        float64. NaN marks steps without prediction; all NaN is a reason.
+
+        Raises:
+            SpecError: a result of wrong kind, sign or, given `axis`, shape.
         """
         reason = self.conditions(spec, inputs)
         if reason is not None:

@@ -97,7 +97,7 @@ def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estima
 def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = None) -> Any:
     """The Measurement, checked; under `jit` at tracing.
 
-    `shape` is of its arrays; None for any common shape. SpecError for an invalid field.
+    `shape` is of its arrays; None for any common shape.
     """
     from deepinit.observables.measurement import Measurement
 

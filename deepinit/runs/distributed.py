@@ -21,10 +21,7 @@ _NO_TIMEOUT = 10**6  # seconds: JAX's own timeout must come after ours
 
 
 class ProcessInfo(NamedTuple):
-    """Address of the first process, number of processes, own index.
-
-    None: known by the cluster.
-    """
+    """Address of the first process, number of processes, own index, or None."""
 
     coordinator: str | None = None
     num_processes: int | None = None
@@ -34,7 +31,7 @@ class ProcessInfo(NamedTuple):
 def process_info(options: ProcessInfo, environment: Mapping[str, str] | None = None) -> ProcessInfo:
     """The options, else environment variables, else empty (JAX asks the cluster).
 
-    SpecError: some of the three, invalid numbers, or not the launcher's number of processes.
+    SpecError: incomplete or invalid numbers, or not those of the launcher.
     """
     environment = os.environ if environment is None else environment
     texts = [None if value is None else str(value) for value in options]
@@ -67,9 +64,8 @@ def _is_number(text: str) -> bool:
 def joined(info: ProcessInfo, seconds: float) -> Iterator[Callable[[], bool]]:
     """Join the other processes before JAX is used; yields whether first.
 
-    Only the first has a standard output. Refusals and stops occur in all alike; other exceptions
-    end this process at once. After `seconds` it exits with ResourceError's code. ResourceError:
-    nothing to join.
+    Only the first has a standard output. Refusals and stops occur in all alike; other exceptions,
+    and `seconds` without a connection, end this process. ResourceError: nothing to join.
     """
     import jax
 
@@ -122,7 +118,7 @@ def _shutdown() -> None:
 
 @contextlib.contextmanager
 def _own_output() -> Iterator[None]:
-    """Redirect file descriptor 1 of libraries to standard error."""
+    """Redirect libraries' file descriptor 1 to standard error."""
     sys.stdout.flush()
     earlier, python = os.dup(1), sys.stdout
     os.dup2(2, 1)
@@ -138,7 +134,7 @@ def _own_output() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _timeout(info: ProcessInfo, seconds: float) -> Iterator[None]:
-    """Exit with a message after `seconds`, where JAX would abort."""
+    """Exit with a message after `seconds`."""
 
     def give_up() -> NoReturn:
         count = "" if info.num_processes is None else f" of {info.num_processes} processes"
@@ -160,7 +156,7 @@ def _timeout(info: ProcessInfo, seconds: float) -> Iterator[None]:
 
 
 def _abort(error: BaseException) -> NoReturn:
-    """Exit without waiting for processes that may be gone."""
+    """Exit without waiting for other processes."""
     text = str(error)
     if isinstance(error, KeyboardInterrupt):
         message = "stopped at once; finished blocks are kept, the same command continues."

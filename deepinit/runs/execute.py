@@ -1,4 +1,4 @@
-"""Experiment -> finished run: measure, predict, compare, store, plot, report."""
+"""Experiment -> finished run."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ _MOST_SHOWN = 5
 
 
 def identity(experiment: Experiment, config: Any, block_size: int | None = None) -> dict[str, Any]:
-    """What a run computes, as JSON; its hash names the run."""
+    """What a run computes, as JSON."""
     return {
         "experiment": experiment.name,
         "config": dataclasses.asdict(config),
@@ -49,12 +49,8 @@ def run(
 ) -> Outcome | None:
     """Run or continue an experiment.
 
-    Args:
-        out: run directory, new or of the same run.
-        options: shard, block size, repair.
-
-    Returns:
-        The outcome; None for one shard of several (see `merge`).
+    `out` is a new run directory, or of the same run. Returns None for one shard of several (see
+    `merge`).
 
     Raises:
         ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
@@ -154,7 +150,7 @@ def _open(
 
 
 def _refuse_other_blocks(out: Path, requested: dict[str, Any]) -> None:
-    """Refuse a block size other than the first start's."""
+    """Refuse another block size than the first."""
     if not store.has_run(out):
         return
     stored = store.load_run(out).identity
@@ -173,7 +169,7 @@ def _refuse_other_blocks(out: Path, requested: dict[str, Any]) -> None:
 
 
 def _missing_shards(handle: store.Run, missing: list[int]) -> str:
-    """Shards of these blocks, if the journal has their number."""
+    """Shards of these blocks, if known."""
     events = store.read_journal(handle.path)
     shards = [event["shard"] for event in events if event["event"] == "start"]
     counts = [int(shard.split("/")[1]) for shard in shards if not shard.endswith("/1")]

@@ -1,4 +1,4 @@
-"""Experiments as data: config, presets, cases, tables, figures, checks."""
+"""Experiments as data."""
 
 import dataclasses
 import re
@@ -37,7 +37,7 @@ class Case:
         theories: names to compare with; None takes all that apply.
         checked: must agree within 5 standard errors at every layer; else exit code 6.
         rejected: known to be wrong; verdicts list those not rejected.
-        sample_layers: layers (from 1, output last) with stored per-network values.
+        sample_layers: layers (from 1, output last) with stored values.
         num_saved: first networks with stored extra arrays (weights at recorded steps).
         linear_map, dtype, precision, key: as for `simulate`.
     """
@@ -85,7 +85,7 @@ class Case:
 
     @property
     def num_positions(self) -> int:
-        """Number of measured layers or training records."""
+        """Number of layers or training records."""
         return self.quantity.measurement.axis(self.spec, self.inputs).length
 
     @property
@@ -105,7 +105,7 @@ class Case:
 
     @property
     def code(self) -> dict[str, dict[str, str]]:
-        """Identities of the user's functions: role -> `core.fingerprint` record."""
+        """User functions: role -> `core.fingerprint` record."""
         source = getattr(self.spec, "source", self.spec)
         records: dict[str, dict[str, str]] = {}
         if isinstance(source, Spec):
@@ -150,7 +150,7 @@ class CaseResult:
     """Measurement of a case and its comparison with theories.
 
     Attributes:
-        estimate: `samples` holds the case's `sample_layers`.
+        estimate: with samples at the case's `sample_layers`.
         predictions: finite width in order, then infinite width.
         dataset: see `comparison.Comparison`.
         kept: name -> extra arrays [num_saved, ...].
@@ -166,9 +166,9 @@ class CaseResult:
 
 
 class Check(NamedTuple):
-    """A check of several cases, with a sentence for the report.
+    """A check of several cases: sentence for the report, and result.
 
-    A check that is not `held` gives exit code 6.
+    A failed check gives exit code 6.
     """
 
     sentence: str
@@ -187,9 +187,8 @@ class Experiment:
         figures: `(config, results by case name) -> figures`.
         citation: BibTeX of the reproduced paper.
         question: first sentence of the report.
-        tables: `(config, results by case name) -> tables`, before the figures and at the end of a
-            run.
-        checks: `(config, results by case name) -> Checks`.
+        tables, checks: `(config, results by case name) -> tables` or `Checks`; tables precede
+            figures and are printed.
     """
 
     name: str
@@ -206,7 +205,7 @@ class Experiment:
         check_experiment(self)
 
     def preset(self, name: str | None) -> Any:
-        """Config of a preset; None takes the first. SpecError for unknown names."""
+        """Config by name; None takes the first."""
         if name is None:
             return next(iter(self.presets.values()))
         if name not in self.presets:
@@ -224,7 +223,7 @@ def _whole_numbers(layers: Any) -> tuple[int, ...]:
 
 
 def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
-    """Cases of a config; SpecError for none, or repeated names."""
+    """Cases, with unique names."""
     cases = listed(experiment.cases(config), Case, "cases()")
     names = [case.name for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})

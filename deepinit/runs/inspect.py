@@ -22,8 +22,8 @@ class CaseProgress(NamedTuple):
 
     Attributes:
         num_seeds, num_blocks: requested.
-        block_size: seeds; None before the first block, or for a damaged plan.
-        missing: names of blocks.
+        block_size: seeds; None without a valid plan.
+        missing: names.
     """
 
     name: str
@@ -40,7 +40,7 @@ def block_name(case: str, first: int, last: int) -> str:
 
 
 def plan_name(case: str) -> str:
-    """Name of the block with a case's plan."""
+    """Block with a case's plan."""
     return f"{case}/plan"
 
 
@@ -51,7 +51,7 @@ def case_progress(run: store.Run) -> list[CaseProgress]:
 
 
 def _cases(run: store.Run) -> list[dict[str, Any]]:
-    """Cases in spec.json, validated beyond the checksum."""
+    """Validated cases in spec.json."""
     cases = run.identity.get("cases", [])
     if not isinstance(cases, list) or not all(map(_is_case, cases)):
         allowed = "cases with a name, a quantity and a number of networks"
@@ -71,7 +71,7 @@ def _is_case(case: Any) -> bool:
 
 
 def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[int, ...]:
-    """Plan of a case: num_seeds, block size, batch size; DamagedError if invalid."""
+    """Plan of a case: num_seeds, block size, batch size."""
     plan = store.read_block(run, plan_name(case)).get("plan")
     if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
         raise invalid_block(run, plan_name(case))
@@ -83,7 +83,7 @@ def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[
 
 
 def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarray]]:
-    """Statistics and arrays of a block; DamagedError if invalid."""
+    """Statistics and arrays of a block."""
     from deepinit.ensembles import statistics
 
     arrays = store.read_block(run, name)
@@ -118,7 +118,7 @@ def _are_statistics(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def invalid_block(run: store.Run, name: str) -> DamagedError:
-    """Error for an intact block with unfit arrays."""
+    """Error for unfit arrays."""
     return DamagedError(
         f"the block {name!r} of {run.path}, whose arrays are not those of a block of its kind",
         "a block as this deepinit writes it",
@@ -154,7 +154,7 @@ def _missing(case: CaseProgress) -> str:
 
 
 def progress(path: Path) -> dict[str, Any]:
-    """Record of an unfinished run: statistics so far, last block's age, writers."""
+    """Statistics so far, last block's age, writers."""
     run = store.load_run(path)
     return {
         "directory": str(path),
@@ -209,7 +209,7 @@ def _parts(run: store.Run, case: CaseProgress) -> Iterator[Any]:
 
 
 def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> float | None:
-    """By the journal's clock; negative if that was set back."""
+    """By the journal's clock; negative if set back."""
     times = [event["time"] for event in store.read_journal(run.path) if event["event"] == "block"]
     try:
         last = datetime.fromisoformat(times[-1])
@@ -219,7 +219,7 @@ def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> flo
 
 
 def progress_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Columns, rows, remarks of a `progress` record."""
+    """Columns, rows, remarks."""
     measured = "measured so far (last layer, first component)"
     columns = ["case", "quantity", "blocks", "networks", measured, "excluded"]
     rows = []
@@ -251,7 +251,7 @@ def _format_age(seconds: float) -> str:
 
 
 def provenance(run: store.Run) -> list[str]:
-    """A line per start, and per difference from the first."""
+    """A line per start and per difference."""
     lines = []
     mixed: dict[str, None] = {}
     for event in store.read_journal(run.path):

@@ -1,4 +1,4 @@
-"""Import of experiments: a file, a package, or shipped."""
+"""Import of experiments."""
 
 import importlib.util
 import sys
@@ -13,7 +13,7 @@ SHIPPED = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")  # in a wh
 
 
 def shipped_names() -> list[str]:
-    """Sorted names of the shipped experiments."""
+    """Sorted names."""
     return sorted(file.parent.name for folder in SHIPPED for file in folder.glob("*/__init__.py"))
 
 
@@ -21,7 +21,7 @@ def load_experiment(path: str) -> Experiment:
     """`EXPERIMENT` of a Python file, package directory, or shipped experiment.
 
     The module is always `deepinit_experiment` (shipped: `deepinit_experiment_<name>`): module names
-    are part of a run's identity. SpecError: no experiment.
+    are part of a run's identity.
     """
     file = _find(path)
     is_package = file.name == "__init__.py"

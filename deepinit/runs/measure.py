@@ -1,4 +1,4 @@
-"""Blocks of a run: read and checked, or computed and written."""
+"""Blocks of a run, read or computed."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -49,7 +49,7 @@ def measure_all(
     stop: store.Stop,
     report: Report,
 ) -> Iterator[Part]:
-    """Merged statistics and saved arrays of each case; StoppedError after the current block."""
+    """Merged statistics and saved arrays by case; StoppedError after a block."""
     total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
     done = 0.0
     for case in cases:
@@ -69,7 +69,7 @@ def _measure(
     stop: store.Stop,
     advance: Callable[[int], None],
 ) -> Iterator[Part]:
-    """Part of each block of the shard; only in the first process."""
+    """Parts of the shard; only in the first process."""
     from deepinit.ensembles import blocks, keys, processes
 
     def halved(batch: int, smaller: int) -> None:
@@ -113,7 +113,7 @@ def _measure(
 
 
 def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> StoppedError:
-    """Error of a stopped run; messageless except in the first process."""
+    """Error of a stopped run, with a message in the first process."""
     by = stop.signal_name or "another process"
     text = f"Stopped by {by} after a finished block of {case.name}; nothing is lost."
     return StoppedError("" if handle is None else f"{text} The same command continues.")
@@ -122,7 +122,7 @@ def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> StoppedEr
 def compiled(
     case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None
 ) -> Any:
-    """Compiled ensemble, in blocks by the plan, else by block size."""
+    """Compiled ensemble, in blocks by plan or size."""
     from deepinit.ensembles import blocks
 
     seed_fn, settings = seed_fn_of(
@@ -146,7 +146,7 @@ def compiled(
 
 
 def stored_plan(handle: store.Run | None, case: Case) -> Any:
-    """`Blocks` of a stored case; None before its first block."""
+    """`Blocks` of a case; None before its first."""
     from deepinit.ensembles import blocks
 
     if handle is None or not store.has_block(handle, plan_name(case.name)):
@@ -155,7 +155,7 @@ def stored_plan(handle: store.Run | None, case: Case) -> Any:
 
 
 def _shared_plan(handle: store.Run | None, case: Case) -> Any:
-    """`stored_plan` of the first process, everywhere."""
+    """`stored_plan` of the first process."""
     from deepinit.ensembles import blocks, processes
 
     plan = stored_plan(handle, case)
@@ -185,7 +185,7 @@ def _write_part(handle: store.Run, name: str, values: Any, case: Case, first_see
 
 
 def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
-    """Part of a finished block; DamagedError for unfit arrays."""
+    """Part of a finished block."""
     name, (first, last) = wanted_block(case, plan, block), plan.seeds(block)
     part, arrays = read_statistics(handle, name)
     saved = {
@@ -211,7 +211,7 @@ def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
 
 
 def merge_parts(parts: Iterable[Part]) -> Part:
-    """Merged statistics and concatenated arrays; (None, {}) without blocks."""
+    """Merged parts; (None, {}) without any."""
     from deepinit.ensembles import statistics
 
     merged = None

@@ -1,4 +1,4 @@
-"""Last step of a run: Dataset, tables, figures, report."""
+"""Last step of a run."""
 
 import dataclasses
 import json
@@ -57,7 +57,7 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> "Outcome":
-        """Outcome of a finished run directory; errors as `store.read_result`."""
+        """Outcome of a finished run; errors as `store.read_result`."""
         dataset = store.read_result(path)
         try:
             verdicts, failures = (_texts(dataset.attrs[name]) for name in ("verdicts", "failures"))
@@ -86,7 +86,7 @@ def conclude(
     handle: store.Run,
     command: str,
 ) -> Outcome:
-    """Write figures, report, result.nc, then their manifest; needs all blocks."""
+    """Write figures, report, result.nc, then their manifest."""
     judgements = [judge(result) for result in results]
     by_name = {result.case.name: result for result in results}
 

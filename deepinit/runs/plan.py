@@ -1,4 +1,4 @@
-"""Plan of a run: cases; with JAX blocks, memory and time."""
+"""Plan of a run: blocks, memory, time."""
 
 import time
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ class TimedCase(NamedTuple):
 
     Attributes:
         num_blocks, disk_bytes: of this shard.
-        block_size: networks per block.
+        block_size: networks.
         batch_size: networks drawn together on a device.
         memory_bytes: of a block and its statistics on a device, by XLA.
         compile_seconds: 0 for a shared program.
-        block_seconds: per block and its statistics.
+        block_seconds: with statistics.
     """
 
     num_blocks: int
@@ -65,10 +65,7 @@ def rows(cases: Sequence[Case]) -> list[list[str]]:
 
 
 def timed(cases: Sequence[Case], options: Any) -> list[TimedCase]:
-    """Compile every distinct case and time its first block; writes nothing.
-
-    `options` has block size and shard.
-    """
+    """Compile distinct cases and time their first block; writes nothing."""
     programs: dict[str, tuple[Any, ...]] = {}
     results = []
     first, step = options.shard
@@ -165,7 +162,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _network(spec: Any) -> str:
-    """`relu 64 x 8`, or the label of a Network."""
+    """`relu 64 x 8`, or a label."""
     if not isinstance(spec, Spec):
         return spec.label
     widths = spec.widths

@@ -42,7 +42,7 @@ class Report:
     Attributes:
         summary: sentences.
         findings, tables: before and after the figures.
-        provenance: nested mapping: versions, commit, devices, settings.
+        provenance: nested mapping.
         citation: plain text and BibTeX.
         command: reproduces the run.
     """
@@ -58,7 +58,7 @@ class Report:
 
 
 def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
-    """FigureItem of a matplotlib figure: SVG, or PNG if too large."""
+    """Figure as SVG, or PNG if too large."""
     from deepinit import plots
 
     svg = plots.to_svg(figure)
@@ -68,10 +68,7 @@ def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
 
 
 def render(report: Report) -> str:
-    """The report as one HTML document.
-
-    SpecError: a figure without a picture, or an SVG that is no plain drawing.
-    """
+    """The HTML document; SpecError for figures without a plain picture."""
     sections: list[tuple[str, str]] = []
     if report.summary:
         items = "\n".join(f"<li>{_text(sentence)}</li>" for sentence in report.summary)
@@ -148,7 +145,7 @@ def _inline_image(kind: str, file: bytes, label: str, width: float) -> str:
 
 
 def _inline_svg(item: FigureItem, number: int, label: str) -> str:
-    """The svg element, scaled to the page, with unique ids."""
+    """The svg element, scaled, with unique ids."""
     match = re.search(r"<svg\b([^>]*)>(.*)</svg>", item.svg or "", flags=re.DOTALL)
     view = re.search(r'viewBox="([-\d.\s]+)"', match.group(1)) if match else None
     active = r"<script|<foreignObject|\son\w+="

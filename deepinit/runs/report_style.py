@@ -1,4 +1,4 @@
-"""Style sheet of the report, for all screens and print."""
+"""Style sheet for screens and print."""
 
 STYLE = """\
 :root { color-scheme: light; }

@@ -1,4 +1,4 @@
-"""Tables of a run, as HTML, plain text and JSON."""
+"""Tables as HTML, plain text and JSON."""
 
 import dataclasses
 import html
@@ -22,7 +22,7 @@ class Table:
     Attributes:
         columns: names. `z` and "z ..." hold z-scores; those at or beyond the gate are marked, as
             are texts that state one ("-4.66, z -17.2").
-        rows: one cell per column: text, number, boolean; None or NaN for "not available".
+        rows: a cell per column: text, number, boolean; None or NaN for "not available".
             `comparison.with_error` formats numbers with standard errors.
         caption: below the table.
 
@@ -43,12 +43,12 @@ class Table:
                 raise SpecError(given, allowed, "Use None for a cell that is not available.")
 
     def to_json(self) -> dict[str, Any]:
-        """Fields as JSON; `Table(**record)` reads them."""
+        """JSON; `Table(**record)` reads it."""
         rows = [[_plain(cell) for cell in row] for row in self.rows]
         return dataclasses.asdict(self) | {"columns": list(self.columns), "rows": rows}
 
     def to_text(self) -> list[list[str]]:
-        """ASCII cells; one number of decimals per column."""
+        """ASCII cells, aligned decimals."""
         columns = list(zip(*self.rows, strict=True))
         texts = [
             [_cell_text(cell, decimals).translate(_ASCII) for cell in cells]
@@ -94,14 +94,14 @@ def _css_class(right: bool, cell: Any = None) -> str:
 
 
 def _is_number(cell: Any) -> bool:
-    """A number, or text of numbers (`-1.23 ± 0.04`, `-1.23 (0.5), z +0.3`)."""
+    """A number, or numbers as text (`-1.23 ± 0.04`, `-1.23 (0.5), z +0.3`)."""
     if isinstance(cell, str):
         return re.fullmatch(r"\s*[-+−]?\d[\d.,eEz()±+−\s-]*", cell) is not None
     return not isinstance(cell, bool) and _as_float(cell) is not None
 
 
 def _as_float(cell: Any) -> float | None:
-    """Value of a Python or NumPy number; else None."""
+    """Number as float; else None."""
     if isinstance(cell, str | bytes) or cell is None:
         return None
     try:
@@ -111,7 +111,7 @@ def _as_float(cell: Any) -> float | None:
 
 
 def _is_flag(cell: Any) -> bool:
-    """A boolean, of Python or NumPy."""
+    """A boolean."""
     return isinstance(cell, bool) or type(cell).__name__ == "bool"
 
 
@@ -128,7 +128,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _decimals(cells: Sequence[Any]) -> int | None:
-    """Decimals: 4 digits of the largest, 3 of the smallest; None for powers of ten."""
+    """Decimals: 4 digits of the largest, 3 of the smallest, or None."""
     if any(isinstance(cell, str) for cell in cells):
         return None
     values = [_as_float(cell) for cell in cells]
@@ -140,7 +140,7 @@ def _decimals(cells: Sequence[Any]) -> int | None:
 
 
 def _cell_text(cell: Any, decimals: int | None) -> str:
-    """Typographic minus, grouped thousands, dash for "not available"."""
+    """Typographic minus, grouped thousands, dash for NaN."""
     if _is_flag(cell):
         return "yes" if cell else "no"
     value = _as_float(cell)
@@ -167,13 +167,13 @@ def _cell(cell: Any, decimals: int | None) -> str:
 
 
 def _states_rejection(cell: str) -> bool:
-    """Whether a text states a z-score at or beyond the gate."""
+    """Whether a text states a rejected z-score."""
     scores = re.findall(r"\bz(?:\s*=)?\s+([-+−]?\d+(?:\.\d*)?(?:e[-+]?\d+)?)", cell)
     return any(abs(float(score.replace("−", "-"))) >= GATE for score in scores)
 
 
 def _score(cell: Any) -> str:
-    """HTML of a z-score, two decimals; marked at or beyond the gate."""
+    """HTML of a z-score, marked if rejected."""
     value = _as_float(cell)
     if value is None or not math.isfinite(value):
         written = _cell(cell, None)

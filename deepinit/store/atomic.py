@@ -37,7 +37,7 @@ _NO_FOLDER_FLUSH = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)  # of some file
 
 
 def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> None:
-    """Write or replace a file below `root`, with missing folders."""
+    """Write or replace a file, with missing folders."""
     with system_refusals(root / name, len(data)):
         path = own_path(root, name)
         make_folder(path.parent)
@@ -55,7 +55,7 @@ def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> b
 
 
 def remove_file(root: Path, name: str) -> None:
-    """Remove a file below `root` if it exists, flushed."""
+    """Remove a file if it exists, flushed."""
     with system_refusals(root / name, 0):
         path = own_path(root, name)
         path.unlink(missing_ok=True)
@@ -74,10 +74,7 @@ def make_folder(path: Path) -> None:
 
 
 def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
-    """Refuse file systems without atomic rename (mounted object stores).
-
-    ResourceError: refused by name or by a test.
-    """
+    """Refuse file systems without atomic rename (mounted object stores), by name or test."""
     name = _copying_file_system(folder)
     with system_refusals(folder, 0):
         try:
@@ -93,7 +90,7 @@ def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
 
 
 def _copying_file_system(folder: Path) -> str | None:
-    """Name of a file system that copies instead of renaming."""
+    """Name of a file system that copies in rename."""
     try:
         lines = _MOUNTS.read_text().splitlines()
     except OSError:
@@ -109,7 +106,7 @@ def _copying_file_system(folder: Path) -> str | None:
 
 
 def _renames_in_one_step(folder: Path, shard: tuple[int, int]) -> bool:
-    """Whether rename keeps the inode, and open readers the old content."""
+    """Whether rename keeps inodes and open content."""
     old, new = (folder / _temporary_name(shard) for _ in range(2))
     reader = None
     try:

@@ -26,11 +26,8 @@ def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a block and its journal line.
 
     Args:
-        name: such as "000000-000255" or "relu-w64/000000-000255".
+        name: portable, such as "000000-000255" or "relu-w64/000000-000255".
         arrays: name -> array of booleans, numbers or strings.
-
-    Raises:
-        SpecError: a name that is not portable, or a dtype that npz lacks.
     """
     require_writable(run)
     file = block_file(name)
@@ -89,7 +86,7 @@ def block_bytes(identity_hash: str, name: str, arrays: Mapping[str, np.ndarray])
 
 
 def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
-    """Fault of a block's bytes; None if intact."""
+    """Fault of a block's bytes, or None."""
     body, digest = data[:-_DIGEST_LENGTH], data[-_DIGEST_LENGTH:]
     if hashlib.sha256(body).hexdigest().encode("ascii") != digest:
         return f"does not match its SHA-256 ({len(data):,} bytes on disk): truncated or changed"

@@ -12,8 +12,8 @@ from deepinit.core.errors import SpecError
 def canonical_json(value: Any) -> str:
     """Canonical JSON: sorted keys, no whitespace, ASCII, floats by `repr`.
 
-    Values are None, booleans, integers, finite floats, strings, lists or tuples (alike), mappings
-    with string keys; SpecError names the place of another.
+    SpecError names the place of values other than None, booleans, integers, finite floats, strings,
+    lists or tuples (alike), mappings with string keys.
     """
     return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
 

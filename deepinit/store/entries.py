@@ -51,8 +51,7 @@ def kind(mode: int) -> str:
 def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
     """Path of `name` (relative, with `/`) below `root`, a file or a `folder`.
 
-    Raises:
-        DamagedError: a part is a link, special or of another kind, or leads upwards.
+    DamagedError: a part is a link, special or of another kind, or leads upwards.
     """
     path = root
     parts = name.split("/")
@@ -70,7 +69,7 @@ def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
 
 
 def open_own(root: Path, name: str, flags: int) -> int:
-    """`os.open` of a regular file below `root`; errors as `own_path`."""
+    """`os.open` of a regular file below `root`."""
     path = own_path(root, name)
     # The entry may change before it is opened: O_NOFOLLOW and O_NONBLOCK hold anyway.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -82,7 +81,7 @@ def open_own(root: Path, name: str, flags: int) -> int:
 
 
 def read_own(root: Path, name: str) -> bytes:
-    """Bytes of a regular file below `root`."""
+    """Bytes of a regular file."""
     with os.fdopen(open_own(root, name, os.O_RDONLY), "rb") as file:
         return file.read()
 
@@ -93,7 +92,7 @@ def has_own(root: Path, name: str) -> bool:
 
 
 def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
-    """Names of regular files in a folder, recursively to `depth`."""
+    """Names of regular files, down to `depth`."""
     try:
         place = own_path(root, folder, folder=True) if folder else root
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
@@ -110,10 +109,7 @@ def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
 def foreign_entries(
     root: Path, folder: str = "", depth: int = 3, skip: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Names and faults of entries that are no folder or regular file.
-
-    `skip`, the quarantine, is not entered.
-    """
+    """Names and faults of entries that are no folder or regular file, outside `skip`."""
     for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
         name = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir(follow_symlinks=False):

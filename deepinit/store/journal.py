@@ -27,13 +27,7 @@ _CHECK_LENGTH = len(b',"check":""}') + 16
 
 
 class Journal(NamedTuple):
-    """A parsed journal.
-
-    Attributes:
-        lines: intact, without newlines.
-        events: their records.
-        damaged: line numbers from 1.
-    """
+    """A parsed journal: intact lines without newlines, events, damaged line numbers from 1."""
 
     lines: list[bytes]
     events: list[dict[str, Any]]
@@ -43,7 +37,7 @@ class Journal(NamedTuple):
 def append_event(run: Run, event: str, **fields: Any) -> None:
     """Append one flushed line: event, time, start, shard, fields.
 
-    SpecError for fields that are no JSON, or have a reserved name.
+    SpecError for fields that are no JSON, or reserved.
     """
     require_writable(run)
     taken = sorted(set(fields) & set(_OWN))
@@ -62,7 +56,7 @@ def append_event(run: Run, event: str, **fields: Any) -> None:
 
 
 def checked_line(event: dict[str, Any]) -> bytes:
-    """Line of an event with checksum, without newline."""
+    """Line of an event, without newline."""
     text = canonical_json(event).encode("ascii")
     return text[:-1] + b',"check":"' + _digest(text) + b'"}'
 

@@ -37,7 +37,6 @@ class Run:
         identity_hash: SHA-256 of its canonical JSON.
         shard: (i, n): part i of n.
         start: id in the journal; None for reading.
-        format_version: of the layout.
     """
 
     path: Path
@@ -56,7 +55,7 @@ def require_writable(run: Run) -> None:
 
 
 def checked_name(name: str, what: str) -> str:
-    """A `file` or `folder/file` name valid on common file systems, else SpecError.
+    """A `file` or `folder/file` name valid on common file systems.
 
     Lower case only: `A` and `a` can be one file.
     """
@@ -92,7 +91,7 @@ def portable_name(text: str) -> str:
 
 
 def block_file(name: str) -> str:
-    """File of a block, relative to the run."""
+    """File of a block."""
     checked_name(name, "block")
     if name.split("/")[0] == DAMAGED:
         remedy = "Quarantined blocks are stored there: rename it."

@@ -68,7 +68,7 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
-    """Remove dead writers' temporary files under the lock of `shard`; returns their number."""
+    """Remove dead writers' temporary files; returns their number."""
     removed = 0
     with system_refusals(folder, 0):
         names = [*own_files(folder), *own_files(folder, FIGURES), *own_files(folder, BLOCKS, 2)]

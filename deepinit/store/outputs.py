@@ -2,7 +2,7 @@
 
 .concluding     exists while the files below are written
 report.html, figures/, result.nc
-outputs.zip     a copy, from which damaged files are restored
+outputs.zip     a copy, for repair
 manifest.json   written last: sizes and SHA-256 of these files and of the journal so far
 """
 
@@ -38,11 +38,7 @@ _RESERVED = (SPEC, JOURNAL, PROVENANCE, MANIFEST, COPY, BLOCKS)
 
 
 def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the outputs; if killed meanwhile, the run counts as unfinished.
-
-    Args:
-        files: portable name -> bytes: `result.nc`, `report.html`, `figures/angles.svg`.
-    """
+    """Write the outputs, name -> bytes; if killed meanwhile, the run counts as unfinished."""
     require_writable(run)
     for name in files:
         checked_name(name, "file")
@@ -61,7 +57,7 @@ def recorded_outputs(run: Run) -> Checks | None:
 
 
 def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
-    """Checksums of the outputs in journal events."""
+    """Checksums of outputs in journal events."""
     for event in reversed(events):
         if event["event"] == "concluded":
             return event.get("files")
@@ -92,7 +88,7 @@ def is_finalized(run: Run) -> bool:
 
 
 def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | None:
-    """The fault of an output; None for an intact one."""
+    """Fault of an output; None if intact."""
     try:
         data = read_own(run.path, name)
     except FileNotFoundError:
@@ -139,8 +135,8 @@ def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
 def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
     """Restore outputs from their copy; without one the run becomes unfinished.
 
-    The journal is intact, `faults` is from `output_faults`, damaged files are quarantined. Returns
-    names of files written.
+    The journal is intact; `faults` of `output_faults` are quarantined. Returns names of files
+    written.
     """
     if not faults:
         return ()
@@ -169,7 +165,7 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _seal(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write copy, checksums and manifest of existing outputs."""
+    """Write copy, checksums and manifest."""
     copy = _copy_bytes(files)
     replace_file(run.path, COPY, copy, run.shard)
     checks = {name: _check(data) for name, data in {**files, COPY: copy}.items()}
@@ -192,7 +188,7 @@ _MISSING = "is missing"
 
 
 def _read_manifest(run: Run) -> tuple[dict[str, Any] | None, str | None]:
-    """The record in manifest.json, and its fault."""
+    """Record in manifest.json, and its fault."""
     try:
         data = read_own(run.path, MANIFEST)
         record = loads(data)
@@ -219,7 +215,7 @@ def _copy_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def _read_copies(run: Run, recorded: Checks) -> dict[str, bytes]:
-    """Readable copies of recorded size; the caller compares checksums."""
+    """Copies of recorded size, with checksums unchecked."""
     copies: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(read_own(run.path, COPY))) as archive:

@@ -56,9 +56,7 @@ _JAX_OPTIONS = (
 
 
 def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Provenance of this process.
-
-    `extra` entries (JSON: devices, precision) take precedence.
+    """Provenance of this process, and `extra` entries (which take precedence).
 
     Returns:
         time, host, python, platform, package versions, git state of deepinit's source and of the
@@ -111,7 +109,7 @@ def provenance_records(events: Sequence[Mapping[str, Any]]) -> list[Any]:
 def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | None:
     """Fault of provenance.json against the journal, or None.
 
-    A killed start may leave one more record; later shards are exported when the run ends.
+    A killed start may leave one more record; later shards export at the end.
     """
     by_first = [
         event
@@ -175,7 +173,7 @@ def _jax_options() -> dict[str, Any]:
 def _git_state(folder: Path, tracked: str | None) -> dict[str, Any] | None:
     """Commit, and whether tracked files differ; None outside git.
 
-    None unless git tracks `tracked`: a package may lie in a foreign repository.
+    `tracked` must be tracked: a package may lie in a foreign repository.
     """
     if tracked is not None and _git(folder, "ls-files", "--error-unmatch", tracked) is None:
         return None

@@ -18,7 +18,7 @@ _FORMER_DIMS = {"route": "theory", "pair": "component"}  # of results before the
 
 
 def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
-    """Dataset of a finished run, in memory; SpecError for an unfinished one."""
+    """Dataset of a finished run, in memory; else SpecError."""
     run = load_run(path)
     if not has_result(run):
         given = f"{run.path}, whose run is not finished: it has no {RESULT}"
@@ -33,7 +33,7 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
 
 
 def dataset_of(data: bytes) -> "xarray.Dataset":
-    """Dataset in a netCDF-4 file; other bytes raise any exception."""
+    """Dataset of netCDF-4 bytes; others raise any exception."""
     import xarray
 
     _refuse_foreign(data)
@@ -42,7 +42,7 @@ def dataset_of(data: bytes) -> "xarray.Dataset":
 
 
 def _refuse_foreign(data: bytes) -> None:
-    """Refuse links, external data, and more declared data than bytes."""
+    """Refuse links, external data, undersized files."""
     import h5py
 
     size = 0
@@ -65,7 +65,7 @@ def has_result(run: Run) -> bool:
 
 
 def result_bytes(dataset: "xarray.Dataset") -> bytes:
-    """netCDF-4 file of a Dataset; SpecError for types that netCDF lacks.
+    """netCDF-4 file of a Dataset; SpecError for unsupported types.
 
     Made in memory: HDF5 on a full disk can end the process or write zeros.
     """

@@ -41,9 +41,8 @@ def open_run(
         path: created with its parents.
         identity: everything that determines the stored numbers, as JSON; an entry `experiment`
             names the experiment.
-        backend: device, such as "gpu NVIDIA H200"; compared with the first start's if both are
-            known.
-        flags: compiler flags and options that change numbers; compared likewise.
+        backend, flags: device ("gpu NVIDIA H200") and compiler flags that change numbers; compared
+            with the first start's if known.
         shard: (i, n), concurrent part i of n; (0, 1) writes alone.
         allow_mixed: accept and record versions or a backend unlike the first start's.
 
@@ -104,7 +103,7 @@ def has_run(path: str | os.PathLike[str]) -> bool:
 
 
 def adopt_blocks(run: Run) -> list[str]:
-    """Add intact blocks without a line (killed writer, damaged journal) to the journal."""
+    """Add intact blocks without a line to the journal."""
     adopted = []
     for name in unrecorded_blocks(run.path, read_journal(run.path)):
         data = read_own(run.path, block_file(name))

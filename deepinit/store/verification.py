@@ -45,8 +45,7 @@ class VerifyReport:
 def verify(path: str | os.PathLike[str]) -> VerifyReport:
     """Check blocks, journal and outputs; changes nothing.
 
-    DamagedError only for a damaged spec.json, or a link or special file in place of the journal or
-    `blocks`.
+    DamagedError only for spec.json, or a link or special file in place of the journal or `blocks`.
     """
     run = load_run(path)
     present = block_names(run.path)
@@ -89,10 +88,9 @@ def quarantine_damaged(path: str | os.PathLike[str]) -> VerifyReport:
     """Move damaged files to `blocks/damaged/`, to be computed again.
 
     A new journal begins with the intact lines. Provenance is rebuilt from the journal, outputs from
-    their copy; without an intact copy the run becomes unfinished, and its command rewrites them.
+    their copy; without one the run becomes unfinished, and its command rewrites them.
 
-    Returns:
-        The report of `verify` before, and the restored files.
+    Returns the report of `verify` before, and the restored files.
     """
     run = load_run(path)
     with writer_lock(run.path, (0, 1)):
@@ -140,9 +138,9 @@ def _fault(run: Run, name: str) -> str | None:
 
 
 def _quarantine(folder: Path, name: str, kept: str | None = None) -> str | None:
-    """Rename an entry (a link itself) into `blocks/damaged/` under a new name.
+    """Rename an entry (a link itself) into `blocks/damaged/`.
 
-    Returns the name; None for a missing entry.
+    Returns its new, unused name; None for a missing entry.
     """
     source = folder / name
     with system_refusals(source, 0):

@@ -15,8 +15,8 @@ class Axis(NamedTuple):
 
     Attributes:
         name, length: of the first axis, `layer` or `step`.
-        entries: distinct names along the second axis.
-        positions: along the first axis; None for 1, 2, ...
+        entries: distinct names along the second.
+        positions: along the first; None for 1, 2, ...
     """
 
     name: str
@@ -38,7 +38,7 @@ def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
 
 
 def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
-    """Random numbers per network."""
+    """Random numbers."""
     shapes, rows = spec.matrix_shapes(inputs.dimension), inputs.num_rows
     explicit = linear_map == "explicit"
     return float(sum(fan_out * (fan_in if explicit else rows) for fan_in, fan_out in shapes))

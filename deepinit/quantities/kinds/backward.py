@@ -24,11 +24,10 @@ class Backward(NamedTuple):
     """A tap on gradients of linear functions of the output.
 
     Attributes:
-        tap: `(Gradients, inputs) -> Measurement` [rows, entries] of one network.
+        tap: `(Gradients, inputs) -> Measurement` [rows, entries].
         functions: `(spec, inputs) -> (functions [num, width], points [num])`, with indices of
             points (partners count as points).
         per_layer: one row per hidden layer; else one.
-        entries, why_not, accepts: as in `Forward`.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -46,7 +45,7 @@ class Backward(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [rows, entries]."""
+        """`key -> Measurement`."""
         from deepinit.networks.backward import random_gradients
         from deepinit.networks.input_rows import input_rows
 

@@ -13,8 +13,7 @@ class ExactLaw(NamedTuple):
     """A tap on the forward pass; `linear_map="chi_square"` draws its exact law.
 
     Attributes:
-        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries]; SpecError where
-            the law does not hold.
+        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries], or SpecError.
     """
 
     forward: Forward
@@ -23,7 +22,7 @@ class ExactLaw(NamedTuple):
 
     @property
     def accepts(self) -> type:
-        """Type of the inputs."""
+        """Type."""
         return self.forward.accepts
 
     def why_not(self, spec: Any, inputs: Any) -> str | None:
@@ -37,7 +36,7 @@ class ExactLaw(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [layers, entries]."""
+        """`key -> Measurement`."""
         if settings["linear_map"] == "chi_square":
             return self.sampler(spec, inputs, settings["dtype"])
         return self.forward.seed_fn(spec, inputs, settings, keep)

@@ -22,13 +22,9 @@ class Forward(NamedTuple):
     """A tap on every layer of the forward pass.
 
     Attributes:
-        tap: `(LayerState, inputs) -> Measurement` [entries] of one layer.
-        accepts: type of the inputs.
+        tap: `(LayerState, inputs) -> Measurement` [entries].
         at_output: the output layer too, as the last.
-        entries: `(spec, inputs) -> names` along the last axis, all different.
-        why_not: `(spec, inputs) -> refusal` where undefined, else None.
-        statistic: `(spec, Estimate) -> Estimate` of equal shape, of the ensemble; samples stay
-            values of the tap.
+        accepts, entries, why_not, statistic: as in `quantities.kinds`.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -45,7 +41,7 @@ class Forward(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [layers, entries]."""
+        """`key -> Measurement`."""
         from deepinit.networks import forward, linear_maps
         from deepinit.networks.input_rows import input_rows
 

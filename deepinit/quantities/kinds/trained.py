@@ -26,9 +26,7 @@ class Trained(NamedTuple):
 
     Attributes:
         tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries].
-        entries: `(spec, Training) -> names` along the last axis, all different.
-        why_not: as in `Forward`.
-        accepts: `TrainingConfig`.
+        entries: `(spec, Training) -> names`.
     """
 
     tap: Callable[[Any, Any], Callable[[Any], Any]]
@@ -47,7 +45,7 @@ class Trained(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [records, entries] of one network.
+        """`key -> Measurement` [records, entries].
 
         Settings apply to an MLP; a Network has its own. `keep` adds step, time, loss, status, input
         vectors and output weights.
@@ -92,7 +90,7 @@ class Trained(NamedTuple):
         return Axis("step", len(steps), self.entries(spec, inputs), steps)
 
     def cost(self, spec: Any, inputs: TrainingConfig, linear_map: str) -> float:
-        """Work per network, in random numbers (10 ns: some 300 operations)."""
+        """Work in random numbers (10 ns: some 300 operations)."""
         del linear_map
         shapes: Any = ((inputs.dimension, 100),)
         if isinstance(spec, Spec):
