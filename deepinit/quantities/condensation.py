@@ -88,7 +88,7 @@ def _measure_alignment(spec: Any, training: TrainingConfig) -> Any:
 
 
 def _drop_setup(spec: Any, training: TrainingConfig) -> Any:
-    """Setup of the first drop; SpecError without one or stop_drop."""
+    """Setup of the first drop; SpecError without its law or stop_drop."""
     remedy = "Take training_loss: this time is in the unit of that law."
     setup = linear_setup(spec, training, "drop_time", remedy)
     if training.stop_drop is None:

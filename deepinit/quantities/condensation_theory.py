@@ -86,7 +86,7 @@ def hidden_names(spec: Any, training: TrainingConfig) -> tuple[str, ...]:
 
 
 def two_layer(spec: Any, quantity: str) -> MLP:
-    """The spec, if two-layer."""
+    """The spec; SpecError unless two-layer."""
     if not is_two_layer(spec):
         given = f"{quantity} of {in_words(spec)}, not of one hidden layer with one output"
         remedy = "Of deeper networks take orientation_count."
@@ -227,7 +227,7 @@ def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
 
 
 def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """Distance from initialization."""
+    """Distance from initialization, by step."""
     from deepinit.theory.condensation import relative_displacement
 
     setup = linear_setup(spec, training, "relative_distance")
@@ -245,7 +245,7 @@ def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Predicti
 
 
 def lazy_alignment(spec: Any, training: TrainingConfig) -> Prediction:
-    """Caps about predicted directions, where disjoint."""
+    """Initial orientations: caps about predicted directions, where disjoint."""
     directions = predicted_directions(spec, training)
     if not starts_uniformly(spec, training):
         given = "initial weights that prefer some directions"

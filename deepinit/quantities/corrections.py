@@ -22,7 +22,7 @@ _EXACT_REFERENCE = (
 
 
 def _why_no_corrections(spec: Spec) -> str | None:
-    """Conditions: MLP, Gaussian weights and biases."""
+    """Conditions: MLP, Gaussian weights, Gaussian biases or none."""
     if not isinstance(spec, MLP):
         return "the 1/width expansion is that of MLPs"
     laws = [law for law in (spec.weight_law, spec.output_law) if law is not None]

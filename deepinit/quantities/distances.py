@@ -52,7 +52,7 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
 
 
 def _is_one_signal(spec: Spec, inputs: Inputs) -> bool:
-    """Whether the images' difference is an image, up to sign.
+    """Whether the images' difference is the image of one input, up to sign.
 
     Linear networks; homogeneous MLPs at parallel inputs.
     """

@@ -54,7 +54,7 @@ def why_not_exact(spec: Spec) -> str | None:
 
 
 def idealized(spec: Spec) -> Spec:
-    """The spec with Gaussian weights, no biases."""
+    """The spec with Gaussian weights of equal variance, no biases."""
     changes: dict[str, Any] = {"bias_law": None}
     for name in _LAWS:
         law = getattr(spec, name, None)
@@ -226,7 +226,7 @@ def predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
 
 
 def _curve_form(network: "HomogeneousNetwork", layer: int, depth: int, form: str) -> float:
-    """An approximation after one layer."""
+    """An approximation after one layer (from 1)."""
     from deepinit.theory import lengths
 
     widths = tuple(network.widths)[: layer + 1]

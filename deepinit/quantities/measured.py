@@ -47,7 +47,7 @@ def measure_block(
 
     Args:
         measured: NumPy arrays [seeds, layers, ...].
-        sample_layers: layers (from 1) stored as `samples`; None for all.
+        sample_layers: layers (from 1) stored as `samples`, NaN where undefined; None for all.
         num_kept: first networks whose other arrays are stored.
     """
     from deepinit.ensembles import statistics

@@ -22,7 +22,7 @@ class ExactLaw(NamedTuple):
 
     @property
     def accepts(self) -> type:
-        """Type."""
+        """Type of the inputs."""
         return self.forward.accepts
 
     def why_not(self, spec: Any, inputs: Any) -> str | None:

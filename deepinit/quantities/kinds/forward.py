@@ -22,7 +22,7 @@ class Forward(NamedTuple):
     """A tap on every layer of the forward pass.
 
     Attributes:
-        tap: `(LayerState, inputs) -> Measurement` [entries].
+        tap: `(LayerState, inputs) -> Measurement` [entries] of one layer.
         at_output: the output layer too, as the last.
         accepts, entries, why_not, statistic: as in `quantities.kinds`.
     """
