@@ -67,8 +67,9 @@ def _is_number(text: str) -> bool:
 def joined(info: ProcessInfo, seconds: float) -> Iterator[Callable[[], bool]]:
     """Join the other processes before JAX is used; yields whether first.
 
-    Only the first has a standard output. Refusals and stops occur in all alike; other exceptions,
-    and `seconds` without a connection, end this process. ResourceError: nothing to join.
+    Only the first has a standard output. Refusals and stops occur in all alike; other exceptions
+    end this process at once, and `seconds` without a connection with ResourceError's exit code.
+    ResourceError: nothing to join.
     """
     import jax
 

@@ -1,4 +1,4 @@
-"""Plan of a run: blocks, memory, time."""
+"""Plan of a run: cases; with JAX also blocks, memory, time."""
 
 import time
 from collections.abc import Sequence

@@ -90,7 +90,7 @@ def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
 
 
 def _copying_file_system(folder: Path) -> str | None:
-    """Name of a file system that copies in rename."""
+    """Name of a file system that copies instead of renaming."""
     try:
         lines = _MOUNTS.read_text().splitlines()
     except OSError:
@@ -106,7 +106,7 @@ def _copying_file_system(folder: Path) -> str | None:
 
 
 def _renames_in_one_step(folder: Path, shard: tuple[int, int]) -> bool:
-    """Whether rename keeps inodes and open content."""
+    """Whether rename keeps the inode, and open readers the old content."""
     old, new = (folder / _temporary_name(shard) for _ in range(2))
     reader = None
     try:

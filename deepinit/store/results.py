@@ -42,7 +42,7 @@ def dataset_of(data: bytes) -> "xarray.Dataset":
 
 
 def _refuse_foreign(data: bytes) -> None:
-    """Refuse links, external data, undersized files."""
+    """Refuse links, external data, and more declared data than bytes."""
     import h5py
 
     size = 0
