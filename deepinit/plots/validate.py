@@ -24,7 +24,7 @@ def known(name: str, keys: Iterable[str], panels: Container[str]) -> None:
 
 
 def shaped(name: str, pattern: str, *values: Any, least: int = 1) -> list[Any]:
-    """Float64 arrays of a pattern such as `steps [T], angles [T, m]`.
+    """Float64 arrays of a pattern such as `steps [T], angles [T, m]`; else SpecError.
 
     A letter is one size >= least; values may be non-finite.
     """

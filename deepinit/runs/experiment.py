@@ -205,7 +205,7 @@ class Experiment:
         check_experiment(self)
 
     def preset(self, name: str | None) -> Any:
-        """Config by name; None takes the first."""
+        """Config by name; None takes the first. SpecError for unknown names."""
         if name is None:
             return next(iter(self.presets.values()))
         if name not in self.presets:
@@ -223,7 +223,7 @@ def _whole_numbers(layers: Any) -> tuple[int, ...]:
 
 
 def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
-    """Cases, with unique names."""
+    """Cases, with unique names; else SpecError."""
     cases = listed(experiment.cases(config), Case, "cases()")
     names = [case.name for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})

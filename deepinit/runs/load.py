@@ -18,7 +18,7 @@ def shipped_names() -> list[str]:
 
 
 def load_experiment(path: str) -> Experiment:
-    """`EXPERIMENT` of a Python file, package directory, or shipped experiment.
+    """`EXPERIMENT` of a Python file, package directory, or shipped experiment; else SpecError.
 
     The module is always `deepinit_experiment` (shipped: `deepinit_experiment_<name>`): module names
     are part of a run's identity.
