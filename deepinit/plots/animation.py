@@ -45,7 +45,8 @@ def animate_orientations(
     """GIF of neurons in the plane (weight, bias) over time.
 
     Distance from the center falls with the logarithm of the amplitude, from 1 (the largest) to 1/4.
-    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal frames are merged.
+    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal
+    consecutive frames are merged.
 
     Args:
         vectors: [T, m, 2], or angles [T, m] in radians; zero and non-finite ones are not drawn.
@@ -53,6 +54,7 @@ def animate_orientations(
         times: [T], increasing; T <= 200.
         predicted: attracting directions [K, 2], non-zero.
         labels: text per frame; None writes the time.
+        frames_per_second: > 0.
 
     Raises:
         SpecError: other shapes, times or numbers of frames.
@@ -117,6 +119,7 @@ def animate_similarities(
         panels: [T, m, m] cosines in [-1, 1], T <= 200, neurons in a fixed order (that of the last
             time shows groups); non-finite entries are grey.
         labels: text per frame; None counts.
+        frames_per_second: > 0.
 
     Raises:
         SpecError: other shapes or values.

@@ -9,7 +9,7 @@
 
 A run killed at any moment continues from its finished blocks to the same bytes.
 
-Errors of all functions: SpecError for an invalid argument or no run; ConflictError for a second
+Errors of public functions: SpecError for an invalid argument or no run; ConflictError for a second
 writer, another run, a newer deepinit, or writing to a run opened for reading; DamagedError for
 changed bytes, or a link or special file in place of a file; ResourceError for a full disk, no
 permission or another OSError, with earlier files untouched.
