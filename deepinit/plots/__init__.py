@@ -1,8 +1,8 @@
-"""Figures: from a Dataset, Estimates and Predictions, or arrays to a matplotlib Figure or a GIF.
+"""Figures of a Dataset, Estimates, Predictions or arrays, by matplotlib.
 
-A route has the same colour in every figure. Markers with error bars are measured, solid lines are
-finite-width theory, dashed lines are infinite width. Matplotlib is imported with the first figure;
-no pyplot state and no global settings change.
+A route has one colour in all figures. Markers with error bars are measured, solid lines
+finite-width theory, dashed lines infinite width. Imports are lazy; pyplot and global settings stay
+untouched. Common arguments: `title`, heading; `note`, description of the data; `symbol`, mathtext.
 """
 
 from deepinit.plots.animation import animate_orientations, animate_similarities

@@ -1,7 +1,4 @@
-"""GIF animations of early training.
-
-All frames share one palette and one layout: files are small, and equal data give equal bytes.
-"""
+"""GIF animations with one palette and layout."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -45,28 +42,22 @@ def animate_orientations(
     y_label: str = "bias $b$",
     frames_per_second: float = 10.0,
 ) -> bytes:
-    """Neurons of a network with one input in the plane (weight, bias) over time.
+    """GIF of neurons in the plane (weight, bias) over time.
 
-    A neuron is drawn in the direction of its vector, at a distance from the center that falls with
-    the logarithm of its amplitude, from 1 for the largest of all times to 1/4 for the smallest.
-    The last frame stays for 2.5 seconds; then the animation repeats.
+    Distance from the center falls with the logarithm of the amplitude, from 1 (the largest) to 1/4.
+    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal
+    consecutive frames are merged.
 
     Args:
-        vectors: [T, m, 2], or angles [T, m] in radians. Zero and non-finite ones are not drawn.
-        amplitudes: [T, m], >= 0; None takes the norms of the vectors.
-        times: [T], increasing; drawn as a progress bar.
+        vectors: [T, m, 2], or angles [T, m] in radians; zero and non-finite ones are not drawn.
+        amplitudes: [T, m], >= 0; None takes the norms.
+        times: [T], increasing; T <= 200.
         predicted: attracting directions [K, 2], non-zero.
-        labels: a text per frame, such as step and loss; None writes the time.
-        title: the figure's message.
-        note: description of the data.
-        x_label, y_label: of the axes.
+        labels: text per frame; None writes the time.
         frames_per_second: > 0.
 
-    Returns:
-        A GIF file; equal consecutive frames become one longer frame.
-
     Raises:
-        SpecError: shapes that do not fit, times that do not increase, more than 200 frames.
+        SpecError: other shapes, times or numbers of frames.
     """
     arrows, sizes = _read_neurons(vectors, amplitudes)
     moments = _read_times(times, len(arrows))
@@ -122,21 +113,16 @@ def animate_similarities(
     note: str = "",
     frames_per_second: float = 10.0,
 ) -> bytes:
-    """A heat map of cosine similarities between neurons over time.
+    """GIF of cosine similarities between neurons over time.
 
     Args:
-        panels: [T, m, m] cosines in [-1, 1], neurons in one order at all times (the order of the
-            last time shows how its groups form). Non-finite entries are grey.
-        labels: a text per frame, such as step and loss; None counts the frames.
-        title: the figure's message.
-        note: description of the data.
+        panels: [T, m, m] cosines in [-1, 1], T <= 200, neurons in a fixed order (that of the last
+            time shows groups); non-finite entries are grey.
+        labels: text per frame; None counts.
         frames_per_second: > 0.
 
-    Returns:
-        A GIF file, as `animate_orientations`.
-
     Raises:
-        SpecError: shapes that do not fit, entries that are no cosines, more than 200 frames.
+        SpecError: other shapes or values.
     """
     (values,) = validate.shaped("", "panels [T, m, m]", panels, least=0)
     count = len(values)
@@ -165,7 +151,7 @@ def _gif(
     frames_per_second: float,
     palette: np.ndarray,
 ) -> bytes:
-    """The figure after show(0), show(1), ... as a GIF file with a common palette."""
+    """GIF of show(0), show(1), ..."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -194,7 +180,7 @@ def _gif(
 
 
 def _dot_palette() -> np.ndarray:
-    """[colours, 3] in [0, 1] of dots, rays and letters and their antialiased edges."""
+    """Colours [colours, 3] of dots, rays, letters."""
     from matplotlib.colors import to_rgb
 
     steps = np.linspace(0.0, 1.0, 13)[1:-1, None]
@@ -203,7 +189,7 @@ def _dot_palette() -> np.ndarray:
 
 
 def _heat_palette() -> np.ndarray:
-    """[colours, 3] in [0, 1] of the colour bar, and greys for letters."""
+    """Colours [colours, 3] of colour bar, letters."""
     import matplotlib
 
     return np.vstack([_greys(), matplotlib.colormaps[DIVERGING](np.linspace(0.0, 1.0, 41))[:, :3]])

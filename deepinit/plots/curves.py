@@ -1,4 +1,4 @@
-"""Curves: the record that per-layer figures draw, from results or a comparison Dataset."""
+"""Curves by layer, from results."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from deepinit.plots.validate import MAX_PANELS
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """Statistics over an ensemble, each [layers, pairs]."""
+    """Ensemble statistics, each [layers, pairs]."""
 
     name: str
     mean: np.ndarray
@@ -24,7 +24,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predicted:
-    """Values of a route, each [layers, pairs]; NaN for a variance that it does not predict."""
+    """Values of a route, each [layers, pairs]; variance may be NaN."""
 
     name: str
     value: np.ndarray
@@ -36,14 +36,10 @@ class Curves:
     """Measured and predicted values by layer.
 
     Attributes:
-        quantity: its name.
-        symbol: mathtext, or empty.
-        label: description of the data, or empty.
-        num_seeds: networks of the measurement; 0 without one.
-        layers: [layers], the numbers on the horizontal axis.
-        pairs: a name for each pair.
-        measured, predicted: the curves.
-        axis: "layer", or "step" of a training run.
+        symbol, label: mathtext and description of the data, or empty.
+        num_seeds: 0 without measurement.
+        layers: [layers], horizontal positions.
+        axis: "layer", or "step" in training.
     """
 
     quantity: str
@@ -63,16 +59,16 @@ class Curves:
 
     @property
     def axis_label(self) -> str:
-        """Symbol of the quantity, or its name."""
+        """Symbol, else name."""
         return self.symbol or spaced(self.quantity)
 
     @property
     def route_names(self) -> tuple[str, ...]:
-        """Names of the predictions in order."""
+        """Names of predictions."""
         return tuple(route.name for route in self.predicted)
 
     def shown_pairs(self, pair: int | str | None = None) -> list[int]:
-        """Indices of the pairs to draw: one, or at most six with the first and the last."""
+        """Indices of one pair, or up to six."""
         if pair is None:
             count = len(self.pairs)
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
@@ -86,7 +82,7 @@ class Curves:
         return [pair % len(self.pairs)]
 
     def data_note(self, shown: list[int]) -> str:
-        """Description of the data: label, number of networks, components shown."""
+        """Label, networks, components shown."""
         parts = [self.label] if self.label else []
         if self.num_seeds:
             parts.append(f"{self.num_seeds:,} networks")
@@ -98,7 +94,7 @@ class Curves:
 
 
 def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
-    """Curves from Estimates and Predictions of one quantity, or from one comparison Dataset."""
+    """Curves of one quantity's results, or of one Dataset."""
     if not results:
         allowed = "Estimates and Predictions, or one comparison Dataset"
         raise SpecError("nothing to plot", allowed, "Pass a result.")
@@ -108,12 +104,12 @@ def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
 
 
 def is_dataset(value: Any) -> bool:
-    """Whether a value looks like an xarray Dataset; does not import xarray."""
+    """Whether an xarray Dataset, without importing xarray."""
     return hasattr(value, "data_vars") and hasattr(value, "attrs")
 
 
 def as_dataset(value: Any) -> Any:
-    """The Dataset of a comparison or a case's result; other values unchanged."""
+    """Dataset of a comparison or result; others unchanged."""
     return getattr(value, "dataset", value)
 
 
@@ -201,7 +197,7 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
 
 
 def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """[layers, pairs] from [layers, pairs], [layers] or a number, broadcast to a given shape."""
+    """Broadcast to [layers, pairs]."""
     array = np.asarray(values, np.float64)
     if array.ndim > 2:
         given, allowed = f"a result of shape {array.shape}", "shape [layers, pairs] or [layers]"

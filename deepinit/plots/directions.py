@@ -1,4 +1,4 @@
-"""Direction fields and neurons in the plane (weight, bias) of networks with one input."""
+"""Direction fields in the plane (weight, bias)."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -40,29 +40,20 @@ def direction_field(
     x_label: str = "weight $w$",
     y_label: str = "bias $b$",
 ) -> "Figure":
-    """Unit arrows along dw/dt in the plane (w, b), predicted directions as rays, neurons as dots.
+    """Unit arrows along dw/dt in (w, b), rays at predictions, dots at neurons.
 
-    Neurons with a > 0 and a < 0 move in opposite directions: use one panel for each sign.
+    Use one panel for each sign of a: neurons move in opposite directions. Zero and non-finite
+    velocities and neurons are not drawn.
 
     Args:
-        panels: name -> (points [k, 2], velocities [k, 2]), at most six; a zero or non-finite
-            velocity has no arrow.
-        orientations: attracting directions [K, 2], non-zero, for all panels; or panel name ->
-            [K, 2].
-        neurons: [m, 2] for all panels, or panel name -> [m, 2]. Zero and non-finite rows are not
-            drawn.
-        place: of neurons: "circle" (on a circle), "log" (on it for the largest norm, closer to
-            the origin by the logarithm of the norm), or "true" (at their coordinates).
-        title: the figure's message.
-        note: description of the data.
-        x_label, y_label: of the axes.
-
-    Returns:
-        A matplotlib Figure.
+        panels: one to six, name -> (points [k, 2], velocities [k, 2]).
+        orientations: attracting directions [K, 2], non-zero; or panel name -> [K, 2].
+        neurons: [m, 2], or panel name -> [m, 2].
+        place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin
+            by the logarithm), "true" (coordinates).
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, names of no panel, an
-            unknown place.
+        SpecError: other shapes, panels or places.
     """
     validate.num_panels(len(panels))
     choice("place", place, ("circle", "log", "true"))
@@ -98,7 +89,7 @@ def direction_field(
 
 
 def draw_rays(ax: "Axes", directions: np.ndarray | None, length: float) -> None:
-    """A solid line from the origin along each predicted direction."""
+    """Lines from the origin along predicted directions."""
     if directions is None:
         return
     for k, direction in enumerate(directions):
@@ -113,9 +104,9 @@ def draw_rays(ax: "Axes", directions: np.ndarray | None, length: float) -> None:
 def placed(
     vectors: np.ndarray, radius: float, place: str, everyone: np.ndarray
 ) -> tuple[np.ndarray, str]:
-    """Positions of the vectors [m, 2] that have a direction, and the legend's text.
+    """Positions of vectors [m, 2] with a direction, and legend text.
 
-    Logarithms count from the largest norm in `everyone`, the norms of all panels.
+    Logarithms count from the largest norm in `everyone`.
     """
     vectors = vectors[np.isfinite(vectors).all(axis=1)]
     norms = np.hypot(*vectors.T)
@@ -132,7 +123,7 @@ def placed(
 
 
 def spread_in_decades(amplitudes: np.ndarray) -> float:
-    """Decades that positive amplitudes span, without their smallest 2 %, from 1 to 8."""
+    """Decades of amplitudes without the smallest 2 %, 1 to 8."""
     positive = amplitudes[np.isfinite(amplitudes) & (amplitudes > 0.0)]
     if not positive.size:
         return 1.0
@@ -141,7 +132,7 @@ def spread_in_decades(amplitudes: np.ndarray) -> float:
 
 
 def log_radii(amplitudes: np.ndarray, largest: float, decades: float) -> np.ndarray:
-    """1 for the largest amplitude, falling with the logarithm to INNER over `decades`."""
+    """From 1, logarithmically down to INNER over `decades`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         below = np.log10(amplitudes) - math.log10(largest or 1.0)
     return INNER + (1.0 - INNER) * np.clip(1.0 + below / decades, 0.0, 1.0)
@@ -157,7 +148,7 @@ def pair_of(name: str, pair: Any, wanted: str) -> tuple[Any, Any]:
 def per_panel(
     name: str, values: Any, panels: Iterable[str], read: Any
 ) -> dict[str, np.ndarray | None]:
-    """An array (or None) for each panel, from one for all, or from panel name -> array."""
+    """An array (or None) per panel."""
     panels = list(panels)
     if not isinstance(values, Mapping):
         return dict.fromkeys(panels, None if values is None else read(name, values))
@@ -167,7 +158,7 @@ def per_panel(
 
 
 def as_vectors(name: str, values: Any) -> np.ndarray:
-    """[m, 2]; refuses other shapes."""
+    """[m, 2]."""
     (array,) = validate.shaped("", f"{name} [m, 2]", values, least=0)
     return array
 
@@ -182,7 +173,7 @@ def as_directions(name: str, values: Any) -> np.ndarray:
 
 
 def _field(name: str, points: Any, velocities: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Points and unit arrows where the velocity has a direction."""
+    """Points and unit arrows."""
     points, velocities = validate.shaped(
         name, "points [k, 2], velocities [k, 2]", points, velocities
     )
@@ -216,7 +207,7 @@ def _draw_arrows(ax: "Axes", points: np.ndarray, arrows: np.ndarray) -> None:
 
 
 def _reach(points: np.ndarray, neurons: np.ndarray | None) -> float:
-    """Half the side of the panel: of all points, and of neurons drawn at their coordinates."""
+    """Half the side of the panel."""
     sizes = np.abs(points).max(initial=0.0)
     if neurons is not None:
         sizes = max(sizes, np.abs(neurons[np.isfinite(neurons)]).max(initial=0.0))
@@ -224,5 +215,5 @@ def _reach(points: np.ndarray, neurons: np.ndarray | None) -> float:
 
 
 def _size(count: int) -> tuple[float, float]:
-    """Width and height of a figure of square panels."""
+    """Inches of square panels."""
     return {1: (5.0, 5.4), 2: (9.0, 5.3), 3: (9.0, 4.1), 4: (7.0, 7.2)}.get(count, (9.0, 6.6))

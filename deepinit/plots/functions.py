@@ -1,4 +1,4 @@
-"""Random functions of one variable: draws with quantiles, and maps of correlations."""
+"""Random functions of one variable: draws, correlations."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -38,23 +38,17 @@ def function_draws(
     bands_are: str = "predicted quantiles",
     one_scale: bool = False,
 ) -> "Figure":
-    """Draws of random functions as thin lines, with measured and predicted quantiles, by law.
+    """Draws of random functions, with measured and predicted quantiles.
 
     Args:
-        panels: name -> (x [points], draws [draws, points]), at most eight. Draws with a
-            non-finite value are excluded.
-        bands: name -> (x [fine], quantiles [3, fine]): predicted 5 %, 50 %, 95 % quantiles.
-        x_label, y_label: of the axes.
-        title: the figure's message.
-        note: description of the data.
-        bands_are: label of the predicted quantiles.
+        panels: one to eight, name -> (x [points], draws [draws, points]), without draws that have
+            non-finite values.
+        bands: name -> (x [fine], predicted 5 %, 50 %, 95 % quantiles [3, fine]).
+        bands_are: label of the bands.
         one_scale: share the y axis.
 
-    Returns:
-        A matplotlib Figure.
-
     Raises:
-        SpecError: no panel or more than eight, shapes that do not fit, a band of no panel.
+        SpecError: other shapes or panels.
     """
     drawn = {name: _draws(name, *values) for name, values in panels.items()}
     lines = {name: _band(name, values, drawn) for name, values in (bands or {}).items()}
@@ -86,7 +80,7 @@ def function_draws(
 
 
 def _bounds(draws: np.ndarray, band: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Range of a panel, by quantiles: single draws of heavy tails do not set it."""
+    """Range by quantiles, for heavy tails."""
     low, high = np.quantile(draws, (0.01, 0.99), axis=0)
     shown = np.concatenate([low, high, np.array([]) if band is None else band[1].ravel()])
     return np.array([np.nanmin(shown), np.nanmax(shown)])
@@ -95,20 +89,14 @@ def _bounds(draws: np.ndarray, band: tuple[np.ndarray, np.ndarray] | None) -> np
 def correlation_maps(
     panels: Mapping[str, tuple[Any, Any]], *, x_label: str, y_label: str, title: str, note: str = ""
 ) -> "Figure":
-    """Maps of the correlation between a random function's values at two points, by law.
+    """Correlations of a random function at two points.
 
     Args:
-        panels: name -> (x [points], correlations [points, points]), at most six. Blue is -1, red
-            1, grey not finite.
-        x_label, y_label: of the axes.
-        title: the figure's message.
-        note: description of the data.
-
-    Returns:
-        A matplotlib Figure.
+        panels: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1,
+            grey not finite.
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, no correlations.
+        SpecError: other shapes or values.
     """
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""Measured minus predicted in standard errors, with the threshold of agreement."""
+"""z-scores of predictions, with their gate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,21 +30,17 @@ BAND_COLOUR = "#eef3ee"
 def residuals(
     *results: Any, gate: float = GATE, pair: int | str | None = None, title: str | None = None
 ) -> "Figure":
-    """(measured - predicted) / standard error of the measured mean, by layer and route.
+    """(measured - predicted) / standard error of the mean, by layer and route.
 
-    The vertical axis is linear inside the gate and logarithmic outside.
+    The axis is linear inside the gate, logarithmic outside.
 
     Args:
         results: one comparison Dataset; or one Estimate and Predictions.
-        gate: the largest |z| that counts as agreement.
-        pair: name or index of one pair; None draws the pairs together.
-        title: None for a default.
-
-    Returns:
-        A matplotlib Figure, 7 x 4.5 inches.
+        gate: largest |z| in agreement.
+        pair: name or index; None draws all together.
 
     Raises:
-        SpecError: no Estimate, or no Prediction, or shapes that do not fit.
+        SpecError: no Estimate or Prediction, or other shapes.
     """
     curves = read_curves(results)
     if len(curves.measured) != 1 or not curves.predicted:
@@ -98,20 +94,14 @@ def z_panel(
     gate: float = GATE,
     title: str | None = None,
 ) -> "Figure":
-    """Every comparison of a run as a dot inside the gate, or a cross outside.
+    """All comparisons of a run: dots inside the gate, crosses outside.
 
-    A row is one case and route, from the first layer (top of the row) to the last; on the right is
-    the number inside.
+    A row is one case and route, first layer on top, with the number inside.
 
     Args:
-        comparisons: one comparison Dataset, a sequence of them (named by their labels), or name ->
-            Dataset or array of z-scores [layers, ...].
-        routes: names of the routes to show; None shows all.
-        gate: the largest |z| that counts as agreement.
-        title: None for one with the counts.
-
-    Returns:
-        A matplotlib Figure, taller with more rows.
+        comparisons: comparison Datasets, or name -> Dataset or z-scores [layers, ...].
+        routes: to show; None shows all.
+        gate: largest |z| in agreement.
 
     Raises:
         SpecError: no comparisons.
@@ -162,7 +152,7 @@ def z_panel(
 
 
 def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: float) -> None:
-    """An axis for z-scores: linear inside the gate, logarithmic outside; labels where they fit."""
+    """Axis: linear inside the gate, logarithmic outside."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
@@ -184,7 +174,7 @@ def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: flo
 
 
 def _outer_ticks(limit: float, gate: float, room: float) -> list[float]:
-    """Powers of ten beyond the gate, `room` decades apart; else one 2 or 5 times such a power."""
+    """Powers of ten beyond the gate, else 2 or 5 times such."""
     ticks: list[float] = []
     for decade in (10.0**k for k in range(-3, 300)):
         if decade <= limit and math.log10(decade / (ticks[-1] if ticks else gate)) > room:
@@ -202,7 +192,7 @@ def _tick_text(value: float) -> str:
 
 
 def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
-    """z [layers, columns] of each route; NaN for a standard error of 0 or NaN."""
+    """z [layers, columns] by route; NaN without standard error."""
     (measured,) = curves.measured
     error = measured.standard_error[:, columns]
     scores = {}
@@ -213,7 +203,7 @@ def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
 
 
 def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str, np.ndarray]]:
-    """(case, route, z) for each row; a bare array of scores has no route."""
+    """(case, route, z) per row; scores have no route."""
     if isinstance(comparisons, Mapping) and not is_dataset(comparisons):
         named = [(str(name), as_dataset(value)) for name, value in comparisons.items()]
     else:

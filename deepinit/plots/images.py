@@ -1,4 +1,4 @@
-"""Images (pairs, or points along curves) above per-layer results."""
+"""Images above per-layer results."""
 
 import math
 from collections.abc import Mapping
@@ -26,21 +26,14 @@ PICTURES = 5
 def image_pairs(
     inputs: Inputs, *results: Any, title: str | None = None, symbol: str | None = None
 ) -> "Figure":
-    """Pairs of square images, and below each the per-layer curve of that pair.
+    """Pairs of square images, each above its per-layer curve.
 
     Args:
-        inputs: points and partners [pairs, side * side] are grey images (0 white, 1 black); at
-            most the first four pairs are shown.
-        results: Estimates and Predictions [layers, pairs], or one comparison Dataset; without
-            results, images alone.
-        title: None for a default.
-        symbol: of the quantity, in mathtext; None takes that of the results.
-
-    Returns:
-        A matplotlib Figure.
+        inputs: pairs [pairs, side * side], grey from 0 (white) to 1 (black); four are shown.
+        results: Estimates and Predictions [layers, pairs], one comparison Dataset, or nothing.
 
     Raises:
-        SpecError: inputs that are not square images, or results for another number of pairs.
+        SpecError: no square images, or results for another number of pairs.
     """
     side = _side("inputs of", inputs.dimension, "Use di.inputs.image_pairs.")
     curves = read_curves(results, symbol) if results else None
@@ -83,19 +76,14 @@ def image_pairs(
 def curve_images(
     curves: Mapping[str, tuple[Curve, Any]], *, title: str | None = None, symbol: str | None = None
 ) -> "Figure":
-    """Images at equal steps along curves, and per-layer results below.
+    """Images at equal steps along curves, above per-layer results.
 
     Args:
-        curves: name -> (curve through square images [side * side], its comparison Dataset), at
-            most three. Grey values are clipped to 0 (white) to 1 (black).
-        title: None for a default.
-        symbol: of the quantity, in mathtext; None takes that of the results.
-
-    Returns:
-        A matplotlib Figure.
+        curves: one to three, name -> (curve of images [side * side], comparison Dataset); grey is
+            clipped to 0 (white) to 1 (black).
 
     Raises:
-        SpecError: no curve, more than three, or one whose points are not square images.
+        SpecError: other numbers, or no square images.
     """
     validate.num_panels(len(curves), MAX_CURVES, "curves")
     remedy = "Use di.curves.image_line or di.curves.image_circle."

@@ -1,4 +1,4 @@
-"""Orientations of neurons as angles: amplitudes by angle, and angles during training."""
+"""Orientations of neurons by amplitude and in training."""
 
 import math
 from collections.abc import Mapping
@@ -46,24 +46,18 @@ def amplitude_angles(
     title: str,
     note: str = "",
 ) -> "Figure":
-    """Amplitudes of neurons against their angles, with vertical lines at predicted angles.
+    """Amplitudes of neurons against angles, with vertical lines at predicted angles.
 
     Args:
-        panels: name -> (angles [m] in radians, amplitudes [m]), at most six. Non-finite values are
-            not drawn, nor non-positive ones on a logarithmic axis.
-        predicted: angles [K] for all panels, or panel name -> angles [K].
-        rivals: (label, angles as for `predicted`) of another prediction, as dashed lines.
-        x_label, y_label: of the axes.
-        projection: the horizontal axis is a projection of the orientation, in [-1, 1].
-        log_y: logarithmic amplitudes.
-        title: the figure's message.
-        note: description of the data.
-
-    Returns:
-        A matplotlib Figure.
+        panels: one to six, name -> (angles [m] in radians, amplitudes [m]); non-finite values are
+            not drawn.
+        predicted: angles [K], or panel name -> angles [K].
+        rivals: (label, angles as for `predicted`), dashed.
+        projection: the horizontal axis is a projection in [-1, 1].
+        log_y: logarithmic, without non-positive amplitudes.
 
     Raises:
-        SpecError: no panel or more than six, lengths that differ, names of no panel.
+        SpecError: other shapes or panels.
     """
     validate.num_panels(len(panels))
     columns = {
@@ -116,22 +110,16 @@ def orientation_paths(
 ) -> "Figure":
     """Angles of neurons during training, with horizontal lines at predicted angles.
 
-    A path that leaves at pi returns at -pi. Between two records a neuron turns by less than pi.
+    Turns between records must be below pi.
 
     Args:
-        panels: name -> (steps [T], angles [T, m] in radians), at most six. Non-finite values are
-            not drawn, nor non-positive steps on a logarithmic axis.
-        predicted: angles [K] for all panels, or panel name -> angles [K].
-        x_label, y_label: of the axes.
-        log_x: logarithmic steps.
-        title: the figure's message.
-        note: description of the data.
-
-    Returns:
-        A matplotlib Figure.
+        panels: one to six, name -> (steps [T], angles [T, m] in radians); non-finite values are
+            not drawn.
+        predicted: angles [K], or panel name -> angles [K].
+        log_x: logarithmic, without non-positive steps.
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, names of no panel.
+        SpecError: other shapes or panels.
     """
     from matplotlib.collections import LineCollection
 
@@ -167,12 +155,12 @@ def orientation_paths(
 
 
 def wrapped(angles: np.ndarray) -> np.ndarray:
-    """The same angles in [-pi, pi)."""
+    """Angles in [-pi, pi)."""
     return (angles + math.pi) % (2.0 * math.pi) - math.pi
 
 
 def seen_angles(angles: np.ndarray) -> list[float]:
-    """Positions in [-pi, pi] of lines for these angles: both ends for an angle of pi."""
+    """Positions of lines; both ends for pi."""
     places: list[float] = []
     for angle in wrapped(angles[np.isfinite(angles)]):
         if math.pi - abs(angle) < _EDGE:
@@ -183,7 +171,7 @@ def seen_angles(angles: np.ndarray) -> list[float]:
 
 
 def copies_in_sight(angles: np.ndarray) -> list[np.ndarray]:
-    """Continuous paths of angles [T, m], with all shifts by 2 pi that meet [-pi, pi]."""
+    """Continuous paths [T, m], with all visible shifts by 2 pi."""
     copies: list[np.ndarray] = []
     for path in _unwrapped(angles).T:
         finite = path[np.isfinite(path)]
@@ -196,7 +184,7 @@ def copies_in_sight(angles: np.ndarray) -> list[np.ndarray]:
 
 
 def _unwrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles [T, m] without jumps in time; gaps stay gaps, and paths continue after them."""
+    """Angles [T, m] without jumps; gaps stay."""
     filled = wrapped(angles)
     for t in range(1, len(filled)):
         filled[t] = np.where(np.isfinite(filled[t]), filled[t], filled[t - 1])

@@ -1,4 +1,4 @@
-"""Mean and spread over networks, layer by layer."""
+"""Mean and spread by layer."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -34,23 +34,18 @@ def layers(
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
-    """Mean over networks in every layer, measured and predicted, with the spread over networks.
+    """Mean over networks by layer, measured and predicted.
 
-    Markers are measured means +- one standard error, the light band one standard deviation over
-    networks. Lines are predicted means, thin dashed lines one predicted standard deviation.
+    Error bars are one standard error, bands and thin dashed lines one standard deviation over
+    networks.
 
     Args:
-        results: Estimates and Predictions of one quantity, each [layers, pairs], in any order; or
-            one comparison Dataset.
-        pair: name or index (from 0) of one pair; None draws up to six side by side.
-        title: None for a default.
-        symbol: of the quantity, in mathtext; None takes that of the results.
-
-    Returns:
-        A matplotlib Figure, 7 x 4.5 inches for one pair.
+        results: Estimates and Predictions of one quantity, [layers, pairs]; or one comparison
+            Dataset.
+        pair: name or index (from 0); None draws up to six.
 
     Raises:
-        SpecError: no results, several quantities, shapes that do not fit, no such pair.
+        SpecError: no results, several quantities, other shapes, no such pair.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
@@ -75,22 +70,9 @@ def variance_layers(
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
-    """Standard deviation over networks in every layer, measured and predicted.
+    """Standard deviation over networks by layer, measured and predicted.
 
-    sd = sqrt(variance); its standard error is that of the variance divided by 2 sd. The subtitle
-    names routes that predict no variance.
-
-    Args:
-        results: as for `layers`.
-        pair: as for `layers`.
-        title: None for a default.
-        symbol: of the quantity, in mathtext; None takes that of the results.
-
-    Returns:
-        A matplotlib Figure.
-
-    Raises:
-        SpecError: as for `layers`.
+    Its standard error is that of the variance over 2 sd. Arguments and errors as for `layers`.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
@@ -135,7 +117,7 @@ def variance_layers(
 
 
 def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
-    """Means, standard errors and spreads of one pair, measured and predicted, in one panel."""
+    """Means, standard errors and spreads."""
     styles = route_styles(curves.route_names)
     for route in curves.predicted:
         style = styles[route.name]
@@ -163,7 +145,7 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
 def draw_measured(
     ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0
 ) -> None:
-    """Markers with error bars; of many layers every k-th, with a note in the legend."""
+    """Markers with error bars, thinned for many layers."""
     step = math.ceil(len(x) / MAX_MARKERS)
     label = f"{spaced(name)} ± standard error" + (f" (every {_ordinal(step)})" if step > 1 else "")
     ax.errorbar(
@@ -180,7 +162,7 @@ def draw_measured(
 
 
 def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
-    """The line of a route; a layer without neighbours gets a short dash."""
+    """Line of a route; a dash for an isolated layer."""
     ax.plot(x, y, color=style.colour, linestyle=style.dash, label=spaced(style.name), zorder=3)
     alone = _isolated(y)
     if alone.any():
@@ -255,7 +237,7 @@ def _layer_axis(ax: "Axes", x: np.ndarray) -> None:
 
 
 def legend_rank(label: str) -> int:
-    """Order in the legend: measurements, their spread, the routes, the routes' spread."""
+    """Order: measurements, their spread, routes, their spread."""
     order = {"± standard deviation over networks": 1, "± predicted standard deviation": 3}
     return order.get(label, 0 if "±" in label else 2)
 

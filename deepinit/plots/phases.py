@@ -1,4 +1,4 @@
-"""Phase diagram of initial training: measured exponents and the predicted boundary."""
+"""Phase diagram of initial training."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -38,25 +38,17 @@ def phase_diagram(
     title: str,
     note: str = "",
 ) -> "Figure":
-    """Measured exponents over (gamma, gamma'), as colours (blue < 0 < red) and numbers.
+    """Measured exponents over (gamma, gamma'), as colours and numbers.
 
     Args:
         points: [k, 2], (gamma, gamma').
         exponents: [k]; non-finite ones are not drawn.
-        errors: [k], standard errors; None or non-finite without one.
-        boundary: of predicted exponent 0: gamma as a function of gamma', or (gamma [n],
-            gamma' [n]).
+        errors: standard errors [k]; may be non-finite.
+        boundary: of exponent 0: gamma as a function of gamma', or (gamma [n], gamma' [n]).
         regimes: name -> (gamma, gamma') of its text.
-        x_label, y_label: of the axes.
-        exponent_label: of the colours.
-        title: the figure's message.
-        note: description of the data.
-
-    Returns:
-        A matplotlib Figure, 7 x 5.2 inches.
 
     Raises:
-        SpecError: no points, shapes that do not fit, coordinates that are not finite.
+        SpecError: no points, other shapes, non-finite coordinates.
     """
     places, values, spreads = _read(points, exponents, errors)
     low, high = places.min(axis=0), places.max(axis=0)

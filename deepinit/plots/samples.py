@@ -1,4 +1,4 @@
-"""Histograms over networks at chosen layers, with predicted densities."""
+"""Histograms over networks, with predicted densities."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,23 +30,17 @@ def histogram(
     title: str | None = None,
     num_bins: int = 50,
 ) -> "Figure":
-    """Histograms over networks, of area 1, and predicted densities, in panels.
+    """Histograms over networks, of area 1, and predicted densities.
 
     Args:
-        samples: [seeds] for one panel; or panel name ("layer 10") -> [seeds], at most six.
-            Non-finite values are excluded and counted in the panel.
-        density: for one panel, route name -> (grid, density); for several, panel name -> such a
-            mapping.
-        label: name and symbol of the quantity, for the horizontal axis.
-        notes: a line per panel for its heading, such as a Kolmogorov-Smirnov distance.
-        title: None for a default.
-        num_bins: bins between the smallest and the largest value.
-
-    Returns:
-        A matplotlib Figure.
+        samples: [seeds], or panel name ("layer 10") -> [seeds], at most six; non-finite values are
+            counted apart.
+        density: route -> (grid, density), by panel name if there are several.
+        label: horizontal axis.
+        notes: a line per panel.
 
     Raises:
-        SpecError: no finite values, more than six panels, a density or note of no panel.
+        SpecError: no finite values, other panels.
     """
     single = not isinstance(samples, Mapping)
     panels = {"": samples} if single else dict(samples)

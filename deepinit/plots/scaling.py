@@ -1,4 +1,4 @@
-"""Figures against width: distance of predictions from the measurement; curves by width."""
+"""Figures against width."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -39,25 +39,18 @@ def widths(
     title: str | None = None,
     note: str = "",
 ) -> "Figure":
-    """|predicted - measured| against width n for each route, both axes logarithmic.
+    """|predicted - measured| against width n by route, on logarithmic axes.
 
-    The grey band is below one standard error, where points are hollow. Guides fall as 1/n and
-    1/n^2 from the largest bias at the smallest width.
+    Below one standard error the band is grey and points are hollow. Guides fall as 1/n and 1/n^2.
 
     Args:
         widths: [widths], positive.
-        measured: [widths], means.
-        standard_error: [widths], of those means.
+        measured, standard_error: means and their errors [widths].
         predicted: route -> [widths].
         label: name and symbol of the quantity.
-        title: None for a default.
-        note: description of the data (depth, number of networks).
-
-    Returns:
-        A matplotlib Figure, 7 x 4.5 inches.
 
     Raises:
-        SpecError: lengths that differ, a width below 1, or no route.
+        SpecError: other lengths or widths, or no route.
     """
     n = np.asarray(widths, np.float64)
     mean, error = np.asarray(measured, np.float64), np.asarray(standard_error, np.float64)
@@ -102,20 +95,15 @@ def by_width(
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
-    """One quantity layer by layer at several widths: a colour per width, infinite width in its own.
+    """One quantity by layer at several widths and infinite width.
 
     Args:
-        results: width -> its Estimate and finite-width Predictions, or (Dataset,). Predictions with
-            "infinite" in their name are drawn once, from the largest width.
-        pair: name or index of the pair.
-        title: None for a default.
-        symbol: of the quantity, in mathtext; None takes that of the results.
-
-    Returns:
-        A matplotlib Figure, 7 x 4.5 inches.
+        results: width -> its Estimate and Predictions, or (Dataset,); "infinite" ones are drawn
+            once, from the largest width.
+        pair: name or index.
 
     Raises:
-        SpecError: nothing to draw, a pair that does not exist.
+        SpecError: nothing to draw, or no such pair.
     """
     if not results:
         raise SpecError("no widths", "width -> results", "Pass at least one width.")

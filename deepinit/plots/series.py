@@ -1,4 +1,4 @@
-"""Measured points and predicted lines against any axis."""
+"""Measured points and predicted lines."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,26 +50,18 @@ def series(
     note: str = "",
     lines_are: str = "predicted",
 ) -> "Figure":
-    """Points with error bars and lines, in one plot.
+    """Points with error bars and lines.
 
-    A line with the name of points is their prediction: it shares their colour and legend entry.
-    Other lines are routes, in the colours that they have in every figure.
+    A line with the name of points shares their colour; others are routes.
 
     Args:
-        points: name -> (x, y) or (x, y, standard error), each [points]. Non-finite values are not
-            drawn, nor non-positive ones on a logarithmic axis.
+        points: name -> (x, y) or (x, y, standard error), each [points]; non-finite values, and
+            non-positive ones on logarithmic axes, are not drawn.
         lines: name -> (x, y), in increasing x.
-        x_label, y_label: of the axes; text or mathtext.
-        log_x, log_y: logarithmic axes.
-        title: the figure's message.
-        note: description of the data.
         lines_are: label of lines with the names of points; empty for connecting lines.
 
-    Returns:
-        A matplotlib Figure, 7 x 4.5 inches.
-
     Raises:
-        SpecError: nothing to draw, or lengths that differ.
+        SpecError: nothing to draw, or unequal lengths.
     """
     measured, predicted = _checked(points, lines)
     with styled():
@@ -96,17 +88,13 @@ def series_panels(
     note: str = "",
     lines_are: str = "predicted",
 ) -> "Figure":
-    """`series` in several panels of one figure; a name has one colour in all of them.
+    """`series` in several panels; a name has one colour in all.
 
     Args:
-        panels: name -> (points, lines) as for `series`; at most six.
-        x_label, y_label, log_x, log_y, title, note, lines_are: as for `series`.
-
-    Returns:
-        A matplotlib Figure.
+        panels: one to six, name -> (points, lines).
 
     Raises:
-        SpecError: no panel or more than six, an empty one, lengths that differ.
+        SpecError: other panels, unequal lengths.
     """
     _check_mapping("panels", panels)
     validate.num_panels(len(panels))
@@ -198,7 +186,7 @@ def _draw_points(
 
 
 def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
-    """Few points without lines have the colours of measurements, others their own."""
+    """Few points without lines are coloured as measurements."""
     shared = set(points) & set(lines)
     routes = route_styles(name for name in lines if name not in shared)
     plain = not shared and len(points) <= len(MEASURED_COLOURS)

@@ -1,4 +1,4 @@
-"""Heat maps of cosine similarities between the input vectors of a layer's neurons."""
+"""Heat maps of cosine similarities between neurons."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,22 +25,14 @@ _ROUNDING = 1e-4  # a cosine in float32 may exceed 1 by its rounding errors
 def similarities(
     panels: Mapping[str, Any], *, title: str, note: str = "", columns: int = 3
 ) -> "Figure":
-    """Heat maps of cosine similarities, from -1 (blue) through 0 (white) to 1 (red).
-
-    Neurons keep the given order: sort them first to group equal orientations.
+    """Heat maps of cosine similarities, -1 (blue) to 1 (red).
 
     Args:
-        panels: name -> [m, m] cosines in [-1, 1], at most twelve; m may differ between panels.
-            Non-finite entries (neurons without orientation) are grey.
-        title: the figure's message.
-        note: description of the data.
-        columns: the most panels side by side.
-
-    Returns:
-        A matplotlib Figure.
+        panels: one to twelve, name -> [m, m] cosines; non-finite entries are grey.
+        columns: most panels side by side.
 
     Raises:
-        SpecError: no panel or more than twelve, no column, or no square matrix of cosines.
+        SpecError: other numbers, shapes or values.
     """
     validate.num_panels(len(panels), MAX_HEAT_MAPS)
     columns = integer("columns", columns, 1, "Write columns=3.")
@@ -66,7 +58,7 @@ def similarities(
 
 
 def as_cosines(name: str, values: Any) -> np.ndarray:
-    """[m, m] in [-1, 1] or NaN; refuses other values."""
+    """[m, m] in [-1, 1] or NaN."""
     (array,) = validate.shaped(name, "cosines [m, m]", values)
     largest = np.abs(array[np.isfinite(array)]).max(initial=0.0)
     if largest > 1.0 + _ROUNDING:
@@ -76,7 +68,7 @@ def as_cosines(name: str, values: Any) -> np.ndarray:
 
 
 def draw_heat_map(ax: "Axes", cosines: np.ndarray) -> "AxesImage":
-    """The matrix as an image, first neuron at the top left, without ticks."""
+    """The matrix as an image."""
     import matplotlib
 
     colours = matplotlib.colormaps[DIVERGING].with_extremes(bad=MISSING)

@@ -1,4 +1,4 @@
-"""Finite minus infinite width against 1/width, measured and predicted."""
+"""Finite minus infinite width against 1/width."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +23,17 @@ def width_slopes(
     pairs: tuple[int, ...] | None = None,
     title: str | None = None,
 ) -> "Figure":
-    """Differences of a `WidthComparison` against 1/width, as points, and predictions, as lines.
+    """Differences of a `WidthComparison` against 1/width, by pair and layer.
 
-    There is a panel for each pair and a colour for each layer.
+    Points are measured; lines are the first finite-width prediction, or 0.
 
     Args:
         comparison: of `di.compare_widths`, or its Dataset.
-        layers: numbers of at most five layers (or steps); None for a spread with the last.
-        pairs: indices of at most six pairs; None for the first ones.
-        title: None for a default.
-
-    Returns:
-        A matplotlib Figure; lines are the first finite-width prediction (0 without one).
+        layers: numbers of at most five; None spreads them.
+        pairs: indices of at most six; None for the first.
 
     Raises:
-        SpecError: layers or pairs that do not exist, or too many of them.
+        SpecError: unknown or too many layers or pairs.
     """
     data = getattr(comparison, "dataset", comparison)
     axis = next((name for name in ("layer", "step") if name in getattr(data, "dims", ())), None)
@@ -84,7 +80,7 @@ def width_slopes(
 
 
 def _are_among(chosen: Any, allowed: Any) -> bool:
-    """Whether `chosen` is a sequence of allowed integers."""
+    """Whether all chosen are allowed integers."""
     return isinstance(chosen, list | tuple | range) and all(
         isinstance(each, int | np.integer) and not isinstance(each, bool) and each in allowed
         for each in chosen

@@ -1,7 +1,7 @@
-"""Style of figures: colours, lines, legends, and reproducible files.
+"""Style of figures, and reproducible files.
 
-The palette is Okabe and Ito's, safe for colour-vision deficiencies, without its yellow, which
-vanishes on white. Black is reserved for measurements.
+Okabe and Ito's palette (safe for colour-vision deficiencies) without yellow; black is for
+measurements.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ CHARACTER_INCHES = 0.072  # mean width of a character of DejaVu Sans at 9 points
 
 @dataclasses.dataclass(frozen=True)
 class RouteStyle:
-    """Colour, line and marker of a route."""
+    """Colour, line and marker."""
 
     name: str
     colour: str
@@ -101,7 +101,7 @@ class RouteStyle:
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Draw with the settings of this module; the process's settings stay."""
+    """Draw with this module's settings."""
     import matplotlib
 
     with matplotlib.rc_context(RC):
@@ -109,22 +109,19 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(width: float = 7.0, height: float = 4.5) -> "Figure":
-    """An empty figure outside pyplot, [width, height] in inches."""
+    """Empty figure outside pyplot; inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def spaced(name: str) -> str:
-    """An identifier with spaces for underscores."""
+    """Underscores to spaces."""
     return name.replace("_", " ").strip()
 
 
 def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
-    """A colour, line and marker for each route, the same in every figure.
-
-    A name without a fixed colour gets one by its checksum, unless another route has it.
-    """
+    """Style by route, fixed or by checksum."""
     styles: dict[str, RouteStyle] = {}
     ordered = list(dict.fromkeys(names))
     taken: set[str] = set()
@@ -143,7 +140,7 @@ def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
 
 
 def width_colour(width: float) -> str:
-    """The colour of a width in every figure: from purple at 4 to green at 2048, by doublings."""
+    """Colour of a width: purple at 4 to green at 2048."""
     place = 4.0 * min(1.0, max(0.0, (math.log2(max(width, 1.0)) - 2.0) / 9.0))
     step = min(3, int(place))
     pairs = zip(WIDTH_COLOURS[step], WIDTH_COLOURS[step + 1], strict=True)
@@ -151,7 +148,7 @@ def width_colour(width: float) -> str:
 
 
 def set_title(fig: "Figure", title: str, subtitle: str = "") -> None:
-    """The title, left-aligned and wrapped to the figure's width, above a smaller subtitle."""
+    """Wrapped title and smaller subtitle."""
     from matplotlib.text import Annotation
 
     columns = int((fig.get_figwidth() - 0.3) / CHARACTER_INCHES)
@@ -175,7 +172,7 @@ def set_title(fig: "Figure", title: str, subtitle: str = "") -> None:
 def add_legend(
     fig: "Figure", axes: Iterable[Any], rank: Callable[[str], int] = lambda label: 0
 ) -> None:
-    """One legend below the panels, with the labels of all axes once, in the order of their rank."""
+    """One legend below the panels, by rank."""
     pairs = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
     pairs.sort(key=lambda pair: rank(pair[1]))
     unique = {label: handle for handle, label in pairs}
@@ -195,7 +192,7 @@ def add_legend(
 def panel_grid(
     fig: "Figure", num_panels: int, x_label: str, y_label: str, *, shared: str = "xy"
 ) -> list[Any]:
-    """Axes of a grid of panels, one row up to three; labelled below each column and on y once."""
+    """Grid of panels: one row up to three."""
     columns = num_panels if num_panels <= 3 else math.ceil(num_panels / 2)
     rows = math.ceil(num_panels / columns)
     grid = fig.subplots(rows, columns, sharex="x" in shared, sharey="y" in shared, squeeze=False)
@@ -214,7 +211,7 @@ def panel_grid(
 
 
 def to_svg(fig: "Figure") -> str:
-    """The figure as SVG: letters as outlines, no date, equal bytes for equal figures.
+    """SVG, equal bytes for equal figures.
 
     Fixes the layout; `fig.set_layout_engine("constrained")` frees it.
     """
@@ -227,7 +224,7 @@ def to_svg(fig: "Figure") -> str:
 
 
 def to_png(fig: "Figure") -> bytes:
-    """The figure as PNG at its own resolution (150 dots per inch by default); fixes the layout."""
+    """PNG, 150 dots per inch by default; fixes the layout."""
     buffer = io.BytesIO()
     with styled():
         _fix_layout(fig)
@@ -236,7 +233,7 @@ def to_png(fig: "Figure") -> bytes:
 
 
 def _fix_layout(fig: "Figure") -> None:
-    """Lay the figure out once: repetition moves axes by rounding errors."""
+    """Lay out once: repetition moves axes by rounding errors."""
     fig.draw_without_rendering()
     fig.set_layout_engine("none")
 
@@ -246,7 +243,7 @@ def _key(name: str) -> str:
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """The most columns whose longest labels fit; a legend fills columns from top to bottom."""
+    """Most columns that fit."""
     lengths = [max(len(line) for line in label.split("\n")) for label in labels]
     for columns in range(len(labels), 1, -1):
         rows = math.ceil(len(labels) / columns)

@@ -1,4 +1,4 @@
-"""Ticks: plain numbers on short logarithmic axes, whole numbers on axes of counts."""
+"""Ticks: plain or whole numbers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def plain_numbers(axis: Any, low: float, high: float) -> None:
-    """On a logarithmic axis of less than two decades: 0.5, 1, 2 instead of powers of ten."""
+    """0.5, 1, 2 below two logarithmic decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if high < 100.0 * low:
@@ -20,7 +20,7 @@ def plain_numbers(axis: Any, low: float, high: float) -> None:
 
 
 def whole_numbers(ax: "Axes", columns: list[np.ndarray], *, log_x: bool) -> None:
-    """Ticks at whole numbers if all values are (layers, widths)."""
+    """Whole ticks for whole values."""
     from matplotlib.ticker import MaxNLocator
 
     x = np.unique(np.concatenate(columns))

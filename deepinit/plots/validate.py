@@ -1,4 +1,4 @@
-"""Checks of what is plotted: numbers of panels, and arrays by a pattern of shapes."""
+"""Checks of panels and shapes."""
 
 import re
 from collections.abc import Container, Iterable
@@ -11,7 +11,7 @@ MAX_PANELS = 6
 
 
 def num_panels(count: int, most: int = MAX_PANELS, name: str = "panels") -> None:
-    """Refuse no panels, and more than `most`."""
+    """Refuse no panels, or too many."""
     if not 1 <= count <= most:
         raise SpecError(f"{count} {name}", f"1 to {most}", "Choose a few.")
 
@@ -24,12 +24,9 @@ def known(name: str, keys: Iterable[str], panels: Container[str]) -> None:
 
 
 def shaped(name: str, pattern: str, *values: Any, least: int = 1) -> list[Any]:
-    """Float64 arrays of the shapes in a pattern such as `steps [T], angles [T, m]`.
+    """Float64 arrays of a pattern such as `steps [T], angles [T, m]`; else SpecError.
 
-    A letter stands for one size >= least in all arrays. NaN and infinities pass.
-
-    Raises:
-        SpecError: other shapes, or values that are no numbers; begins with the name, if any.
+    A letter is one size >= least; values may be non-finite.
     """
     parts = re.findall(r"(.+?) \[(.*?)\](?:, )?", pattern)
     sizes: dict[str, int] = {}

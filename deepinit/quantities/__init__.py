@@ -1,15 +1,8 @@
-"""One record per measurable quantity: measurement, finite-width theories, infinite-width limit.
+"""Measurable quantities: measurement, finite-width theories, infinite-width limit.
 
-A `Quantity` holds everything that the other packages know about it:
-
-- `measurement`: a tap on one network's forward pass (`Forward`, `ExactLaw`), backward pass
-  (`Backward`) or training run (`Trained`), and the names of its components;
-- `theories`: one `Theory` per prediction, best first; its `conditions` decide where it applies;
-- `events`: codes of undefined values; `rounding`, `light_tailed`, `input_degree`: rounding errors,
-  heavy tails and scaling.
-
-`simulate`, `predict`, `infinite`, runs and plots read the record and have no branches by quantity.
-To add a quantity, write its tap and theories in a module here and append the record to `_ALL`.
+A `Quantity` holds `measurement`, a tap on the forward pass (`Forward`, `ExactLaw`), backward pass
+(`Backward`) or training (`Trained`); `theories`; `events`. `simulate`, `predict`, `infinite`, runs
+and plots read it. To add one, write tap and theories in a module here and append it to `_ALL`.
 """
 
 from deepinit.quantities.angles import log_sin2_angle

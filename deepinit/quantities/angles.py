@@ -1,4 +1,4 @@
-"""ln sin^2 of the angle between the images of two inputs, layer by layer."""
+"""ln sin^2 of the angle between two images, by layer."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 
 def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
-    """The angle chain where the angle is a Markov chain, else the expansion with both norms."""
+    """Angle chain where Markov, else expansion with both norms."""
     return _angle_chain(spec, inputs, form) if spec.is_homogeneous else _kernel_walk(spec, inputs)
 
 

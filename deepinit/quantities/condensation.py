@@ -1,4 +1,4 @@
-"""Condensation of input weights in early training: orientations, alignment, loss drop, distance."""
+"""Condensation of input weights: orientations, alignment, loss drop, distance."""
 
 import functools
 from typing import Any
@@ -33,7 +33,7 @@ _NAMES = ("leading_order",)
 
 
 def _unless_diverged(snapshot: Any, event: Any) -> Any:
-    """The event, or `not_finite` for a network that diverged."""
+    """The event, or `not_finite`."""
     import jax
     import jax.numpy as jnp
 
@@ -88,11 +88,7 @@ def _measure_alignment(spec: Any, training: TrainingConfig) -> Any:
 
 
 def _drop_setup(spec: Any, training: TrainingConfig) -> Any:
-    """The setup of the law of the first drop.
-
-    Raises:
-        SpecError: a network or a training run without that law, or without stop_drop.
-    """
+    """Setup of the first drop; SpecError without its law or stop_drop."""
     remedy = "Take training_loss: this time is in the unit of that law."
     setup = linear_setup(spec, training, "drop_time", remedy)
     if training.stop_drop is None:
@@ -110,7 +106,7 @@ def _measure_drop(spec: Any, training: TrainingConfig) -> Any:
     setup = _drop_setup(spec, training)
 
     def overlap(drop: Any) -> Any:
-        """S = sum_j a_j c_j at a drop of the loss, in units of the largest one."""
+        """S = sum_j a_j c_j at a loss drop, over its largest term."""
         part = jnp.minimum(drop / setup.reachable, 1.0)
         return part / (1.0 + jnp.sqrt(1.0 - part))
 

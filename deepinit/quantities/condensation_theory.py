@@ -1,4 +1,4 @@
-"""Laws of `theory.condensation` for a network and a training run."""
+"""`theory.condensation` for a network and training run."""
 
 from typing import Any, NamedTuple
 
@@ -26,11 +26,11 @@ class LinearSetup(NamedTuple):
 
     Attributes:
         rate: |phi'(0)| |v|.
-        law: keyword arguments of `alignment_law` and `relative_displacement`.
+        law: arguments of `alignment_law` and `relative_displacement`.
         drop: loss drop -> `LossDrop`.
-        slower: time of gradient descent over time of gradient flow.
-        end: the time at which the loss has dropped by 0.1 %.
-        reachable: the largest loss drop |v|^2 / (2 q R(0)) of a linear output along v.
+        slower: time of gradient descent over gradient flow.
+        end: time of a loss drop of 0.1 %.
+        reachable: largest linear loss drop along v, |v|^2 / (2 q R(0)).
     """
 
     rate: float
@@ -42,12 +42,12 @@ class LinearSetup(NamedTuple):
 
 
 def is_two_layer(spec: Any) -> bool:
-    """One hidden layer and one output: the network of the theory."""
+    """Whether one hidden layer and one output."""
     return isinstance(spec, MLP) and spec.depth == 1 and spec.output_width == 1
 
 
 def multiplicity_of(spec: MLP) -> int | None:
-    """The multiplicity p of the activation; None where it has none (ReLU) or phi(0) is not 0."""
+    """Multiplicity p; None for ReLU or phi(0) != 0."""
     from deepinit.theory.condensation import multiplicity
 
     try:
@@ -58,13 +58,13 @@ def multiplicity_of(spec: MLP) -> int | None:
 
 
 def is_kinked(spec: MLP) -> bool:
-    """Homogeneous, but not linear, like ReLU."""
+    """Homogeneous, not linear."""
     slopes = spec.activation.slopes
     return slopes is not None and slopes[0] != slopes[1]
 
 
 def starts_uniformly(spec: MLP, training: TrainingConfig) -> bool:
-    """Are initial input weights isotropic? Gaussian, with biases of the same variance."""
+    """Whether input weights start isotropic: Gaussian, biases of equal variance."""
     weights, biases = spec.weight_law, spec.bias_law
     assert weights is not None
     if biases is None:
@@ -74,7 +74,7 @@ def starts_uniformly(spec: MLP, training: TrainingConfig) -> bool:
 
 
 def hidden_names(spec: Any, training: TrainingConfig) -> tuple[str, ...]:
-    """Names of the layers that can condense."""
+    """Layers that can condense."""
     if isinstance(spec, Spec):
         return tuple(f"layer {layer}" for layer in range(1, spec.depth + 1))
     import jax
@@ -86,7 +86,7 @@ def hidden_names(spec: Any, training: TrainingConfig) -> tuple[str, ...]:
 
 
 def two_layer(spec: Any, quantity: str) -> MLP:
-    """The spec; SpecError for other networks than the one of the theory."""
+    """The spec; SpecError unless two-layer."""
     if not is_two_layer(spec):
         given = f"{quantity} of {in_words(spec)}, not of one hidden layer with one output"
         remedy = "Of deeper networks take orientation_count."
@@ -95,11 +95,7 @@ def two_layer(spec: Any, quantity: str) -> MLP:
 
 
 def attractors(spec: MLP, training: TrainingConfig) -> Any:
-    """Predicted orientations of this network under this optimizer: `Orientations`.
-
-    Raises:
-        SpecError: an optax transformation of unknown geometry; as `predict_orientations`.
-    """
+    """Predicted `Orientations`; SpecError for optax transformations of unknown geometry."""
     from deepinit.theory.condensation import homogeneous_orientations, predict_orientations
 
     x, y = training.examples.inputs, training.examples.targets
@@ -117,7 +113,7 @@ def attractors(spec: MLP, training: TrainingConfig) -> Any:
 
 
 def predicted_directions(spec: Any, training: TrainingConfig) -> np.ndarray:
-    """Predicted orientations of neurons, [K, D], K >= 1."""
+    """Predicted orientations [K, D], K >= 1."""
     directions = attractors(two_layer(spec, "aligned_fraction"), training).directions
     if not len(directions):
         given = "examples without a preferred orientation: |H| has no strict maximum"
@@ -129,11 +125,7 @@ def predicted_directions(spec: Any, training: TrainingConfig) -> np.ndarray:
 def linear_setup(
     spec: Any, training: TrainingConfig, quantity: str, remedy: str = ""
 ) -> LinearSetup:
-    """The setup of the exact laws.
-
-    Raises:
-        SpecError: a network or a training run without them.
-    """
+    """Setup of the exact laws; SpecError without one."""
     from deepinit.theory.condensation import loss_drop_time, multiplicity
 
     spec = two_layer(spec, quantity)
@@ -172,13 +164,13 @@ def linear_setup(
 
 
 def predict_counts(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """The number of orientations at the end."""
+    """Number of orientations at the end."""
     directions = attractors(two_layer(spec, "orientation_count"), training).directions
     return _count("orientation_count", form, len(directions), training)
 
 
 def predict_lines(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """The number of orientations up to sign at the end."""
+    """Number of orientations up to sign."""
     from deepinit.theory.condensation import count_lines
 
     directions = attractors(two_layer(spec, "line_count"), training).directions
@@ -199,7 +191,7 @@ def _count(quantity: str, form: str, count: int, training: TrainingConfig) -> Pr
 
 
 def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """The fraction of neurons within a cosine of the predicted directions, at every step."""
+    """Fraction near predictions, by step."""
     from deepinit.theory.condensation import alignment_law
 
     setup = linear_setup(spec, training, "aligned_fraction")
@@ -217,7 +209,7 @@ def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Predict
 
 
 def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """The time of the first drop of the loss, in units of the growth time."""
+    """First loss drop, in growth times."""
     setup = linear_setup(spec, training, "drop_time")
     drop = setup.drop(training.stop_drop)
     # a step of size eta multiplies by 1 + eta rate, where the flow would multiply by e^(eta rate)
@@ -235,7 +227,7 @@ def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
 
 
 def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Prediction:
-    """The distance of the input weights from their initial values, at every step."""
+    """Distance from initialization, by step."""
     from deepinit.theory.condensation import relative_displacement
 
     setup = linear_setup(spec, training, "relative_distance")
@@ -253,7 +245,7 @@ def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Predicti
 
 
 def lazy_alignment(spec: Any, training: TrainingConfig) -> Prediction:
-    """Orientations that stay as drawn: caps about the predicted directions, where disjoint."""
+    """Initial orientations: caps about predicted directions, where disjoint."""
     directions = predicted_directions(spec, training)
     if not starts_uniformly(spec, training):
         given = "initial weights that prefer some directions"

@@ -1,7 +1,7 @@
-"""Finite-width theory of kernels of MLPs: first order in 1/width, and exact laws.
+"""Kernels of MLPs at finite width: first order in 1/width, and exact.
 
-Exact: Gaussian weights, no biases, a positively homogeneous activation, one input; second moments
-of linear networks at any inputs.
+Exact: Gaussian weights, no biases, positively homogeneous activation, one input; for second moments
+of linear networks any inputs.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ _EXACT_REFERENCE = (
 
 
 def _why_no_corrections(spec: Spec) -> str | None:
-    """Conditions of the expansion: an MLP, Gaussian weights, Gaussian biases or none."""
+    """Conditions: MLP, Gaussian weights, Gaussian biases or none."""
     if not isinstance(spec, MLP):
         return "the 1/width expansion is that of MLPs"
     laws = [law for law in (spec.weight_law, spec.output_law) if law is not None]
@@ -44,17 +44,17 @@ def _is_linear(spec: MLP) -> bool:
 
 
 def why_not_overlaps(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions for second moments of activations."""
+    """Conditions of second moments."""
     return _why_not(spec, inputs, form, every=True)
 
 
 def why_not_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions for tangent kernels."""
+    """Conditions of tangent kernels."""
     return _why_no_output(spec) or _why_not(spec, inputs, form)
 
 
 def why_not_bias_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions for the tangent kernel of hidden biases."""
+    """Conditions of hidden-bias tangent kernels."""
     if isinstance(spec, MLP) and _no_biases(spec):
         return "there are no biases"
     return why_not_tangent(spec, inputs, form)
@@ -67,7 +67,7 @@ def _why_no_output(spec: Spec) -> str | None:
 
 
 def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str | None:
-    """`every`: the law of linear networks is exact at any number of inputs."""
+    """`every`: also several inputs of linear networks."""
     from deepinit.theory.kernel_corrections.validate import LARGEST_SUM
 
     reason = _why_no_corrections(spec)
@@ -86,7 +86,7 @@ def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str 
 
 
 def next_layers(spec: MLP) -> tuple[np.ndarray, float]:
-    """(fan-in times weight variance [L], bias variance) of the linear map after every layer."""
+    """(fan-in times weight variance [L], bias variance)."""
     laws = [spec.weight_law] * (spec.depth - 1) + [spec.output_law or spec.weight_law]
     weights = [
         width * law.entry_variance(width, spec.depth)  # type: ignore[union-attr]
@@ -105,7 +105,7 @@ def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, flo
 
 
 def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of <x, x'> / n = (G - bias_var) / weight_var, G of the next layer."""
+    """<x, x'> / n = (G - bias_var) / weight_var."""
     from deepinit.theory.kernel_corrections import (
         homogeneous_kernel_layers,
         kernel_corrections,
@@ -132,7 +132,7 @@ def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of the tangent kernel of one output."""
+    """Tangent kernel of one output."""
     from deepinit.theory.kernel_corrections import (
         homogeneous_ntk_moments,
         kernel_corrections,
@@ -150,7 +150,7 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of the tangent kernel of hidden biases: all other learning rates are 0."""
+    """Tangent kernel of hidden biases."""
     from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 
     first, weights, bias_var = _first_layer(spec, inputs)

@@ -1,4 +1,4 @@
-"""Diffusion limit of shallow residual networks: exact at every width, up to O(1 / depth)."""
+"""Diffusion limit of shallow residual networks: up to O(1 / depth)."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ FORM, EXACT = "infinite_depth", "exact"
 
 
 def why_no_diffusion(spec: Spec) -> str | None:
-    """Why a spec has no diffusion limit here; None where it has one.
+    """Why a spec has no diffusion limit, or None.
 
     Conditions: shallow blocks with psi = id, independent Gaussian parameters of scaling `depth`,
     phi(0) = phi''(0) = 0, no embedding or output layer.
@@ -37,7 +37,7 @@ def why_no_diffusion(spec: Spec) -> str | None:
 
 
 def why_no_linear_network(spec: Spec) -> str | None:
-    """Conditions of the exact laws at finite width and depth."""
+    """Conditions at finite width and depth."""
     reason = why_no_diffusion(spec)
     if reason is None and spec.activation != linear:
         return f"the law at finite depth is that of linear networks, not of {spec.activation}"
@@ -56,7 +56,7 @@ def _has_no_curvature(activation: Any) -> bool:
 
 
 def unit_variances(spec: ResNet) -> tuple[float, float]:
-    """(weight_var, bias_var) per unit of time, which is the depth."""
+    """(weight_var, bias_var) per unit of time."""
     assert isinstance(spec.weight_law, Law)
     bias_var = spec.bias_law.variance if isinstance(spec.bias_law, Law) else 0.0
     return spec.weight_law.variance, bias_var
@@ -69,7 +69,7 @@ def _gram(spec: ResNet, inputs: Inputs) -> np.ndarray:
 
 
 def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """E lambda_ij and its variance at every block; `exact`, of linear networks, at any depth."""
+    """E lambda_ij and variance; `exact`: linear networks, any depth."""
     from deepinit.theory.diffusion import overlap_moments
 
     weight_var, bias_var = unit_variances(spec)
@@ -88,7 +88,7 @@ def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """E Theta_ij; the mean in the double limit holds at every width."""
+    """E Theta_ij in the double limit, for every width."""
     from deepinit.theory.diffusion import double_limit
 
     limit = double_limit(spec.activation, _gram(spec, inputs), *unit_variances(spec))
@@ -97,7 +97,7 @@ def predict_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """E K_b and its variance, equal for all pairs."""
+    """E K_b and variance, for all pairs."""
     from deepinit.theory.diffusion import bias_kernel_variance, double_limit
 
     weight_var, bias_var = unit_variances(spec)
@@ -109,7 +109,7 @@ def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """ln |J(x_T, x_t)^T e_1| is Gaussian: `theory.diffusion.jacobian_law` over the time left."""
+    """`theory.diffusion.jacobian_law` over the time left."""
     from deepinit.theory.diffusion import jacobian_law
 
     spec.matrix_shapes(inputs.dimension)
@@ -121,7 +121,7 @@ def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """ln |x_t| / |x_0| without biases is Gaussian: `theory.diffusion.log_mean_square_law`."""
+    """`theory.diffusion.log_mean_square_law`, without biases."""
     from deepinit.theory.diffusion import log_mean_square_law
 
     spec.matrix_shapes(inputs.dimension)
@@ -133,13 +133,12 @@ def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
-    """ln vol of a frame of d tangents is N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
+    """ln vol of d tangents is N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
 
-    By Gram-Schmidt the d stretches have independent increments
-    d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt: vector i is stretched by noise
-    along itself (variance kappa / D, Ito correction -kappa / (2 D)) and pushed outwards by noise in
-    the D - i directions orthogonal to the vectors before it (kappa (D - i) / (2 D)). For d = 1 this
-    is the law of |g v|, for d = D that of det g.
+    By Gram-Schmidt the stretches have independent increments
+    d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt: Ito correction
+    -kappa / (2 D), and kappa (D - i) / (2 D) from noise orthogonal to vectors 1..i.
+    d = 1 is the law of |g v|, d = D that of det g.
     """
     from deepinit.theory.diffusion import diffusion_constants
 
@@ -152,7 +151,7 @@ def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
 def _same_for_all(
     quantity: str, form: str, value: np.ndarray, variance: np.ndarray, count: int
 ) -> Prediction:
-    """A prediction [layers] that holds for `count` components."""
+    """Prediction [layers] for `count` components."""
     shape = (len(value), count)
     value, variance = (np.broadcast_to(part[:, None], shape) for part in (value, variance))
     return _prediction(quantity, form, value, variance)

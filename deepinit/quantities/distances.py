@@ -1,4 +1,4 @@
-"""The distance between the images of two inputs, layer by layer."""
+"""Distance between the images of two inputs, by layer."""
 
 import dataclasses
 from typing import Any
@@ -52,9 +52,9 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
 
 
 def _is_one_signal(spec: Spec, inputs: Inputs) -> bool:
-    """Is the difference of the images the image of one input, up to sign?
+    """Whether the images' difference is the image of one input, up to sign.
 
-    So in linear networks, and at parallel inputs of homogeneous MLPs.
+    Linear networks; homogeneous MLPs at parallel inputs.
     """
     if _is_linear(spec):
         return True
@@ -67,7 +67,7 @@ def _is_linear(spec: Spec) -> bool:
 
 
 def _as_one_signal(spec: Spec, inputs: Inputs) -> tuple[Any, Inputs]:
-    """The network without biases, which cancel, and that input."""
+    """That network (without biases) and input."""
     return dataclasses.replace(spec, bias_law=None), kinds.points(inputs.displacements)
 
 

@@ -1,4 +1,4 @@
-"""Gradient norms by layer, and singular values of the Jacobian, as logarithms."""
+"""Logarithms of gradient norms and singular values."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 
 
 def _logarithm(value: Any, gradients: Any) -> Any:
-    """A logarithm of gradients, where -inf is the event `dead`."""
+    """Logarithm of gradients; -inf is the event `dead`."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement

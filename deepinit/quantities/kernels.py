@@ -1,4 +1,4 @@
-"""Kernels of single networks: second moments of activations, and tangent kernels."""
+"""Second moments of activations and tangent kernels."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ _REFERENCE = "arXiv 1711.00165 (NNGP), 1806.07572 (NTK)"
 
 
 def pairs_of_points(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (i, j), i <= j, of points, then partners."""
+    """Indices i <= j of points, then partners."""
     return np.triu_indices(inputs.num_rows)
 
 
@@ -45,13 +45,13 @@ def _pair_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 
 
 def point_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
-    """Numbers of points and partners, from 1."""
+    """Numbers from 1."""
     del spec
     return tuple(str(number) for number in range(1, inputs.num_rows + 1))
 
 
 def tap_overlaps(state: Any, inputs: Inputs) -> Any:
-    """<x, x'> / width of every pair."""
+    """<x, x'> / width."""
     import jax.numpy as jnp
 
     from deepinit.networks.cotangents import Products
@@ -70,10 +70,7 @@ def tap_overlaps(state: Any, inputs: Inputs) -> Any:
 
 
 def _kernel(products: Any, inputs: Inputs) -> Any:
-    """Entries i <= j of K = exp(log_scale) * value, as multiples of sqrt(K_ii K_jj).
-
-    Rounding is relative to that unit.
-    """
+    """Entries i <= j of exp(log_scale) * value, over sqrt(K_ii K_jj)."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
@@ -87,7 +84,7 @@ def _kernel(products: Any, inputs: Inputs) -> Any:
 
 
 def first_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The first output, or coordinate of the last layer, at every point."""
+    """First output, or coordinate of the last layer."""
     functions = np.zeros((inputs.num_rows, spec.output_width or spec.widths[-1]))
     functions[:, 0] = 1.0
     return functions, tuple(range(inputs.num_rows))
@@ -166,7 +163,7 @@ def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
 
 def why_no_diffusion_limit(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions of the diffusion limit, for every input."""
+    """Conditions of the diffusion limit."""
     del inputs, form
     return why_no_diffusion(spec)
 
@@ -177,7 +174,7 @@ def _kernel_theories(
     predict_residual: Any,
     of_mlps: tuple[str, ...] = (EXACT, FIRST_ORDER),
 ) -> tuple[Theory, ...]:
-    """Exact laws and expansion of MLPs, infinite depth of residual networks."""
+    """MLPs: exact and expansion; residual networks: infinite depth."""
     return (
         *theories(of_mlps, why_not, predict_mlp),
         *theories((FORM,), why_no_diffusion_limit, predict_residual),

@@ -1,4 +1,4 @@
-"""ln |J u| of every layer from the exact law of its factor: O(1) per layer at any width."""
+"""ln |J u| from its exact law: O(1) per layer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,7 @@ from deepinit.quantities.length_theory import check_fit, network_of, residual_of
 
 
 def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any], Any]:
-    """`key -> Measurement [layers, 1]` of one network.
-
-    Raises:
-        SpecError: a spec without the exact law, inputs that do not fit it, or several points: the
-            joint law of one network's values at them is not the one-point law.
-    """
+    """`key -> Measurement [layers, 1]`; SpecError without the law, or for several points."""
     given = "linear_map='chi_square' with"
     reason = why_not_exact(spec)
     if reason is not None:

@@ -1,8 +1,7 @@
-"""Lengths and volumes at finite width: `theory.lengths` for specs, and where its laws are exact.
+"""Lengths and volumes at finite width: `theory.lengths` for specs.
 
-The one-point law is exact for positively homogeneous activations, Gaussian (or, without an output
-layer, orthogonal) weights and biases symmetric about 0; in residual networks for ReLU branches and
-Gaussian weights.
+Exact at one point: positively homogeneous activations, Gaussian weights (without output layer also
+orthogonal), symmetric biases; residual: ReLU and Gaussian weights.
 """
 
 import dataclasses
@@ -34,7 +33,7 @@ _LAWS = ("weight_law", "branch_law", "output_law")
 
 
 def why_not_exact(spec: Spec) -> str | None:
-    """Why the one-point law of lengths is not exact for a spec; None where it is."""
+    """Why the one-point law is not exact, or None."""
     if not isinstance(spec, MLP) and not is_plain_resnet(spec):
         return f"{in_words(spec)}, whose lengths are not worked out"
     if not spec.activation.is_homogeneous:
@@ -55,7 +54,7 @@ def why_not_exact(spec: Spec) -> str | None:
 
 
 def idealized(spec: Spec) -> Spec:
-    """The spec with Gaussian weights of the same variance and no biases: the exact law holds."""
+    """The spec with Gaussian weights of equal variance, no biases."""
     changes: dict[str, Any] = {"bias_law": None}
     for name in _LAWS:
         law = getattr(spec, name, None)
@@ -65,11 +64,7 @@ def idealized(spec: Spec) -> Spec:
 
 
 def network_of(spec: Spec, dimension: int) -> "HomogeneousNetwork":
-    """The record of `deepinit.theory.lengths` for an MLP.
-
-    Raises:
-        SpecError: `absolute` weight variances in layers of different fan-in.
-    """
+    """`HomogeneousNetwork` of an MLP; SpecError for `absolute` variances at different fan-ins."""
     from deepinit.theory.lengths import HomogeneousNetwork
 
     assert isinstance(spec, MLP)
@@ -93,7 +88,7 @@ def network_of(spec: Spec, dimension: int) -> "HomogeneousNetwork":
 
 
 def residual_of(spec: ResNet) -> dict[str, Any]:
-    """Keyword arguments of `residual_length_moment`."""
+    """Arguments of `residual_length_moment`."""
     assert spec.weight_law is not None
     assert spec.branch_law is not None
     return {
@@ -105,7 +100,7 @@ def residual_of(spec: ResNet) -> dict[str, Any]:
 
 
 def _variance(law: Any, fan_ins: list[Any], depth: int) -> float:
-    """fan_in times the variance of a weight, the same in all these layers."""
+    """fan_in times the weight variance, if equal."""
     variances = {law.entry_variance(fan_in, depth) * fan_in for fan_in in fan_ins}
     low, high = min(variances), max(variances)
     if high - low > 1e-12 * high:
@@ -116,7 +111,7 @@ def _variance(law: Any, fan_ins: list[Any], depth: int) -> float:
 
 
 def check_fit(spec: Spec, inputs: Frames) -> None:
-    """Raise SpecError for inputs of another width, or frames larger than a layer's width."""
+    """Refuse inputs or frames that do not fit."""
     from deepinit.networks.input_rows import refuse_narrow_layers
 
     spec.matrix_shapes(inputs.dimension)
@@ -136,7 +131,7 @@ def _why_not_one_point(spec: Spec, form: str) -> str | None:
 
 
 def why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
-    """Conditions of the theories of log_volume."""
+    """Conditions for log_volume."""
     if form == FORM:
         return why_no_diffusion(spec)
     reason = _why_not_one_point(spec, form)
@@ -151,7 +146,7 @@ def why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
 
 
 def why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
-    """Conditions of the theories of length_distortion."""
+    """Conditions for length_distortion."""
     del inputs
     if form == "idealized":
         return _why_not_one_point(spec, form)
@@ -167,7 +162,7 @@ def why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
 
 
 def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
-    """Mean and variance of ln vol_d(J U)."""
+    """ln vol_d(J U)."""
     from deepinit.theory import lengths
 
     check_fit(spec, inputs)
@@ -196,7 +191,7 @@ def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
 
 
 def predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
-    """The mean length of the image of a curve over its own."""
+    """Mean length of the image over the curve's."""
     from deepinit.theory import lengths
 
     spec.matrix_shapes(inputs.dimension)  # refuses inputs of another width
@@ -272,7 +267,7 @@ def _residual_means(spec: ResNet) -> np.ndarray:
 
 
 def _output_of(spec: ResNet) -> "HomogeneousNetwork":
-    """The linear output layer as a network without hidden layers."""
+    """The linear output layer."""
     from deepinit.theory.lengths import HomogeneousNetwork
 
     assert spec.output_law is not None

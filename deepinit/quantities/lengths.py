@@ -1,4 +1,4 @@
-"""Stretching of lengths and volumes by a network: at a point, and along a curve."""
+"""Stretching of volumes at a point, lengths along curves."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Measurements of single networks: scaled inputs and values, statistics of a block."""
+"""Single networks: scaling, statistics of a block."""
 
 import dataclasses
 from typing import Any
@@ -12,9 +12,9 @@ from deepinit.quantities.quantity import Quantity
 
 
 def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
-    """Inputs divided by a power of two, and e: values are then multiplied by 2^e.
+    """Inputs over a power of two, and the exponent that scales values back.
 
-    e = 0 without `Quantity.input_degree`, or for networks that are not homogeneous.
+    0 without `Quantity.input_degree` or homogeneity.
     """
     if quantity.input_degree is None or not spec.is_homogeneous or not isinstance(inputs, Inputs):
         return inputs, 0
@@ -29,7 +29,7 @@ def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]
 
 
 def times_power_of_two(measured: Any, exponent: int) -> Any:
-    """The Measurement of values 2^exponent times as large."""
+    """Values times 2^exponent."""
     import jax.numpy as jnp
 
     if exponent == 0:
@@ -43,17 +43,12 @@ def times_power_of_two(measured: Any, exponent: int) -> Any:
 def measure_block(
     quantity: Quantity, measured: Any, sample_layers: tuple[int, ...] | None, num_kept: int = 0
 ) -> tuple[Any, dict[str, np.ndarray]]:
-    """Statistics of one block, and stored arrays of single networks by name [networks, ...].
+    """Statistics of one block, and stored arrays by name [networks, ...].
 
     Args:
-        quantity: what was measured.
-        measured: Measurement of NumPy arrays [seeds, layers, ...].
-        sample_layers: layers (from 1) whose values are stored as `samples`, NaN where undefined;
-            None for all; () for none.
-        num_kept: the number of networks, from the first, whose other arrays are stored.
-
-    Raises:
-        SpecError: an event code without a name in `quantity.events`.
+        measured: NumPy arrays [seeds, layers, ...].
+        sample_layers: layers (from 1) stored as `samples`, NaN where undefined; None for all.
+        num_kept: first networks whose other arrays are stored.
     """
     from deepinit.ensembles import statistics
 
@@ -71,15 +66,15 @@ def measure_block(
 
 
 def values_of(quantity: Quantity, measured: Any) -> np.ndarray:
-    """Values [networks, layers, ...] with their scales, in float64; NaN where undefined."""
+    """Values [networks, layers, ...] in float64; NaN where undefined."""
     value, event, _ = _scaled(quantity, measured)
     return np.where(event == 0, np.asarray(value, np.float64), np.nan)
 
 
 def _scaled(quantity: Quantity, measured: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Values, events, and the sizes that rounding is relative to.
+    """Values, events, and sizes for relative rounding.
 
-    With scales in float64, where an underflow is an event; without them as measured, no sizes.
+    With scales in float64, underflow an event; without them no sizes.
     """
     value, event = measured.value, measured.event
     if measured.log_scale is None and measured.exponent is None:

@@ -1,9 +1,8 @@
-"""Excess kurtosis of the preactivations of one layer: a statistic of the ensemble.
+"""Excess kurtosis of the preactivations of one layer, over networks.
 
-Given the layer before, with q = |x|^2 / n, the preactivations at one input are i.i.d. N(0, G),
-G = bias_var + weight_var q. Over networks they are mixtures of Gaussians with excess kurtosis
-v = 3 Var G / (E G)^2, exactly. So q is measured: the estimate of v from R networks has the standard
-error 3 sqrt(2 / R) v, where outputs themselves would give sqrt(24 / R).
+Given the layer before, with q = |x|^2 / n, preactivations at one input are i.i.d. N(0, G),
+G = bias_var + weight_var q; so v = 3 Var G / (E G)^2 exactly. From R networks the standard error is
+3 sqrt(2 / R) v by q, sqrt(24 / R) by outputs.
 """
 
 import dataclasses
@@ -49,9 +48,9 @@ def _measure(state: Any, inputs: Inputs) -> Any:
 
 
 def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
-    """(weight_var [layers, 1], bias_var) of the linear map after every hidden layer.
+    """(weight_var [layers, 1], bias_var) after every hidden layer.
 
-    For residual networks of a readout without biases.
+    Residual networks: readout without biases.
     """
     if not isinstance(spec, MLP):
         return np.ones((spec.depth, 1)), 0.0
@@ -60,7 +59,7 @@ def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
 
 
 def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
-    """3 Var G / (E G)^2 with its error by the delta method; spread and quantiles are NaN."""
+    """3 Var G / (E G)^2, error by the delta method; no spread or quantiles."""
     weight_var, bias_var = _next_layer(spec)
     count = estimate.num_seeds - estimate.num_excluded
     assert estimate.relative_variance_error is not None
@@ -98,14 +97,14 @@ def _own_entries(inputs: Inputs) -> np.ndarray:
 
 
 def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions of the kernel at one input: every input is predicted by itself."""
+    """Conditions at one input."""
     from deepinit.core.inputs import points
 
     return nngp.theory(form).conditions(spec, points(inputs.points[0]))
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    """From mean and variance of the kernel at each input."""
+    """From mean and variance of the kernel."""
     from deepinit.core.inputs import points
 
     rows = np.concatenate([inputs.points, inputs.partners])

@@ -16,23 +16,18 @@ class Quantity(NamedTuple):
     """One measurable quantity: its measurement and its theories.
 
     Attributes:
-        name: in code, tables and files.
-        symbol: mathtext for figures.
-        label: description in figures and tables.
-        measurement: of one network: `Forward`, `Backward`, `Trained` or `ExactLaw`.
-        theories: predictions, best first; the infinite-width limit, if known, last.
-        transform: the coordinate in which its statistics are light-tailed.
+        symbol: mathtext.
+        label: in figures and tables.
+        theories: best first; the infinite-width limit last.
+        transform: coordinate with light-tailed statistics.
         reference: source of the definition.
-        events: reasons for an undefined value, all different, in the order of their codes from 1;
-            the last one stands for values that are not finite.
-        rounding: scale of the rounding error of a value: `relative` to the value, or `absolute`
-            (at least 1) for logarithms, probabilities, and ratios free of the scale of inputs.
-        light_tailed: name of the quantity to compare instead where this one has heavy tails; None
-            for light tails.
-        input_degree: d if values of a homogeneous network (`Spec.is_homogeneous`) scale like
-            |inputs|^d. Such networks are simulated at inputs of size near 1 and values multiplied
-            by an exact power of two, so that the scale of inputs changes no rounding. None: inputs
-            as they are.
+        events: distinct reasons for undefined values, codes from 1; the last is for non-finite
+            values.
+        rounding: errors `relative` to the value, or `absolute` (at least 1) for logarithms,
+            probabilities and scale-free ratios.
+        light_tailed: quantity to compare instead; None for light tails.
+        input_degree: d if values of homogeneous networks (`Spec.is_homogeneous`) scale like
+            |inputs|^d: inputs are scaled near 1 by an exact power of two, and values back; or None.
     """
 
     name: str
@@ -48,11 +43,7 @@ class Quantity(NamedTuple):
     input_degree: int | None = None
 
     def theory(self, name: str) -> Theory:
-        """The theory of this name.
-
-        Raises:
-            SpecError: no such theory.
-        """
+        """Theory by name; SpecError if unknown."""
         for theory in self.theories:
             if theory.name == name:
                 return theory
@@ -60,6 +51,6 @@ class Quantity(NamedTuple):
         raise SpecError(f"the theory {name!r} of {self.name}", names, "Check the spelling.")
 
     def applicable(self, spec: Any, inputs: Any) -> tuple[str, ...]:
-        """Names of the theories that apply, best first; `infinite_width`, if any, last."""
+        """Names of applicable theories, best first."""
         axis = self.measurement.axis
         return tuple(t.name for t in self.theories if t.why_not(spec, inputs, axis) is None)

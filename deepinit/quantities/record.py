@@ -1,4 +1,4 @@
-"""Identity of a user-defined quantity: its source, and values of its tap at fixed numbers."""
+"""Identity of a user-defined quantity."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ _SETTINGS = {"dtype": "float32", "precision": "highest"}
 
 
 def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str]:
-    """Source of a quantity, and up to 8 values of its tap (see `values_at`)."""
+    """Source, and up to 8 values of the tap."""
     measurement: Any = quantity.measurement
     if isinstance(measurement, ExactLaw):
         measurement = measurement.forward
@@ -33,7 +33,7 @@ def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str
 def _values_of(
     quantity: Quantity, measurement: Any, spec: Any, inputs: Any
 ) -> Callable[[Any], Any]:
-    """Values, log-scales and events as a function of the tap's argument."""
+    """Values, log-scales and events of the tap."""
     import jax.numpy as jnp
 
     def values(seen: Any) -> Any:
@@ -77,7 +77,7 @@ def _shapes(measurement: Any, spec: Any, inputs: Any) -> Any:
 
 
 def _numbers(shapes: Any) -> Any:
-    """Different numbers in general position for every array; integers (steps, layers) are 1."""
+    """Generic distinct numbers; integers (steps, layers) are 1."""
     import jax
     import jax.numpy as jnp
 

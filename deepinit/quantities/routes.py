@@ -1,4 +1,4 @@
-"""The three routes to a quantity: simulation, finite-width prediction, infinite-width limit."""
+"""Routes: simulation, finite-width prediction, infinite-width limit."""
 
 import dataclasses
 from collections.abc import Callable
@@ -44,33 +44,28 @@ def simulate(
     block_size: int | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Estimate:
-    """Monte Carlo estimate of a quantity over an ensemble of random networks.
+    """Monte Carlo estimate of a quantity over random networks.
 
     Args:
-        spec: the network; for a quantity of training an MLP with an output layer, or a `Network`
-            (`training.perceptron`, a flax module through `from_linen` or `from_nnx`).
-        quantity: what to measure, for example `di.quantities.log_sin2_angle`.
-        inputs: rows that every network sees; for a quantity of training a `TrainingConfig`.
-        num_seeds: number of independent networks.
-        key: an integer, or a threefry `jax.random.key`; network i has the key `fold_in(key, i)`.
-        linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian or orthogonal weights;
-            same law, far faster), or `chi_square` (log_volume at one point: layer factors from
-            their exact law, without neurons). Networks that are trained are explicit.
-        dtype: float32, or float64 inside a `jax.enable_x64()` context.
-        precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on
-            accelerators).
-        keep_samples: return the values of every network too; quantiles are then exact.
-        block_size: seeds per block; chosen from the memory analysis if None.
-        progress: called with (seeds done, seeds in total) after every block; None shows a bar if
-            the call takes long.
+        spec: in training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax
+            module through `from_linen` or `from_nnx`).
+        inputs: rows that every network sees; in training a `TrainingConfig`.
+        key: an integer or a threefry `jax.random.key`; network i has `fold_in(key, i)`.
+        linear_map: `auto`, `explicit` (any law; always in training), `conditional` (Gaussian or
+            orthogonal weights; same law, far faster), or `chi_square` (log_volume at one point:
+            exact law without neurons).
+        dtype: float32, or float64 inside `jax.enable_x64()`.
+        precision: of matrix products: highest, high or default (TF32 or bfloat16 on accelerators).
+        keep_samples: return all values, for exact quantiles.
+        block_size: seeds per block; None fits it to memory.
+        progress: `(seeds done, in total)` after every block; None shows a bar in long calls.
 
     Returns:
-        An Estimate; networks with an undefined value are counted in `events`.
+        An Estimate; `events` counts undefined values.
 
     Raises:
-        SpecError: a linear map that the law does not allow, an unknown option, fewer than one seed,
-            an argument of another kind. Other errors in the functions of your own quantity (tap,
-            entries, why_not, statistic) are raised unchanged.
+        SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
+            custom quantity pass unchanged.
     """
     from deepinit.ensembles import blocks, keys, statistics
 
@@ -108,7 +103,7 @@ def finished_estimate(
     samples: np.ndarray | None,
     settings: dict[str, str],
 ) -> Estimate:
-    """The Estimate of a quantity from the merged statistics of its blocks."""
+    """Estimate from merged statistics."""
     from deepinit.ensembles import statistics
 
     estimate = statistics.estimate(
@@ -129,18 +124,14 @@ def finished_estimate(
 
 
 def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = None) -> Prediction:
-    """The finite-width prediction of a quantity, in float64.
+    """Finite-width prediction of a quantity, in float64.
 
     Args:
-        spec: the network.
-        quantity: what is predicted.
-        inputs: as for `simulate`.
-        theory: the name of one of `quantity.theories`; None takes the first finite-width theory
-            that applies.
+        spec, inputs: as for `simulate`.
+        theory: name; None takes the first finite-width one that applies.
 
     Raises:
-        SpecError: an unknown theory, or one that does not apply; an argument of another kind. Other
-            errors in the functions of your own theories are raised unchanged.
+        SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
@@ -163,11 +154,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = No
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
-    """The infinite-width limit of a quantity, in float64.
-
-    Raises:
-        SpecError: a quantity or spec without one; an argument of another kind.
-    """
+    """Infinite-width limit in float64; SpecError without one."""
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]
@@ -183,16 +170,9 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
 def evaluate(
     spec: Any, quantity: Quantity, inputs: Any, names: tuple[str, ...] | None = None
 ) -> tuple[tuple[Prediction, ...], dict[str, str]]:
-    """Every prediction that applies, and theory name -> reason for the others.
+    """Every prediction that applies, and theory -> reason for the others.
 
-    Args:
-        spec: the network.
-        quantity: what is predicted.
-        inputs: as for `simulate`.
-        names: finite-width theories; None takes all. The infinite-width limit always comes last.
-
-    Raises:
-        SpecError: a name that the quantity does not have.
+    `names` are finite-width theories, or None for all; the infinite-width limit comes last.
     """
     theories = quantity.theories
     finite = (
@@ -207,7 +187,7 @@ def evaluate(
 
 
 def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Prediction | str:
-    """`Theory.evaluate` under the quantity's own name: quantities may share theories."""
+    """`Theory.evaluate` under the quantity's name."""
     result = theory.evaluate(spec, inputs, quantity.measurement.axis)
     if isinstance(result, str):
         return result
@@ -215,12 +195,7 @@ def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Pre
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
-    """The linear map that `auto` stands for.
-
-    Raises:
-        SpecError: an argument of another kind; a quantity undefined for this spec; a map that the
-            law, or the kind of measurement, does not allow.
-    """
+    """Resolves `auto`; SpecError for undefined quantities and excluded maps."""
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
@@ -240,14 +215,9 @@ def seed_fn_of(
     precision: str = "highest",
     keep: bool = False,
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """The seed function `key -> Measurement` of a quantity, and its settings.
+    """Seed function `key -> Measurement`, and its settings.
 
-    Args:
-        spec: the network.
-        quantity: what it measures.
-        inputs: of the quantity's kind.
-        linear_map, dtype, precision: as for `simulate`.
-        keep: also return the other arrays that the quantity stores of a network.
+    `keep` adds other stored arrays.
     """
     settings = {
         "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
@@ -275,7 +245,7 @@ _EXAMPLES = {
 
 
 def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
-    """Check the types of spec, quantity and inputs; refuse JAX in a forked process."""
+    """Check types; refuse JAX in a forked process."""
     require_unforked()
     kind: Any = None
     if isinstance(quantity, Quantity):

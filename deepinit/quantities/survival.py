@@ -132,7 +132,7 @@ def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 
 def why_no_walk(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Why ln |x_l| has no independent steps, exactly or to first order; None where it has."""
+    """Why ln |x_l| has no independent steps, or None."""
     del inputs
     if not isinstance(spec, MLP):
         return "the walk of the norm is worked out for MLPs"
@@ -162,7 +162,7 @@ def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    """ln |x_l| / |x_0| of every point: `theory.cutoff.log_norm_propagation`."""
+    """ln |x_l| / |x_0|: `theory.cutoff.log_norm_propagation`."""
     from deepinit.theory.cutoff import log_norm_propagation
 
     assert isinstance(spec, MLP)
@@ -190,7 +190,7 @@ def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
 
 
 def growth_limit(value: np.ndarray) -> Prediction:
-    """The limit `value` [layers, entries] of the logarithm of a norm over its start."""
+    """Limit of ln of a norm over its start."""
     valid_for = "every width to infinity at fixed depth; here with the widths of the spec"
     return limit_prediction("log_norm", value, valid_for, "NNGP kernel")
 

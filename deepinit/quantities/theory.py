@@ -1,4 +1,4 @@
-"""One prediction of one quantity, at finite or infinite width, and where it applies."""
+"""One prediction, and where it applies."""
 
 import dataclasses
 import functools
@@ -21,12 +21,10 @@ class Theory(NamedTuple):
     """One prediction of one quantity.
 
     Attributes:
-        name: `exact`, `second_order`, `first_order`, `infinite_width`, ...: in tables and legends.
-        conditions: `(spec, inputs) -> why the theory does not apply`, or None. Cheap: nothing is
-            computed.
-        predict: `(spec, inputs) -> Prediction`, mean and variance [length, entries] (see
-            `Quantity`). Raises SpecError where only the computation shows that the theory does not
-            apply (a kernel that overflows, inputs that a layer makes collinear).
+        name: `exact`, `second_order`, `first_order`, `infinite_width`, ...
+        conditions: `(spec, inputs) -> why the theory does not apply`, or None; cheap.
+        predict: `(spec, inputs) -> Prediction` [length, entries]; SpecError for failures in the
+            computation (overflow, inputs that become collinear).
     """
 
     name: str
@@ -35,7 +33,7 @@ class Theory(NamedTuple):
 
     @property
     def is_limit(self) -> bool:
-        """Is it the infinite-width limit?"""
+        """Whether it is the infinite-width limit."""
         return self.name == INFINITE_WIDTH
 
     def evaluate(
@@ -43,18 +41,11 @@ class Theory(NamedTuple):
     ) -> Prediction | str:
         """The prediction, or the reason why the theory does not apply.
 
-        Reasons are `conditions`, a SpecError of `predict`, an arithmetic error, and a mean or
-        variance that is not finite in float64. NaN marks steps of a training run that a prediction
-        leaves out; it is a reason where nothing is left.
-
-        Args:
-            spec: the network.
-            inputs: as for `simulate`.
-            axis: `(spec, inputs) -> Axis` of the quantity; None checks no shape.
+        Reasons: `conditions`, a SpecError of `predict`, an arithmetic error, moments not finite in
+        float64. NaN marks steps without prediction; all NaN is a reason.
 
         Raises:
-            SpecError: `conditions` or `predict` return another kind, or a Prediction with a field
-                of another kind, shape or sign.
+            SpecError: a result of wrong kind, sign or, given `axis`, shape.
         """
         reason = self.conditions(spec, inputs)
         if reason is not None:
@@ -89,7 +80,7 @@ class Theory(NamedTuple):
         return prediction
 
     def _checked(self, prediction: Any, spec: Any, inputs: Any, axis: Any) -> Prediction:
-        """The Prediction with mean and variance in float64."""
+        """The Prediction in float64."""
         self._require(isinstance(prediction, Prediction), "predict", prediction, "a Prediction")
         for field in _TEXTS:
             text = getattr(prediction, field)
@@ -122,20 +113,20 @@ class Theory(NamedTuple):
     def why_not(
         self, spec: Any, inputs: Any, axis: Callable[[Any, Any], Any] | None = None
     ) -> str | None:
-        """The reason why the theory does not apply, or None; arguments of `evaluate`."""
+        """The reason of `evaluate`, or None."""
         result = self.evaluate(spec, inputs, axis)
         return result if isinstance(result, str) else None
 
 
 def _is_builtin(function: Any) -> bool:
-    """Is the function defined by deepinit, behind `theories`?"""
+    """Whether deepinit defines the function."""
     while isinstance(function, functools.partial):
         function = function.args[0] if function.func is _named else function.func
     return getattr(function, "__module__", "").partition(".")[0] == "deepinit"
 
 
 def always(spec: Any, inputs: Any, name: str = "") -> None:
-    """No conditions beyond the checks of the computation."""
+    """No conditions."""
     del spec, inputs, name
 
 
@@ -144,7 +135,7 @@ def theories(
     conditions: Callable[[Any, Any, str], str | None],
     predict: Callable[[Any, Any, str], Prediction],
 ) -> tuple[Theory, ...]:
-    """Theories that share their functions, which take the name as third argument."""
+    """Theories that share functions of (spec, inputs, name)."""
     return tuple(
         Theory(
             name,
@@ -174,6 +165,6 @@ def limit_prediction(
     variance: np.ndarray | None = None,
     error_order: str = "O(depth / width)",
 ) -> Prediction:
-    """The Prediction of an infinite-width limit; a variance of None stands for 0."""
+    """Infinite-width Prediction; variance None is 0."""
     variance = np.zeros_like(mean) if variance is None else variance
     return Prediction(quantity, INFINITE_WIDTH, mean, variance, error_order, valid_for, reference)

@@ -1,4 +1,4 @@
-"""Loss and accuracy at every recorded step of training."""
+"""Loss and accuracy at every recorded step."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def _why_no_classes(spec: Any, training: TrainingConfig) -> str | None:
 
 
 def _classes(examples: Examples) -> np.ndarray:
-    """The classes; for one-hot targets the index of the largest number."""
+    """Classes; of one-hot targets the argmax."""
     if examples.are_classes:
         return examples.targets
     if examples.targets.shape[1] < 2:

@@ -1,4 +1,4 @@
-"""Checks of user-defined quantities: fields, and what their functions return."""
+"""Checks of user-defined quantities."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,12 +24,7 @@ _OPTIONAL = ("log_scale", "exponent")
 
 
 def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
-    """Raise SpecError, which names the field, for a Quantity with a field of another kind.
-
-    Args:
-        quantity: to check.
-        accepted: kinds of inputs that exist.
-    """
+    """Check all fields; `accepted` are types of inputs."""
 
     def require(field: str, holds: bool, allowed: str) -> None:
         _require(quantity, field, holds, allowed)
@@ -76,11 +71,7 @@ def _check_measurement(quantity: Quantity, kind: Any, accepted: tuple[type, ...]
 
 
 def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
-    """Check that the quantity is defined for spec and inputs, and its `why_not` and `entries`.
-
-    Raises:
-        SpecError: the quantity's own reason, or the function that returned another kind.
-    """
+    """Check `why_not` and `entries`; SpecError where undefined."""
     reason = quantity.measurement.why_not(spec, inputs)
     if reason is not None:
         text = isinstance(reason, str)
@@ -92,11 +83,7 @@ def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
 
 
 def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estimate:
-    """The statistic of the ensemble; the Estimate itself for quantities without one.
-
-    Raises:
-        SpecError: the statistic is no Estimate, or one of another shape.
-    """
+    """Statistic of the ensemble, if any, checked."""
     statistic: Callable[[Any, Estimate], Estimate] | None = quantity.measurement.statistic
     if statistic is None:
         return estimate
@@ -108,15 +95,9 @@ def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estima
 
 
 def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = None) -> Any:
-    """The Measurement, if every field is valid; under `jit` when it is traced.
+    """The Measurement, checked; under `jit` at tracing.
 
-    Args:
-        measured: what a tap, or a seed function, returns.
-        quantity: for messages.
-        shape: of the arrays; None for any shape that they share.
-
-    Raises:
-        SpecError: no Measurement, or a field that is no array of the right kind and shape.
+    `shape` is of its arrays; None for any common shape.
     """
     from deepinit.observables.measurement import Measurement
 
@@ -149,7 +130,7 @@ def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = N
 
 
 def with_checked_tap(quantity: Quantity) -> Kind:
-    """The measurement of a quantity, every Measurement of its tap checked."""
+    """The measurement with a checked tap."""
 
     def check(tap: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: checked(tap(*arguments), quantity)

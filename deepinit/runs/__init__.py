@@ -1,1 +1,1 @@
-"""Experiment -> finished run directory: execute, outcome, plan, inspect, report, distributed."""
+"""Experiments to finished run directories."""

@@ -1,4 +1,4 @@
-"""Several processes joined into one JAX program: their ids, joining, and shutdown on failure."""
+"""Several processes in one JAX program."""
 
 import contextlib
 import os
@@ -21,9 +21,9 @@ _NO_TIMEOUT = 10**6  # seconds: JAX's own timeout must come after ours
 
 
 class ProcessInfo(NamedTuple):
-    """Address of the first process, number of processes, index of this one.
+    """Address of the first process, number of processes, own index.
 
-    None: the cluster knows it.
+    None: known by the cluster.
     """
 
     coordinator: str | None = None
@@ -32,11 +32,9 @@ class ProcessInfo(NamedTuple):
 
 
 def process_info(options: ProcessInfo, environment: Mapping[str, str] | None = None) -> ProcessInfo:
-    """The options if given, else the environment's variables, else empty: JAX asks the cluster.
+    """The options, else environment variables, else empty (JAX asks the cluster).
 
-    Raises:
-        SpecError: only some of the three, numbers that do not fit, or another number of
-            processes than the launcher started.
+    SpecError: incomplete or invalid numbers, or not those of the launcher.
     """
     environment = os.environ if environment is None else environment
     texts = [None if value is None else str(value) for value in options]
@@ -67,17 +65,11 @@ def _is_number(text: str) -> bool:
 
 @contextlib.contextmanager
 def joined(info: ProcessInfo, seconds: float) -> Iterator[Callable[[], bool]]:
-    """Join the other processes before JAX is used; yields whether this is the first.
+    """Join the other processes before JAX is used; yields whether first.
 
-    Only the first process has a standard output. Refusals and stops occur in all processes
-    alike. After any other exception this process ends at once, without waiting for the others.
-
-    Args:
-        info: from `process_info`.
-        seconds: timeout. After it the process ends with the exit code of a ResourceError.
-
-    Raises:
-        ResourceError: there is nothing to join.
+    Only the first has a standard output. Refusals and stops occur in all alike; other exceptions
+    end this process at once, and `seconds` without a connection with ResourceError's exit code.
+    ResourceError: nothing to join.
     """
     import jax
 
@@ -114,7 +106,7 @@ def joined(info: ProcessInfo, seconds: float) -> Iterator[Callable[[], bool]]:
 
 
 def _barrier() -> None:
-    """The first collective makes the connections: a missing process is noticed here."""
+    """First collective: detects a missing process."""
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices("deepinit")
@@ -130,7 +122,7 @@ def _shutdown() -> None:
 
 @contextlib.contextmanager
 def _own_output() -> Iterator[None]:
-    """Redirect lines that libraries print to file descriptor 1 to standard error."""
+    """Redirect libraries' file descriptor 1 to standard error."""
     sys.stdout.flush()
     earlier, python = os.dup(1), sys.stdout
     os.dup2(2, 1)
@@ -146,7 +138,7 @@ def _own_output() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _timeout(info: ProcessInfo, seconds: float) -> Iterator[None]:
-    """End the process with a message after `seconds`; JAX would abort without one."""
+    """Exit with a message after `seconds`."""
 
     def give_up() -> NoReturn:
         count = "" if info.num_processes is None else f" of {info.num_processes} processes"
@@ -168,7 +160,7 @@ def _timeout(info: ProcessInfo, seconds: float) -> Iterator[None]:
 
 
 def _abort(error: BaseException) -> NoReturn:
-    """End this process without waiting for the others, which may be gone."""
+    """Exit without waiting for other processes."""
     text = str(error)
     if isinstance(error, KeyboardInterrupt):
         message = "stopped at once; finished blocks are kept, the same command continues."

@@ -1,4 +1,4 @@
-"""Experiment -> finished run directory: measure blocks, predict, compare, store, plot, report."""
+"""Experiment -> finished run."""
 
 import contextlib
 import dataclasses
@@ -47,20 +47,13 @@ def identity(experiment: Experiment, config: Any, block_size: int | None = None)
 def run(
     experiment: Experiment, config: Any, out: Path, options: Options | None = None
 ) -> Outcome | None:
-    """Run an experiment, or continue it.
+    """Run or continue an experiment.
 
-    Args:
-        experiment: from `load_experiment`.
-        config: its config.
-        out: the run directory; created, or continued if it holds the same run.
-        options: shard, block size, repair; None takes the defaults.
-
-    Returns:
-        The outcome; None for one shard of several, which `merge` completes.
+    `out` is a new run directory, or of the same run. Returns None for one shard of several (see
+    `merge`).
 
     Raises:
-        ConflictError, DamagedError, ResourceError: the run directory cannot be used; nothing in
-            it is lost.
+        ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
         StoppedError: a stop was requested; a later call continues.
     """
     from deepinit.ensembles import processes
@@ -99,8 +92,8 @@ def merge(
     """Finalize a run whose shards have finished.
 
     Raises:
-        SpecError: there is no run.
-        ConflictError: blocks are missing, and `options.repair` is False.
+        SpecError: no run.
+        ConflictError: missing blocks without `repair`.
     """
     options = options or Options()
     store.load_run(out)
@@ -124,11 +117,7 @@ def merge(
 
 
 def _stored_parts(handle: store.Run, case: Case) -> Part:
-    """All blocks of a case, merged.
-
-    Raises:
-        ConflictError: some are missing.
-    """
+    """Merged blocks of a case; ConflictError for missing ones."""
     present, plan = set(store.finished_blocks(handle)), stored_plan(handle, case)
     names = [wanted_block(case, plan, block) for block in range(plan.num_blocks)] if plan else []
     missing = [block for block, name in enumerate(names) if name not in present]
@@ -161,7 +150,7 @@ def _open(
 
 
 def _refuse_other_blocks(out: Path, requested: dict[str, Any]) -> None:
-    """Refuse a block size other than that of the same run's first start."""
+    """Refuse another block size than the first."""
     if not store.has_run(out):
         return
     stored = store.load_run(out).identity
@@ -180,7 +169,7 @@ def _refuse_other_blocks(out: Path, requested: dict[str, Any]) -> None:
 
 
 def _missing_shards(handle: store.Run, missing: list[int]) -> str:
-    """The shards of these blocks, if the journal tells the number of shards."""
+    """Shards of these blocks, if known."""
     events = store.read_journal(handle.path)
     shards = [event["shard"] for event in events if event["event"] == "start"]
     counts = [int(shard.split("/")[1]) for shard in shards if not shard.endswith("/1")]

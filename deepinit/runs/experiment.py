@@ -1,4 +1,4 @@
-"""Experiments as data: a config with presets, cases, tables, figures and checks."""
+"""Experiments as data."""
 
 import dataclasses
 import re
@@ -28,22 +28,17 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """One ensemble to measure, and the theories to compare it with.
+    """One ensemble, and the theories to compare it with.
 
     Attributes:
         name: lower-case letters, digits, `.`, `_`, `-`; unique in the run.
-        spec: the network: a spec, or a `Network` with a label for a quantity of training.
-        quantity: the measured quantity.
-        inputs: rows that every network sees, or the `TrainingConfig` of every network.
-        num_seeds: number of networks.
-        theories: names of `quantity.theories` to compare with; None takes all that apply.
-        checked: theories that must agree within 5 standard errors at every layer. A run in which
-            one does not ends with exit code 6.
-        rejected: theories known to be wrong; the verdicts report those not rejected.
-        sample_layers: layers whose per-network values are stored, from 1; a measured output layer
-            is the last.
-        num_saved: number of networks, from the first, whose extra arrays (weights at the
-            recorded steps) are stored.
+        spec: of the network; in training also a labelled `Network`.
+        inputs: rows that every network sees, or a `TrainingConfig`.
+        theories: names to compare with; None takes all that apply.
+        checked: must agree within 5 standard errors at every layer; else exit code 6.
+        rejected: known to be wrong; verdicts list those not rejected.
+        sample_layers: layers (from 1, output last) with stored values.
+        num_saved: first networks with stored extra arrays (weights at recorded steps).
         linear_map, dtype, precision, key: as for `simulate`.
     """
 
@@ -90,15 +85,14 @@ class Case:
 
     @property
     def num_positions(self) -> int:
-        """Number of measured layers, or of records of a training run."""
+        """Number of layers or training records."""
         return self.quantity.measurement.axis(self.spec, self.inputs).length
 
     @property
     def spec_json(self) -> dict[str, Any]:
-        """The identity of the network, as JSON.
+        """Identity of the network, as JSON.
 
-        Raises:
-            SpecError: a Network without a label, or with one of a lambda or a local function.
+        SpecError: a Network without a label, or labelled by a lambda or local function.
         """
         if isinstance(self.spec, Spec):
             return self.spec.to_json()
@@ -111,7 +105,7 @@ class Case:
 
     @property
     def code(self) -> dict[str, dict[str, str]]:
-        """Identities of the user's functions: role -> record (see `core.fingerprint`)."""
+        """User functions: role -> `core.fingerprint` record."""
         source = getattr(self.spec, "source", self.spec)
         records: dict[str, dict[str, str]] = {}
         if isinstance(source, Spec):
@@ -128,7 +122,7 @@ class Case:
         return records
 
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the numbers of the case, as JSON."""
+        """Everything that determines the numbers, as JSON."""
         code = self.code
         return {
             "name": self.name,
@@ -147,21 +141,20 @@ class Case:
 
     @property
     def cost(self) -> float:
-        """Random numbers per network, or work of training in that unit; for progress and plans."""
+        """Work per network, in random numbers."""
         return self.quantity.measurement.cost(self.spec, self.inputs, self.linear_map)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaseResult:
-    """The measurement of a case and its comparison with theories.
+    """Measurement of a case and its comparison with theories.
 
     Attributes:
-        case: the case.
-        estimate: the measurement; `samples` holds the case's `sample_layers`.
-        predictions: finite-width theories in order, then infinite width.
+        estimate: with samples at the case's `sample_layers`.
+        predictions: finite width in order, then infinite width.
         dataset: see `comparison.Comparison`.
-        kept: name -> [num_saved, ...], extra arrays of the quantity.
-        not_applicable: theory -> why it does not apply to this case.
+        kept: name -> extra arrays [num_saved, ...].
+        not_applicable: theory -> reason.
     """
 
     case: Case
@@ -173,11 +166,9 @@ class CaseResult:
 
 
 class Check(NamedTuple):
-    """A check of several cases together.
+    """A check of several cases: sentence for the report, and result.
 
-    Attributes:
-        sentence: the comparison and its result, for the report.
-        held: whether it holds. A run with a failed check ends with exit code 6.
+    A failed check gives exit code 6.
     """
 
     sentence: str
@@ -189,16 +180,15 @@ class Experiment:
     """An experiment, declared as data.
 
     Attributes:
-        name: the name of its package.
-        title: heading of the report.
+        name: of its package.
+        title: of the report.
         presets: name -> config, a frozen dataclass; the first is the default.
         cases: `config -> cases`.
-        figures: `(config, results by case name) -> figures of the report`.
+        figures: `(config, results by case name) -> figures`.
         citation: BibTeX of the reproduced paper.
-        question: the first sentence of the report.
-        tables: `(config, results by case name) -> tables`, in the report before the figures and
-            printed at the end of a run; None for none.
-        checks: `(config, results by case name) -> Checks`; None for none.
+        question: first sentence of the report.
+        tables, checks: `(config, results by case name) -> tables` or `Checks`; tables precede
+            figures and are printed.
     """
 
     name: str
@@ -215,11 +205,7 @@ class Experiment:
         check_experiment(self)
 
     def preset(self, name: str | None) -> Any:
-        """The config of a preset; the first one for None.
-
-        Raises:
-            SpecError: no such preset.
-        """
+        """Config by name; None takes the first. SpecError for unknown names."""
         if name is None:
             return next(iter(self.presets.values()))
         if name not in self.presets:
@@ -237,11 +223,7 @@ def _whole_numbers(layers: Any) -> tuple[int, ...]:
 
 
 def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
-    """The cases of a config, with unique names.
-
-    Raises:
-        SpecError: no case, or two of one name.
-    """
+    """Cases, with unique names; else SpecError."""
     cases = listed(experiment.cases(config), Case, "cases()")
     names = [case.name for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -1,4 +1,4 @@
-"""Contents of a run directory: blocks, statistics so far, provenance. Needs no experiment file."""
+"""Contents of a run directory, without its experiment file."""
 
 import re
 from collections.abc import Iterator
@@ -21,12 +21,9 @@ class CaseProgress(NamedTuple):
     """Blocks of one case.
 
     Attributes:
-        name: of the case.
-        quantity: its name.
-        num_seeds: networks requested.
-        block_size: seeds per block; None before the first block, and if the plan is damaged.
-        missing: names of the missing blocks.
-        num_blocks: blocks requested.
+        num_seeds, num_blocks: requested.
+        block_size: seeds; None without a valid plan.
+        missing: names.
     """
 
     name: str
@@ -38,12 +35,12 @@ class CaseProgress(NamedTuple):
 
 
 def block_name(case: str, first: int, last: int) -> str:
-    """Name of the block of a case's seeds [first, last)."""
+    """Name of the block of seeds [first, last)."""
     return f"{case}/{first:09d}-{last - 1:09d}"
 
 
 def plan_name(case: str) -> str:
-    """Name of the block that records how a case is cut into blocks."""
+    """Block with a case's plan."""
     return f"{case}/plan"
 
 
@@ -54,7 +51,7 @@ def case_progress(run: store.Run) -> list[CaseProgress]:
 
 
 def _cases(run: store.Run) -> list[dict[str, Any]]:
-    """The cases in spec.json, validated: an intact checksum does not make them valid."""
+    """Validated cases in spec.json."""
     cases = run.identity.get("cases", [])
     if not isinstance(cases, list) or not all(map(_is_case, cases)):
         allowed = "cases with a name, a quantity and a number of networks"
@@ -74,11 +71,7 @@ def _is_case(case: Any) -> bool:
 
 
 def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[int, ...]:
-    """How a case is cut into blocks: num_seeds, block size, batch size.
-
-    Raises:
-        DamagedError: the block holds no valid plan.
-    """
+    """Plan of a case: num_seeds, block size, batch size."""
     plan = store.read_block(run, plan_name(case)).get("plan")
     if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
         raise invalid_block(run, plan_name(case))
@@ -90,11 +83,7 @@ def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[
 
 
 def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarray]]:
-    """The statistics of a block, and its arrays.
-
-    Raises:
-        DamagedError: the arrays are no statistics.
-    """
+    """Statistics and arrays of a block."""
     from deepinit.ensembles import statistics
 
     arrays = store.read_block(run, name)
@@ -129,7 +118,7 @@ def _are_statistics(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def invalid_block(run: store.Run, name: str) -> DamagedError:
-    """The error for an intact block whose arrays do not fit its name."""
+    """Error for unfit arrays."""
     return DamagedError(
         f"the block {name!r} of {run.path}, whose arrays are not those of a block of its kind",
         "a block as this deepinit writes it",
@@ -152,7 +141,7 @@ def _case_progress(run: store.Run, case: dict[str, Any], present: set[str]) -> C
 
 
 def missing_blocks(run: store.Run) -> list[str]:
-    """A line per case with missing blocks, with their names."""
+    """A line per case with missing blocks."""
     return [f"{case.name}: {_missing(case)}" for case in case_progress(run) if case.missing]
 
 
@@ -165,12 +154,7 @@ def _missing(case: CaseProgress) -> str:
 
 
 def progress(path: Path) -> dict[str, Any]:
-    """Record of an unfinished run: merged statistics of its cases, age of the last block, writers.
-
-    Raises:
-        SpecError, ConflictError, DamagedError: no run directory, one of a newer version, a
-            damaged block.
-    """
+    """Statistics so far, last block's age, writers."""
     run = store.load_run(path)
     return {
         "directory": str(path),
@@ -215,7 +199,7 @@ def _case_record(run: store.Run, case: CaseProgress) -> dict[str, Any]:
 
 
 def _parts(run: store.Run, case: CaseProgress) -> Iterator[Any]:
-    """Statistics of the finished blocks in the order of seeds."""
+    """Statistics of finished blocks, in seed order."""
     if case.block_size is None:
         return
     for first in range(0, case.num_seeds, case.block_size):
@@ -225,7 +209,7 @@ def _parts(run: store.Run, case: CaseProgress) -> Iterator[Any]:
 
 
 def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> float | None:
-    """By the journal's clock; negative if that clock has been set back since."""
+    """By the journal's clock; negative if set back."""
     times = [event["time"] for event in store.read_journal(run.path) if event["event"] == "block"]
     try:
         last = datetime.fromisoformat(times[-1])
@@ -235,7 +219,7 @@ def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> flo
 
 
 def progress_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Columns, rows and remarks of a `progress` record."""
+    """Columns, rows, remarks."""
     measured = "measured so far (last layer, first component)"
     columns = ["case", "quantity", "blocks", "networks", measured, "excluded"]
     rows = []
@@ -267,7 +251,7 @@ def _format_age(seconds: float) -> str:
 
 
 def provenance(run: store.Run) -> list[str]:
-    """A line per start of the run, and per difference of a later start from the first."""
+    """A line per start and per difference."""
     lines = []
     mixed: dict[str, None] = {}
     for event in store.read_journal(run.path):

@@ -1,4 +1,4 @@
-"""Finding and importing an experiment: a file, a package, or the name of a shipped one."""
+"""Import of experiments."""
 
 import importlib.util
 import sys
@@ -13,18 +13,15 @@ SHIPPED = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")  # in a wh
 
 
 def shipped_names() -> list[str]:
-    """Names of the shipped experiments, sorted."""
+    """Sorted names."""
     return sorted(file.parent.name for folder in SHIPPED for file in folder.glob("*/__init__.py"))
 
 
 def load_experiment(path: str) -> Experiment:
-    """The `EXPERIMENT` of a Python file, of a package directory, or of a shipped experiment.
+    """`EXPERIMENT` of a Python file, package directory, or shipped experiment; else SpecError.
 
-    The module is called `deepinit_experiment`, whatever the file's name: module names are part
-    of a run's identity. Shipped experiments are `deepinit_experiment_<name>`.
-
-    Raises:
-        SpecError: no such experiment, or a file without an EXPERIMENT.
+    The module is always `deepinit_experiment` (shipped: `deepinit_experiment_<name>`): module names
+    are part of a run's identity.
     """
     file = _find(path)
     is_package = file.name == "__init__.py"

@@ -1,4 +1,4 @@
-"""Blocks of a run: finished blocks are read and checked, the others computed and written."""
+"""Blocks of a run, read or computed."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -25,14 +25,14 @@ Part = tuple[Any, Saved]  # statistics of one or more blocks, and what is saved 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Execution options of a run; none changes its numbers beyond rounding.
+    """Execution options; none changes numbers beyond rounding.
 
     Attributes:
-        shard: (i, n): compute blocks i, i + n, i + 2n, ... only.
-        block_size: requested seeds per block; None chooses from the memory analysis.
-        allow_mixed: continue under other versions or another backend than the first start's.
-        repair: quarantine damaged files and compute them again; merging, also missing ones.
-        command: the command line, for the report.
+        shard: (i, n): blocks i, i + n, i + 2n, ...
+        block_size: seeds; None fits it to memory.
+        allow_mixed: accept versions or a backend unlike the first start's.
+        repair: quarantine damaged files and recompute; in `merge` also missing ones.
+        command: for the report.
     """
 
     shard: tuple[int, int] = (0, 1)
@@ -49,11 +49,7 @@ def measure_all(
     stop: store.Stop,
     report: Report,
 ) -> Iterator[Part]:
-    """Merged statistics and saved arrays of each case.
-
-    Raises:
-        StoppedError: a stop was requested; the current block has been finished.
-    """
+    """Merged statistics and saved arrays by case; StoppedError after a block."""
     total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
     done = 0.0
     for case in cases:
@@ -73,7 +69,7 @@ def _measure(
     stop: store.Stop,
     advance: Callable[[int], None],
 ) -> Iterator[Part]:
-    """The part of each block of the shard; nothing in processes other than the first."""
+    """Parts of the shard; only in the first process."""
     from deepinit.ensembles import blocks, keys, processes
 
     def halved(batch: int, smaller: int) -> None:
@@ -117,7 +113,7 @@ def _measure(
 
 
 def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> StoppedError:
-    """The error of a stopped run; without a message in processes other than the first."""
+    """Error of a stopped run, with a message in the first process."""
     by = stop.signal_name or "another process"
     text = f"Stopped by {by} after a finished block of {case.name}; nothing is lost."
     return StoppedError("" if handle is None else f"{text} The same command continues.")
@@ -126,7 +122,7 @@ def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> StoppedEr
 def compiled(
     case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None
 ) -> Any:
-    """The case's compiled ensemble, cut into blocks by the plan, else by the block size."""
+    """Compiled ensemble, in blocks by plan or size."""
     from deepinit.ensembles import blocks
 
     seed_fn, settings = seed_fn_of(
@@ -150,7 +146,7 @@ def compiled(
 
 
 def stored_plan(handle: store.Run | None, case: Case) -> Any:
-    """The `Blocks` of a case in the run directory; None before its first block."""
+    """`Blocks` of a case; None before its first."""
     from deepinit.ensembles import blocks
 
     if handle is None or not store.has_block(handle, plan_name(case.name)):
@@ -159,7 +155,7 @@ def stored_plan(handle: store.Run | None, case: Case) -> Any:
 
 
 def _shared_plan(handle: store.Run | None, case: Case) -> Any:
-    """`stored_plan` of the first process, in all of them."""
+    """`stored_plan` of the first process."""
     from deepinit.ensembles import blocks, processes
 
     plan = stored_plan(handle, case)
@@ -168,7 +164,7 @@ def _shared_plan(handle: store.Run | None, case: Case) -> Any:
 
 
 def wanted_block(case: Case, plan: Any, block: int) -> str:
-    """The name of a case's block of this number."""
+    """Name of a case's block."""
     return block_name(case.name, *plan.seeds(block))
 
 
@@ -189,11 +185,7 @@ def _write_part(handle: store.Run, name: str, values: Any, case: Case, first_see
 
 
 def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
-    """The part of a finished block.
-
-    Raises:
-        DamagedError: the file is damaged, or holds other arrays than this block of this case.
-    """
+    """Part of a finished block."""
     name, (first, last) = wanted_block(case, plan, block), plan.seeds(block)
     part, arrays = read_statistics(handle, name)
     saved = {
@@ -219,7 +211,7 @@ def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
 
 
 def merge_parts(parts: Iterable[Part]) -> Part:
-    """Merged statistics and concatenated arrays of blocks; (None, {}) without blocks."""
+    """Merged parts; (None, {}) without any."""
     from deepinit.ensembles import statistics
 
     merged = None
@@ -237,7 +229,7 @@ def merge_parts(parts: Iterable[Part]) -> Part:
 
 
 def remark_on_first(sentence: str) -> None:
-    """Print a line to standard error, from the first process only."""
+    """Print to standard error from the first process."""
     from deepinit.ensembles import processes
 
     if processes.is_first():

@@ -1,4 +1,4 @@
-"""The last step of a run: one Dataset, tables, figures, a report."""
+"""Last step of a run."""
 
 import dataclasses
 import json
@@ -43,11 +43,10 @@ class Outcome:
     """A finished run.
 
     Attributes:
-        path: its directory.
-        dataset: all measurements and predictions, dims case, route, layer, pair; padded with NaN.
-        tables: the experiment's own.
-        verdicts: a sentence per joint check and per case.
-        failures: the checks that failed.
+        dataset: dims case, route, layer, pair; padded with NaN.
+        tables: of the experiment.
+        verdicts: a sentence per joint check and case.
+        failures: failed checks.
     """
 
     path: Path
@@ -58,11 +57,7 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> "Outcome":
-        """The outcome of a finished run directory.
-
-        Raises:
-            SpecError, DamagedError: as `store.read_result`, or result.nc is no result of a run.
-        """
+        """Outcome of a finished run; errors as `store.read_result`."""
         dataset = store.read_result(path)
         try:
             verdicts, failures = (_texts(dataset.attrs[name]) for name in ("verdicts", "failures"))
@@ -91,7 +86,7 @@ def conclude(
     handle: store.Run,
     command: str,
 ) -> Outcome:
-    """Write figures, report, result.nc and, last, their manifest. All blocks must be present."""
+    """Write figures, report, result.nc, then their manifest."""
     judgements = [judge(result) for result in results]
     by_name = {result.case.name: result for result in results}
 
@@ -135,7 +130,7 @@ def conclude(
 
 
 def _figure_files(figures: Sequence[report.FigureItem]) -> dict[str, bytes]:
-    """`figures/01-title.svg` and so on, one file per format."""
+    """`figures/01-title.svg` and so on."""
     files: dict[str, bytes] = {}
     for number, figure in enumerate(figures, start=1):
         letters = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")
@@ -156,7 +151,7 @@ def _texts(text: str) -> tuple[str, ...]:
 def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
     """One Dataset of all cases, padded with NaN.
 
-    Cases by layer and cases by step share the dim `row`; the coordinate `axis` names their own.
+    Layers and steps share the dim `row`; coordinate `axis` tells which.
     """
     import xarray
 

@@ -1,4 +1,4 @@
-"""Plan of a run: cases; with JAX also blocks, memory and time, from one timed block per case."""
+"""Plan of a run: cases; with JAX also blocks, memory, time."""
 
 import time
 from collections.abc import Sequence
@@ -27,13 +27,12 @@ class TimedCase(NamedTuple):
     """Blocks, memory and time of one case.
 
     Attributes:
-        num_blocks: blocks of this shard.
-        block_size: networks per block.
+        num_blocks, disk_bytes: of this shard.
+        block_size: networks.
         batch_size: networks drawn together on a device.
-        memory_bytes: of a block, on a device and for its statistics, by XLA's memory analysis.
-        disk_bytes: of all blocks of this shard.
-        compile_seconds: 0 for a case that shares another's program.
-        block_seconds: to compute one block and its statistics.
+        memory_bytes: of a block and its statistics on a device, by XLA.
+        compile_seconds: 0 for a shared program.
+        block_seconds: with statistics.
     """
 
     num_blocks: int
@@ -66,12 +65,7 @@ def rows(cases: Sequence[Case]) -> list[list[str]]:
 
 
 def timed(cases: Sequence[Case], options: Any) -> list[TimedCase]:
-    """Compile every distinct case and compute its first block in this process; nothing is written.
-
-    Args:
-        cases: of the run.
-        options: `Options` of the run: block size and shard.
-    """
+    """Compile distinct cases and time their first block; writes nothing."""
     programs: dict[str, tuple[Any, ...]] = {}
     results = []
     first, step = options.shard
@@ -113,7 +107,7 @@ def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
 
 
 def _shape(case: Case) -> Any:
-    """What a compiled program depends on: shapes of inputs, values of a training set."""
+    """What a program depends on: input shapes, training values."""
     if isinstance(case.inputs, TrainingConfig):
         return case.inputs.digest
     return [type(case.inputs).__name__, case.inputs.num_rows, case.inputs.dimension]
@@ -138,7 +132,7 @@ def timed_rows(cases: Sequence[Case], results: Sequence[TimedCase]) -> list[list
 
 
 def total(results: Sequence[TimedCase], shard: tuple[int, int] = (0, 1)) -> str:
-    """One line: blocks, memory, disk and time of the run or shard."""
+    """One line: blocks, memory, disk, time."""
     part = "" if shard[1] == 1 else f"shard {shard[0]}/{shard[1]}: "
     return (
         f"{part}{sum(result.num_blocks for result in results)} blocks, "
@@ -168,7 +162,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _network(spec: Any) -> str:
-    """`relu 64 x 8` for a spec, the label of a Network."""
+    """`relu 64 x 8`, or a label."""
     if not isinstance(spec, Spec):
         return spec.label
     widths = spec.widths

@@ -1,7 +1,6 @@
-"""A run's report: one self-contained HTML file for screens, telephones and paper.
+"""A run's report: one self-contained HTML file.
 
-All text is escaped. Figures are inlined: SVG, PNG for large drawings, GIF for animations. Nothing
-is fetched: no scripts, fonts or style sheets. Equal reports give equal bytes.
+Text is escaped, figures are inlined, nothing is fetched. Equal reports give equal bytes.
 """
 
 import base64
@@ -21,14 +20,12 @@ SECTIONS_WITHOUT_CONTENTS = 6
 
 @dataclasses.dataclass(frozen=True)
 class FigureItem:
-    """A figure of the report: the GIF if given; else the SVG; the PNG if the SVG is large.
+    """A figure of the report: GIF if given, else SVG, PNG if large.
 
     Attributes:
-        title: heading.
         caption: the finding, in a sentence or two.
-        svg: document of `plots.to_svg`.
-        png: file of `plots.to_png`.
-        gif: file of `plots.animate_orientations` or `plots.animate_similarities`.
+        svg, png: of `plots.to_svg`, `plots.to_png`.
+        gif: of `plots.animate_orientations` or `plots.animate_similarities`.
     """
 
     title: str
@@ -40,17 +37,14 @@ class FigureItem:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The content of a report, in the order of its sections.
+    """Content of a report, in order.
 
     Attributes:
-        title: of the page.
         summary: sentences.
-        findings: tables before the figures.
-        figures: in order.
-        tables: tables after the figures.
-        provenance: nested mapping: versions, commit, devices, settings.
+        findings, tables: before and after the figures.
+        provenance: nested mapping.
         citation: plain text and BibTeX.
-        command: the command line that reproduces the run.
+        command: reproduces the run.
     """
 
     title: str
@@ -64,7 +58,7 @@ class Report:
 
 
 def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
-    """A matplotlib figure as a FigureItem: SVG, or PNG if the SVG is too large for a page."""
+    """Figure as SVG, or PNG if too large."""
     from deepinit import plots
 
     svg = plots.to_svg(figure)
@@ -74,11 +68,7 @@ def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
 
 
 def render(report: Report) -> str:
-    """The report as one self-contained HTML document.
-
-    Raises:
-        SpecError: a figure without a picture, or with an SVG that is not a plain drawing.
-    """
+    """The HTML document; SpecError for figures without a plain picture."""
     sections: list[tuple[str, str]] = []
     if report.summary:
         items = "\n".join(f"<li>{_text(sentence)}</li>" for sentence in report.summary)
@@ -155,7 +145,7 @@ def _inline_image(kind: str, file: bytes, label: str, width: float) -> str:
 
 
 def _inline_svg(item: FigureItem, number: int, label: str) -> str:
-    """The svg element without its prolog, scaled to the page, with ids unique in the page."""
+    """The svg element, scaled, with unique ids."""
     match = re.search(r"<svg\b([^>]*)>(.*)</svg>", item.svg or "", flags=re.DOTALL)
     view = re.search(r'viewBox="([-\d.\s]+)"', match.group(1)) if match else None
     active = r"<script|<foreignObject|\son\w+="

@@ -1,4 +1,4 @@
-"""The style sheet of the report, with rules for small screens and for print."""
+"""Style sheet for screens and print."""
 
 STYLE = """\
 :root { color-scheme: light; }

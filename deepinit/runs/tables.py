@@ -1,4 +1,4 @@
-"""Tables of a run: one record, written as HTML, as plain text and as JSON."""
+"""Tables as HTML, plain text and JSON."""
 
 import dataclasses
 import html
@@ -17,18 +17,17 @@ _ASCII = str.maketrans({"−": "-", _NOT_AVAILABLE: "-", "∞": "inf", "±": "+-
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the report, also printed at the end of a run.
+    """A table of the report, also printed at the end.
 
     Attributes:
-        title: heading.
-        columns: names. A column `z`, or `z` and more ("z second order"), holds z-scores. Scores
-            at or beyond the gate are marked, as is a text that states one ("-4.66, z -17.2").
-        rows: one cell per column: text, a number, True or False; None or NaN for "not available".
+        columns: names. `z` and "z ..." hold z-scores; those at or beyond the gate are marked, as
+            are texts that state one ("-4.66, z -17.2").
+        rows: a cell per column: text, number, boolean; None or NaN for "not available".
             `comparison.with_error` formats numbers with standard errors.
-        caption: a sentence or two below the table.
+        caption: below the table.
 
     Raises:
-        SpecError: a row with more or fewer cells than columns.
+        SpecError: a row of another length.
     """
 
     title: str
@@ -44,12 +43,12 @@ class Table:
                 raise SpecError(given, allowed, "Use None for a cell that is not available.")
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON, numbers in full; `Table(**record)` reads them."""
+        """JSON; `Table(**record)` reads it."""
         rows = [[_plain(cell) for cell in row] for row in self.rows]
         return dataclasses.asdict(self) | {"columns": list(self.columns), "rows": rows}
 
     def to_text(self) -> list[list[str]]:
-        """Rows of ASCII cells, numbers of a column with equally many decimals."""
+        """ASCII cells, aligned decimals."""
         columns = list(zip(*self.rows, strict=True))
         texts = [
             [_cell_text(cell, decimals).translate(_ASCII) for cell in cells]
@@ -58,7 +57,7 @@ class Table:
         return [list(row) for row in zip(*texts, strict=True)]
 
     def to_html(self) -> str:
-        """A box that scrolls, with the table; numbers are aligned right."""
+        """The table in a scrolling box."""
         columns = list(zip(*self.rows, strict=True)) or [() for _ in self.columns]
         scores = [re.match(r"z(\b|_)", name) is not None for name in self.columns]
         numeric = [
@@ -95,14 +94,14 @@ def _css_class(right: bool, cell: Any = None) -> str:
 
 
 def _is_number(cell: Any) -> bool:
-    """A number, or a text made of numbers (`-1.23 ± 0.04`, `-1.23 (0.5), z +0.3`)."""
+    """A number, or numbers as text (`-1.23 ± 0.04`, `-1.23 (0.5), z +0.3`)."""
     if isinstance(cell, str):
         return re.fullmatch(r"\s*[-+−]?\d[\d.,eEz()±+−\s-]*", cell) is not None
     return not isinstance(cell, bool) and _as_float(cell) is not None
 
 
 def _as_float(cell: Any) -> float | None:
-    """The value of a Python or NumPy number; None for anything else."""
+    """Number as float; else None."""
     if isinstance(cell, str | bytes) or cell is None:
         return None
     try:
@@ -112,12 +111,12 @@ def _as_float(cell: Any) -> float | None:
 
 
 def _is_flag(cell: Any) -> bool:
-    """A boolean, of Python or NumPy."""
+    """A boolean."""
     return isinstance(cell, bool) or type(cell).__name__ == "bool"
 
 
 def _plain(cell: Any) -> Any:
-    """A JSON value: NaN is null, an infinity a text."""
+    """JSON value: NaN is null, an infinity text."""
     if _is_flag(cell):
         return bool(cell)
     if hasattr(cell, "__index__"):
@@ -129,7 +128,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _decimals(cells: Sequence[Any]) -> int | None:
-    """Decimals for 4 digits of the largest value and 3 of the smallest; None for powers of ten."""
+    """Decimals: 4 digits of the largest, 3 of the smallest, or None."""
     if any(isinstance(cell, str) for cell in cells):
         return None
     values = [_as_float(cell) for cell in cells]
@@ -141,7 +140,7 @@ def _decimals(cells: Sequence[Any]) -> int | None:
 
 
 def _cell_text(cell: Any, decimals: int | None) -> str:
-    """Typographic minus signs, thousands apart in integers, a dash for "not available"."""
+    """Typographic minus, grouped thousands, dash for NaN."""
     if _is_flag(cell):
         return "yes" if cell else "no"
     value = _as_float(cell)
@@ -168,13 +167,13 @@ def _cell(cell: Any, decimals: int | None) -> str:
 
 
 def _states_rejection(cell: str) -> bool:
-    """Whether a text states a z-score (`-4.66, z -17.2`) at or beyond the gate as written."""
+    """Whether a text states a rejected z-score."""
     scores = re.findall(r"\bz(?:\s*=)?\s+([-+−]?\d+(?:\.\d*)?(?:e[-+]?\d+)?)", cell)
     return any(abs(float(score.replace("−", "-"))) >= GATE for score in scores)
 
 
 def _score(cell: Any) -> str:
-    """HTML of a z-score, two decimals; at or beyond the gate marked by text and by colour."""
+    """HTML of a z-score, marked if rejected."""
     value = _as_float(cell)
     if value is None or not math.isfinite(value):
         written = _cell(cell, None)

@@ -1,4 +1,4 @@
-"""Errors of code that users bring (an experiment's functions, quantities) as refusals."""
+"""Errors of user code as refusals."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ _FUNCTIONS = ("cases", "figures", "tables", "checks")
 
 
 def location(error: BaseException) -> str:
-    """`FILE, line N` of the innermost frame in a user's file; empty without such a frame."""
+    """`FILE, line N` of the innermost user frame."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{error.filename}, line {error.lineno}"
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
@@ -33,13 +33,13 @@ def location(error: BaseException) -> str:
 
 
 def summary(error: BaseException) -> str:
-    """`KeyError: 'width'`: the type and the first line, at most 300 characters of it."""
+    """`KeyError: 'width'`, up to 300 characters."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def refused(error: BaseException) -> str:
-    """The refusal of an error that a user's code raised; empty for errors of other code."""
+    """Refusal of a user error, or empty."""
     where = location(error)
     if not where:
         return ""
@@ -53,11 +53,7 @@ def refused(error: BaseException) -> str:
 
 
 def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
-    """The list or tuple that a user's function returned, of items of one type.
-
-    Raises:
-        SpecError: anything else.
-    """
+    """A list or tuple of one type, from a user."""
     several = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
     items = tuple(values) if several else ()
     wrong = [item for item in items if not isinstance(item, kind)]
@@ -69,11 +65,7 @@ def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
 
 
 def check_experiment(experiment: Any) -> None:
-    """Refuse an Experiment whose fields have other types than documented.
-
-    Raises:
-        SpecError: names the field.
-    """
+    """Check an Experiment's field types."""
     texts = ("name", "title", "citation", "question")
     types: dict[str, tuple[Any, str]] = {name: (str, "text") for name in texts}
     types["presets"] = (Mapping, "a dictionary: name -> config")

@@ -1,4 +1,4 @@
-"""Verdicts of a run: sentences, failed checks, and the tables of cases and layers."""
+"""Verdicts: sentences, failed checks, tables."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ _LAYERS_IN_TABLE = 6
 
 
 def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: int = 0) -> str:
-    """One sentence: all checks held, or which failed; `num_joint` checks are of several cases."""
+    """One sentence: all checks held, or which failed."""
     checks = num_joint + sum(len(result.case.checked) for result in results)
     if not checks:
         return "Nothing was checked: this run measures and compares."
@@ -37,7 +37,7 @@ def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: 
 
 
 def _where_checked(results: Sequence[CaseResult]) -> str:
-    """The entries at which checked theories were judged."""
+    """Entries with checked theories."""
     routes = [(result.dataset, route) for result in results for route in result.case.checked]
     if not routes:
         return ""
@@ -53,7 +53,7 @@ def _where_checked(results: Sequence[CaseResult]) -> str:
 
 
 def judge(result: CaseResult) -> tuple[str, list[str]]:
-    """A sentence on all theories of a case, and its checks that failed or could not be judged."""
+    """Sentence on a case, and failed or unjudged checks."""
     agreeing: list[str] = []
     rejected: list[str] = []
     unresolved: list[str] = []
@@ -128,19 +128,19 @@ def _deviation(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> st
 
 
 def score(z: float) -> str:
-    """A z-score with one decimal; its order of magnitude from 1e4 on."""
+    """z with one decimal; order of magnitude from 1e4."""
     return f"{z:+.1f}" if abs(z) < 1e4 else f"{z:+.0e}"
 
 
 def _score_at(data: "xarray.Dataset", route: int, index: int) -> str:
-    """z of the first component at one place of the axis, or `not judged`."""
+    """First component's z, or `not judged`."""
     place = {"theory": route, axis_of(data): index, "component": 0}
     z, judged = (float(data[name].isel(place)) for name in ("z", "judged"))
     return NOT_JUDGED if np.isfinite(z) and judged != 1 else score(z)
 
 
 def summary_table(dataset: "xarray.Dataset") -> Table:
-    """A row per case and theory: the last layer's first component, and the largest z of all."""
+    """Per case and theory: last layer's first component, largest z."""
     rows = []
     axis = axis_of(dataset)
     several = len(set(dataset["quantity"].values)) > 1
@@ -189,7 +189,7 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
 
 
 def missing_table(results: Sequence[CaseResult]) -> list[Table]:
-    """The theories that do not apply, with the reason; no table where all do."""
+    """Theories that do not apply, with reasons."""
     rows = [
         [result.case.name, name, reason]
         for result in results
@@ -200,7 +200,7 @@ def missing_table(results: Sequence[CaseResult]) -> list[Table]:
 
 
 def layer_table(result: CaseResult) -> Table:
-    """The first component of a case at a spread of its layers."""
+    """First component at some layers."""
     data = result.dataset.isel(component=0)
     routes = [str(name) for name in data["theory"].values]
     rows = []

@@ -1,13 +1,18 @@
-"""Run directories: resumable, every byte checked. Nothing here knows what is computed.
+"""Run directories: resumable, every byte checked, whatever is computed.
 
-    spec.json         what the run computes (its identity), written first
+    spec.json         identity of the run, written first
     journal.jsonl     one line per event
-    blocks/*.npz      finished blocks, each file intact or absent
+    blocks/*.npz      finished blocks, each intact or absent
     provenance.json   versions, commit, machine, flags, command line of every start
-    report.html, figures/, result.nc (the exported Dataset), outputs.zip (a copy of these)
+    report.html, figures/, result.nc (Dataset), outputs.zip (a copy)
     manifest.json     checksums of the outputs, written last
 
-A run killed at any moment continues from its finished blocks and ends with the same bytes.
+A run killed at any moment continues from its finished blocks to the same bytes.
+
+Errors of public functions: SpecError for an invalid argument or no run; ConflictError for a second
+writer, another run, a newer deepinit, or writing to a run opened for reading; DamagedError for
+changed bytes, or a link or special file in place of a file; ResourceError for a full disk, no
+permission or another OSError, with earlier files untouched.
 """
 
 from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block

@@ -1,8 +1,7 @@
 """Atomic file writes: a file is intact or absent.
 
-Bytes are written to a temporary file in the same folder, flushed (fsync), and renamed (or
-hard-linked, if the name must be new); the folder is flushed last. A killed write leaves at most a
-temporary file, which the next start recognizes by its name and removes.
+A temporary file in the same folder is flushed (fsync), then renamed (or hard-linked, if the name
+must be new); the folder is flushed last. The next start removes leftovers.
 """
 
 import contextlib
@@ -38,13 +37,7 @@ _NO_FOLDER_FLUSH = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)  # of some file
 
 
 def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> None:
-    """Write a file below `root`, replacing an earlier one; missing folders are created.
-
-    Raises:
-        DamagedError: a link or a special file at its place or on the way.
-        ResourceError: the disk is full, the folder is read-only, or another OSError; nothing of
-            the new file stays and an earlier file is untouched.
-    """
+    """Write or replace a file, with missing folders."""
     with system_refusals(root / name, len(data)):
         path = own_path(root, name)
         make_folder(path.parent)
@@ -52,11 +45,7 @@ def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> 
 
 
 def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> bool:
-    """As `replace_file` if no file has that name; else return False.
-
-    Raises:
-        DamagedError, ResourceError: as `replace_file`.
-    """
+    """As `replace_file` for a new name; else False."""
     with system_refusals(root / name, len(data)):
         try:
             _write(own_path(root, name), data, shard, _link)
@@ -66,11 +55,7 @@ def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> b
 
 
 def remove_file(root: Path, name: str) -> None:
-    """Remove a file below `root` if it exists, flushed to the disk.
-
-    Raises:
-        DamagedError, ResourceError: as `replace_file`.
-    """
+    """Remove a file if it exists, flushed."""
     with system_refusals(root / name, 0):
         path = own_path(root, name)
         path.unlink(missing_ok=True)
@@ -78,11 +63,7 @@ def remove_file(root: Path, name: str) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, flushed to the disk.
-
-    Raises:
-        ResourceError: as `replace_file`.
-    """
+    """Create a folder and its parents, flushed."""
     if path.is_dir():
         return
     with system_refusals(path, 0):
@@ -93,11 +74,7 @@ def make_folder(path: Path) -> None:
 
 
 def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
-    """Refuse file systems without atomic rename: object stores mounted as folders.
-
-    Raises:
-        ResourceError: such a file system, by its name or by a test; or as `replace_file`.
-    """
+    """Refuse file systems without atomic rename (mounted object stores), by name or test."""
     name = _copying_file_system(folder)
     with system_refusals(folder, 0):
         try:
@@ -113,7 +90,7 @@ def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
 
 
 def _copying_file_system(folder: Path) -> str | None:
-    """The name of the folder's file system if it copies instead of renaming; else None."""
+    """Name of a file system that copies instead of renaming."""
     try:
         lines = _MOUNTS.read_text().splitlines()
     except OSError:
@@ -129,7 +106,7 @@ def _copying_file_system(folder: Path) -> str | None:
 
 
 def _renames_in_one_step(folder: Path, shard: tuple[int, int]) -> bool:
-    """Whether rename keeps the inode, and readers of the replaced file keep its content."""
+    """Whether rename keeps the inode, and open readers the old content."""
     old, new = (folder / _temporary_name(shard) for _ in range(2))
     reader = None
     try:
@@ -157,14 +134,14 @@ def _temporary_name(shard: tuple[int, int]) -> str:
 
 
 def temporary_shard(name: str) -> tuple[int, int] | None:
-    """The shard of a temporary file; None for other files."""
+    """Shard of a temporary file; else None."""
     match = _TEMPORARY.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
 
 
 @contextlib.contextmanager
 def system_refusals(path: Path, num_bytes: int) -> Iterator[None]:
-    """Turn an OSError into a ResourceError with the path and the number of bytes."""
+    """Turn OSError into ResourceError with path and size."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
 """Blocks: named groups of arrays, one checked file each.
 
-A block is an uncompressed npz file (`numpy.load` opens it). Its zip comment names block and run and
-ends in the SHA-256 of all bytes before. The bytes depend on name, run and arrays alone.
+An uncompressed npz file (for `numpy.load`); its zip comment names block and run and ends in the
+SHA-256 of all bytes before. Bytes depend on name, run and arrays alone.
 """
 
 import hashlib
@@ -23,18 +23,11 @@ _DIGEST_LENGTH = 64
 
 
 def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a block and its journal line: name, bytes, SHA-256.
+    """Write a block and its journal line.
 
     Args:
-        run: from `open_run`.
-        name: such as "000000-000255" or "relu-w64/000000-000255".
-        arrays: name -> NumPy or JAX array of booleans, numbers or strings, any shape.
-
-    Raises:
-        SpecError: a name that is no portable file name; an array of objects or of a dtype that
-            npz files do not store.
-        ConflictError: the run was opened for reading.
-        ResourceError: no room or no permission; earlier blocks are untouched.
+        name: portable, such as "000000-000255" or "relu-w64/000000-000255".
+        arrays: name -> array of booleans, numbers or strings.
     """
     require_writable(run)
     file = block_file(name)
@@ -49,13 +42,7 @@ def record_block(run: Run, name: str, data: bytes) -> None:
 
 
 def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
-    """The arrays of a block; every byte is checked.
-
-    Raises:
-        SpecError: there is no such block.
-        DamagedError: the file is changed, another block's or another run's, a link or a special
-            file.
-    """
+    """Arrays of a block; every byte is checked."""
     try:
         data = read_own(run.path, block_file(name))
     except FileNotFoundError:
@@ -74,22 +61,18 @@ def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
 
 
 def has_block(run: Run, name: str) -> bool:
-    """Whether the run has a block of this name; its content is checked on reading.
-
-    Raises:
-        DamagedError: a link or a special file in its place.
-    """
+    """Whether the block exists, unread."""
     with system_refusals(run.path, 0):
         return has_own(run.path, block_file(name))
 
 
 def finished_blocks(run: Run) -> list[str]:
-    """Names of the finished blocks, sorted."""
+    """Sorted names of finished blocks."""
     return block_names(run.path)
 
 
 def block_bytes(identity_hash: str, name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The file of a block: a function of its arguments alone."""
+    """File of a block, determined by these arguments."""
     buffer = io.BytesIO()
     label = canonical_json({"block": name, "identity": identity_hash}).encode("ascii")
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -103,7 +86,7 @@ def block_bytes(identity_hash: str, name: str, arrays: Mapping[str, np.ndarray])
 
 
 def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
-    """The fault in the bytes of a block; None for an intact one."""
+    """Fault of a block's bytes, or None."""
     body, digest = data[:-_DIGEST_LENGTH], data[-_DIGEST_LENGTH:]
     if hashlib.sha256(body).hexdigest().encode("ascii") != digest:
         return f"does not match its SHA-256 ({len(data):,} bytes on disk): truncated or changed"
@@ -122,7 +105,7 @@ def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a block's bytes."""
+    """Arrays of a block's bytes."""
     arrays = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():

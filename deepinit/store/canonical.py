@@ -1,4 +1,4 @@
-"""Canonical JSON: one text per value, so that a hash of the text identifies the value."""
+"""Canonical JSON: one text per value, to be hashed."""
 
 import hashlib
 import json
@@ -10,23 +10,18 @@ from deepinit.core.errors import SpecError
 
 
 def canonical_json(value: Any) -> str:
-    """The canonical JSON of a value: sorted keys, no whitespace, ASCII, floats by `repr`.
+    """Canonical JSON: sorted keys, no whitespace, ASCII, floats by `repr`.
 
-    Args:
-        value: None, booleans, integers, finite floats, strings, lists or tuples (written alike),
-            mappings with string keys.
-
-    Raises:
-        SpecError: NaN, an infinity, a key that is no string, or another type; names the place.
+    SpecError names the place of values other than None, booleans, integers, finite floats, strings,
+    lists or tuples (alike), mappings with string keys.
     """
     return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def loads(data: str | bytes) -> Any:
-    """`json.loads` of untrusted text: only values that `canonical_json` can write.
+    """`json.loads` of untrusted text, to values of `canonical_json`.
 
-    Raises:
-        ValueError: no JSON, a number that is not finite, or more than 50 levels of nesting.
+    ValueError: no JSON, a non-finite number, or over 50 levels.
     """
     try:
         value = json.loads(data, parse_constant=_finite, parse_float=_finite)
@@ -55,16 +50,12 @@ def _is_shallow(value: Any, levels: int) -> bool:
 
 
 def identity_hash(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical JSON of an identity, in hexadecimal.
-
-    Raises:
-        SpecError: as `canonical_json`.
-    """
+    """SHA-256 (hexadecimal) of the canonical JSON."""
     return hashlib.sha256(canonical_json(identity).encode("ascii")).hexdigest()
 
 
 def differences(here: Any, asked: Any, path: str = "") -> Iterator[str]:
-    """Where two JSON values differ, leaf by leaf: `config.width: 64 here, 128 asked`."""
+    """Differing leaves of two JSON values: `config.width: 64 here, 128 asked`."""
     if isinstance(here, Mapping) and isinstance(asked, Mapping):
         for key in sorted({*here, *asked}):
             yield from differences(
@@ -93,7 +84,7 @@ def _abridged(text: str) -> str:
 
 
 def _plain(value: Any, path: str) -> Any:
-    """The value in JSON's six types, or a refusal that names the place."""
+    """The value in JSON's types; a refusal names the place."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

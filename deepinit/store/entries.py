@@ -1,8 +1,7 @@
-"""Files of a run directory, opened without following a link.
+"""Files of a run directory, opened without following links.
 
-A run directory holds folders and regular files. A link, FIFO, device or socket is refused before it
-is opened: a link leads out of the directory, a FIFO can block forever. Links to the directory
-itself are followed.
+Links, FIFOs, devices and sockets are refused unopened: a link leads elsewhere, a FIFO can block
+forever. Links to the directory itself are followed. OSErrors pass unchanged.
 """
 
 import os
@@ -45,21 +44,14 @@ UNREADABLE = (
 
 
 def kind(mode: int) -> str:
-    """The file type of a mode, with its article."""
+    """File type of a mode, with article."""
     return next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
 
 
 def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
-    """The path of `name` below `root`; no part of it is a link or a special file.
+    """Path of `name` (relative, with `/`) below `root`, a file or a `folder`.
 
-    Args:
-        root: the run directory.
-        name: relative, with `/`.
-        folder: the last part is a folder instead of a file.
-
-    Raises:
-        DamagedError: a part is a link, a special file, a file for a folder, or leads upwards.
-        OSError: of the system.
+    DamagedError: a part is a link, special or of another kind, or leads upwards.
     """
     path = root
     parts = name.split("/")
@@ -77,12 +69,7 @@ def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
 
 
 def open_own(root: Path, name: str, flags: int) -> int:
-    """`os.open` of a regular file below `root`; see `own_path`.
-
-    Raises:
-        DamagedError: as `own_path`.
-        OSError: of the system.
-    """
+    """`os.open` of a regular file below `root`."""
     path = own_path(root, name)
     # The entry may change before it is opened: O_NOFOLLOW and O_NONBLOCK hold anyway.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -94,26 +81,18 @@ def open_own(root: Path, name: str, flags: int) -> int:
 
 
 def read_own(root: Path, name: str) -> bytes:
-    """The bytes of a regular file below `root`.
-
-    Raises:
-        DamagedError, OSError: as `open_own`.
-    """
+    """Bytes of a regular file."""
     with os.fdopen(open_own(root, name, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
 def has_own(root: Path, name: str) -> bool:
-    """Whether `root` has a regular file of this name.
-
-    Raises:
-        DamagedError, OSError: as `own_path`.
-    """
+    """Whether `root` has this regular file."""
     return own_path(root, name).exists()
 
 
 def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
-    """Names of the regular files in a folder below `root`, down to `depth` levels."""
+    """Names of regular files, down to `depth`."""
     try:
         place = own_path(root, folder, folder=True) if folder else root
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
@@ -130,10 +109,7 @@ def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
 def foreign_entries(
     root: Path, folder: str = "", depth: int = 3, skip: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Entries that are neither a folder nor a regular file: name and fault.
-
-    The folder `skip`, of quarantined files, is not entered.
-    """
+    """Names and faults of entries that are no folder or regular file, outside `skip`."""
     for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
         name = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir(follow_symlinks=False):

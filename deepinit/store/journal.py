@@ -1,7 +1,7 @@
-"""The journal: one JSON line per event, of every start and every shard.
+"""The journal: one JSON line per event, of all starts and shards.
 
-A line is valid from its newline on and ends in a checksum of its other bytes. The reader ignores,
-and the next writer cuts off, a torn line after the last newline; any other mismatch is damage.
+A line ends in a checksum of its other bytes and a newline. A torn line after the last newline is
+ignored and later cut off; any other mismatch is damage.
 """
 
 import contextlib
@@ -27,13 +27,7 @@ _CHECK_LENGTH = len(b',"check":""}') + 16
 
 
 class Journal(NamedTuple):
-    """A parsed journal.
-
-    Attributes:
-        lines: the intact lines, without their newlines.
-        events: their records.
-        damaged: numbers (from 1) of the damaged lines.
-    """
+    """A parsed journal: intact lines without newlines, events, damaged line numbers from 1."""
 
     lines: list[bytes]
     events: list[dict[str, Any]]
@@ -41,13 +35,9 @@ class Journal(NamedTuple):
 
 
 def append_event(run: Run, event: str, **fields: Any) -> None:
-    """Append one line, flushed to the disk: event, time, start, shard, and the fields.
+    """Append one flushed line: event, time, start, shard, fields.
 
-    Raises:
-        SpecError: a field that is no JSON, or has one of the journal's own names.
-        ConflictError: the run was opened for reading.
-        DamagedError: the journal is a link or a special file.
-        ResourceError: the line could not be written; the journal is unchanged.
+    SpecError for fields that are no JSON, or reserved.
     """
     require_writable(run)
     taken = sorted(set(fields) & set(_OWN))
@@ -66,17 +56,13 @@ def append_event(run: Run, event: str, **fields: Any) -> None:
 
 
 def checked_line(event: dict[str, Any]) -> bytes:
-    """The line of an event with its checksum, without the newline."""
+    """Line of an event, without newline."""
     text = canonical_json(event).encode("ascii")
     return text[:-1] + b',"check":"' + _digest(text) + b'"}'
 
 
 def read_journal(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """All events of a run directory, oldest first; empty without a journal.
-
-    Raises:
-        DamagedError: a line other than a torn last one is damaged.
-    """
+    """All events, oldest first; empty without a journal."""
     journal = parsed_journal(Path(path))
     if journal.damaged:
         given = f"line {journal.damaged[0]} of {Path(path) / JOURNAL}, not matching its checksum"
@@ -86,12 +72,7 @@ def read_journal(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def parsed_journal(path: Path) -> Journal:
-    """The intact lines, and the numbers of the damaged ones.
-
-    Raises:
-        DamagedError: the journal is a link or a special file, or spec.json is damaged.
-        ResourceError: it cannot be read.
-    """
+    """Intact lines, and numbers of damaged ones."""
     with system_refusals(path / JOURNAL, 0):
         if not has_own(path, JOURNAL):
             return Journal([], [], [])
@@ -113,7 +94,7 @@ def _digest(text: bytes) -> bytes:
 
 
 def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
-    """The event of a line; None for a damaged line. Lines of format 1 have no checksum."""
+    """Event of a line; None if damaged. Format 1 has no checksums."""
     body, check = line[:-_CHECK_LENGTH] + b"}", _CHECK.fullmatch(line[-_CHECK_LENGTH:])
     if check is None and unchecked:
         body = line
@@ -127,7 +108,7 @@ def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
 
 
 def _is_event(event: Any) -> bool:
-    """Whether a value has the fields and types that readers of the journal rely on."""
+    """Whether a value is a valid event."""
     names = _OWN[:-1]
     if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in names):
         return False
@@ -149,7 +130,7 @@ def _is_text_record(value: Any) -> bool:
 
 
 def is_checks(value: Any) -> bool:
-    """Whether a value is a record of files: name -> bytes and SHA-256."""
+    """Whether a value is name -> bytes and SHA-256."""
     return isinstance(value, dict) and all(
         is_portable(name)
         and isinstance(check, dict)
@@ -201,7 +182,7 @@ def _append(folder: Path, line: bytes) -> None:
 
 
 def _cut_torn_end(descriptor: int) -> int:
-    """Truncate after the last newline; returns the remaining size."""
+    """Truncate after the last newline; returns the size."""
     size = os.fstat(descriptor).st_size
     end = size
     while end:

@@ -1,4 +1,4 @@
-"""Layout of a run directory: file names, valid names, and the handle `Run`."""
+"""Layout of a run directory: names, and the handle `Run`."""
 
 import dataclasses
 import hashlib
@@ -33,12 +33,10 @@ class Run:
     """An open run directory.
 
     Attributes:
-        path: the directory.
         identity: what the run computes, from spec.json.
         identity_hash: SHA-256 of its canonical JSON.
-        shard: (i, n): this writer has part i of n.
-        start: id of this start in the journal; None for a run opened for reading.
-        format_version: of the directory's layout.
+        shard: (i, n): part i of n.
+        start: id in the journal; None for reading.
     """
 
     path: Path
@@ -50,19 +48,16 @@ class Run:
 
 
 def require_writable(run: Run) -> None:
-    """Refuse writing through a handle without a lock."""
+    """Refuse a handle without a lock."""
     if run.start is None:
         given, remedy = f"a write to {run.path}, opened for reading", "Use open_run."
         raise ConflictError(given, "`with open_run(path, identity) as run`", remedy)
 
 
 def checked_name(name: str, what: str) -> str:
-    """A `file` or `folder/file` name that is valid on every common file system.
+    """A `file` or `folder/file` name valid on common file systems.
 
-    Lower case only: on some file systems `A` and `a` are one file.
-
-    Raises:
-        SpecError: another name.
+    Lower case only: `A` and `a` can be one file.
     """
     parts = name.split("/")
     fits = all(
@@ -88,7 +83,7 @@ def is_portable(name: str) -> bool:
 
 
 def portable_name(text: str) -> str:
-    """A file name for any text: the text if portable, else its letters and 32 bits of SHA-256."""
+    """A portable text; else its letters and 32 bits of SHA-256."""
     if "/" not in text and is_portable(text):
         return text
     letters = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80].rstrip("-") or "x"
@@ -96,7 +91,7 @@ def portable_name(text: str) -> str:
 
 
 def block_file(name: str) -> str:
-    """The file of a block, relative to the run directory."""
+    """File of a block."""
     checked_name(name, "block")
     if name.split("/")[0] == DAMAGED:
         remedy = "Quarantined blocks are stored there: rename it."
@@ -105,11 +100,7 @@ def block_file(name: str) -> str:
 
 
 def block_names(path: Path) -> list[str]:
-    """Names of the blocks in a run directory, sorted; other files are ignored.
-
-    Raises:
-        DamagedError: a link or a special file in place of the folder of blocks.
-    """
+    """Sorted names of blocks; other files are ignored."""
     names = []
     for file in own_files(path, BLOCKS, depth=2):
         name = file.removeprefix(f"{BLOCKS}/").removesuffix(".npz")
@@ -122,6 +113,6 @@ def block_names(path: Path) -> list[str]:
 
 
 def repair_remedy(path: Path) -> str:
-    """The remedy for a damaged file."""
+    """Remedy for a damaged file."""
     command = f"deepinit verify {shlex.quote(str(path))} --repair"
     return f"`{command}` quarantines it; then rerun the original command."

@@ -1,8 +1,7 @@
-"""One writer per shard: flock, which the system releases when its holder ends.
+"""One writer per shard: flock, released when its holder ends.
 
-Shard (0, 1), the whole run, holds `.lock` exclusively. Each of several shards shares `.lock` and
-holds its own lock file, so that shards exclude a writer of the whole run and their own duplicate.
-Lock files are never deleted: a lock on a deleted file excludes nobody.
+Shard (0, 1), the whole run, holds `.lock` exclusively; others share it and hold their own lock
+file. Lock files are never deleted: a lock on a deleted file excludes nobody.
 """
 
 import contextlib
@@ -33,7 +32,7 @@ def checked_shard(shard: tuple[int, int]) -> tuple[int, int]:
 
 
 def is_own_leftover(name: str) -> bool:
-    """Whether a file of this name can exist before spec.json does."""
+    """Whether this file can exist before spec.json."""
     return name == ".lock" or bool(_SHARD_LOCK.fullmatch(name)) or temporary_shard(name) is not None
 
 
@@ -41,9 +40,7 @@ def is_own_leftover(name: str) -> bool:
 def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
     """Hold a shard of a run directory.
 
-    Raises:
-        ConflictError: another process holds it; the message has its id, host and start time.
-        ResourceError: the folder or its file system takes no lock.
+    ConflictError has the holder's id, host and start time; ResourceError: no locks here.
     """
     index, count = checked_shard(shard)
     with contextlib.ExitStack() as stack:
@@ -71,7 +68,7 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
-    """Remove temporary files of dead writers, holding the lock of `shard`; returns their number."""
+    """Remove dead writers' temporary files; returns their number."""
     removed = 0
     with system_refusals(folder, 0):
         names = [*own_files(folder), *own_files(folder, FIGURES), *own_files(folder, BLOCKS, 2)]
@@ -136,7 +133,7 @@ def _is_held(path: Path) -> bool:
 
 
 def writers(folder: Path) -> str:
-    """The current writers of a run directory; empty without any."""
+    """Current writers; empty without any."""
     paths = [folder / ".lock", *_shard_locks(folder)]
     return "; ".join(_read_holder(path) for path in paths if _is_held(path))
 
@@ -146,7 +143,7 @@ def _shard_locks(folder: Path) -> list[Path]:
 
 
 def _holder(folder: Path) -> str:
-    """The holders of `.lock`: shards, or a writer of the whole run."""
+    """Holders of `.lock`: shards, or the whole run."""
     shards = [path for path in _shard_locks(folder) if _is_held(path)]
     return "; ".join(_read_holder(path) for path in shards or [folder / ".lock"])
 

@@ -1,11 +1,9 @@
-"""Outputs of a finished run: result, report, figures, each with a checksum.
+"""Outputs of a finished run, with checksums here and in the journal.
 
-    .concluding     exists while the files below are being written
-    report.html, figures/, result.nc
-    outputs.zip     a copy of them, from which damaged ones are restored
-    manifest.json   written last: sizes and SHA-256 of these files and of the journal so far
-
-The journal holds the same checksums, so that each reveals damage of the other.
+.concluding     exists while the files below are written
+report.html, figures/, result.nc
+outputs.zip     a copy, for repair
+manifest.json   written last: sizes and SHA-256 of these files and of the journal so far
 """
 
 import hashlib
@@ -40,18 +38,7 @@ _RESERVED = (SPEC, JOURNAL, PROVENANCE, MANIFEST, COPY, BLOCKS)
 
 
 def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the files of a finished run; if killed meanwhile, the run counts as unfinished.
-
-    Args:
-        run: from `open_run`.
-        files: name -> bytes: `result.nc`, `report.html`, `figures/angles.svg`.
-
-    Raises:
-        SpecError: a name that is not portable, or one of the run's own files.
-        ConflictError: the run was opened for reading.
-        DamagedError: a link or a special file in place of one.
-        ResourceError: no room or no permission.
-    """
+    """Write the outputs, name -> bytes; if killed meanwhile, the run counts as unfinished."""
     require_writable(run)
     for name in files:
         checked_name(name, "file")
@@ -65,16 +52,12 @@ def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
 
 
 def recorded_outputs(run: Run) -> Checks | None:
-    """The checksums of the outputs, from the journal; None for an unfinished run.
-
-    Raises:
-        DamagedError: the journal is damaged.
-    """
+    """Checksums in the journal; None for an unfinished run."""
     return outputs_of(read_journal(run.path))
 
 
 def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
-    """The checksums of the outputs in these events of a journal."""
+    """Checksums of outputs in journal events."""
     for event in reversed(events):
         if event["event"] == "concluded":
             return event.get("files")
@@ -84,11 +67,7 @@ def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
 
 
 def is_finalized(run: Run) -> bool:
-    """Whether every output and every recorded block of the run exists.
-
-    Raises:
-        DamagedError: the journal or an output is damaged, or is a link or a special file.
-    """
+    """Whether every output and recorded block exists."""
     events = read_journal(run.path)
     recorded = outputs_of(events)
     blocks = {event.get("name") for event in events if event["event"] == "block"}
@@ -109,7 +88,7 @@ def is_finalized(run: Run) -> bool:
 
 
 def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | None:
-    """The fault of an output; None for an intact one."""
+    """Fault of an output; None if intact."""
     try:
         data = read_own(run.path, name)
     except FileNotFoundError:
@@ -124,7 +103,7 @@ def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | 
 
 
 def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
-    """Faults of the outputs, the manifest and the length of the journal, by file name."""
+    """Faults of outputs, manifest and journal length."""
     with system_refusals(run.path, 0):
         if has_own(run.path, MARKER):
             return {}  # killed during export, which the original command repeats
@@ -154,14 +133,10 @@ def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
-    """Restore damaged outputs from their copy; without one the run becomes unfinished.
+    """Restore outputs from their copy; without one the run becomes unfinished.
 
-    Args:
-        run: opened for writing; its journal is intact.
-        faults: from `output_faults`; these files have been quarantined.
-
-    Returns:
-        Names of the files written.
+    The journal is intact; `faults` of `output_faults` are quarantined. Returns names of files
+    written.
     """
     if not faults:
         return ()
@@ -190,7 +165,7 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _seal(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the copy, the checksums and the manifest of existing outputs."""
+    """Write copy, checksums and manifest."""
     copy = _copy_bytes(files)
     replace_file(run.path, COPY, copy, run.shard)
     checks = {name: _check(data) for name, data in {**files, COPY: copy}.items()}
@@ -213,7 +188,7 @@ _MISSING = "is missing"
 
 
 def _read_manifest(run: Run) -> tuple[dict[str, Any] | None, str | None]:
-    """The record in manifest.json, and its fault."""
+    """Record in manifest.json, and its fault."""
     try:
         data = read_own(run.path, MANIFEST)
         record = loads(data)
@@ -240,7 +215,7 @@ def _copy_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def _read_copies(run: Run, recorded: Checks) -> dict[str, bytes]:
-    """The readable copies of the recorded size; the caller compares their checksums."""
+    """Copies of recorded size, with checksums unchecked."""
     copies: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(read_own(run.path, COPY))) as archive:

@@ -1,4 +1,4 @@
-"""Provenance: versions, commit, machine, flags, command line. Never part of a run's identity."""
+"""Provenance of starts; never part of a run's identity."""
 
 import importlib.metadata
 import os
@@ -56,15 +56,12 @@ _JAX_OPTIONS = (
 
 
 def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The provenance record of this process.
-
-    Args:
-        extra: further entries, as JSON: device kind and count, precision. They take precedence.
+    """Provenance of this process, and `extra` entries (which take precedence).
 
     Returns:
-        time, host, python, platform, versions of installed packages, git state of deepinit's
-        source and of the working folder (None outside git), environment variables and JAX options
-        that change numbers or speed, command line; then `extra`.
+        time, host, python, platform, package versions, git state of deepinit's source and of the
+        working folder, environment variables and JAX options that change numbers or speed, command
+        line.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -86,12 +83,9 @@ def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
-    """Append this start's record to the journal; the first shard also exports all records so far.
+    """Append this start's record; the first shard exports all records.
 
-    Other shards do not export: n shards would write n^2 records.
-
-    Raises:
-        SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
+    n exporting shards would write n^2 records.
     """
     require_writable(run)
     if run.shard[0] == 0:
@@ -101,26 +95,21 @@ def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
 
 
 def export_provenance(run: Run) -> None:
-    """Write the records of all starts to provenance.json.
-
-    Raises:
-        SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
-    """
+    """Write all starts' records to provenance.json."""
     _export(run, provenance_records(read_journal(run.path)))
 
 
 def provenance_records(events: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The records of all starts in a journal."""
+    """Records of all starts in a journal."""
     return [
         event["record"] for event in events if event["event"] == "provenance" and "record" in event
     ]
 
 
 def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | None:
-    """The fault of provenance.json, whose records must be those of the journal; None if intact.
+    """Fault of provenance.json against the journal, or None.
 
-    A killed start may have left one more at the end; records of shards other than the first are
-    exported at the end of the run.
+    A killed start may leave one more record; later shards export at the end.
     """
     by_first = [
         event
@@ -182,10 +171,9 @@ def _jax_options() -> dict[str, Any]:
 
 
 def _git_state(folder: Path, tracked: str | None) -> dict[str, Any] | None:
-    """Commit, and whether tracked files differ from it; None outside git.
+    """Commit, and whether tracked files differ; None outside git.
 
-    Also None unless git tracks the file `tracked`: a package can be installed inside a foreign
-    repository.
+    `tracked` must be tracked: a package may lie in a foreign repository.
     """
     if tracked is not None and _git(folder, "ls-files", "--error-unmatch", tracked) is None:
         return None

@@ -1,4 +1,4 @@
-"""result.nc: the exported Dataset of a finished run."""
+"""result.nc: Dataset of a finished run."""
 
 import io
 import os
@@ -18,12 +18,7 @@ _FORMER_DIMS = {"route": "theory", "pair": "component"}  # of results before the
 
 
 def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
-    """The Dataset of a finished run, in memory.
-
-    Raises:
-        SpecError: no run directory, or a run that is not finished.
-        DamagedError: result.nc is damaged.
-    """
+    """Dataset of a finished run, in memory; else SpecError."""
     run = load_run(path)
     if not has_result(run):
         given = f"{run.path}, whose run is not finished: it has no {RESULT}"
@@ -38,7 +33,7 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
 
 
 def dataset_of(data: bytes) -> "xarray.Dataset":
-    """The Dataset in a netCDF-4 file; other bytes raise any exception."""
+    """Dataset of netCDF-4 bytes; others raise any exception."""
     import xarray
 
     _refuse_foreign(data)
@@ -47,7 +42,7 @@ def dataset_of(data: bytes) -> "xarray.Dataset":
 
 
 def _refuse_foreign(data: bytes) -> None:
-    """Refuse a file with links or external data, or with more data declared than bytes."""
+    """Refuse links, external data, and more declared data than bytes."""
     import h5py
 
     size = 0
@@ -64,23 +59,15 @@ def _refuse_foreign(data: bytes) -> None:
 
 
 def has_result(run: Run) -> bool:
-    """Whether the run has been exported.
-
-    Raises:
-        DamagedError: a link or a special file in place of result.nc.
-        ResourceError: the directory cannot be read.
-    """
+    """Whether result.nc exists."""
     with system_refusals(run.path, 0):
         return has_own(run.path, RESULT) and not has_own(run.path, MARKER)
 
 
 def result_bytes(dataset: "xarray.Dataset") -> bytes:
-    """The netCDF-4 file of a Dataset, made in memory.
+    """netCDF-4 file of a Dataset; SpecError for unsupported types.
 
-    HDF5 writing to a full disk can end the process or leave zeros in place of data.
-
-    Raises:
-        SpecError: a type that netCDF does not store.
+    Made in memory: HDF5 on a full disk can end the process or write zeros.
     """
     import h5netcdf
     from xarray.backends import H5NetCDFStore

@@ -1,4 +1,4 @@
-"""Run directories: created, opened again, or refused."""
+"""Run directories: created or reopened."""
 
 import contextlib
 import importlib.metadata
@@ -33,31 +33,22 @@ def open_run(
     allow_mixed: bool = False,
     format_version: int = FORMAT_VERSION,
 ) -> Iterator[Run]:
-    """Create a run directory or open it again, locked for writing within the `with` statement.
+    """Create or reopen a run directory, locked for writing.
 
-    Temporary files of killed writers are removed.
+    Removes temporary files of killed writers.
 
     Args:
-        path: the directory; created with its parents.
-        identity: everything that the stored numbers depend on, as JSON; an entry `experiment`
+        path: created with its parents.
+        identity: everything that determines the stored numbers, as JSON; an entry `experiment`
             names the experiment.
-        backend: the device that numbers depend on, such as "gpu NVIDIA H200"; compared with that
-            of the first start if both are known.
-        flags: compiler flags and options that change numbers; compared likewise.
-        shard: (i, n): this writer's part. Shards write concurrently; (0, 1) writes alone.
-        allow_mixed: continue under other versions or another backend than the first start's, and
-            record it.
-        format_version: of the directory's layout.
-
-    Yields:
-        The run.
+        backend, flags: device ("gpu NVIDIA H200") and compiler flags that change numbers; compared
+            with the first start's if known.
+        shard: (i, n), concurrent part i of n; (0, 1) writes alone.
+        allow_mixed: accept and record versions or a backend unlike the first start's.
 
     Raises:
-        SpecError: an identity that is no JSON, or an invalid shard.
-        ConflictError: another writer holds it; it holds another run or other files; it was
-            started by other versions or in a newer format.
-        DamagedError: spec.json or the journal is damaged.
-        ResourceError: the directory cannot be written, or its file system has no atomic rename.
+        ConflictError: another writer, other versions, another run or other files.
+        ResourceError: no write access, or no atomic rename.
     """
     folder = Path(path)
     asked: dict[str, Any] = json.loads(canonical_json(identity))
@@ -87,13 +78,7 @@ def open_run(
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Open a run directory for reading, without a lock, also on read-only media.
-
-    Raises:
-        SpecError: the path is no run directory.
-        ConflictError: a newer deepinit wrote it.
-        DamagedError: spec.json is damaged.
-    """
+    """Open a run directory for reading, without a lock."""
     folder = Path(path)
     if not has_run(folder):
         with system_refusals(folder, 0):
@@ -108,12 +93,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 
 def has_run(path: str | os.PathLike[str]) -> bool:
-    """Whether the path is a run directory.
-
-    Raises:
-        DamagedError: a link or a special file in place of spec.json.
-        ResourceError: it cannot be read.
-    """
+    """Whether the path is a run directory."""
     folder = Path(path)
     with system_refusals(folder, 0):
         try:
@@ -123,10 +103,7 @@ def has_run(path: str | os.PathLike[str]) -> bool:
 
 
 def adopt_blocks(run: Run) -> list[str]:
-    """Record intact blocks without a journal line in the journal.
-
-    A writer killed between a block and its line leaves one, a damaged journal several.
-    """
+    """Add intact blocks without a line to the journal."""
     adopted = []
     for name in unrecorded_blocks(run.path, read_journal(run.path)):
         data = read_own(run.path, block_file(name))
@@ -137,7 +114,7 @@ def adopt_blocks(run: Run) -> list[str]:
 
 
 def unrecorded_blocks(path: Path, events: list[dict[str, Any]]) -> list[str]:
-    """Names of the blocks without a line in the journal."""
+    """Names of blocks without a journal line."""
     recorded = {event.get("name") for event in events if event["event"] == "block"}
     return [name for name in block_names(path) if name not in recorded]
 
@@ -185,7 +162,7 @@ def _environment(backend: str | None) -> dict[str, str | None]:
 
 
 def _mixed(folder: Path, environment: dict[str, str | None]) -> list[str]:
-    """Known differences of this start from the first."""
+    """Known differences from the first start."""
     first = next(
         (event.get("environment") for event in read_journal(folder) if event["event"] == "start"),
         None,

@@ -1,4 +1,4 @@
-"""Stop requests by signal, obeyed between two blocks."""
+"""Stop requests by signal, obeyed between blocks."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Stop:
-    """A stop request and its signal; the block loop reads it after each block."""
+    """Stop request and its signal, read after each block."""
 
     requested: bool = False
     signal_name: str = ""
@@ -16,14 +16,11 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(notify: Callable[[str], None] | None = None) -> Iterator[Stop]:
-    """Within, the first SIGTERM or SIGINT requests a stop; a later SIGINT interrupts at once.
+    """The first SIGTERM or SIGINT requests a stop; a later SIGINT interrupts.
 
-    The later SIGINT goes to the earlier handler and raises KeyboardInterrupt. A later SIGTERM is
-    ignored: batch systems send several. An ignored signal (`nohup`, `command &`) stays ignored.
-    Earlier handlers are restored at the end. Outside the main thread no signal is handled.
-
-    Args:
-        notify: called with the name of the first signal.
+    The later SIGINT raises KeyboardInterrupt through the earlier handler. Later SIGTERMs are
+    ignored (batch systems send several), as are signals ignored before (`nohup`, `command &`).
+    Outside the main thread no signal is handled. `notify` gets the first signal's name.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

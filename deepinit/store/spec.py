@@ -1,4 +1,4 @@
-"""spec.json: the identity of a run, its format and a checksum of both."""
+"""spec.json: identity, format and checksum."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,32 +12,21 @@ from deepinit.store.layout import FORMAT_VERSION, SPEC
 
 
 class Spec(NamedTuple):
-    """Content of spec.json.
-
-    Attributes:
-        identity: what the run computes.
-        format_version: of the directory's layout.
-    """
+    """Content of spec.json: the run's identity, the layout's version."""
 
     identity: dict[str, Any]
     format_version: int
 
 
 def spec_bytes(identity: Mapping[str, Any], format_version: int) -> bytes:
-    """Content of spec.json for an identity."""
+    """Content of spec.json."""
     # Three entries in every format, so that any version can tell a newer file from a damaged one.
     record = {"format_version": format_version, "identity": identity}
     return (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
 
 
 def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
-    """The record in spec.json, checked.
-
-    Raises:
-        DamagedError: spec.json is torn, changed or no file.
-        ConflictError: a newer deepinit wrote it.
-        ResourceError: it cannot be read.
-    """
+    """Checked content of spec.json."""
     with system_refusals(folder / SPEC, 0):
         data = read_own(folder, SPEC)
     try:

@@ -1,4 +1,4 @@
-"""Check every byte of a run directory, quarantine damaged files, restore those with a copy."""
+"""Verify a run directory; quarantine and restore damaged files."""
 
 import dataclasses
 import os
@@ -23,12 +23,11 @@ class VerifyReport:
     """Result of checking a run directory.
 
     Attributes:
-        intact: names of the intact blocks.
-        damaged: name of a block -> its fault.
-        missing: names of the blocks that the journal records and that do not exist.
-        damaged_files: name of another file (journal.jsonl, provenance.json, an output, or an entry
-            that is neither a file nor a folder) -> its fault.
-        restored: names of the files that `quarantine_damaged` has written again.
+        intact: blocks.
+        damaged: block -> fault.
+        missing: blocks in the journal that do not exist.
+        damaged_files: other file or foreign entry -> fault.
+        restored: files rewritten by `quarantine_damaged`.
     """
 
     intact: tuple[str, ...]
@@ -39,18 +38,14 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every written file exists and is intact."""
+        """Whether every written file is intact."""
         return not (self.damaged or self.missing or self.damaged_files)
 
 
 def verify(path: str | os.PathLike[str]) -> VerifyReport:
-    """Check every block, the journal and the outputs; changes nothing.
+    """Check blocks, journal and outputs; changes nothing.
 
-    Raises:
-        SpecError: no run directory.
-        ConflictError: a newer deepinit wrote it.
-        DamagedError: spec.json is damaged; or a link or a special file in place of spec.json, the
-            journal or the folder of blocks.
+    DamagedError only for spec.json, or a link or special file in place of the journal or `blocks`.
     """
     run = load_run(path)
     present = block_names(run.path)
@@ -90,19 +85,12 @@ def _journal_fault(
 
 
 def quarantine_damaged(path: str | os.PathLike[str]) -> VerifyReport:
-    """Move damaged files to `blocks/damaged/`, so that they can be computed again.
+    """Move damaged files to `blocks/damaged/`, to be computed again.
 
-    A new journal begins with the intact lines of a damaged one; provenance.json is rebuilt from
-    the journal, outputs from their copy. If the copy is damaged too, the run becomes unfinished,
-    and the original command writes the outputs again.
+    A new journal begins with the intact lines. Provenance is rebuilt from the journal, outputs from
+    their copy; without one the run becomes unfinished, and its command rewrites them.
 
-    Returns:
-        The report of `verify` before, and the restored files.
-
-    Raises:
-        ConflictError: the run has a writer.
-        DamagedError: a file that the repair writes to is a link or a special file.
-        SpecError, ResourceError: as `verify` and the writing of any file.
+    Returns the report of `verify` before, and the restored files.
     """
     run = load_run(path)
     with writer_lock(run.path, (0, 1)):
@@ -150,10 +138,9 @@ def _fault(run: Run, name: str) -> str | None:
 
 
 def _quarantine(folder: Path, name: str, kept: str | None = None) -> str | None:
-    """Rename an entry (a link itself) into `blocks/damaged/`, never onto an earlier one.
+    """Rename an entry (a link itself) into `blocks/damaged/`.
 
-    Returns:
-        Its new name in the directory; None for a missing entry.
+    Returns its new, unused name; None for a missing entry.
     """
     source = folder / name
     with system_refusals(source, 0):

@@ -1,15 +1,17 @@
-"""Kinds of measurement: on the forward pass, the backward pass, in training, or by an exact law.
+"""Kinds of measurement: forward pass, backward pass, training, exact law.
 
-All kinds have the same members:
+Common members:
 
 - `accepts`: type of the inputs.
-- `why_not(spec, inputs)`: the refusal where the quantity is undefined, else None.
-- `linear_map(spec, inputs, name)`: resolves `auto`.
+- `entries(spec, inputs)`: distinct names along the last axis.
+- `why_not(spec, inputs)`: the refusal where undefined, else None.
+- `linear_map(spec, inputs, name)`: resolves `auto`; SpecError for maps that the law excludes.
 - `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network.
 - `cost(spec, inputs, linear_map)`, `bytes(spec, inputs, settings)`: random numbers and working
   memory per network.
-- `axis(spec, inputs)`: names and positions of the two axes of a Measurement.
-- `statistic`: `(spec, Estimate) -> Estimate`, a statistic of the ensemble, or None.
+- `axis(spec, inputs)`: the two axes of a Measurement.
+- `statistic`: `(spec, Estimate) -> Estimate` of the ensemble, equal in shape, or None; samples stay
+  values of the tap.
 """
 
 from deepinit.quantities.kinds.axis import Axis

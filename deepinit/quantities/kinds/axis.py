@@ -1,4 +1,4 @@
-"""Axes of a measurement, and the cost of one forward pass."""
+"""Axes of a measurement, cost of a forward pass."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,10 +14,9 @@ class Axis(NamedTuple):
     """The two axes of a measurement.
 
     Attributes:
-        name: of the first axis: `layer`, or `step` in training.
-        length: of the first axis.
-        entries: names along the second axis, all different.
-        positions: numbers along the first axis; None for 1, 2, ...
+        name, length: of the first axis, `layer` or `step`.
+        entries: distinct names along the second.
+        positions: along the first; None for 1, 2, ...
     """
 
     name: str
@@ -39,14 +38,14 @@ def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
 
 
 def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
-    """Random numbers of one network."""
+    """Random numbers."""
     shapes, rows = spec.matrix_shapes(inputs.dimension), inputs.num_rows
     explicit = linear_map == "explicit"
     return float(sum(fan_out * (fan_in if explicit else rows) for fan_in, fan_out in shapes))
 
 
 def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
-    """Working memory of one network at its widest layer: its rows, or an explicit matrix."""
+    """Working memory at the widest layer."""
     explicit = settings["linear_map"] == "explicit"
     return np.dtype(settings["dtype"]).itemsize * max(
         max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)

@@ -1,4 +1,4 @@
-"""Measurements on the backward pass: gradients of linear functions of the output."""
+"""Measurements on the backward pass."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,15 +21,13 @@ from deepinit.quantities.kinds.axis import (
 
 
 class Backward(NamedTuple):
-    """A tap on the gradients. Partners of inputs are points of their own.
+    """A tap on gradients of linear functions of the output.
 
     Attributes:
-        tap: `(Gradients, inputs) -> Measurement` [rows, entries] of one network.
-        functions: `(spec, inputs) -> (functions, points)`: linear functions of the output
-            [num, width], and the index of the point at which each one's gradient is taken.
-        per_layer: one row for every hidden layer; else one for the network.
-        entries, why_not, accepts: as in `Forward`.
-        statistic: None.
+        tap: `(Gradients, inputs) -> Measurement` [rows, entries].
+        functions: `(spec, inputs) -> (functions [num, width], points [num])`, with indices of
+            points (partners count as points).
+        per_layer: one row per hidden layer; else one.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -41,17 +39,13 @@ class Backward(NamedTuple):
     statistic: None = None
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
-        """The linear map that `auto` stands for.
-
-        Raises:
-            SpecError: a map that the law does not allow, or without a backward pass.
-        """
+        """Resolves `auto`; SpecError for maps without a backward pass."""
         return choose_transposes(spec, name, inputs.num_rows + len(self.functions(spec, inputs)[0]))
 
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [rows, entries] of one network."""
+        """`key -> Measurement`."""
         from deepinit.networks.backward import random_gradients
         from deepinit.networks.input_rows import input_rows
 
@@ -64,21 +58,21 @@ class Backward(NamedTuple):
         )
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
-        """Hidden layers from 1, or one row at the last layer."""
+        """Hidden layers from 1, or the last layer."""
         entries = self.entries(spec, inputs)
         if self.per_layer:
             return Axis("layer", spec.depth, entries)
         return Axis("layer", 1, entries, (spec.depth + (spec.output_width is not None),))
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
-        """Random numbers of one network."""
+        """Random numbers."""
         return pass_cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """Working memory of one network."""
+        """Working memory."""
         return pass_bytes(spec, inputs, settings)
 
 
 def all_points(inputs: Inputs) -> Inputs:
-    """Points, then partners, all as points."""
+    """Points, then partners."""
     return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)

@@ -1,4 +1,4 @@
-"""Measurements on the forward pass that can also be drawn from an exact law."""
+"""Measurements that have an exact law."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,13 +10,10 @@ from deepinit.quantities.kinds.forward import Forward
 
 
 class ExactLaw(NamedTuple):
-    """A tap on the forward pass; with `linear_map="chi_square"` the exact law of its layers.
+    """A tap on the forward pass; `linear_map="chi_square"` draws its exact law.
 
     Attributes:
-        forward: the tap.
-        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries] of one network
-            from the exact law, without neurons. Raises SpecError where the law does not hold.
-        statistic: None.
+        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries], or SpecError.
     """
 
     forward: Forward
@@ -29,17 +26,17 @@ class ExactLaw(NamedTuple):
         return self.forward.accepts
 
     def why_not(self, spec: Any, inputs: Any) -> str | None:
-        """The refusal where the quantity is undefined, else None."""
+        """The refusal, or None."""
         return self.forward.why_not(spec, inputs)
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
-        """The linear map that `auto` stands for; `chi_square` is itself."""
+        """Resolves `auto`."""
         return name if name == "chi_square" else self.forward.linear_map(spec, inputs, name)
 
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [layers, entries] of one network."""
+        """`key -> Measurement`."""
         if settings["linear_map"] == "chi_square":
             return self.sampler(spec, inputs, settings["dtype"])
         return self.forward.seed_fn(spec, inputs, settings, keep)
@@ -49,13 +46,13 @@ class ExactLaw(NamedTuple):
         return self.forward.axis(spec, inputs)
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
-        """Random numbers of one network."""
+        """Random numbers."""
         if linear_map == "chi_square":
             return 4.0 * spec.depth
         return self.forward.cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """Working memory of one network."""
+        """Working memory."""
         if settings["linear_map"] == "chi_square":
             return np.dtype(settings["dtype"]).itemsize * spec.depth
         return self.forward.bytes(spec, inputs, settings)

@@ -22,13 +22,9 @@ class Forward(NamedTuple):
     """A tap on every layer of the forward pass.
 
     Attributes:
-        tap: `(LayerState, inputs) -> Measurement` [entries] of one network at one layer.
-        accepts: type of the inputs.
-        at_output: also measure the output layer, as the last one, where the spec has one.
-        entries: `(spec, inputs) -> names` along the last axis, all different.
-        why_not: `(spec, inputs) -> refusal` where the quantity is undefined, else None.
-        statistic: `(spec, Estimate of the tap) -> Estimate` of the same shape, for quantities that
-            only an ensemble has; samples stay values of the tap.
+        tap: `(LayerState, inputs) -> Measurement` [entries] of one layer.
+        at_output: the output layer too, as the last.
+        accepts, entries, why_not, statistic: as in `quantities.kinds`.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -39,17 +35,13 @@ class Forward(NamedTuple):
     statistic: Callable[[Any, Estimate], Estimate] | None = None
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
-        """The linear map that `auto` stands for.
-
-        Raises:
-            SpecError: a map that the law does not allow.
-        """
+        """Resolves `auto`."""
         return choose_linear_map(spec, name, inputs.num_rows)
 
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [layers, entries] of one network."""
+        """`key -> Measurement`."""
         from deepinit.networks import forward, linear_maps
         from deepinit.networks.input_rows import input_rows
 
@@ -79,9 +71,9 @@ class Forward(NamedTuple):
         return Axis("layer", spec.depth + self._taps_output(spec), self.entries(spec, inputs))
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
-        """Random numbers of one network."""
+        """Random numbers."""
         return pass_cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """Working memory of one network."""
+        """Working memory."""
         return pass_bytes(spec, inputs, settings)

@@ -1,4 +1,4 @@
-"""Measurements at the recorded steps of a training run."""
+"""Measurements in training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,20 +16,17 @@ _PROGRESS = ("step", "time", "loss", "status")
 
 
 def why_not_trained(spec: Any, inputs: Any) -> str | None:
-    """Why a network cannot be trained; None where it can."""
+    """Why a network cannot be trained, or None."""
     del inputs
     return reason_against(lambda: require_output_layer(spec)) if isinstance(spec, Spec) else None
 
 
 class Trained(NamedTuple):
-    """A tap on the recorded steps of an MLP with an output layer, or a `Network`, in training.
+    """A tap on the recorded steps of an MLP with an output layer, or a `Network`.
 
     Attributes:
-        tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries] of one network at one step.
-        entries: `(spec, Training) -> names` along the last axis, all different.
-        why_not: as in `Forward`; by default `why_not_trained`.
-        accepts: `TrainingConfig`.
-        statistic: None.
+        tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries].
+        entries: `(spec, Training) -> names`.
     """
 
     tap: Callable[[Any, Any], Callable[[Any], Any]]
@@ -39,11 +36,7 @@ class Trained(NamedTuple):
     statistic: None = None
 
     def linear_map(self, spec: Any, inputs: TrainingConfig, name: str) -> str:
-        """`explicit`: training changes whole matrices.
-
-        Raises:
-            SpecError: another map.
-        """
+        """`explicit` only."""
         del spec, inputs
         remedy = "Training changes whole matrices: leave it out."
         validate.choice("linear_map", name, ("auto", "explicit"), remedy)
@@ -52,14 +45,10 @@ class Trained(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [records, entries] of one network in training.
+        """`key -> Measurement` [records, entries].
 
-        Args:
-            spec: what is trained.
-            inputs: the run.
-            settings: dtype and precision of an MLP; a Network has its own.
-            keep: also return step, time, loss and status of the records, and the input vectors and
-                output weights of every layer.
+        Settings apply to an MLP; a Network has its own. `keep` adds step, time, loss, status, input
+        vectors and output weights.
         """
         from deepinit import training
 
@@ -101,7 +90,7 @@ class Trained(NamedTuple):
         return Axis("step", len(steps), self.entries(spec, inputs), steps)
 
     def cost(self, spec: Any, inputs: TrainingConfig, linear_map: str) -> float:
-        """Work of one network, in units of a random number (10 ns: some 300 operations)."""
+        """Work in random numbers (10 ns: some 300 operations)."""
         del linear_map
         shapes: Any = ((inputs.dimension, 100),)
         if isinstance(spec, Spec):
@@ -111,13 +100,13 @@ class Trained(NamedTuple):
         return 6.0 * examples * weights * inputs.record_steps[-1] / 300.0
 
     def bytes(self, spec: Any, inputs: TrainingConfig, settings: Settings) -> int:
-        """Working memory of one network: its values on all examples."""
+        """Working memory on all examples."""
         widest = max((*getattr(spec, "widths", ()), inputs.dimension))
         return np.dtype(settings["dtype"]).itemsize * len(inputs.examples.inputs) * widest
 
 
 def trained_network(spec: Any, dtype: str = "float32", precision: str = "highest") -> Any:
-    """The network that is trained: a Network itself, or the perceptron of an MLP."""
+    """A Network, or the perceptron of an MLP."""
     from deepinit import training
 
     if not isinstance(spec, Spec):
