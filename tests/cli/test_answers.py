@@ -109,6 +109,7 @@ def test_a_run_as_json_and_what_show_and_verify_say(capsys, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_timed_plan_predicts_blocks_memory_disk_and_time_and_writes_nothing(capsys, tmp_path):
     folder, options = tmp_path / "run", ["--block-size", 40]
     out = said(capsys, 0, "run", TINY, "--dry-run", "--timed", "--out", folder, *options)

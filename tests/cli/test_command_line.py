@@ -157,6 +157,7 @@ def mutations(arrays):
 
 @pytest.mark.parametrize("block", ["plan", "000000000-000000099"])
 @pytest.mark.slow_cases("000000000-000000099")
+@pytest.mark.exhaustive_cases("000000000-000000099")
 def test_a08_hostile_blocks_with_valid_checksums_are_never_a_traceback(ended, copied, block):
     for name in ("result.nc", "manifest.json"):
         (copied / name).unlink()

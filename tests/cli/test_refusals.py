@@ -257,6 +257,7 @@ def test_a_full_disk_keeps_earlier_blocks(refused, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_theory_that_fails_is_a_failed_check(tmp_path, capsys):
     out = tmp_path / "checked"
     for arguments in (

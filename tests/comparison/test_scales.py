@@ -77,6 +77,7 @@ def test_r01_homogeneous_networks_see_inputs_of_one_size(name, activation):
 @pytest.mark.parametrize(("name", "activation"), CASES, ids=str)
 @pytest.mark.slow_cases("log_norm-relu")
 @pytest.mark.exhaustive_cases("nngp-relu")
+@pytest.mark.exhaustive_cases("log_norm-relu")
 def test_r01_powers_of_two_change_no_bit_of_a_homogeneous_network(name, activation):
     """Values differ by the exact factor; z and `judged` by the rounding of the prediction."""
     net, quantity = di.MLP((5, 6, 4), activation, output_width=2), getattr(Q, name)
@@ -134,6 +135,7 @@ CURVES = [
     "survival-",
 )
 @pytest.mark.exhaustive_cases("ntk-")
+@pytest.mark.exhaustive_cases("bias_ntk-", "log_gradient_norm-", "log_singular_values-")
 def test_a9_a_network_that_overflows_is_an_event_not_a_value(name, inputs):
     """Neither NaN nor 0 at an infinite scale counts as dead or alive."""
     found = di.simulate(HUGE, getattr(Q, name), inputs, num_seeds=7, **QUIET)
@@ -163,6 +165,9 @@ def _training(**options):
     ],
 )
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases(
+    "drop_time-options4", "orientation_count-options1", "training_loss-options0"
+)
 def test_a9_a_training_that_diverges_is_an_event_not_a_value(name, options):
     net = di.MLP((12,), di.tanh, di.normal(1e-6), output_width=1)
     found = di.simulate(net, getattr(Q, name), _training(**options), num_seeds=5, **QUIET)
@@ -173,6 +178,7 @@ def test_a9_a_training_that_diverges_is_an_event_not_a_value(name, options):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a9_accuracy_on_test_inputs_that_overflow():
     classes = di.targets.examples(RNG.normal(size=(6, 2)), np.arange(6) % 3)
     test = di.targets.examples(np.full((2, 2), 1e30), np.array([0, 1]))
@@ -187,6 +193,7 @@ def test_a9_accuracy_on_test_inputs_that_overflow():
 @pytest.mark.parametrize(("variance", "depth"), [(0.5, 180), (8.0, 180)])
 @pytest.mark.slow_cases("8.0-180")
 @pytest.mark.exhaustive_cases("0.5-180")
+@pytest.mark.exhaustive_cases("8.0-180")
 def test_a2_kernels_of_deep_networks_are_those_of_their_matrices(variance, depth):
     """Width 3, matrices multiplied in float64: kernels of 1e-160 and 1e+70 in float32."""
     net, x = (

@@ -42,6 +42,7 @@ def test_r01_powers_of_two_change_no_verdict_of_a_homogeneous_network():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a1_a_prediction_of_a_small_number_can_be_rejected():
     """5.7e-10 at layer 30: the closed form is right, a hundredfold of it and zero are not."""
     net, x = di.MLP((64,) * 30, weight_law=di.normal(1.0)), points([[1.0, 0.5]])
@@ -178,6 +179,7 @@ def test_a3_light_tails_are_judged_and_can_reject():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a2_kernels_below_the_range_of_float32_are_measured():
     """float32 ends at 1e-45; the kernel is 2^-200 times the input's, networks 2^-100 of He's."""
     x = points(np.ones((2, 16)) * [[1.0], [2.0]])

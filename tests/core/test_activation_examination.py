@@ -43,6 +43,9 @@ def kernel(activation, variance=None, quantity=Q.ntk):
     ],
 )
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases(
+    "hard_silu-3.0158776701608554-2.47863-1.02722", "selu-1.0000010288056544-4.86054-2.51756"
+)
 def test_r02_tangent_kernels_of_functions_with_kinks(activation, variance, own, crossed):
     np.testing.assert_allclose(kernel(activation, variance)[:2], [own, crossed], atol=6e-6)
 
@@ -54,6 +57,7 @@ def test_r02_tangent_kernels_of_functions_with_kinks(activation, variance, own, 
 )  # fmt: skip
 @pytest.mark.slow_cases("hard_silu", "selu")
 @pytest.mark.exhaustive_cases("celu", "elu", "relu6", "soft_sign")
+@pytest.mark.exhaustive_cases("selu")
 def test_r02_kinks_that_are_found_give_the_kernels_of_the_builtin(activation):
     own = as_activation(lambda x: activation(x))
     assert own.fn is not as_activation(activation).fn
@@ -107,6 +111,7 @@ def test_r02_differences_across_kinks_are_exact(name):
 @pytest.mark.parametrize("activation", [jax.nn.relu, jax.nn.relu6, lambda x: jax.nn.selu(x)])
 @pytest.mark.parametrize("name", ["log_sin2_angle", "log_norm", "ntk"])
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("log_sin2_angle-<lambda>", "ntk-<lambda>", "ntk-relu", "ntk-relu6")
 def test_r03_functions_of_jax_can_be_simulated(activation, name):
     inputs = P.pair(0.5) if name == "log_sin2_angle" else P.points([[1.0, 0.5]])
     net = di.MLP((8,) * 2, activation, output_width=1 if name == "ntk" else None)

@@ -87,6 +87,7 @@ def test_gain_of_a_row_is_that_of_its_largest_live_entries():
 @pytest.mark.exhaustive_cases(
     "both-bent--3000", "both-gelu--3000", "both-selu--3000", "both-tanh--3000"
 )
+@pytest.mark.exhaustive_cases("both-tanh--60")
 def test_forward_pass_and_observables_agree_at_every_size(activation, vector, log2_size):
     """Values, directional derivatives and small differences under both kinds of scale."""
     activation = as_activation(activation)

@@ -145,6 +145,7 @@ def _correlated_moments(points, laws, num_steps):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_correlated_weights_with_drift_have_the_moments_of_their_equation():
     # effect: every first and second moment of two inputs to about 2 % of their size
     rng, width, depth = np.random.default_rng(4), 3, 32
@@ -206,6 +207,7 @@ def test_images_have_the_overlaps_of_the_linear_recursion_over_positions():
 @pytest.mark.parametrize("form", ["gram", pytest.param("driving", marks=pytest.mark.slow)])
 @pytest.mark.slow_cases("gram")
 @pytest.mark.exhaustive_cases("driving")
+@pytest.mark.exhaustive_cases("gram")
 def test_paths_beyond_the_floats_are_counted_and_disturb_no_other(form):
     # SiLU without inner activation: from 5 nearly all paths explode, from 0 none moves
     spec = _shallow(6, 100, 4.0, 0.0, di.silu)

@@ -38,6 +38,7 @@ def test_unknown_dtypes_and_float64_outside_64_bit_mode_are_refused(call):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_float64_in_64_bit_mode_is_float64():
     with jax.enable_x64(True):
         assert (

@@ -187,6 +187,7 @@ def test_units_of_a_covariance_decide_nothing(scale):
 
 @pytest.mark.parametrize("size", [1e-30, 1e-14, 1.0, 1e30])
 @pytest.mark.slow_cases("1e-30")
+@pytest.mark.exhaustive_cases("1e-30")
 def test_the_size_of_an_activation_decides_nothing(size):
     odd, tilted = (
         di.from_function(

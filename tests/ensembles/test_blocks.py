@@ -65,6 +65,7 @@ def test_in_blocks_at_once_and_looped_give_one_measurement():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_estimate_does_not_depend_on_the_block_size():
     whole, cut = (
         simulate(
@@ -124,6 +125,7 @@ def test_memory_does_not_grow_with_the_number_of_networks():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_small_budget_makes_smaller_batches_of_the_same_networks():
     fn = normals((100,))
     wide, narrow = (

@@ -82,6 +82,7 @@ def test_what_is_no_threefry_root_is_refused(make, message):
 @pytest.mark.parametrize("partitionable", [True, False])
 @pytest.mark.slow_cases("False")
 @pytest.mark.exhaustive_cases("True")
+@pytest.mark.exhaustive_cases("False")
 def test_networks_do_not_depend_on_the_mode_that_jax_is_in(partitionable):
     spec, inputs = di.MLP(widths=(8, 8)), di.inputs.pair(0.5)
     with jax.threefry_partitionable(partitionable):

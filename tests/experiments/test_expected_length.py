@@ -95,6 +95,7 @@ def check_tables(tables):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_presets_plan_every_case(capsys):
     assert_plans(capsys, EXPERIMENT, {"smoke": 14, "paper": 35, "full": 41})
 

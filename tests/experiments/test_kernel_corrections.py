@@ -21,6 +21,7 @@ SMALL = (
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_presets_plan_every_case(capsys):
     counts = {preset: len(cases.cases(config)) for preset, config in cases.PRESETS.items()}
     assert_plans(capsys, EXPERIMENT, counts)

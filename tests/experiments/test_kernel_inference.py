@@ -89,6 +89,7 @@ def test_evidence_of_threes_and_sevens():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_kernels_of_networks_have_the_mean_of_infinite_width_at_their_depth_where_tanh_is_linear():
     size, x, (weight, bias, start) = (
         12,

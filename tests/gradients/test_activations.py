@@ -96,6 +96,14 @@ def compare(derivative, difference, rows, tolerance):
 
 @pytest.mark.parametrize("activation", ALL)
 @pytest.mark.slow_cases("relu")
+@pytest.mark.exhaustive_cases(
+    "celu(alpha=2.0)",
+    "elu(alpha=0.5)",
+    "hard_swish",
+    "leaky_relu(negative_slope=0.2)",
+    "x2_tanh",
+    "x_tanh",
+)
 def test_gradients_of_every_builtin(activation):
     kernels, is_smooth = found(activation), not activation.kinks
     check = functools.partial(compare, tolerance=1e-6 if is_smooth else 1e-5)
@@ -121,6 +129,7 @@ def test_gradients_of_every_builtin(activation):
 
 @pytest.mark.parametrize("activation", ALL)
 @pytest.mark.slow_cases("relu")
+@pytest.mark.exhaustive_cases("relu")
 def test_gradients_at_nearly_equal_rows_are_the_limit_from_their_side(activation):
     has_kink = bool(activation.kinks) and any(map(activation.has_corner, activation.kinks))
     for bias_var in (0.0, 0.1):

@@ -51,6 +51,7 @@ CASES = [
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.slow_cases("variance, leaky")
 @pytest.mark.exhaustive_cases("mean", "variance, absolute")
+@pytest.mark.exhaustive_cases("variance, leaky")
 def test_derivatives_equal_differences(name):
     function = FORMS[name]
     found = _derivative(function, np.append(INSIDE, 0.0))
@@ -68,6 +69,7 @@ def test_derivatives_equal_differences(name):
 
 @pytest.mark.parametrize("name", ["variance, absolute"])
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("variance, absolute")
 def test_derivatives_at_opposite_inputs(name):
     function = FORMS[name]
     last = function(np.pi - np.array([0.0, 1e-5, 2e-5]))

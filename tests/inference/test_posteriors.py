@@ -144,6 +144,7 @@ def test_training_the_readout_alone_is_the_posterior_and_long_times_are_the_limi
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_kernels_of_a_network_come_in_blocks_and_engines_agree():
     spec = di.MLP((64,) * 2, "relu", di.normal(2.0), output_width=1)
     ours, theirs = (
@@ -161,6 +162,7 @@ def test_kernels_of_a_network_come_in_blocks_and_engines_agree():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_deep_residual_network_predicts_as_the_linear_model_of_its_limit():
     model = diffusion.linear_model("tanh", 0.2, 0.1, embedding_var=1 / 3)
     bias, embedding = di.normal(0.1, "depth"), di.normal(1.0)

@@ -89,6 +89,7 @@ def _two_layers(params, x):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.slow_cases("float32-NTK_VECTOR_PRODUCTS", "float32-STRUCTURED_DERIVATIVES")
 @pytest.mark.exhaustive_cases("float32-AUTO", "float64-AUTO", "float64-STRUCTURED_DERIVATIVES")
+@pytest.mark.exhaustive_cases("float32-STRUCTURED_DERIVATIVES")
 def test_empirical_ntk_of_two_layers_is_the_formula(implementation, dtype):
     rng = np.random.default_rng(0)
     params = {"in": rng.standard_normal((7, 5)), "out": rng.standard_normal((5, 2))}

@@ -147,6 +147,7 @@ def test_moments_equal_a_plain_double_sum_over_the_kernel(curve):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_arc_and_its_complement_have_the_variance_of_the_circle_and_no_more_than_it():
     def arc(start, stop):
         return curves.Curve("circle", TILTED.coefficients, start, stop, "arc")

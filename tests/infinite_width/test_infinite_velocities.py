@@ -143,6 +143,7 @@ def _tanh_kernel_by_gauss_hermite(spec, curve, t):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tanh_velocities_equal_differences_of_a_kernel_by_another_rule():
     spec = MLP((8,) * 3, "tanh", weight_law=normal(1.5), bias_law=BIAS)
     kernel = velocity_kernel(spec, LINE, NODES)
@@ -215,6 +216,7 @@ def test_velocities_on_the_circle_are_the_second_derivative_of_the_arc_cosine_ch
 
 @pytest.mark.parametrize("activation", [act.relu, act.tanh], ids=repr)
 @pytest.mark.slow_cases("tanh")
+@pytest.mark.exhaustive_cases("tanh")
 def test_repeated_points_have_the_velocity_of_one(activation):
     kernel = velocity_kernel(
         _three_layers(activation, BIAS), TILTED, np.array([0.0, 2.0 * math.pi, 0.0, 0.0, 0.0, 0.0])

@@ -79,6 +79,7 @@ def test_importing_the_package_needs_no_jax():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_without_the_package_the_error_says_what_still_works():
     _in_a_fresh_process("""
         import sys
@@ -157,6 +158,7 @@ def test_structured_derivatives_that_fail_are_reported(nt, monkeypatch):
 @pytest.mark.exhaustive_cases(
     "AUTO-0", "JACOBIAN_CONTRACTION-0", "STRUCTURED_DERIVATIVES-0", "STRUCTURED_DERIVATIVES-None"
 )
+@pytest.mark.exhaustive_cases("NTK_VECTOR_PRODUCTS-0")
 def test_every_empirical_ntk_is_the_product_of_jacobians(
     nt, convolutional, name, vmap_axes, capsys
 ):
@@ -229,6 +231,7 @@ def test_structured_derivatives_under_jit_and_vmap(nt):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_batched_kernels_equal_unbatched_ones(nt, convolutional):
     _, kernel_fn, _, x = convolutional
     rows = jnp.concatenate([x, 2.0 * x[:1]])

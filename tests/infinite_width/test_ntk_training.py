@@ -51,6 +51,7 @@ def test_kernels_of_a_linear_network_are_those_by_hand():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_prediction_of_a_linear_network_is_the_matrix_exponential():
     times = np.array([0.0, 0.1, 0.1, 3.0])
     found = ntk_training(LINEAR, EXAMPLES, times, test_inputs=TEST)
@@ -164,6 +165,7 @@ def test_mean_tangent_kernel_of_one_hidden_layer_is_exact_at_every_width(width, 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_mean_tangent_kernel_of_deep_linear_networks_is_exact_at_every_width():
     """Pins the width factor of every layer; the rival counts widths in the wrong order."""
     spec = di.MLP((2, 5), di.linear, normal(0.5, "absolute"), BIAS, 1, normal(0.4, "absolute"))
@@ -174,6 +176,7 @@ def test_mean_tangent_kernel_of_deep_linear_networks_is_exact_at_every_width():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_loss_at_time_zero_is_the_mean_loss_at_initialization():
     """Exact for one hidden layer; resolves 3 %. The rival forgets the variance of the outputs."""
     spec = training.small_mlp((8,), di.tanh, std=0.6, output_std=0.8, output_width=2)

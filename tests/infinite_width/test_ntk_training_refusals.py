@@ -71,6 +71,7 @@ def test_what_has_no_prediction_is_refused(spec, examples, test_inputs, what):
     ],
 )
 @pytest.mark.slow_cases("examples1-2 outputs for targets of 3")
+@pytest.mark.exhaustive_cases("examples1-2 outputs for targets of 3")
 def test_a_network_that_does_not_fit_its_examples_is_refused(examples, what):
     net = training.perceptron(LINEAR)
     with pytest.raises(SpecError, match=what):

@@ -102,6 +102,7 @@ def _price(function, a, b, c):
 )
 @pytest.mark.slow_cases("erf-30.0", "sin-3.0")
 @pytest.mark.exhaustive_cases("erf-1.0", "sin-1.0")
+@pytest.mark.exhaustive_cases("sin-3.0")
 def test_quadrature_equals_the_closed_forms_of_erf_and_sin(name, scale):
     spec = MLP((4, 4), name, weight_law=normal(1.3))
     k_1, k_2 = kernel_layers(spec, scale * ROWS).nngp
@@ -142,6 +143,7 @@ def test_quadrature_across_a_kink_equals_the_closed_form():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_kinks_off_the_origin_equal_their_expression_by_normal_integrals():
     spec = MLP((4, 4), act.from_function(_hard_tanh, kinks=(-1.0, 1.0)), weight_law=normal(1.0))
     k_1, k_2 = kernel_layers(spec, ROWS[:2]).nngp

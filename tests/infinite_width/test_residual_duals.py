@@ -24,6 +24,7 @@ def products_of(activation, engine):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_products_of_a_smooth_activation_with_means_equal_a_dense_rule():
     nodes = np.linspace(-9.0, 9.0, 301)
     a, b = np.meshgrid(nodes, nodes, indexing="ij")

@@ -39,6 +39,7 @@ def test_tanh_blocks_have_the_reference_values_of_weights_and_biases_apart(depth
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tanh_blocks_approach_the_limit_of_depth_with_the_derived_first_order():
     # b = 0, all scales 1: lambda = (lambda_0 + 1) e - 1, Theta = (lambda_0 + 1) e;
     # first orders -40.08, -240.33, -102.16, -208.4

@@ -42,6 +42,7 @@ def test_the_law_is_chi_square(logs):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_mean_and_variance_of_the_logarithm(logs):
     mean = scipy.special.digamma(DEGREES / 2) + np.log(4 / DEGREES)
     variance = scipy.special.polygamma(1, DEGREES / 2)
@@ -109,6 +110,7 @@ def test_the_log_ratio_keeps_its_digits_in_float32():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_float32_and_float64_draw_the_same_numbers():
     degrees = np.tile(DEGREES, 8)
     single = drawn(degrees, degrees, 4000)

@@ -88,6 +88,7 @@ def test_explicit_and_conditional_maps_have_one_law(name):
 
 @pytest.mark.parametrize("name", ["relu", "tanh with uniform bias"])
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("tanh with uniform bias")
 def test_float32_angles_agree_with_float64_for_the_same_network(name):
     spec = dataclasses.replace(SPECS[name], widths=(40,) * 6)
     parameters = network(spec).init(jax.random.key(5), 40)
@@ -165,6 +166,7 @@ def test_apply_is_the_network_that_simulation_draws(name):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_nothing_underflows_at_depth_ten_thousand():
     values, events = measured(
         di.MLP(widths=(16,) * 10_000), di.inputs.pair(1e-3), 64, "conditional"
@@ -207,6 +209,7 @@ def test_degenerate_pairs_are_counted_by_the_exact_law(width):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_events_are_absorbing_without_bias_only():
     _, events = measured(di.MLP(widths=(2,) * 6), di.inputs.pair(0.5), 2000, "conditional")
     first, last = events[:, 1, 0], events[:, -1, 0]

@@ -126,6 +126,7 @@ def relu_cdf(n):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_orthogonal_relu_layers_have_the_exact_law():
     """Square, wide and tall layers: shares of a uniform point of the sphere."""
     fan_in, widths = 5, (5, 3, 4)

@@ -73,6 +73,7 @@ def test_each_layer_has_the_exact_law(relu_logs):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_layers_die_as_often_as_all_coins_fall_on_one_side(relu_logs):
     dead = np.isneginf(relu_logs)
     for layer, n in enumerate(WIDTHS[:5]):

@@ -14,6 +14,7 @@ from deepinit.networks.rows import points_alone
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_conditional_rows_have_the_covariance_of_a_matrix_product():
     rows = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
     rows = rows.at[3].set(2 * rows[0] - rows[1])  # a row that depends on the others

@@ -68,6 +68,7 @@ def outputs(spec, x, name, num, key=0):
 @pytest.mark.exhaustive_cases(
     "convolution", "convolution, zero padding", "correlated", "pre-activation", "two layers"
 )
+@pytest.mark.exhaustive_cases("shallow")
 def test_explicit_and_conditional_maps_of_blocks_have_one_law(name):
     spec, num = SPECS[name], 4000
     x = 0.5 * np.random.default_rng(1).normal(size=(2, WIDTHS.get(name, 3)))

@@ -44,6 +44,7 @@ def logs():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_each_block_has_the_exact_law(logs):
     for block, (inner, strength) in enumerate(((3, 1.0), (4, 0.4))):
         values = np.exp(logs[:, block])
@@ -146,6 +147,7 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together():
 )
 @pytest.mark.slow_cases("arguments3-strengths=inf")
 @pytest.mark.exhaustive_cases("arguments2-strengths=-0.1")
+@pytest.mark.exhaustive_cases("arguments3-strengths=inf")
 def test_refusals(arguments, match):
     with pytest.raises(SpecError, match=match):
         log_residual_factors(

@@ -111,6 +111,7 @@ def test_ten_thousand_layers_neither_under_nor_overflow():
 
 @pytest.mark.parametrize("linear_map", ["explicit", "conditional"])
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("explicit")
 def test_a_frame_that_loses_its_dimension_is_dead_for_good(linear_map):
     frames, spec = di.frames.random(4, 2), di.MLP(widths=(6, 2, 6, 6), output_width=4)
     one = lambda key: log_volumes(spec, frames, key, linear_map)

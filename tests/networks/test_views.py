@@ -19,6 +19,7 @@ SPECS = [
     "spec", SPECS, ids=lambda s: f"{s.image_shape}-{s.kernel_size}-{s.padding}"
 )
 @pytest.mark.slow_cases("(3, 4)-3-circular", "(5, 6)-5-circular", "(5,)-3-circular")
+@pytest.mark.exhaustive_cases("(5, 6)-5-circular")
 def test_patches_are_those_of_the_table_of_neighbours_and_so_is_their_derivative(spec):
     view, table = (
         views.patches(spec),

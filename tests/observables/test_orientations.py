@@ -76,6 +76,7 @@ def test_small_angles_keep_their_digits_in_float32():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_alignment_says_who_is_where():
     directions = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
     vectors = np.concatenate([planted(directions[:2], (6, 3)), np.array([[1, 1, 1]], np.float32)])

@@ -73,6 +73,7 @@ def test_mean_length_is_exact_at_finite_width(widths, curve, bias_std):
 @pytest.mark.parametrize("curve", [circle(), segment(2, -2.0, 2.0)], ids=lambda curve: curve.kind)
 @pytest.mark.slow_cases("line")
 @pytest.mark.exhaustive_cases("circle")
+@pytest.mark.exhaustive_cases("line")
 def test_expected_breakpoints_given_the_first_layers(curve):
     rng = np.random.default_rng(5)
     first = random_net(rng, (2, 8, 6), bias_std=0.4)

@@ -35,6 +35,7 @@ def test_histogram_has_area_one_and_fifty_bins_and_the_given_curve():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_histogram_row_names_its_panels_and_counts_what_is_left_out():
     rng = np.random.default_rng(1)
     samples = {f"layer {k}": rng.standard_normal(300) * k for k in (1, 4, 9)}

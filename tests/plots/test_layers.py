@@ -262,6 +262,7 @@ def test_files_are_reproducible_and_the_process_settings_stay():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_writing_a_figure_twice_does_not_move_it():
     mean = data.slope(16, 4) - np.arange(4)
     fig = plots.layers(

@@ -40,6 +40,7 @@ def worst(comparison, route):
 @pytest.mark.parametrize("quantity", [Q.aligned_fraction, Q.relative_distance])
 @pytest.mark.slow_cases("quantity1")
 @pytest.mark.exhaustive_cases("quantity0")
+@pytest.mark.exhaustive_cases("quantity1")
 def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quantity):
     measured = di.simulate(NET, quantity, run, num_seeds=60)
     found = di.compare(measured, di.predict(NET, quantity, run), di.infinite(NET, quantity, run))
@@ -52,6 +53,7 @@ def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quanti
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_orientations_are_counted_once_networks_have_condensed():
     run = di.TrainingConfig(FIVE, record_steps=(0, 10, 160), rate=RATE)
     found = di.compare(
@@ -64,6 +66,7 @@ def test_orientations_are_counted_once_networks_have_condensed():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_first_drop_of_the_loss_is_on_time():
     rate = 0.005 / growth(FIVE)
     run = di.TrainingConfig(
@@ -90,6 +93,7 @@ def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
     run = di.TrainingConfig(FIVE, record_steps=(5,), rate=RATE, stop_drop=1e-3)
     measured = di.simulate(NET, Q.drop_time, run, num_seeds=4)
@@ -292,6 +296,7 @@ def test_predictions_by_step_need_steps_of_known_times():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_weights_of_a_network_are_kept_on_request(run):
     from deepinit.quantities.measured import measure_block
     from deepinit.quantities.routes import seed_fn_of

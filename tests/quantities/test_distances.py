@@ -87,6 +87,7 @@ def test_distances_in_float32_are_those_of_explicit_networks(name):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_distance_of_parallel_inputs_grows_like_their_norm():
     """Homogeneous networks: x' = 3 x stays 3 x, and the law is that of log_norm."""
     net, pair = di.MLP((3,) * 3, di.leaky_relu(0.3)), di.inputs.from_arrays(FIRST, 3.0 * FIRST)

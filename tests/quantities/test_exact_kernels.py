@@ -22,6 +22,7 @@ def _spec(widths, activation="relu", variance=2.0, **others):
     ids=["relu", "relu 1.7", "linear"],
 )
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("linear", "relu 1.7")
 def test_second_moments_at_every_width(spec):
     num_seeds = 100_000
     sim, pred = di.simulate(spec, Q.nngp, ONE, num_seeds=num_seeds), di.predict(spec, Q.nngp, ONE)
@@ -68,6 +69,7 @@ def test_tangent_kernels_at_every_width(spec):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_linear_networks_at_several_inputs():
     spec = di.MLP((3, 4), "linear", di.normal(1.1))
     sim, pred = di.simulate(spec, Q.nngp, TWO, num_seeds=100_000), di.predict(spec, Q.nngp, TWO)

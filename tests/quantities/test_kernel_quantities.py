@@ -75,6 +75,7 @@ def test_tangent_kernel_tends_to_infinite_width_and_its_variance_falls_like_one_
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_gradients_of_a_residual_network_are_log_normal():
     spec = di.ResNet(4, 200, block="shallow")
     inputs = di.inputs.points(

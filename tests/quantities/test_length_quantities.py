@@ -113,6 +113,7 @@ def test_the_mean_length_is_exact_for_orthogonal_layers_narrower_than_the_rows(l
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_mean_length_is_exact_for_residual_networks():
     spec = di.ResNet(width=3, depth=3, branch_width=4, bias_law=BIAS, output_width=2)
     held_to_the_exact_mean(spec, di.curves.sampled(di.curves.circle(3), 3))

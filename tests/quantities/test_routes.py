@@ -129,6 +129,7 @@ def test_arguments_of_another_kind_are_refused_by_every_route(route, replaced, w
     "rows3-displacements of size 1e-40 in float32",
 )
 @pytest.mark.exhaustive_cases("rows1-points of size 1e.25 in float32")
+@pytest.mark.exhaustive_cases("rows2-points of size 1e.45 in float32")
 def test_rows_whose_squares_float32_cannot_hold_are_refused_unless_the_scale_is_free(rows, words):
     inputs = di.inputs.from_arrays(rows[:1], rows[1:])
     for spec in (di.MLP((4,), di.tanh), di.MLP((4,), bias_law=di.normal(0.1, "absolute"))):

@@ -31,6 +31,7 @@ def test_the_chain_of_width_1_survives_as_the_exact_law_says(rounding):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_scalar_reduction_and_whole_matrices_have_one_survival_curve():
     spec, start = chain(6, 12, law=di.normal(1 / 3)), di.inputs.ones(6)
     runs = [

@@ -95,6 +95,7 @@ def test_thompson_drift_and_sup_growth_differ_where_the_decaying_coordinate_is_f
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_positive_linear_networks_have_a_drift_below_the_logarithm_of_the_mean():
     """W_ij = exp(g) / 8: 0.4873(13) from an independent simulation, below ln E = 0.5."""
 

@@ -58,6 +58,7 @@ def deep(activation, std, width=8, depth=10_000, seed=0):
     ids=str,
 )
 @pytest.mark.slow_cases("relu-biased", "relu-plain", "softplus-biased", "softplus-plain")
+@pytest.mark.exhaustive_cases("softplus-plain")
 def test_three_orders_equal_plain_loops(activation, biases):
     with jax.enable_x64(True):
         forward = forward_iterates(WEIGHTS, activation, START, biases=biases)
@@ -88,6 +89,7 @@ def test_three_orders_equal_plain_loops(activation, biases):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_pulled_back_functions_compose_from_the_input_side():
     points = RNG.standard_normal((6, 5))
     decision = RNG.standard_normal((2, 5))
@@ -166,6 +168,7 @@ def test_a_dead_network_stays_dead_and_says_when():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_backward_iterates_settle_and_forward_ones_do_not_where_layers_contract():
     rng = np.random.default_rng(0)
     weights, biases = (
@@ -225,6 +228,7 @@ def test_tangents_grow_like_finite_differences():
     ["tanh", *(pytest.param(one, marks=pytest.mark.slow) for one in ("softplus", "leaky_relu"))],
 )
 @pytest.mark.slow_cases("tanh")
+@pytest.mark.exhaustive_cases("tanh")
 def test_log_jacobian_determinants_equal_those_of_the_jacobian(activation):
     points = RNG.standard_normal((3, 5))
     act = activations.as_activation(activation)

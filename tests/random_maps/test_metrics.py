@@ -131,6 +131,7 @@ def test_non_positive_vectors_are_refused_and_nan_under_jit():
 @pytest.mark.parametrize("shape", [(3, 4), (3, 3000, 4)])
 @pytest.mark.slow_cases("shape0")
 @pytest.mark.exhaustive_cases("shape1")
+@pytest.mark.exhaustive_cases("shape0")
 def test_nan_survives_every_metric_whatever_the_shape(shape):
     ones = jnp.ones(shape)
     for metric in metrics.METRICS:

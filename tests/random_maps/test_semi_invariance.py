@@ -100,6 +100,7 @@ def test_norms_never_expand_under_their_class(order, activation):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_audits_run_in_float32_with_their_rounding_stated():
     layer = Layer(POSITIVE, "tanh")
     result = audit(layer, metrics.thompson, jax.random.key(0), num_pairs=PAIRS)
@@ -140,6 +141,7 @@ def test_thompson_constant_of_the_sigmoid_is_lamberts_function_whatever_the_weig
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_norm_without_that_of_the_transpose_expands():
     weights = np.array([[1.0, 0.0], [1.0, 0.0]])
     layer = Layer(weights, "relu", None, weights.T)
@@ -150,6 +152,7 @@ def test_a_norm_without_that_of_the_transpose_expands():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_gelu_expands_the_norm_although_its_weights_do_not():
     result = audited(Layer(np.eye(3), "gelu"), metrics.norm(2))
     assert bool(result.violations.any())

@@ -157,6 +157,7 @@ def test_a_moving_picture_is_shown_in_place_of_its_still_ones_at_its_own_size():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_real_moving_picture_fits_in_and_a_run_writes_it_beside_its_drawing(tmp_path):
     from deepinit import plots
     from deepinit.runs.execute import run

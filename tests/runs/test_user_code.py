@@ -72,6 +72,7 @@ def written(folder, after, text):
 
 @pytest.mark.parametrize("name", FAILING)
 @pytest.mark.slow_cases("figures", "figures of none", "figures of text")
+@pytest.mark.exhaustive_cases("figures")
 def test_an_error_of_own_code_is_a_sentence(ended, tmp_path, name):
     after, text, said = FAILING[name]
     file, line = written(tmp_path, after, text)

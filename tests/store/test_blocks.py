@@ -71,6 +71,7 @@ def test_block_returns_what_was_written_and_numpy_opens_it(tmp_path):
     )
 )
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_any_arrays_return_with_their_dtypes_shapes_and_bytes(tmp_path_factory, arrays):
     with open_run(tmp_path_factory.mktemp("run"), IDENTITY) as run:
         write_block(run, "b", arrays)

@@ -8,6 +8,7 @@ from deepinit.core.errors import SpecError
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_antisymmetric_networks_start_at_zero_with_the_kernel_of_one_copy():
     net = di.training.perceptron(di.MLP((5,), di.tanh, output_width=1))
     pair = di.training.antisymmetric(net)

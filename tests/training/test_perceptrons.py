@@ -18,6 +18,7 @@ X = np.array([0.3, -1.2, 0.7], np.float32)
 @pytest.mark.parametrize("widths", [(5,), (5, 5), (6, 4)])
 @pytest.mark.slow_cases("widths0", "widths1")
 @pytest.mark.exhaustive_cases("widths2")
+@pytest.mark.exhaustive_cases("widths1")
 def test_it_is_the_network_of_the_spec_drawn_from_the_same_key(widths):
     spec = di.MLP(widths, di.tanh, bias_law=di.normal(0.3, "absolute"), output_width=2)
     ours, theirs = training.perceptron(spec, output_bias=True), di.network(spec)
@@ -42,6 +43,7 @@ def test_residual_connections_join_hidden_layers_of_one_width_only():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_layer_may_have_its_law():
     spec = training.small_mlp((400, 300), di.tanh, std=0.1)
     laws = [di.normal(variance, "absolute") for variance in (1.0, 4.0, 9.0)]

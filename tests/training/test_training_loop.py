@@ -211,6 +211,7 @@ def test_minibatches_come_from_the_key_and_average_to_the_gradient():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_records_see_the_initial_network_and_user_optimizers_are_taken():
     def distance(snapshot):
         gap = snapshot.parameters[0]["weights"] - snapshot.initial[0]["weights"]

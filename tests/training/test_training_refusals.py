@@ -76,6 +76,7 @@ def cube(s):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_initialization_too_small_for_float32_names_the_gradient():
     start(net(1e-10, cube))
     with pytest.raises(SpecError, match=r"gradient.*biases.*underflows in float32.*float64"):

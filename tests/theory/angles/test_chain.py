@@ -33,6 +33,7 @@ def test_infinite_width_against_the_arc_cosine_kernel_at_fifty_digits():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_infinite_width_published_digits_and_asymptotic_rate():
     theta = infinite_width_angles(0.3, 100_000)
     np.testing.assert_allclose(

@@ -147,6 +147,7 @@ def test_bad_arguments_are_refused(function):
 @pytest.mark.parametrize("function", [log_sin2_mean, log_sin2_variance])
 @pytest.mark.slow_cases("log_sin2_mean-tapered")
 @pytest.mark.exhaustive_cases("log_sin2_mean-hybrid")
+@pytest.mark.exhaustive_cases("log_sin2_mean-tapered")
 def test_forms_that_sum_over_neurons_ask_for_a_concrete_width(function, form):
     with pytest.raises(SpecError, match=f"{form}.*concrete width"):
         jax.jit(lambda n: function(0.1, n, form))(64)

@@ -13,6 +13,7 @@ X = np.eye(6)[:1] + 0.1
 @pytest.mark.parametrize(("activation", "variance"), [(di.linear, 1.0), (di.relu, 2.0)])
 @pytest.mark.slow_cases("activation1-2.0")
 @pytest.mark.exhaustive_cases("activation0-1.0")
+@pytest.mark.exhaustive_cases("activation1-2.0")
 def test_drift_of_uniform_weights_against_simulation_where_the_gaussian_law_is_rejected(
     activation, variance
 ):
