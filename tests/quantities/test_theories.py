@@ -104,4 +104,4 @@ def test_a_quantity_derived_from_another_is_compared_under_its_own_name():
         *evaluate(net, own, inputs)[0],
     ]
     assert {prediction.quantity for prediction in found} == {"own"}
-    assert di.compare(sim, *found[:2]).dataset.sizes["route"] == 2
+    assert di.compare(sim, *found[:2]).dataset.sizes["theory"] == 2
