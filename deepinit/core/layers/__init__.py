@@ -1,0 +1,47 @@
+"""Layers: frozen data that every route interprets by its own rules.
+
+A network is a layer: `Sequential(Dense(256), Activation("relu"), Dense(1))`.
+"""
+
+from deepinit.core.layers.attention import Attention, AttentionMix, Positions
+from deepinit.core.layers.containers import Block, Repeat, Residual, Sequential, Tied
+from deepinit.core.layers.layer import Layer, Shape, Table, output_shape
+from deepinit.core.layers.linear import Conv, Dense, Embed, MeanDense
+from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
+from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from deepinit.core.layers.pooling import Flatten, Pool
+from deepinit.core.layers.program import Program, expanded, program, sites
+from deepinit.core.layers.records import layer_from_json
+
+__all__ = [
+    "Activation",
+    "Attention",
+    "AttentionMix",
+    "BatchNorm",
+    "Block",
+    "Conv",
+    "Dense",
+    "Dropout",
+    "Embed",
+    "Flatten",
+    "Gate",
+    "GroupNorm",
+    "Layer",
+    "LayerNorm",
+    "MeanDense",
+    "Pool",
+    "Positions",
+    "Program",
+    "RMSNorm",
+    "Repeat",
+    "Residual",
+    "Sequential",
+    "Shape",
+    "Table",
+    "Tied",
+    "expanded",
+    "layer_from_json",
+    "output_shape",
+    "program",
+    "sites",
+]
