@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deepinit.core import validate
+from deepinit.core import layers, validate
 from deepinit.core.activations import Activation, as_activation, linear, tanh
 from deepinit.core.defaults import Chosen, forget_choices, pickled
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
+from deepinit.core.layers import Conv, Dense, Program, Shape
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.core.spec_parts import (
     check_matrix_laws,
@@ -21,6 +22,7 @@ from deepinit.core.spec_parts import (
     complete,
     has_conditional_map,
     is_residual_homogeneous,
+    residual_program,
 )
 
 Padding = Literal["circular", "zero"]
@@ -139,6 +141,26 @@ class ConvResNet:
         blocks = ((self.patch_size * self.channels, self.channels),) * self.depth
         embedding = ((input_width // self.positions, self.channels),) if embedded else ()
         return (*embedding, *blocks)
+
+    def layers(self, shape: Shape) -> Program:
+        """The network as layers: one Repeat of convolutional residual blocks.
+
+        Raises:
+            SpecError: inputs that do not fit.
+        """
+        self.matrix_shapes(shape.size)
+        law = self.weight_law
+        if isinstance(law, Law) and law.scaling != "absolute":
+            # fan_in counts the channels of one position
+            law = dataclasses.replace(law, variance=law.variance * self.patch_size)
+        conv = Conv(self.channels, self.kernel_size, 1, self.padding, law, self.bias_law)
+        activations = layers.Activation(self.inner_activation), layers.Activation(self.activation)
+        embedding = None
+        if self.embedding_law is not None:
+            embedding = Dense(self.channels, self.embedding_law)
+        shape = Shape(self.image_shape, shape.size // self.positions)
+        branch = [activations[0], conv, activations[1]]
+        return residual_program(self, shape, embedding, branch)
 
     def to_json(self) -> dict[str, Any]:
         """JSON record for `spec_from_json`."""

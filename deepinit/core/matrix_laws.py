@@ -12,6 +12,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
+from deepinit.core.laws import Law
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -196,3 +197,11 @@ def semidefinite_factor(covariance: Any) -> np.ndarray:
 
 def _tuples(matrix: np.ndarray) -> Matrix:
     return tuple(tuple(float(value) for value in row) for row in matrix)
+
+
+def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
+    """Inverse of the laws' `to_json`."""
+    if record["name"] not in ("matrix_normal", "gaussian_matrix"):
+        return Law(**record)
+    matrices = {key: _tuples(value) for key, value in record.items() if key != "name"}
+    return MatrixLaw(**matrices, name=record["name"])

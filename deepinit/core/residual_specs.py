@@ -3,12 +3,13 @@
 import dataclasses
 from typing import Any, Literal
 
-from deepinit.core import validate
+from deepinit.core import layers, validate
 from deepinit.core.activations import Activation, as_activation, linear, relu, tanh
 from deepinit.core.conv_specs import ConvResNet as ConvResNet
 from deepinit.core.defaults import Chosen, choose, forget_choices, pickled
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
+from deepinit.core.layers import Dense, Program, Shape
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.core.spec_parts import (
     check_matrix_laws,
@@ -18,6 +19,7 @@ from deepinit.core.spec_parts import (
     complete,
     has_conditional_map,
     is_residual_homogeneous,
+    residual_program,
 )
 
 Block = Literal["two_layer", "shallow"]
@@ -132,6 +134,24 @@ class ResNet:
         assert self.branch_width is not None
         block = (self.width, self.branch_width), (self.branch_width, self.width)
         return (*embedding, *block * self.depth)
+
+    def layers(self, shape: Shape) -> Program:
+        """The network as layers: one Repeat of residual blocks.
+
+        Raises:
+            SpecError: inputs that do not fit.
+        """
+        shape = Shape((), shape.size)
+        self.matrix_shapes(shape.size)
+        inner = Dense(self.branch_width or self.width, self.weight_law, self.bias_law)
+        activations = layers.Activation(self.inner_activation), layers.Activation(self.activation)
+        branch = [activations[0], inner, activations[1]]
+        if self.branch_law is not None:
+            branch.append(Dense(self.width, self.branch_law))
+        embedding = None
+        if self.embedding_law is not None:
+            embedding = Dense(self.width, self.embedding_law)
+        return residual_program(self, shape, embedding, branch)
 
     def to_json(self) -> dict[str, Any]:
         """JSON record for `spec_from_json`."""

@@ -8,6 +8,16 @@ from deepinit.core.defaults import choose
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import default_weight_var
 from deepinit.core.laws import Law, normal
+from deepinit.core.layers import (
+    Dense,
+    Layer,
+    MeanDense,
+    Program,
+    Repeat,
+    Residual,
+    Sequential,
+    Shape,
+)
 from deepinit.core.matrix_laws import MatrixLaw
 
 LAWS = ("embedding_law", "weight_law", "branch_law", "bias_law", "output_law")
@@ -92,12 +102,23 @@ def common_json(spec: Any) -> dict[str, Any]:
     }
 
 
-def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
-    """Inverse of the laws' `to_json`."""
-    if record["name"] not in ("matrix_normal", "gaussian_matrix"):
-        return Law(**record)
-    matrices = {key: _tuples(value) for key, value in record.items() if key != "name"}
-    return MatrixLaw(**matrices, name=record["name"])
+def readout_layer(spec: Any) -> Dense | None:
+    """The output layer; only biases of scaling `absolute` have one there."""
+    if spec.output_width is None:
+        return None
+    bias_law = spec.bias_law
+    if bias_law is not None and bias_law.scaling != "absolute":
+        bias_law = None
+    kind = Dense if spec.positions == 1 else MeanDense
+    return kind(spec.output_width, spec.output_law, bias_law)
+
+
+def residual_program(spec: Any, shape: Shape, embedding: Layer | None, branch: Any) -> Program:
+    """Repeated residual blocks; key numbers: l of block l, 2 of an outer matrix in it."""
+    keys = (None, None, None, 2)[: len(branch)]
+    body = Repeat(Residual(Sequential(*branch, keys=keys)), spec.depth)
+    readout, depth = readout_layer(spec), spec.depth
+    return Program(shape, embedding, body, readout, depth + 2, depth + 1, depth)
 
 
 def checked_width(given: Any, where: str) -> int:
@@ -124,7 +145,3 @@ def _check_law(name: str, law: Any, structured: bool) -> None:
         correlated = "; correlated entries are for shallow residual blocks"
         allowed = "a law, or None for the default" + correlated * isinstance(law, MatrixLaw)
         raise SpecError(f"{name}={law!r}", allowed, f"Write for example {example}.")
-
-
-def _tuples(rows: Any) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(value) for value in row) for row in rows)

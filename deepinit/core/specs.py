@@ -1,16 +1,20 @@
 """Frozen, hashable descriptions of random networks."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from deepinit.core import layers
 from deepinit.core.activations import Activation, from_json, relu
 from deepinit.core.defaults import Chosen, forget_choices, pickled
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
+from deepinit.core.layers import Block, Dense, Program, Repeat, Sequential, Shape
+from deepinit.core.matrix_laws import law_from_json
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import (
     LAWS,
@@ -20,8 +24,8 @@ from deepinit.core.spec_parts import (
     common_json,
     complete,
     has_conditional_map,
-    law_from_json,
     laws_of,
+    readout_layer,
 )
 
 
@@ -77,6 +81,28 @@ class MLP:
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of hidden matrices, in order."""
         return tuple(zip((input_width, *self.widths[:-1]), self.widths, strict=True))
+
+    def layers(self, shape: Shape) -> Program:
+        """The network as layers; equal hidden layers are one Repeat.
+
+        Raises:
+            SpecError: inputs that do not fit.
+        """
+        shape = Shape((), shape.size)
+        pairs, body, first = self.matrix_shapes(shape.size), [], 1
+        for (_, width), run in itertools.groupby(pairs):
+            hidden = (
+                Dense(width, self.weight_law, self.bias_law),
+                layers.Activation(self.activation),
+            )
+            block, times = Block(*hidden, keys=(None, None)), len(list(run))
+            body.append(Repeat(block, times, first=first))
+            first += times
+        keys = (None,) * len(body)
+        readout = readout_layer(self)
+        return Program(
+            shape, None, Sequential(*body, keys=keys), readout, 0, self.depth + 1, self.depth
+        )
 
     def to_json(self) -> dict[str, Any]:
         """JSON record for `spec_from_json`."""

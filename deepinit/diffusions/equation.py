@@ -27,8 +27,8 @@ from deepinit.core.generator import sequential_bits
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.taylor import Taylor, taylor_at_zero
 from deepinit.diffusions.unit_laws import UnitLaw, unit_law
-from deepinit.networks.layers import inner_layer
 from deepinit.networks.linear_maps import lower_factor
+from deepinit.networks.network import inner_layer
 
 Form = Literal["driving", "gram"]
 FORMS = ("driving", "gram")
@@ -104,7 +104,7 @@ def drift_and_noise(
     validate.dtype(dtype)
     validate.flag("brownian", brownian)
     validate.integer("num_inputs", num_inputs, 1)
-    layer, taylor = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
+    layer, taylor = inner_layer(spec), taylor_at_zero(spec.activation)
     slope, curvature = taylor.slope, taylor.curvature
     fan_in = spec.width if layer.view is None else layer.view.fan_in(spec.width)
     fan_out, as_unit = layer.fan_out, partial(unit_law, dtype=dtype, brownian=brownian)

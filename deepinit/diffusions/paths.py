@@ -16,11 +16,12 @@ from deepinit.core.explosions import explosion_refusal, explosion_time
 from deepinit.core.inputs import Inputs
 from deepinit.core.inputs import points as as_points
 from deepinit.core.laws import Law
+from deepinit.core.layers import Shape
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import Form, check_shallow, drift_and_noise
 from deepinit.diffusions.steps import Brownian, Grid, euler, grid_of
-from deepinit.networks.forward import linear, random_layer
-from deepinit.networks.layers import boundary_keys, embedding_layer
+from deepinit.networks.forward import key_parts, random_draw
+from deepinit.networks.interpreter import apply
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.rows import points_alone
 
@@ -170,11 +171,10 @@ def stream_start(
     spec: ResNet | ConvResNet, points: np.ndarray, key: jax.Array, dtype: Any
 ) -> jax.Array:
     """x at time 0: the inputs, or their embedding in the network of this key."""
-    start, embedding = jnp.asarray(points, dtype), embedding_layer(spec)
-    if embedding is None:
+    start = jnp.asarray(points, dtype)
+    net = spec.layers(Shape((), start.shape[1]))
+    if net.embedding is None:
         return start
-    layer_fn, embedding_key = (
-        random_layer(explicit, "highest"),
-        boundary_keys(spec, key)["embedding"],
-    )
-    return linear(points_alone(start), embedding_key, embedding, layer_fn).points
+    draw = random_draw(explicit, "highest", net.depth)
+    embedding_key, _, _ = key_parts(net, key)
+    return apply(net.embedding, points_alone(start), embedding_key, net.shape, draw).rows.points

@@ -6,57 +6,41 @@ Transposes have the joint law with their maps, at cost O(n k^2) when conditional
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.specs import MLP, Spec
-from deepinit.networks.activate import activate
+from deepinit.core.layers import Layer, Repeat, Sequential, Shape, output_shape, program
+from deepinit.core.layers.program import is_site
 from deepinit.networks.checkpointing import checkpoint_shapes
-from deepinit.networks.cotangents import (
-    Cotangents,
-    Products,
-    log_norm2,
-    plus,
-    rescaled,
-    sum_of,
-    times_derivative,
-    total,
-)
-from deepinit.networks.forward import (
-    LayerFn,
-    layer_step,
-    linear,
-    random_layer,
+from deepinit.networks.cotangents import Cotangents, Products, log_norm2, rescaled, sum_of, total
+from deepinit.networks.forward import drawn_layer, key_parts
+from deepinit.networks.interpreter import (
+    Draw,
+    WeightsAndBiases,
+    apply,
+    check_rules,
+    key_source,
+    key_sources,
+    pull_back,
     renormalize,
     scan_layers,
 )
-from deepinit.networks.layers import (
-    boundary_keys,
-    embedding_layer,
-    inner_layer,
-    layer_key,
-    layer_numbers,
-    outer_layer,
-    output_layer,
-    segments,
-)
 from deepinit.networks.linear_maps import WITH_RESIDUALS
 from deepinit.networks.rows import Rows
-from deepinit.networks.transposes import Transpose, WeightsAndBiases, cotangent_maps
+from deepinit.networks.transposes import cotangent_maps
 
 
 class Gradients(NamedTuple):
     """Values and gradients of one network, by parameters in NTK parametrization.
 
     Attributes:
-        outputs: [num_points, width], or last hidden layer, times exp(output_scales).
+        outputs: [num_points, width], or last site, times exp(output_scales).
         output_scales: [num_points].
-        layers: [layers, num], ln |gradient|^2 by each layer's output (stream after a block).
+        layers: [sites, num], ln |gradient|^2 by each site's output (stream after a block).
         inputs: cotangents [num, dimension].
-        weights, biases: products [num, num], hidden layers.
+        weights, biases: products [num, num], of the body.
         embedding, readout: products [num, num], weights and biases; 0 without the layer.
     """
 
@@ -80,21 +64,8 @@ class Gradients(NamedTuple):
         return self.products.value * jnp.exp(self.products.log_scale)
 
 
-class LayerResiduals(NamedTuple):
-    """Residuals of one layer or block, maps in order of use."""
-
-    rows: Rows
-    preactivations: Rows
-    saved: tuple[Any, ...]
-
-
-ForwardStep = Callable[[Rows, Any], tuple[Rows, LayerResiduals]]  # of one layer, by its number
-BackwardStep = Callable[[Cotangents, LayerResiduals, Any], tuple[Cotangents, WeightsAndBiases]]
-Shape = tuple[int, ...]
-
-
 def random_gradients(
-    spec: Spec,
+    spec: Any,
     rows: Rows,
     key: jax.Array,
     functions: Any,
@@ -102,94 +73,50 @@ def random_gradients(
     *,
     linear_map: str,
     precision: str = "highest",
+    shape: Shape | None = None,
 ) -> Gradients:
     """Values and gradients of the random network of a key.
 
     Args:
         rows: points alone, of the input layer.
         key: with explicit maps, as for `network(spec).init`.
-        functions: [num, output width], linear functions of the output at `points` (indices).
+        functions: [num, output size], linear functions of the output at `points` (indices).
+        shape: of one input; None for vectors.
     """
-    transpose = cotangent_maps(linear_map, precision, points)
-    with_residuals = _residual_recorder(linear_map, precision)
-    boundary, embedding = boundary_keys(spec, key), embedding_layer(spec)
-    parts = segments(spec, rows.points.shape[1])
+    net = program(spec, shape or Shape((), rows.points.shape[1]))
+    check_rules(net.body, net.body_shape)
+    draw = Draw(
+        _saving(linear_map, precision),
+        key_source,
+        key_sources,
+        net.depth,
+        cotangent_maps(linear_map, precision, points),
+        points,
+    )
+    embedding_key, body_key, readout_key = key_parts(net, key)
     rows = inputs = rows.with_inner_products()
-    if embedding is not None:
-        rows, embedding_saved = with_residuals(
-            lambda layer_fn: renormalize(linear(rows, boundary["embedding"], embedding, layer_fn))
-        )
-
-    def forward_step(width: int, rows: Rows, number: Any) -> tuple[Rows, LayerResiduals]:
-        source = layer_key(spec, key, number)
-        (after, state), saved = with_residuals(
-            lambda layer_fn: layer_step(spec, width, rows, source, layer_fn)
-        )
-        return after, LayerResiduals(rows, state.preactivations, saved)
-
-    def backward_step(
-        width: int, back: Cotangents, residuals: LayerResiduals, number: Any
-    ) -> tuple[Cotangents, WeightsAndBiases]:
-        source = layer_key(spec, key, number)
-        return layer_back(spec, width, residuals, source, back, points, transpose)
-
-    stored = []
-    for segment in parts:
-        numbers = layer_numbers(segment)
-        steps = partial(forward_step, segment.fan_out), partial(backward_step, segment.fan_out)
-        widest = max(segment.fan_in, segment.fan_out)
-        for shape in checkpoint_shapes(segment.length, rows, widest):
-            run, numbers = jnp.split(numbers, [math.prod(shape)])
-            rows, residuals = _forward(rows, run, shape, steps[0])
-            stored.append((residuals, run, shape, *steps))
-    functions = jnp.asarray(functions, rows.points.dtype)
+    if net.embedding is not None:
+        embedded = apply(net.embedding, rows, embedding_key, net.shape, draw)
+        rows = renormalize(embedded.rows)
+    last, residuals = _forward(net.body, rows, body_key, net.body_shape, draw)
+    functions = jnp.asarray(functions, last.points.dtype)
     back = Cotangents(functions, jnp.zeros(len(functions), functions.dtype))
-    outputs, readout = rows, _no_products(functions)
-    if spec.output_width is not None:
-        last, output_key = output_layer(spec), boundary["output"]
-        outputs, (saved,) = with_residuals(
-            lambda layer_fn: linear(rows, output_key, last, layer_fn)
+    outputs, readout, embedding = last, None, None
+    if net.readout is not None:
+        applied = apply(net.readout, last, readout_key, net.last_shape, draw)
+        outputs = applied.rows
+        back, readout = pull_back(
+            net.readout, last, applied.saved, back, readout_key, net.last_shape, draw
         )
-        back, readout = transpose(output_key, saved, rows, back, last)
-    records: list[Any] = []
-    for residuals, *run_and_steps in reversed(stored):
-        back, record = _backward(back, residuals, *run_and_steps)
-        records.insert(0, record)
-    embedded = _no_products(functions)
-    if embedding is not None:
-        embedding_key, (saved,) = boundary["embedding"], embedding_saved
-        back, embedded = transpose(embedding_key, saved, inputs, back, embedding)
-    layers, weights, biases = zip(*records, strict=True)
-    products = (sum_of(*parts) for parts in (weights, biases, embedded, readout))
-    return Gradients(outputs.points, outputs.point_scales, jnp.concatenate(layers), back, *products)
-
-
-def layer_back(
-    spec: Spec,
-    width: int,
-    residuals: LayerResiduals,
-    source: Any,
-    back: Cotangents,
-    points: tuple[int, ...],
-    transpose: Transpose,
-) -> tuple[Cotangents, WeightsAndBiases]:
-    """Cotangents of a layer's (or block's) input, and parameter products.
-
-    Given residuals, keys `source`, and cotangents `back` of its output at `points`.
-    """
-    outer, through, products = outer_layer(spec), back, _no_products(back.vectors)
-    rows, before, saved = residuals
-    if outer is not None:
-        after = activate(before, spec.activation)
-        through, products = transpose(source["outer"], saved[1], after, through, outer)
-    through = times_derivative(through, before, points, spec.activation)
-    inputs = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
-    inner = inner_layer(spec, width)
-    through, inner_products = transpose(source["inner"], saved[0], inputs, through, inner)
-    products = sum_of(products[0], inner_products[0]), sum_of(products[1], inner_products[1])
-    if not isinstance(spec, MLP):
-        through = plus(back, times_derivative(through, rows, points, spec.inner_activation))
-    return rescaled(through), products
+    back, layers, products = _backward(net.body, residuals, back, body_key, net.body_shape, draw)
+    if net.embedding is not None:
+        back, embedding = pull_back(
+            net.embedding, inputs, embedded.saved, back, embedding_key, net.shape, draw
+        )
+    zeros = _no_products(functions)
+    weights, biases = products or zeros
+    ends = (sum_of(*(part or zeros)) for part in (embedding, readout))
+    return Gradients(outputs.points, outputs.point_scales, layers, back, weights, biases, *ends)
 
 
 def _no_products(functions: jax.Array) -> WeightsAndBiases:
@@ -197,61 +124,153 @@ def _no_products(functions: jax.Array) -> WeightsAndBiases:
     return Products(zeros, zeros), Products(zeros, zeros)
 
 
-def _residual_recorder(
-    linear_map: str, precision: str
-) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
-    """`of -> (of(random layer function), residuals)`."""
-    draw = WITH_RESIDUALS[linear_map]
+def _saving(linear_map: str, precision: str) -> Callable[..., tuple[Any, Any, Any]]:
+    """`(source, rows, layer) -> (images, bias, residuals)`."""
+    layer_fn = drawn_layer(WITH_RESIDUALS[linear_map], precision)
 
-    def with_residuals(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:
-        residuals: list[Any] = []
+    def linear(source: Any, rows: Rows, layer: Any) -> tuple[Any, Any, Any]:
+        (images, saved), bias = layer_fn(source, rows, layer)
+        return images, bias, saved
 
-        def linear_map_fn(*arguments: Any) -> jax.Array:
-            images, saved = draw(*arguments)
-            residuals.append(saved)
-            return images
-
-        result = of(random_layer(linear_map_fn, precision))
-        return result, tuple(residuals)
-
-    return with_residuals
+    return linear
 
 
-def _forward(
-    rows: Rows, numbers: Any, shape: Shape, step: ForwardStep
-) -> tuple[Rows, Rows | LayerResiduals]:
+class Run(NamedTuple):
+    """A checkpointed run of a Repeat: stored rows (or residuals), sources, checkpoint shape."""
+
+    stored: Any
+    sources: Any
+    lengths: tuple[int, ...]
+
+
+def _forward(layer: Layer, rows: Rows, source: Any, shape: Shape, draw: Draw) -> tuple[Rows, Any]:
+    """Rows after a body, and residuals of its sites."""
+    if is_site(layer):
+        applied = apply(layer, rows, source, shape, draw)
+        return renormalize(applied.rows), (rows, applied.saved)
+    if isinstance(layer, Repeat):
+        return _forward_runs(layer, rows, source, shape, draw)
+    assert isinstance(layer, Sequential)
+    residuals = []
+    for index, (child, number) in enumerate(zip(layer.layers, layer.keys, strict=True)):
+        rows, saved = _forward(child, rows, draw.child(source, number, index), shape, draw)
+        residuals.append(saved)
+        shape = output_shape(child, shape)
+    return rows, residuals
+
+
+def _forward_runs(
+    layer: Repeat, rows: Rows, source: Any, shape: Shape, draw: Draw
+) -> tuple[Rows, list[Run]]:
+    step = _repeat_step(layer, shape, draw)
+    sources, runs = draw.sources(source, layer.first, layer.times), []
+    widest = max(shape.size, output_shape(layer.layer, shape).size)
+    for lengths in checkpoint_shapes(layer.times, rows, widest):
+        here, sources = _split(sources, math.prod(lengths))
+        rows, stored = _segments(rows, here, lengths, step)
+        runs.append(Run(stored, here, lengths))
+    return rows, runs
+
+
+def _repeat_step(layer: Repeat, shape: Shape, draw: Draw) -> Callable[[Rows, Any], Any]:
+    return lambda rows, source: _forward(layer.layer, rows, source, shape, draw)
+
+
+def _split(sources: Any, count: int) -> tuple[Any, Any]:
+    cut = lambda part: jax.tree.map(lambda leaf: leaf[part], sources)
+    return cut(slice(count)), cut(slice(count, None))
+
+
+def _segments(
+    rows: Rows, sources: Any, lengths: tuple[int, ...], step: Callable[[Rows, Any], Any]
+) -> tuple[Rows, Any]:
     """Output; residuals per layer, or input rows per checkpointing segment."""
-    if len(shape) == 1:
-        return scan_layers(step, rows, numbers)
+    if len(lengths) == 1:
+        return scan_layers(step, rows, sources)
 
-    def segment(rows: Rows, numbers: Any) -> tuple[Rows, Rows]:
-        after, _ = scan_layers(lambda rows, number: (step(rows, number)[0], None), rows, numbers)
+    def segment(rows: Rows, sources: Any) -> tuple[Rows, Rows]:
+        after, _ = scan_layers(lambda rows, at: (step(rows, at)[0], None), rows, sources)
         return after, rows
 
-    return scan_layers(segment, rows, numbers.reshape(shape[0], -1))
+    return scan_layers(segment, rows, _cut(sources, lengths[0]))
+
+
+def _cut(sources: Any, count: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf.reshape(count, -1, *leaf.shape[1:]), sources)
 
 
 def _backward(
-    back: Cotangents,
-    residuals: Rows | LayerResiduals,
-    numbers: Any,
-    shape: Shape,
-    forward_step: ForwardStep,
-    backward_step: BackwardStep,
-) -> tuple[Cotangents, tuple[Any, Any, Any]]:
-    """Cotangents of the input; log squared norms per layer; sums of products."""
+    layer: Layer, residuals: Any, back: Cotangents, source: Any, shape: Shape, draw: Draw
+) -> tuple[Cotangents, jax.Array, WeightsAndBiases | None]:
+    """Cotangents of the input; log squared norms per site; sums of products."""
+    if is_site(layer):
+        rows, saved = residuals
+        norms = log_norm2(back, draw.batch)[None]
+        back, products = pull_back(layer, rows, saved, back, source, shape, draw)
+        return rescaled(back), norms, products
+    if isinstance(layer, Repeat):
+        return _backward_runs(layer, residuals, back, shape, draw)
+    assert isinstance(layer, Sequential)
+    shapes = [shape]
+    for child in layer.layers[:-1]:
+        shapes.append(output_shape(child, shapes[-1]))
+    parts = list(zip(layer.layers, layer.keys, residuals, shapes, strict=True))
+    records: list[jax.Array] = []
+    sums: list[WeightsAndBiases | None] = []
+    for index, (child, number, saved, before) in reversed(list(enumerate(parts))):
+        child_source = draw.child(source, number, index)
+        back, norms, product = _backward(child, saved, back, child_source, before, draw)
+        records.insert(0, norms)
+        sums.insert(0, product)
+    return back, jnp.concatenate(records), _sum(sums)
 
-    def layer(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
-        into, (weights, biases) = backward_step(back, *at)
-        return into, (log_norm2(back)[None], weights, biases)
+
+def _sum(products: list[WeightsAndBiases | None]) -> WeightsAndBiases | None:
+    parts = [product for product in products if product is not None]
+    if not parts:
+        return None
+    weights, biases = zip(*parts, strict=True)
+    return sum_of(*weights), sum_of(*biases)
+
+
+def _backward_runs(
+    layer: Repeat, runs: list[Run], back: Cotangents, shape: Shape, draw: Draw
+) -> tuple[Cotangents, jax.Array, WeightsAndBiases | None]:
+    forward_step = _repeat_step(layer, shape, draw)
+
+    def backward_step(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
+        residuals, source = at
+        back, norms, products = _backward(layer.layer, residuals, back, source, shape, draw)
+        return back, (norms, products)
+
+    records: list[jax.Array] = []
+    sums: list[WeightsAndBiases | None] = []
+    for stored, sources, lengths in reversed(runs):
+        steps = forward_step, backward_step
+        back, (norms, product) = _segments_back(back, stored, sources, lengths, *steps)
+        records.insert(0, norms)
+        sums.insert(0, product)
+    return back, jnp.concatenate(records), _sum(sums)
+
+
+def _segments_back(
+    back: Cotangents,
+    stored: Any,
+    sources: Any,
+    lengths: tuple[int, ...],
+    forward_step: Callable[[Rows, Any], Any],
+    backward_step: Callable[[Cotangents, Any], Any],
+) -> tuple[Cotangents, Any]:
+    """Cotangents of the input; log squared norms per site and sums of products."""
 
     def segment(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
-        rows, numbers = at
-        _, inside = _forward(rows, numbers, shape[1:], forward_step)
-        return _backward(back, inside, numbers, shape[1:], forward_step, backward_step)
+        rows, sources = at
+        _, inside = _segments(rows, sources, lengths[1:], forward_step)
+        return _segments_back(back, inside, sources, lengths[1:], forward_step, backward_step)
 
-    step, sources = layer, numbers
-    if len(shape) > 1:
-        step, sources = segment, numbers.reshape(shape[0], -1)
-    back, (layers, weights, biases) = scan_layers(step, back, (residuals, sources), reverse=True)
-    return back, (layers.reshape(-1, layers.shape[-1]), total(weights), total(biases))
+    step = backward_step
+    if len(lengths) > 1:
+        step, sources = segment, _cut(sources, lengths[0])
+    back, (norms, products) = scan_layers(step, back, (stored, sources), reverse=True)
+    norms = norms.reshape(-1, norms.shape[-1])
+    return back, (norms, None if products is None else (total(products[0]), total(products[1])))

@@ -69,6 +69,7 @@ def rescaled(back: Cotangents) -> Cotangents:
     return Cotangents(back.vectors / size[:, None], back.log_scales + jnp.log(size))
 
 
-def log_norm2(back: Cotangents) -> jax.Array:
-    """[num]: ln of squared norms, -inf for 0."""
-    return 2 * back.log_scales + jnp.log(jnp.sum(back.vectors**2, axis=1))
+def log_norm2(back: Cotangents, batch: int = 1) -> jax.Array:
+    """[num]: ln of squared norms of functions with `batch` cotangents each, -inf for 0."""
+    logs = 2 * back.log_scales + jnp.log(jnp.sum(back.vectors**2, axis=1))
+    return logs if batch == 1 else jax.nn.logsumexp(logs.reshape(-1, batch), axis=1)

@@ -148,5 +148,32 @@ def _product(first: Any, second: Any) -> jax.Array:
     return jnp.matmul(first, second, precision="highest")
 
 
-FUNCTIONS = {"explicit": explicit, "conditional": conditional}
-WITH_RESIDUALS = {"explicit": explicit_with_residuals, "conditional": conditional_with_residuals}
+def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
+    """Whether `auto` draws images: exact, and fewer operations than the matrix."""
+    acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
+    return acts and 4 * num_rows <= fan_in
+
+
+def auto(
+    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+) -> jax.Array:
+    """`conditional` where exact and cheaper, else `explicit`; layer by layer."""
+    images = conditional if is_conditional(law, *rows.stacked.shape) else explicit
+    return images(key, rows, law, fan_out, depth, precision)
+
+
+def auto_with_residuals(
+    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+) -> tuple[jax.Array, Saved | None]:
+    """`auto`, with residuals."""
+    if is_conditional(law, *rows.stacked.shape):
+        return conditional_with_residuals(key, rows, law, fan_out, depth, precision)
+    return explicit_with_residuals(key, rows, law, fan_out, depth, precision)
+
+
+FUNCTIONS = {"explicit": explicit, "conditional": conditional, "auto": auto}
+WITH_RESIDUALS = {
+    "explicit": explicit_with_residuals,
+    "conditional": conditional_with_residuals,
+    "auto": auto_with_residuals,
+}

@@ -9,18 +9,11 @@ from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.host import require_unforked
+from deepinit.core.layers import Activation, Program, Repeat, Residual, Shape, output_shape, program
 from deepinit.core.specs import Spec
-from deepinit.networks.forward import forward, random_layer
-from deepinit.networks.layers import (
-    Layer,
-    boundary_keys,
-    embedding_layer,
-    inner_layer,
-    layer_keys,
-    outer_layer,
-    output_layer,
-    segments,
-)
+from deepinit.networks.forward import drawn_layer, forward, key_parts
+from deepinit.networks.interpreter import Draw, key_sources
+from deepinit.networks.linear_layers import LinearLayer, linear_layer
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.parametrization import scaled_parameters, unit_parameters
 from deepinit.networks.rows import Rows, points_alone
@@ -90,50 +83,98 @@ def network(
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"
 
-    def draw(key: jax.Array, width: int, layer: Layer) -> dict[str, jax.Array]:
+    def draw(key: jax.Array, layer: Any, shape: Shape, depth: int) -> dict[str, jax.Array]:
         # the images of the unit vectors are the columns of the matrix
-        fan_in = width if layer.view is None else layer.view.fan_in(width)
+        resolved = linear_layer(layer, shape, depth)
+        view = resolved.view
+        fan_in = shape.size if view is None else view.fan_in(shape.size)
         basis = points_alone(jnp.eye(fan_in, dtype=dtype))
-        images, biases = random_layer(explicit, precision)(key, basis, layer)
+        images, biases = drawn_layer(explicit, precision)(key, basis, resolved)
         drawn = {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
-        return drawn if is_standard else unit_parameters(key, drawn, layer)
-
-    def draw_all(keys: Any, width: int, layer: Layer) -> dict[str, jax.Array]:
-        return jax.vmap(lambda key: draw(key, width, layer))(keys)
+        return drawn if is_standard else unit_parameters(key, drawn, resolved)
 
     def init(key: jax.Array, input_width: int) -> Any:
+        net = program(spec, Shape((), input_width))
+        embedding, body, readout = key_parts(net, key)
         parameters: list[Any] = []
-        outer, embedding, boundary = (
-            outer_layer(spec),
-            embedding_layer(spec),
-            boundary_keys(spec, key),
-        )
-        if embedding is not None:
-            parameters.append(draw(boundary["embedding"], input_width, embedding))
-        for segment in segments(spec, input_width):
-            keys, inner = layer_keys(spec, key, segment), inner_layer(spec, segment.fan_out)
-            matrices = {"inner": draw_all(keys["inner"], segment.fan_in, inner)}
-            if outer is not None:
-                matrices["outer"] = draw_all(keys["outer"], inner.fan_out, outer)
-            parameters.append(matrices)
-        if spec.output_width is not None:
-            parameters.append(draw(boundary["output"], spec.widths[-1], output_layer(spec)))
+        if net.embedding is not None:
+            parameters.append(draw(embedding, net.embedding, net.shape, net.depth))
+        shape = net.body_shape
+        for repeat in repeats(net.body):
+            maps = dense_parts(repeat.layer, shape)
+
+            def matrices(key: jax.Array, maps: Any = maps) -> dict[str, Any]:
+                keys = {"inner": key, "outer": jax.random.fold_in(key, 2)}
+                return {
+                    name: draw(keys[name], layer, shape, net.depth)
+                    for name, (layer, shape) in maps.items()
+                }
+
+            parameters.append(jax.vmap(matrices)(key_sources(body, repeat.first, repeat.times)))
+            shape = output_shape(repeat.layer, shape)
+        if net.readout is not None:
+            parameters.append(draw(readout, net.readout, net.last_shape, net.depth))
         return tuple(parameters)
 
     def given_layer(
-        parameters: Any, rows: Rows, layer: Layer
-    ) -> tuple[jax.Array, jax.Array | None]:
+        parameters: Any, rows: Rows, layer: LinearLayer
+    ) -> tuple[jax.Array, jax.Array | None, Any]:
         matrices = parameters if is_standard else scaled_parameters(parameters, layer)
         images = jnp.matmul(rows.stacked, matrices["weights"].T, precision=precision)
-        return images, matrices.get("biases")
+        return images, matrices.get("biases"), ()
 
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
-        rows, sources, boundary = points_alone(jnp.asarray(x, dtype)[None]), list(parameters), {}
-        if embedding_layer(spec) is not None:
-            boundary["embedding"] = sources.pop(0)
-        if spec.output_width is not None:
-            boundary["output"] = sources.pop()
-        _, rows = forward(spec, rows, given_layer, tuple(sources), boundary, lambda state: ())
+        rows = points_alone(jnp.asarray(x, dtype)[None])
+        net = program(spec, Shape((), rows.points.shape[1]))
+        draw = given_draw(given_layer, net.depth)
+        _, rows = forward(net, rows, parameter_parts(net, parameters), draw, lambda state: ())
         return jnp.exp(rows.point_scales[0]) * rows.points[0]
 
     return named(repr(spec), init, apply, spec)
+
+
+def repeats(body: Any) -> tuple[Any, ...]:
+    """The segments of an architecture's body."""
+    return (body,) if isinstance(body, Repeat) else body.layers
+
+
+def dense_parts(block: Any, shape: Shape) -> dict[str, tuple[Any, Shape]]:
+    """The matrices `inner` and `outer` of a hidden layer or block, and their inputs."""
+    branch: Any = block.branch if isinstance(block, Residual) else block
+    found = []
+    for layer in branch.layers:
+        if not isinstance(layer, Activation):
+            found.append((layer, shape))
+        shape = output_shape(layer, shape)
+    return dict(zip(("inner", "outer"), found, strict=False))
+
+
+def parameter_parts(net: Program, parameters: Any) -> tuple[Any, Any, Any]:
+    """Parameters of embedding, body and readout, nested as the layers are."""
+    parts, embedding, readout = list(parameters), None, None
+    if net.embedding is not None:
+        embedding = parts.pop(0)
+    if net.readout is not None:
+        readout = parts.pop()
+    nested = []
+    for repeat, part in zip(repeats(net.body), parts, strict=True):
+        block: Any = repeat.layer
+        branch: Any = block.branch if isinstance(block, Residual) else block
+        matrices = [part[name] for name in ("inner", "outer") if name in part]
+        is_matrix = [not isinstance(layer, Activation) for layer in branch.layers]
+        nested.append(tuple(matrices.pop(0) if dense else None for dense in is_matrix))
+    body = nested[0] if isinstance(net.body, Repeat) else tuple(nested)
+    return embedding, body, readout
+
+
+def given_draw(layer_fn: Callable[..., Any], depth: int) -> Draw:
+    """Layers of given parameters."""
+    child = lambda source, number, index: source[index]
+    return Draw(layer_fn, child, lambda source, first, times: source, depth)
+
+
+def inner_layer(spec: Any) -> LinearLayer:
+    """The first matrix of a residual block."""
+    net = program(spec, Shape((), spec.width))
+    layer, shape = dense_parts(repeats(net.body)[0].layer, net.body_shape)["inner"]
+    return linear_layer(layer, shape, net.depth)

@@ -7,13 +7,13 @@ import jax
 
 from deepinit.core.generator import sequential_bits
 from deepinit.core.matrix_laws import MatrixLaw
-from deepinit.networks.layers import Layer
+from deepinit.networks.linear_layers import LinearLayer
 
 _PURPOSES = {"weights": 0, "biases": 1}  # of a layer's key, as in `forward.random_layer`
 
 
 def unit_parameters(
-    key: jax.Array, drawn: dict[str, jax.Array], layer: Layer
+    key: jax.Array, drawn: dict[str, jax.Array], layer: LinearLayer
 ) -> dict[str, jax.Array]:
     """Parameters of variance 1 of values drawn from this key."""
     laws = {"weights": layer.weight_law, "biases": layer.bias_law}
@@ -31,7 +31,7 @@ def unit_parameters(
     return result
 
 
-def scaled_parameters(parameters: dict[str, jax.Array], layer: Layer) -> dict[str, jax.Array]:
+def scaled_parameters(parameters: dict[str, jax.Array], layer: LinearLayer) -> dict[str, jax.Array]:
     """Matrix and biases from parameters of variance 1."""
     laws = {"weights": layer.weight_law, "biases": layer.bias_law}
     result = {}

@@ -121,7 +121,14 @@ class Rows:
         size = xp.exp(branch.point_scales - self.point_scales)[:, None]
         step = xp.exp(branch.displacement_scales - self.displacement_scales)[:, None]
         step = step * self.of_bases(size)
-        tangents = None if self.tangents is None else self.tangents + branch.tangents
+        tangents = self.tangents
+        if tangents is not None:
+            growth = xp.where(
+                xp.isfinite(self.log_norm_growths),
+                branch.log_norm_growths - self.log_norm_growths,
+                0,
+            )
+            tangents = tangents + xp.exp(growth)[..., None] * branch.tangents
         return dataclasses.replace(
             self,
             points=self.points + size * branch.points,

@@ -14,13 +14,13 @@ from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.networks.cotangents import Cotangents, Products
-from deepinit.networks.layers import Layer
+from deepinit.networks.linear_layers import LinearLayer
 from deepinit.networks.linear_maps import Saved, lower_factor
 from deepinit.networks.rows import Rows
 
 
 def explicit(
-    key: jax.Array, saved: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
+    key: jax.Array, saved: None, vectors: jax.Array, layer: LinearLayer, fan_in: int, precision: str
 ) -> jax.Array:
     """Draw W again and multiply: any law, cost fan_in * fan_out."""
     del saved
@@ -32,7 +32,12 @@ def explicit(
 
 
 def conditional(
-    key: jax.Array, saved: Saved, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
+    key: jax.Array,
+    saved: Saved,
+    vectors: jax.Array,
+    layer: LinearLayer,
+    fan_in: int,
+    precision: str,
 ) -> jax.Array:
     """W^T u without W, in the exact joint law with images of k rows: cost (k + num) n.
 
@@ -57,7 +62,7 @@ def conditional(
 
 
 def parameter_products(
-    layer: Layer,
+    layer: LinearLayer,
     inputs: jax.Array,
     vectors: jax.Array,
     points: tuple[int, ...],
@@ -104,11 +109,23 @@ def _product(first: Any, second: Any) -> jax.Array:
     return jnp.matmul(first, second, precision="highest")
 
 
-TRANSPOSES: dict[str, Callable[..., jax.Array]] = {"explicit": explicit, "conditional": conditional}
+def auto(
+    key: jax.Array, saved: Any, vectors: jax.Array, layer: LinearLayer, fan_in: int, precision: str
+) -> jax.Array:
+    """The transpose of `linear_maps.auto`."""
+    transposed = explicit if saved is None else conditional
+    return transposed(key, saved, vectors, layer, fan_in, precision)
+
+
+TRANSPOSES: dict[str, Callable[..., jax.Array]] = {
+    "explicit": explicit,
+    "conditional": conditional,
+    "auto": auto,
+}
 
 
 WeightsAndBiases = tuple[Products, Products]  # of weights, of biases
-Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, WeightsAndBiases]]
+Transpose = Callable[[Any, Any, Rows, Cotangents, LinearLayer], tuple[Cotangents, WeightsAndBiases]]
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
@@ -116,7 +133,7 @@ def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> 
     draw = TRANSPOSES[linear_map]
 
     def transpose(
-        key: jax.Array, saved: Any, rows: Rows, back: Cotangents, layer: Layer
+        key: jax.Array, saved: Any, rows: Rows, back: Cotangents, layer: LinearLayer
     ) -> tuple[Cotangents, WeightsAndBiases]:
         stacked, vectors, num, view = rows.points, back.vectors, len(back.vectors), layer.view
         inputs = stacked if view is None else view.extract(stacked)

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from deepinit.core.specs import ConvResNet
-
 
 class View(NamedTuple):
     """Patches of side `kernel_size`, or (None) the average over positions."""
@@ -18,11 +16,22 @@ class View(NamedTuple):
     image_shape: tuple[int, ...]
     kernel_size: int | None
     padding: str = "circular"
+    stride: int = 1
 
     @property
     def positions(self) -> int:
         """Positions of an image."""
         return math.prod(self.image_shape)
+
+    @property
+    def num_patches(self) -> int:
+        """Patches of an image."""
+        if self.kernel_size is None:
+            return 1
+        margin = 0 if self.padding == "valid" else self.kernel_size - 1
+        return math.prod(
+            (n + margin - self.kernel_size) // self.stride + 1 for n in self.image_shape
+        )
 
     @property
     def patch_size(self) -> int:
@@ -38,39 +47,25 @@ class View(NamedTuple):
         num = rows.shape[0]
         if self.kernel_size is None:
             return jnp.mean(rows.reshape(num, self.positions, -1), axis=1)
-        if self.kernel_size == 1:
+        if self.kernel_size == 1 and self.stride == 1:
             return rows.reshape(num * self.positions, -1)
         # shifted images, not a gather: the derivative of a gather is a slow scatter
-        reach = self.kernel_size // 2
+        reach = 0 if self.padding == "valid" else self.kernel_size // 2
         padding = ((0, 0), *((reach, reach),) * len(self.image_shape), (0, 0))
         mode = "wrap" if self.padding == "circular" else "constant"
         images = jnp.pad(rows.reshape(num, *self.image_shape, -1), padding, mode=mode)
         shifted = []
         for first in itertools.product(range(self.kernel_size), repeat=len(self.image_shape)):
-            corners = zip(first, self.image_shape, strict=True)
-            window = (slice(at, at + size) for at, size in corners)
+            ends = (size + 2 * reach - self.kernel_size + 1 for size in self.image_shape)
+            corners = zip(first, ends, strict=True)
+            window = (slice(at, at + size, self.stride) for at, size in corners)
             shifted.append(images[(slice(None), *window)])
-        return jnp.stack(shifted, axis=-2).reshape(num * self.positions, -1)
+        return jnp.stack(shifted, axis=-2).reshape(num * self.num_patches, -1)
 
     def assemble(self, images: Any, num: int) -> Any:
         """Images as rows [num, positions * fan_out]; average: [num, fan_out]."""
         return images.reshape(num, -1)
 
     def tile(self, bias: Any) -> Any:
-        """Bias of every position."""
-        return bias if self.kernel_size is None else jnp.tile(bias, self.positions)
-
-
-def patches(spec: ConvResNet) -> View:
-    """Patch around every position."""
-    return View(spec.image_shape, spec.kernel_size, spec.padding)
-
-
-def pixels(spec: ConvResNet) -> View:
-    """Single positions: a convolution of size 1."""
-    return View(spec.image_shape, 1)
-
-
-def average(spec: ConvResNet) -> View:
-    """Average over positions."""
-    return View(spec.image_shape, None)
+        """Bias of every patch."""
+        return bias if self.kernel_size is None else jnp.tile(bias, self.num_patches)

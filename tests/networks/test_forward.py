@@ -10,9 +10,10 @@ import pytest
 import scipy.stats
 
 import deepinit as di
-from deepinit.networks import forward, layers, linear_maps
+from deepinit.core.layers import Shape
+from deepinit.networks import forward, linear_maps
 from deepinit.networks.input_rows import rows_from_inputs
-from deepinit.networks.network import network
+from deepinit.networks.network import given_draw, network, parameter_parts
 from deepinit.networks.rows import COLLINEAR, DEAD, FINE
 from deepinit.observables.pairs import log_sin2_angle
 
@@ -95,13 +96,16 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
     inputs = di.inputs.pairs((1e-12, 1e-3, 1.0, 2.5), dimension=40)
 
     def given(source, rows, layer):
-        return rows.stacked @ source["weights"].T, source.get("biases")
+        return rows.stacked @ source["weights"].T, source.get("biases"), ()
 
     def angles(dtype):
         rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=dtype)
         cast = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), parameters)
         tap = lambda state: log_sin2_angle(state.postactivations)
-        return np.asarray(forward.forward(spec, rows, given, cast, None, tap)[0].value, np.float64)
+        net = spec.layers(Shape((), 40))
+        parts = parameter_parts(net, cast)
+        taps, _ = forward.forward(net, rows, parts, given_draw(given, net.depth), tap)
+        return np.asarray(taps.value, np.float64)
 
     single = angles(np.float32)
     with jax.enable_x64(True):
@@ -183,13 +187,9 @@ def test_nothing_underflows_at_depth_ten_thousand():
 
 
 def test_a_segment_is_a_run_of_equal_layers():
-    shapes = layers.segments(di.MLP(widths=(5, 5, 5, 3, 3, 7)), 5)
-    assert [(s.first_layer, s.length, s.fan_in, s.fan_out) for s in shapes] == [
-        (1, 3, 5, 5),
-        (4, 1, 5, 3),
-        (5, 1, 3, 3),
-        (6, 1, 3, 7),
-    ]
+    repeats = di.MLP(widths=(5, 5, 5, 3, 3, 7)).layers(Shape((), 5)).body.layers
+    runs = [(repeat.first, repeat.times, repeat.layer.layers[0].width) for repeat in repeats]
+    assert runs == [(1, 3, 5), (4, 1, 3), (5, 1, 3), (6, 1, 7)]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])

@@ -6,7 +6,7 @@ import pytest
 
 import deepinit as di
 from deepinit.core.conv_specs import neighbours
-from deepinit.networks import views
+from deepinit.networks.views import View
 
 SPECS = [
     di.ConvResNet(shape, 2, 1, kernel_size=size, padding=padding)
@@ -22,7 +22,7 @@ SPECS = [
 @pytest.mark.exhaustive_cases("(5, 6)-5-circular")
 def test_patches_are_those_of_the_table_of_neighbours_and_so_is_their_derivative(spec):
     view, table = (
-        views.patches(spec),
+        View(spec.image_shape, spec.kernel_size, spec.padding),
         np.array(neighbours(spec.image_shape, spec.kernel_size, spec.padding)),
     )
     rng = np.random.default_rng(0)

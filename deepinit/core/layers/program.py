@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from deepinit.core.laws import normal
 from deepinit.core.layers.attention import Attention, AttentionMix, head_width_of
 from deepinit.core.layers.containers import (
     Block,
@@ -17,7 +18,6 @@ from deepinit.core.layers.containers import (
 )
 from deepinit.core.layers.layer import Layer, Shape, output_shape, refuse
 from deepinit.core.layers.linear import Dense, Embed
-from deepinit.core.laws import normal
 
 
 class Program(NamedTuple):
@@ -78,13 +78,15 @@ def program(network: Any, shape: Shape) -> Program:
     if not isinstance(network, Layer):
         return network.layers(shape)
     output_shape(network, shape, "")
-    body, readout, key = network, None, 0
-    is_plain = isinstance(network, Sequential) and not isinstance(network, Block)
-    if is_plain and len(network.layers) > 1 and type(network.layers[-1]) is Dense:
-        *layers, readout = network.layers
-        *keys, key = network.keys
-        body = Sequential(*layers, keys=tuple(keys))
-    return Program(shape, None, body, readout, 0, key, network_depth(network))
+    body: Layer = network
+    readout: Layer | None = None
+    key: int | None = 0
+    if isinstance(network, Sequential) and not isinstance(network, Block):
+        *layers, last = network.layers
+        if layers and type(last) is Dense:
+            *keys, key = network.keys
+            body, readout = Sequential(*layers, keys=tuple(keys)), last
+    return Program(shape, None, body, readout, 0, key or 0, network_depth(network))
 
 
 def network_depth(layer: Layer) -> int:

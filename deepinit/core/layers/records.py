@@ -7,8 +7,7 @@ from deepinit.core.activations import Activation, from_json
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.layers.layer import Layer
-from deepinit.core.matrix_laws import MatrixLaw
-from deepinit.core.spec_parts import law_from_json
+from deepinit.core.matrix_laws import MatrixLaw, law_from_json
 
 
 def record_of(layer: Layer) -> dict[str, Any]:
@@ -26,7 +25,7 @@ def layer_from_json(record: dict[str, Any]) -> Layer:
         SpecError: an unknown kind.
     """
     fields = dict(record)
-    kind = fields.pop("type", None)
+    kind: Any = fields.pop("type", None)
     kinds = _kinds(Layer)
     if kind not in kinds:
         remedy = "A newer deepinit, or code that is not imported, may have written it."
@@ -37,8 +36,9 @@ def layer_from_json(record: dict[str, Any]) -> Layer:
 
 def _kinds(base: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for kind in base.__subclasses__():
-        found |= {kind.__name__: kind} | _kinds(kind)
+    subclass: Any
+    for subclass in base.__subclasses__():
+        found |= {subclass.__name__: subclass} | _kinds(subclass)
     return found
 
 

@@ -52,7 +52,7 @@ class Backward(NamedTuple):
         del keep
         start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
-        drawn = {name: settings[name] for name in ("linear_map", "precision")}
+        drawn: Any = {name: settings[name] for name in ("linear_map", "precision")}
         return lambda key: self.tap(
             random_gradients(spec, start(key), key, functions, points, **drawn), inputs
         )
