@@ -13,7 +13,16 @@ from deepinit.core.activations import Activation, from_json, relu
 from deepinit.core.defaults import Chosen, forget_choices, pickled
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
-from deepinit.core.layers import Block, Dense, Program, Repeat, Sequential, Shape
+from deepinit.core.layers import (
+    Block,
+    Dense,
+    Layer,
+    Program,
+    Repeat,
+    Sequential,
+    Shape,
+    layer_from_json,
+)
 from deepinit.core.matrix_laws import law_from_json
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import (
@@ -109,14 +118,17 @@ class MLP:
         return {"architecture": "MLP", "widths": list(self.widths), **common_json(self)}
 
 
-Spec = MLP | ResNet | ConvResNet
+Spec = MLP | ResNet | ConvResNet  # the named architectures
+NetworkSpec = MLP | ResNet | ConvResNet | Layer
 
 _ARCHITECTURES: dict[str, Any] = {"MLP": MLP, "ResNet": ResNet, "ConvResNet": ConvResNet}
 
 
-def spec_from_json(record: dict[str, Any] | str) -> Spec:
+def spec_from_json(record: dict[str, Any] | str) -> NetworkSpec:
     """Inverse of a spec's `to_json`, from record or text."""
     fields = dict(json.loads(record) if isinstance(record, str) else record)
+    if "type" in fields:
+        return layer_from_json(fields)
     architecture = fields.pop("architecture", None)
     if architecture not in _ARCHITECTURES:
         remedy = "A newer deepinit may have written this spec; update."
@@ -134,7 +146,7 @@ def spec_from_json(record: dict[str, Any] | str) -> Spec:
 LINEAR_MAPS = ("auto", "explicit", "conditional", "chi_square")
 
 
-def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
+def choose_linear_map(spec: NetworkSpec, name: str, num_rows: int = 2) -> str:
     """How to draw linear maps; `auto` is conditional where exact and cheaper.
 
     Args:

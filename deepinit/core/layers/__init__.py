@@ -9,6 +9,7 @@ from deepinit.core.layers.layer import Layer, Shape, Table, output_shape
 from deepinit.core.layers.linear import Conv, Dense, Embed, MeanDense
 from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
 from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from deepinit.core.layers.outline import Outline, outline
 from deepinit.core.layers.pooling import Flatten, Pool
 from deepinit.core.layers.program import Program, expanded, program, sites
 from deepinit.core.layers.records import layer_from_json
@@ -29,6 +30,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "MeanDense",
+    "Outline",
     "Pool",
     "Positions",
     "Program",
@@ -41,6 +43,7 @@ __all__ = [
     "Tied",
     "expanded",
     "layer_from_json",
+    "outline",
     "output_shape",
     "program",
     "sites",

@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.layers import Outline, outline
+from deepinit.core.layers.program import shape_of
+
 Conditions = Callable[[Any, Any], str | None]
 Entries = Callable[[Any, Any], tuple[str, ...]]
 Settings = Mapping[str, str]
@@ -17,12 +20,14 @@ class Axis(NamedTuple):
         name, length: of the first axis, `layer` or `step`.
         entries: distinct names along the second.
         positions: along the first; None for 1, 2, ...
+        paths: names along the first; None for numbers.
     """
 
     name: str
     length: int
     entries: tuple[str, ...]
     positions: tuple[int, ...] | None = None
+    paths: tuple[str, ...] | None = None
 
 
 def no_conditions(spec: Any, inputs: Any) -> str | None:
@@ -37,17 +42,41 @@ def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
     return inputs.entries
 
 
+def outline_of(spec: Any, inputs: Any) -> Outline:
+    """The network's outline at these inputs."""
+    return outline(spec, shape_of(inputs))
+
+
+def site_axis(spec: Any, inputs: Any, entries: tuple[str, ...], *, output: bool) -> "Axis":
+    """Sites from 1, and the readout; composed networks name them."""
+    seen = outline_of(spec, inputs)
+    output = output and seen.has_readout
+    paths = seen.paths
+    if paths is not None and output:
+        paths = (*paths, "output")
+    return Axis("layer", seen.num_sites + output, entries, paths=paths)
+
+
 def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
     """Random numbers."""
-    shapes, rows = spec.matrix_shapes(inputs.dimension), inputs.num_rows
-    explicit = linear_map == "explicit"
-    return float(sum(fan_out * (fan_in if explicit else rows) for fan_in, fan_out in shapes))
+    total = 0.0
+    for used in outline_of(spec, inputs).maps:
+        rows = used.rows * inputs.num_rows
+        drawn = used.fan_in if _is_explicit(linear_map, rows, used.fan_in) else rows
+        total += used.uses * used.fan_out * drawn
+    return total
 
 
 def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
     """Working memory at the widest layer."""
-    explicit = settings["linear_map"] == "explicit"
-    return np.dtype(settings["dtype"]).itemsize * max(
-        max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)
-        for fan_in, fan_out in spec.matrix_shapes(inputs.dimension)
-    )
+    widest = 1
+    for used in outline_of(spec, inputs).maps:
+        larger, smaller = max(used.fan_in, used.fan_out), min(used.fan_in, used.fan_out)
+        rows = used.rows * inputs.num_rows
+        is_explicit = _is_explicit(settings["linear_map"], rows, used.fan_in)
+        widest = max(widest, larger * (max(rows, smaller) if is_explicit else rows))
+    return np.dtype(settings["dtype"]).itemsize * widest
+
+
+def _is_explicit(linear_map: str, rows: int, fan_in: int) -> bool:
+    return linear_map == "explicit" or (linear_map == "auto" and 4 * rows > fan_in)

@@ -1,0 +1,162 @@
+"""What measurements need to know of a network: its sites, random maps and sizes."""
+
+import functools
+from typing import Any, NamedTuple
+
+from deepinit.core.activation import Activation as Function
+from deepinit.core.errors import SpecError
+from deepinit.core.laws import Law
+from deepinit.core.layers.attention import AttentionMix, Positions
+from deepinit.core.layers.containers import Repeat, Sequential, Tied, children, leaves
+from deepinit.core.layers.layer import Layer, Shape, output_shape
+from deepinit.core.layers.linear import Conv, Dense
+from deepinit.core.layers.neuronwise import Activation, Gate
+from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from deepinit.core.layers.program import Program, expanded, program, sites
+from deepinit.core.matrix_laws import MatrixLaw
+
+LINEAR_MAPS = ("auto", "explicit", "conditional")
+
+
+class RandomMap(NamedTuple):
+    """One kind of random linear map in a network.
+
+    Attributes:
+        fan_in, fan_out: of the matrix.
+        rows: that it acts on per input (positions, patches).
+        uses: number of such maps.
+        law: of its weights.
+    """
+
+    fan_in: int
+    fan_out: int
+    rows: int
+    uses: int
+    law: Law | MatrixLaw
+
+
+class Outline(NamedTuple):
+    """A network at one shape of inputs.
+
+    Attributes:
+        program: the layers.
+        paths: of the measured sites; None for the numbered layers of an architecture.
+        num_sites: number of them.
+        output: shape of the output (readout, or last site).
+        maps: random linear maps, those of the readout last.
+        least_size: entries of the smallest rows at a site or output.
+        is_homogeneous: F(c x) = c F(x), c > 0.
+    """
+
+    program: Program
+    paths: tuple[str, ...] | None
+    num_sites: int
+    output: Shape
+    maps: tuple[RandomMap, ...]
+    least_size: int
+    is_homogeneous: bool
+
+    @property
+    def has_readout(self) -> bool:
+        """Whether a linear layer follows the sites."""
+        return self.program.readout is not None
+
+
+@functools.lru_cache(maxsize=1024)
+def outline(network: Any, shape: Shape) -> Outline:
+    """The outline of a named architecture or composed network.
+
+    Raises:
+        SpecError: inputs that do not fit; a network without sites.
+    """
+    net = program(network, shape)
+    is_composed = isinstance(network, Layer)
+    parts = [(net.embedding, net.shape), (net.body, net.body_shape), (net.readout, net.last_shape)]
+    maps: list[RandomMap] = []
+    for layer, before in parts:
+        if layer is not None:
+            maps += random_maps(layer, before)
+    homogeneous = is_homogeneous(network) if is_composed else network.is_homogeneous
+    if is_composed:
+        measured = list(sites(net.body, net.body_shape))
+        paths = tuple(site.path for site in measured)
+        sizes = {output_shape(site.layer, site.shape).size for site in measured}
+        least = min(sizes | {net.output_shape.size})
+        return Outline(net, paths, len(paths), net.output_shape, tuple(maps), least, homogeneous)
+    least = min(*network.widths, net.output_shape.size)
+    depth = network.depth
+    return Outline(net, None, depth, net.output_shape, tuple(maps), least, homogeneous)
+
+
+def random_maps(layer: Layer, shape: Shape, uses: int = 1) -> list[RandomMap]:
+    """Random linear maps of a layer at inputs of a shape."""
+    layer = expanded(layer, shape)
+    if isinstance(layer, Conv):
+        assert layer.law is not None
+        after = output_shape(layer, shape)
+        fan_in = (shape.width or 0) * layer.size ** len(shape.positions or ())
+        return [RandomMap(fan_in, layer.channels, after.num_positions, uses, layer.law)]
+    if isinstance(layer, Dense):
+        assert layer.law is not None
+        rows = output_shape(layer, shape).num_positions
+        return [RandomMap(shape.width or 0, layer.width, rows, uses, layer.law)]
+    if isinstance(layer, Positions):
+        return []
+    if isinstance(layer, Repeat | Tied):
+        first = random_maps(layer.layer, shape, uses)
+        if layer.times == 1:
+            return first
+        again = random_maps(layer.layer, output_shape(layer.layer, shape), uses)
+        if first == again:
+            return random_maps(layer.layer, shape, uses * layer.times)
+        return first + random_maps(
+            layer.layer, output_shape(layer.layer, shape), uses * (layer.times - 1)
+        )
+    maps: list[RandomMap] = []
+    for child in children(layer):
+        maps += random_maps(child, shape, uses)
+        if isinstance(layer, Sequential):
+            shape = output_shape(child, shape)
+    return maps
+
+
+def is_homogeneous(layer: Layer) -> bool:
+    """Whether F(c x) = c F(x), c > 0: homogeneous activations, no biases, no norms."""
+    return all(_leaf_is_homogeneous(leaf) for leaf in leaves(layer))
+
+
+def _leaf_is_homogeneous(leaf: Layer) -> bool:
+    if isinstance(leaf, Activation):
+        return leaf.phi.is_homogeneous
+    if isinstance(leaf, Dense | Conv):
+        drifts = isinstance(leaf.law, MatrixLaw) and not leaf.law.is_symmetric
+        return leaf.bias is None and not drifts
+    fixed = Gate, Positions, AttentionMix, RMSNorm, LayerNorm, BatchNorm, GroupNorm
+    return type(leaf).__module__.startswith("deepinit.") and not (
+        isinstance(leaf, fixed) or type(leaf).__name__ == "Attention"
+    )
+
+
+def activations(layer: Layer) -> tuple[Function, ...]:
+    """The distinct elementwise functions of a network."""
+    functions = [leaf.phi for leaf in leaves(layer) if isinstance(leaf, Activation | Gate)]
+    return tuple(dict.fromkeys(functions))
+
+
+def choose_maps(network: Layer, shape: Shape, name: str, *, backward: bool = False) -> str:
+    """How a composed network draws its maps; `auto` chooses layer by layer.
+
+    Raises:
+        SpecError: another name; `conditional` with a law that must be drawn as a matrix.
+    """
+    if name not in LINEAR_MAPS:
+        raise SpecError(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave linear_map out.")
+    if name != "conditional":
+        return name
+    for used in outline(network, shape).maps:
+        law = used.law
+        acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
+        if not acts and not (law.is_haar and not backward):
+            given = f"linear_map='conditional' with the weight law {law.name!r}"
+            raise SpecError(given, "Gaussian laws", "Leave linear_map out.")
+    return name
