@@ -10,7 +10,7 @@ from deepinit.core.layers.linear import Conv, Dense, Embed, MeanDense
 from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
 from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from deepinit.core.layers.pooling import Flatten, Pool
-from deepinit.core.layers.program import Program, expanded, program, sites
+from deepinit.core.layers.program import Program, expanded, program, shape_of, sites
 from deepinit.core.layers.records import layer_from_json
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "layer_from_json",
     "output_shape",
     "program",
+    "shape_of",
     "sites",
 ]

@@ -1,5 +1,6 @@
 """Networks as programs: embedding, body and readout, for one shape of inputs."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -57,6 +58,13 @@ class Program(NamedTuple):
         if self.readout is None:
             return self.last_shape
         return output_shape(self.readout, self.last_shape, kind_name(self.readout))
+
+
+def shape_of(inputs: Any) -> Shape:
+    """Shape of one input of `Inputs`; frames and curves have no positions."""
+    positions = getattr(inputs, "positions", ())
+    channels = inputs.dimension // math.prod(positions)
+    return Shape(positions, channels, getattr(inputs, "tokens", False))
 
 
 class Site(NamedTuple):
