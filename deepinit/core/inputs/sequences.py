@@ -70,7 +70,8 @@ def token_ids(ids: Any, partners: Any = None) -> Inputs:
         given = f"ids of shape {first.shape} with partners of shape {second.shape}"
         same = first.shape == second.shape
         validate.require(same, given, "equal shapes [num, length]", "Pair the sequences up.")
-        rows = from_arrays(*np.split(_one_hot(np.concatenate([first, second])), 2), label)
+        hot = _one_hot(np.concatenate([first, second]))
+        rows = from_arrays(hot[: len(first)], hot[len(first) :], label)
     return dataclasses.replace(rows, positions=first.shape[1:], tokens=True)
 
 

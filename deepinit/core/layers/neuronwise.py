@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from deepinit.core import validate
 from deepinit.core import activations as functions
+from deepinit.core import validate
 from deepinit.core.layers.layer import SHAPES, Layer, Shape, refuse, require_values
 from deepinit.core.layers.linear import put
 

@@ -18,7 +18,9 @@ class RMSNorm(Layer):
 
     eps: float = 1e-6
     gain: bool = True
-    __post_init__ = _check
+
+    def __post_init__(self) -> None:
+        _check(self)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -27,7 +29,9 @@ class LayerNorm(Layer):
 
     eps: float = 1e-5
     gain: bool = True
-    __post_init__ = _check
+
+    def __post_init__(self) -> None:
+        _check(self)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -39,7 +43,9 @@ class BatchNorm(Layer):
 
     eps: float = 1e-5
     gain: bool = True
-    __post_init__ = _check
+
+    def __post_init__(self) -> None:
+        _check(self)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
+from deepinit.core.laws import normal
 from deepinit.core.layers.attention import Attention, AttentionMix, head_width_of
 from deepinit.core.layers.containers import (
     Block,
@@ -18,7 +19,6 @@ from deepinit.core.layers.containers import (
 )
 from deepinit.core.layers.layer import Layer, Shape, output_shape, refuse
 from deepinit.core.layers.linear import Dense, Embed
-from deepinit.core.laws import normal
 
 
 class Program(NamedTuple):
@@ -86,13 +86,17 @@ def program(network: Any, shape: Shape) -> Program:
     if not isinstance(network, Layer):
         return network.layers(shape)
     output_shape(network, shape, "")
-    body, readout, key = network, None, 0
+    depth = network_depth(network)
+    if not _ends_in_readout(network):
+        return Program(shape, None, network, None, 0, 0, depth)
+    *layers, readout = network.layers
+    *keys, key = network.keys
+    return Program(shape, None, Sequential(*layers, keys=tuple(keys)), readout, 0, key, depth)
+
+
+def _ends_in_readout(network: Layer) -> TypeGuard[Sequential]:
     is_plain = isinstance(network, Sequential) and not isinstance(network, Block)
-    if is_plain and len(network.layers) > 1 and type(network.layers[-1]) is Dense:
-        *layers, readout = network.layers
-        *keys, key = network.keys
-        body = Sequential(*layers, keys=tuple(keys))
-    return Program(shape, None, body, readout, 0, key, network_depth(network))
+    return is_plain and len(network.layers) > 1 and type(network.layers[-1]) is Dense
 
 
 def network_depth(layer: Layer) -> int:

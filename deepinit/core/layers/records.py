@@ -35,7 +35,7 @@ def layer_from_json(record: dict[str, Any]) -> Layer:
     return kinds[kind](*values.pop("layers", ()), **values)
 
 
-def _kinds(base: type) -> dict[str, Any]:
+def _kinds(base: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in base.__subclasses__():
         found |= {kind.__name__: kind} | _kinds(kind)
