@@ -27,7 +27,7 @@ class Program(NamedTuple):
     Attributes:
         shape: of one input.
         embedding, readout: first and last linear maps, not measured with the body, or None.
-        embedding_key, readout_key: numbers folded into their keys.
+        embedding_key, readout_key: numbers folded into their keys; None for the key itself.
         body: the measured layers.
         depth: L of laws with scaling `depth` and of residual scales.
     """
@@ -36,8 +36,8 @@ class Program(NamedTuple):
     embedding: Layer | None
     body: Layer
     readout: Layer | None
-    embedding_key: int
-    readout_key: int
+    embedding_key: int | None
+    readout_key: int | None
     depth: int
 
     @property
@@ -95,8 +95,9 @@ def program(network: Any, shape: Shape) -> Program:
 
 
 def _ends_in_readout(network: Layer) -> TypeGuard[Sequential]:
-    is_plain = isinstance(network, Sequential) and not isinstance(network, Block)
-    return is_plain and len(network.layers) > 1 and type(network.layers[-1]) is Dense
+    if not isinstance(network, Sequential) or isinstance(network, Block):
+        return False
+    return len(network.layers) > 1 and type(network.layers[-1]) is Dense
 
 
 def network_depth(layer: Layer) -> int:
