@@ -1,7 +1,7 @@
 """Published networks as layers: GPT-2, Llama, ResNet-18, ViT.
 
-Linear maps have no biases: published biases are 0 at initialization. Readouts have `outputs`
-neurons and are not tied to the embedding.
+Linear maps have no biases, which are 0 (ViT: 1e-6) at initialization in the publications. Readouts
+have `outputs` neurons and are not tied to the embedding.
 """
 
 from typing import Literal

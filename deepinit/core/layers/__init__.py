@@ -9,11 +9,20 @@ from deepinit.core.layers.layer import Layer, Shape, Table, output_shape
 from deepinit.core.layers.linear import Conv, Dense, Embed, MeanDense
 from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
 from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from deepinit.core.layers.parameters import (
+    PARAMETERS,
+    Parameter,
+    check_batches,
+    num_parameters,
+    parameters,
+)
 from deepinit.core.layers.pooling import Flatten, Pool
 from deepinit.core.layers.program import Program, expanded, program, shape_of, sites
 from deepinit.core.layers.records import layer_from_json
+from deepinit.core.layers.summary import Summary, choose_draw, summary
 
 __all__ = [
+    "PARAMETERS",
     "Activation",
     "Attention",
     "AttentionMix",
@@ -29,6 +38,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "MeanDense",
+    "Parameter",
     "Pool",
     "Positions",
     "Program",
@@ -37,12 +47,18 @@ __all__ = [
     "Residual",
     "Sequential",
     "Shape",
+    "Summary",
     "Table",
     "Tied",
+    "check_batches",
+    "choose_draw",
     "expanded",
     "layer_from_json",
+    "num_parameters",
     "output_shape",
+    "parameters",
     "program",
     "shape_of",
     "sites",
+    "summary",
 ]
