@@ -4,6 +4,7 @@ from . import plots as plots
 from . import quantities as quantities
 from . import theory as theory
 from . import training as training
+from . import zoo as zoo
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
 from .comparison.covariances import Covariance as Covariance
@@ -13,6 +14,7 @@ from .comparison.widths import compare_widths as compare_widths
 from .core import curves as curves
 from .core import frames as frames
 from .core import inputs as inputs
+from .core import layers as layers
 from .core import targets as targets
 from .core.activations import Activation as Activation
 from .core.activations import absolute as absolute
@@ -64,6 +66,7 @@ from .networks.flax_bridge import from_linen as from_linen
 from .networks.flax_bridge import from_nnx as from_nnx
 from .networks.network import Network as Network
 from .networks.network import network as network
+from .quantities.coverage import coverage as coverage
 from .quantities.quantity import Quantity as Quantity
 from .quantities.routes import infinite as infinite
 from .quantities.routes import predict as predict

@@ -17,11 +17,13 @@ def test_public_names_are_what_they_say_even_after_every_module_is_loaded():
         "frames": types.ModuleType,
         "inference": types.ModuleType,
         "inputs": types.ModuleType,
+        "layers": types.ModuleType,
         "plots": types.ModuleType,
         "quantities": types.ModuleType,
         "targets": types.ModuleType,
         "theory": types.ModuleType,
         "training": types.ModuleType,
+        "zoo": types.ModuleType,
     }
     for name in di.__all__:
         value = getattr(di, name)

@@ -10,11 +10,20 @@ from deepinit.core.layers.linear import Conv, Dense, Embed, MeanDense
 from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
 from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from deepinit.core.layers.outline import Outline, outline
+from deepinit.core.layers.parameters import (
+    PARAMETERS,
+    Parameter,
+    check_batches,
+    num_parameters,
+    parameters,
+)
 from deepinit.core.layers.pooling import Flatten, Pool
-from deepinit.core.layers.program import Program, expanded, program, sites
+from deepinit.core.layers.program import Program, expanded, program, shape_of, sites
 from deepinit.core.layers.records import layer_from_json
+from deepinit.core.layers.summary import Summary, choose_draw, summary
 
 __all__ = [
+    "PARAMETERS",
     "Activation",
     "Attention",
     "AttentionMix",
@@ -31,6 +40,7 @@ __all__ = [
     "LayerNorm",
     "MeanDense",
     "Outline",
+    "Parameter",
     "Pool",
     "Positions",
     "Program",
@@ -39,12 +49,19 @@ __all__ = [
     "Residual",
     "Sequential",
     "Shape",
+    "Summary",
     "Table",
     "Tied",
+    "check_batches",
+    "choose_draw",
     "expanded",
     "layer_from_json",
+    "num_parameters",
     "outline",
     "output_shape",
+    "parameters",
     "program",
+    "shape_of",
     "sites",
+    "summary",
 ]

@@ -32,6 +32,12 @@ class Layer:
 
         return record_of(self)
 
+    def summary(self, inputs: Any, num_rows: int | None = None) -> Any:
+        """Table of shapes, laws, parameters and draws: `di.layers.summary`."""
+        from deepinit.core.layers.summary import summary
+
+        return summary(self, inputs, num_rows)
+
 
 class Shape(NamedTuple):
     """One input of a layer; None for what is not known yet.

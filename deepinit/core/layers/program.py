@@ -1,5 +1,6 @@
 """Networks as programs: embedding, body and readout, for one shape of inputs."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ class Program(NamedTuple):
     Attributes:
         shape: of one input.
         embedding, readout: first and last linear maps, not measured with the body, or None.
-        embedding_key, readout_key: numbers folded into their keys.
+        embedding_key, readout_key: numbers folded into their keys; None for the key itself.
         body: the measured layers.
         depth: L of laws with scaling `depth` and of residual scales.
     """
@@ -35,8 +36,8 @@ class Program(NamedTuple):
     embedding: Layer | None
     body: Layer
     readout: Layer | None
-    embedding_key: int
-    readout_key: int
+    embedding_key: int | None
+    readout_key: int | None
     depth: int
 
     @property
@@ -57,6 +58,13 @@ class Program(NamedTuple):
         if self.readout is None:
             return self.last_shape
         return output_shape(self.readout, self.last_shape, kind_name(self.readout))
+
+
+def shape_of(inputs: Any) -> Shape:
+    """Shape of one input of `Inputs`; frames and curves have no positions."""
+    positions = getattr(inputs, "positions", ())
+    channels = inputs.dimension // math.prod(positions)
+    return Shape(positions, channels, getattr(inputs, "tokens", False))
 
 
 class Site(NamedTuple):

@@ -26,7 +26,7 @@ def layer_from_json(record: dict[str, Any]) -> Layer:
     """
     fields = dict(record)
     kind: Any = fields.pop("type", None)
-    kinds = _kinds(Layer)
+    kinds = layer_kinds()
     if kind not in kinds:
         remedy = "A newer deepinit, or code that is not imported, may have written it."
         raise SpecError(f"the layer {kind!r}", ", ".join(sorted(kinds)), remedy)
@@ -34,11 +34,10 @@ def layer_from_json(record: dict[str, Any]) -> Layer:
     return kinds[kind](*values.pop("layers", ()), **values)
 
 
-def _kinds(base: type) -> dict[str, Any]:
+def layer_kinds(base: Any = Layer) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    subclass: Any
-    for subclass in base.__subclasses__():
-        found |= {subclass.__name__: subclass} | _kinds(subclass)
+    for kind in base.__subclasses__():
+        found |= {kind.__name__: kind} | layer_kinds(kind)
     return found
 
 

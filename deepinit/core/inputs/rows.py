@@ -28,12 +28,17 @@ class Inputs:
         points: [num_points, dimension] float64.
         displacements: [num_pairs, dimension] float64, from a point to its partner.
         bases: [num_pairs], index of each displacement's point.
+        positions: () for vectors, (length,) for sequences, (height, width) for images; rows are
+            flattened [*positions, channels].
+        tokens: whether the channels are one-hot tokens, for `di.layers.Embed`.
     """
 
     points: np.ndarray
     displacements: np.ndarray
     bases: tuple[int, ...]
     label: str
+    positions: tuple[int, ...] = ()
+    tokens: bool = False
 
     @property
     def dimension(self) -> int:
@@ -81,8 +86,10 @@ class Inputs:
     def digest(self) -> str:
         """SHA-256 for a run's identity."""
         parts = (self.points, self.displacements, np.asarray(self.bases, dtype=np.int64))
+        arrangement = repr((self.positions, self.tokens)) if self.positions else ""
         return hashlib.sha256(
             b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
+            + arrangement.encode()
         ).hexdigest()
 
 
