@@ -42,6 +42,7 @@ class Estimate:
         settings: linear map, dtype, precision, ...
         axis: first axis, `layer` or training `step`.
         positions: coordinates along it; None for 1, 2, ...
+        paths: of the sites of a composed network along it; None for numbers.
         entries: names along the last axis; None for numbers.
         rounding: of values, `relative`, or `absolute` to a scale >= 1; see `Quantity.rounding`.
         light_tailed: light-tailed quantity to compare instead; None if this one is.
@@ -66,6 +67,7 @@ class Estimate:
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     axis: str = "layer"
     positions: tuple[int, ...] | None = None
+    paths: tuple[str, ...] | None = None
     entries: tuple[str, ...] | None = None
     rounding: Rounding = "relative"
     light_tailed: str | None = None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from deepinit.core.activations import linear
+from deepinit.core.layers import Layer
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.core.residual_specs import ResNet
 from deepinit.core.specs import MLP, Spec
@@ -10,6 +11,8 @@ from deepinit.core.specs import MLP, Spec
 
 def in_words(spec: Any) -> str:
     """Architecture and activations; for residual networks blocks, laws, end layers."""
+    if isinstance(spec, Layer):
+        return "networks of layers"
     if not isinstance(spec, Spec):
         return "networks that no spec describes"
     activation, biases = f"the activation {spec.activation}", spec.bias_law

@@ -146,7 +146,7 @@ def spec_from_json(record: dict[str, Any] | str) -> NetworkSpec:
 LINEAR_MAPS = ("auto", "explicit", "conditional", "chi_square")
 
 
-def choose_linear_map(spec: NetworkSpec, name: str, num_rows: int = 2) -> str:
+def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
     """How to draw linear maps; `auto` is conditional where exact and cheaper.
 
     Args:

@@ -94,5 +94,5 @@ def random_forward(
 
 def key_parts(net: Program, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Keys of embedding, body and readout."""
-    embedding, readout = (jax.random.fold_in(key, n) for n in (net.embedding_key, net.readout_key))
+    embedding, readout = (key_source(key, n, 0) for n in (net.embedding_key, net.readout_key))
     return embedding, key, readout

@@ -11,30 +11,32 @@ from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.generator import sequential_bits
 from deepinit.core.inputs import Inputs
-from deepinit.core.specs import Spec
+from deepinit.core.layers import Outline, outline, shape_of
+from deepinit.core.layers.outline import activations, has_biases
+from deepinit.core.specs import NetworkSpec
 from deepinit.networks.renormalization import orthogonalize_partners, rescale
 from deepinit.networks.rows import InnerProducts, Rows, frames_at
 
 
-def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
+def input_rows(spec: NetworkSpec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
     """`network key -> rows of layer 0`; only curve nodes depend on the key.
 
     Raises:
         SpecError: another dimension, inputs outside the dtype's range, a frame at a kink.
     """
-    spec.matrix_shapes(inputs.dimension)  # raises where the width does not fit
+    seen = outline(spec, shape_of(inputs))  # raises where the width does not fit
     if isinstance(inputs, SampledCurve) and inputs.method == "tangents":
         _check_points(_extent(inputs), dtype)
         return lambda key: _random_nodes(inputs, key, dtype)
     if isinstance(inputs, SampledCurve):
         rows = rows_from_inputs(_chords(inputs), scale_invariant=False, dtype=dtype)
     elif isinstance(inputs, Frames):
-        _refuse_ties(spec, inputs)
-        refuse_narrow_layers(spec, inputs)
+        _refuse_ties(seen, inputs)
+        refuse_narrow_layers(seen, inputs)
         _check_points(inputs.points, dtype)
         rows = frames_at(inputs.points.astype(dtype), inputs.tangents.astype(dtype))
     else:
-        rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=dtype)
+        rows = rows_from_inputs(inputs, scale_invariant=seen.is_homogeneous, dtype=dtype)
     return lambda key: rows
 
 
@@ -140,16 +142,20 @@ def _check_ratios(rows: Rows, dtype: str) -> None:
         raise SpecError(given, allowed, "Give both members a similar norm.")
 
 
-def _refuse_ties(spec: Spec, inputs: Frames) -> None:
+def _refuse_ties(seen: Outline, inputs: Frames) -> None:
     at_zero = ~np.any(inputs.points, axis=1)
-    if at_zero.any() and spec.bias_law is None and spec.activation.has_corner(0.0):
-        given = f"a tangent at the point 0 without biases, a kink of {spec.activation}"
-        raise SpecError(given, "points other than 0, or biases", "Move the point.")
+    if not at_zero.any() or has_biases(seen.program.body):
+        return
+    for activation in activations(seen.program.body):
+        if activation.has_corner(0.0):
+            given = f"a tangent at the point 0 without biases, a kink of {activation}"
+            raise SpecError(given, "points other than 0, or biases", "Move the point.")
 
 
-def refuse_narrow_layers(spec: Spec, inputs: Frames) -> None:
+def refuse_narrow_layers(seen: Outline, inputs: Frames) -> None:
     """Raise SpecError for frames larger than a layer."""
-    narrowest = min(*spec.widths, spec.output_width or inputs.dimension)
-    if inputs.frame_size > narrowest:
-        given = f"a frame of {inputs.frame_size} vectors through a layer of {narrowest} neurons"
-        raise SpecError(given, f"at most {narrowest} vectors: larger volumes are exactly 0")
+    if inputs.frame_size > seen.least_size:
+        given = (
+            f"a frame of {inputs.frame_size} vectors through a layer of {seen.least_size} neurons"
+        )
+        raise SpecError(given, f"at most {seen.least_size} vectors: larger volumes are exactly 0")

@@ -6,6 +6,7 @@ import numpy as np
 
 from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
+from deepinit.core.layers import outline, shape_of
 from deepinit.core.specs import Spec
 from deepinit.quantities.diffusions import FORM, predict_gradient
 from deepinit.quantities.kernels import first_output, point_names, why_no_diffusion_limit
@@ -38,9 +39,8 @@ def _why_no_jacobian(spec: Spec, inputs: Inputs) -> str | None:
 
 
 def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
-    del inputs
-    width = spec.output_width or spec.widths[-1]
-    return np.eye(width), (0,) * width
+    size = outline(spec, shape_of(inputs)).output.size
+    return np.eye(size), (0,) * size
 
 
 def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:
@@ -57,7 +57,7 @@ def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
 
 
 def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    count = min(spec.output_width or spec.widths[-1], inputs.dimension)
+    count = min(outline(spec, shape_of(inputs)).output.size, inputs.dimension)
     return tuple(f"singular value {number}" for number in range(1, count + 1))
 
 

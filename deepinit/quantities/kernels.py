@@ -6,6 +6,7 @@ import numpy as np
 
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
+from deepinit.core.layers import outline, shape_of
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.quantities.corrections import (
@@ -84,9 +85,13 @@ def _kernel(products: Any, inputs: Inputs) -> Any:
 
 
 def first_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
-    """First output, or coordinate of the last layer."""
-    functions = np.zeros((inputs.num_rows, spec.output_width or spec.widths[-1]))
-    functions[:, 0] = 1.0
+    """First output, or coordinate of the last layer; of composed networks at the
+    last position.
+    """
+    seen = outline(spec, shape_of(inputs))
+    size, width = seen.output.size, seen.output.width or 1
+    functions = np.zeros((inputs.num_rows, size))
+    functions[:, 0 if seen.paths is None else size - width] = 1.0
     return functions, tuple(range(inputs.num_rows))
 
 

@@ -14,6 +14,7 @@ from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.laws import Law
+from deepinit.core.layers import outline, shape_of
 from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.results import Prediction
 from deepinit.core.spec_text import in_words
@@ -115,7 +116,7 @@ def check_fit(spec: Spec, inputs: Frames) -> None:
     from deepinit.networks.input_rows import refuse_narrow_layers
 
     spec.matrix_shapes(inputs.dimension)
-    refuse_narrow_layers(spec, inputs)
+    refuse_narrow_layers(outline(spec, shape_of(inputs)), inputs)
 
 
 def _why_not_one_point(spec: Spec, form: str) -> str | None:

@@ -7,16 +7,19 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
-from deepinit.core.specs import Spec
+from deepinit.core.layers import outline, shape_of
+from deepinit.core.specs import NetworkSpec
 from deepinit.quantities.quantity import Quantity
 
 
-def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
+def at_unit_size(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
     """Inputs over a power of two, and the exponent that scales values back.
 
     0 without `Quantity.input_degree` or homogeneity.
     """
-    if quantity.input_degree is None or not spec.is_homogeneous or not isinstance(inputs, Inputs):
+    if quantity.input_degree is None or not isinstance(inputs, Inputs):
+        return inputs, 0
+    if not outline(spec, shape_of(inputs)).is_homogeneous:
         return inputs, 0
     size = np.abs(inputs.points).max(initial=0.0)
     if not 1e-140 <= size <= 1e140:  # no squares in float64: refused by the forward pass

@@ -28,7 +28,7 @@ _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.output
 
 def _why_no_kurtosis(spec: Spec, inputs: Inputs) -> str | None:
     del inputs
-    laws: tuple[Any, ...] = (spec.output_law,)
+    laws: tuple[Any, ...] = (getattr(spec, "output_law", None),)
     if isinstance(spec, MLP):
         laws = (spec.weight_law, spec.output_law, spec.bias_law)
     for law in laws:
@@ -53,7 +53,7 @@ def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
     Residual networks: readout without biases.
     """
     if not isinstance(spec, MLP):
-        return np.ones((spec.depth, 1)), 0.0
+        return np.ones((1, 1)), 0.0
     weight_var, bias_var = next_layers(spec)
     return weight_var[:, None], bias_var
 

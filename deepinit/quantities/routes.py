@@ -15,7 +15,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import in_words
-from deepinit.core.specs import Spec
+from deepinit.core.specs import NetworkSpec
 from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.kinds import ExactLaw
 from deepinit.quantities.measured import at_unit_size, measure_block, times_power_of_two
@@ -31,7 +31,7 @@ from deepinit.quantities.validate import (
 
 
 def simulate(
-    spec: Spec,
+    spec: NetworkSpec,
     quantity: Quantity,
     inputs: Any,
     *,
@@ -79,7 +79,7 @@ def simulate(
         seed_fn,
         num_seeds,
         seed_bytes=quantity.measurement.bytes(spec, inputs, settings),
-        batch_size_one=not isinstance(spec, Spec),
+        batch_size_one=not isinstance(spec, NetworkSpec),
         block_size=block_size,
     )
     merged: Any = None
@@ -119,11 +119,14 @@ def finished_estimate(
         symbol=quantity.symbol,
         axis=axis.name,
         positions=axis.positions,
+        paths=axis.paths,
         entries=axis.entries,
     )
 
 
-def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = None) -> Prediction:
+def predict(
+    spec: NetworkSpec, quantity: Quantity, inputs: Any, theory: str | None = None
+) -> Prediction:
     """Finite-width prediction of a quantity, in float64.
 
     Args:
@@ -153,7 +156,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = No
     raise SpecError(f"{subject} for {in_words(spec)}. {why.rstrip('.')}. {remedy}")
 
 
-def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
+def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction:
     """Infinite-width limit in float64; SpecError without one."""
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
@@ -251,13 +254,13 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     if isinstance(quantity, Quantity):
         check_quantity(quantity, tuple(_EXAMPLES))
         kind = quantity.measurement.accepts
-    if kind is TrainingConfig and not isinstance(spec, Spec):
+    if kind is TrainingConfig and not isinstance(spec, NetworkSpec):
         from deepinit.networks.network import Network
 
         allowed = "an MLP with an output layer, or a Network"
         _check_kind("spec", spec, Network, allowed, "di.from_linen(module)")
     else:
-        _check_kind("spec", spec, Spec, "a network", "di.MLP(widths=(256,) * 10)")
+        _check_kind("spec", spec, NetworkSpec, "a network", "di.MLP(widths=(256,) * 10)")
     _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
     allowed = f"{kind.__name__} for {quantity.name}"
     _check_kind("inputs", inputs, kind, allowed, _EXAMPLES[kind])

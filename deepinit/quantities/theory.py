@@ -10,6 +10,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.layers import Layer
 from deepinit.core.results import Prediction
 from deepinit.core.training_config import TrainingConfig
 
@@ -25,11 +26,13 @@ class Theory(NamedTuple):
         conditions: `(spec, inputs) -> why the theory does not apply`, or None; cheap.
         predict: `(spec, inputs) -> Prediction` [length, entries]; SpecError for failures in the
             computation (overflow, inputs that become collinear).
+        composed: whether it covers networks of `di.layers`; else architectures only.
     """
 
     name: str
     conditions: Callable[[Any, Any], str | None]
     predict: Callable[[Any, Any], Prediction]
+    composed: bool = False
 
     @property
     def is_limit(self) -> bool:
@@ -47,6 +50,8 @@ class Theory(NamedTuple):
         Raises:
             SpecError: a result of wrong kind, sign or, given `axis`, shape.
         """
+        if isinstance(spec, Layer) and not self.composed:
+            return "it is worked out for MLP, ResNet and ConvResNet, not for composed networks"
         reason = self.conditions(spec, inputs)
         if reason is not None:
             self._require(isinstance(reason, str), "conditions", reason, "text, or None")
@@ -151,10 +156,13 @@ def _named(function: Callable[[Any, Any, str], Any], name: str, spec: Any, input
 
 
 def limit(
-    predict: Callable[[Any, Any], Prediction], conditions: Callable[[Any, Any], str | None] = always
+    predict: Callable[[Any, Any], Prediction],
+    conditions: Callable[[Any, Any], str | None] = always,
+    *,
+    composed: bool = False,
 ) -> Theory:
     """The infinite-width limit."""
-    return Theory(INFINITE_WIDTH, conditions, predict)
+    return Theory(INFINITE_WIDTH, conditions, predict, composed)
 
 
 def limit_prediction(

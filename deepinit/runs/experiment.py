@@ -11,8 +11,10 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import activation_record, is_builtin, network_record, source_record
+from deepinit.core.layers import Layer
+from deepinit.core.layers.outline import activations
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec
+from deepinit.core.specs import NetworkSpec, Spec
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.record import quantity_record
@@ -94,7 +96,7 @@ class Case:
 
         SpecError: a Network without a label, or labelled by a lambda or local function.
         """
-        if isinstance(self.spec, Spec):
+        if isinstance(self.spec, NetworkSpec):
             return self.spec.to_json()
         label = getattr(self.spec, "label", "")
         if not label or "<lambda>" in label or "<locals>" in label:
@@ -108,7 +110,11 @@ class Case:
         """User functions: role -> `core.fingerprint` record."""
         source = getattr(self.spec, "source", self.spec)
         records: dict[str, dict[str, str]] = {}
-        if isinstance(source, Spec):
+        if isinstance(source, Layer):
+            for number, function in enumerate(activations(source)):
+                if not is_builtin(function):
+                    records[f"activation {number}"] = activation_record(function)
+        elif isinstance(source, Spec):
             for field in dataclasses.fields(source):
                 value = getattr(source, field.name)
                 if isinstance(value, Activation) and not is_builtin(value):

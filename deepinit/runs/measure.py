@@ -9,7 +9,7 @@ import numpy as np
 from deepinit import store
 from deepinit.core.errors import DamagedError, StoppedError
 from deepinit.core.progress import Report
-from deepinit.core.specs import Spec
+from deepinit.core.specs import NetworkSpec
 from deepinit.core.terminal import remark
 from deepinit.quantities.measured import measure_block
 from deepinit.quantities.routes import seed_fn_of
@@ -138,7 +138,7 @@ def compiled(
         seed_fn,
         case.num_seeds,
         seed_bytes=case.quantity.measurement.bytes(case.spec, case.inputs, settings),
-        batch_size_one=not isinstance(case.spec, Spec),
+        batch_size_one=not isinstance(case.spec, NetworkSpec),
         blocks=plan,
         block_size=block_size,
         on_smaller_batches=halved,

@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from deepinit.core.layers import Layer
+from deepinit.core.layers.containers import leaves
 from deepinit.core.specs import Spec
 from deepinit.core.training_config import TrainingConfig
 from deepinit.runs.experiment import Case
@@ -163,6 +165,8 @@ def format_duration(seconds: float) -> str:
 
 def _network(spec: Any) -> str:
     """`relu 64 x 8`, or a label."""
+    if isinstance(spec, Layer):
+        return " ".join(dict.fromkeys(type(leaf).__name__ for leaf in leaves(spec)))
     if not isinstance(spec, Spec):
         return spec.label
     widths = spec.widths

@@ -143,6 +143,14 @@ def activations(layer: Layer) -> tuple[Function, ...]:
     return tuple(dict.fromkeys(functions))
 
 
+def has_biases(layer: Layer) -> bool:
+    """Whether a layer adds random vectors."""
+    return any(
+        isinstance(leaf, Positions) or getattr(leaf, "bias", None) is not None
+        for leaf in leaves(layer)
+    )
+
+
 def choose_maps(network: Layer, shape: Shape, name: str, *, backward: bool = False) -> str:
     """How a composed network draws its maps; `auto` chooses layer by layer.
 

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.layers import Outline, outline
-from deepinit.core.layers.program import shape_of
+from deepinit.core.layers import Layer, Outline, outline, shape_of
+from deepinit.core.layers.outline import choose_maps
+from deepinit.core.specs import choose_linear_map, choose_transposes
 
 Conditions = Callable[[Any, Any], str | None]
 Entries = Callable[[Any, Any], tuple[str, ...]]
@@ -45,6 +46,18 @@ def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
 def outline_of(spec: Any, inputs: Any) -> Outline:
     """The network's outline at these inputs."""
     return outline(spec, shape_of(inputs))
+
+
+def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool = False) -> str:
+    """Resolves `auto` of an architecture; composed networks choose layer by layer.
+
+    Raises:
+        SpecError: a map that a law excludes.
+    """
+    if isinstance(spec, Layer):
+        return choose_maps(spec, shape_of(inputs), name, backward=backward)
+    choose = choose_transposes if backward else choose_linear_map
+    return choose(spec, name, num_rows)
 
 
 def site_axis(spec: Any, inputs: Any, entries: tuple[str, ...], *, output: bool) -> "Axis":

@@ -7,16 +7,19 @@ import numpy as np
 
 from deepinit.core import inputs as kinds
 from deepinit.core.inputs import Inputs
-from deepinit.core.specs import choose_transposes
+from deepinit.core.layers import shape_of
 from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
     Entries,
     Settings,
     entries_of_inputs,
+    maps_of,
     no_conditions,
+    outline_of,
     pass_bytes,
     pass_cost,
+    site_axis,
 )
 
 
@@ -40,7 +43,8 @@ class Backward(NamedTuple):
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
         """Resolves `auto`; SpecError for maps without a backward pass."""
-        return choose_transposes(spec, name, inputs.num_rows + len(self.functions(spec, inputs)[0]))
+        num_rows = inputs.num_rows + len(self.functions(spec, inputs)[0])
+        return maps_of(spec, inputs, name, num_rows, backward=True)
 
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
@@ -53,16 +57,18 @@ class Backward(NamedTuple):
         start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn: Any = {name: settings[name] for name in ("linear_map", "precision")}
+        shape = shape_of(inputs)
         return lambda key: self.tap(
-            random_gradients(spec, start(key), key, functions, points, **drawn), inputs
+            random_gradients(spec, start(key), key, functions, points, **drawn, shape=shape), inputs
         )
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Hidden layers from 1, or the last layer."""
         entries = self.entries(spec, inputs)
         if self.per_layer:
-            return Axis("layer", spec.depth, entries)
-        return Axis("layer", 1, entries, (spec.depth + (spec.output_width is not None),))
+            return site_axis(spec, inputs, entries, output=False)
+        seen = outline_of(spec, inputs)
+        return Axis("layer", 1, entries, (seen.num_sites + seen.has_readout,))
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
         """Random numbers."""

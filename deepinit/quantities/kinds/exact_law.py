@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.layers import Layer
 from deepinit.quantities.kinds.axis import Axis, Settings
 from deepinit.quantities.kinds.forward import Forward
 
@@ -31,7 +32,9 @@ class ExactLaw(NamedTuple):
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
         """Resolves `auto`."""
-        return name if name == "chi_square" else self.forward.linear_map(spec, inputs, name)
+        if name == "chi_square" and not isinstance(spec, Layer):
+            return name
+        return self.forward.linear_map(spec, inputs, name)
 
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False

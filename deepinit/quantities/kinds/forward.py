@@ -4,17 +4,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from deepinit.core.inputs import Inputs
+from deepinit.core.layers import shape_of
 from deepinit.core.results import Estimate
-from deepinit.core.specs import choose_linear_map
 from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
     Entries,
     Settings,
     entries_of_inputs,
+    maps_of,
     no_conditions,
+    outline_of,
     pass_bytes,
     pass_cost,
+    site_axis,
 )
 
 
@@ -36,7 +39,7 @@ class Forward(NamedTuple):
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
         """Resolves `auto`."""
-        return choose_linear_map(spec, name, inputs.num_rows)
+        return maps_of(spec, inputs, name, inputs.num_rows)
 
     def seed_fn(
         self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
@@ -48,6 +51,8 @@ class Forward(NamedTuple):
         del keep
         start = input_rows(spec, inputs, settings["dtype"])
         linear_map = linear_maps.FUNCTIONS[settings["linear_map"]]
+        taps_output = self.at_output and outline_of(spec, inputs).has_readout
+        shape = shape_of(inputs)
 
         def seed_fn(key: Any) -> Any:
             measured, _ = forward.random_forward(
@@ -57,18 +62,16 @@ class Forward(NamedTuple):
                 lambda state: self.tap(state, inputs),
                 linear_map=linear_map,
                 precision=settings["precision"],
-                tap_output=self._taps_output(spec),
+                tap_output=taps_output,
+                shape=shape,
             )
             return measured
 
         return seed_fn
 
-    def _taps_output(self, spec: Any) -> bool:
-        return self.at_output and spec.output_width is not None
-
     def axis(self, spec: Any, inputs: Any) -> Axis:
-        """Layers from 1."""
-        return Axis("layer", spec.depth + self._taps_output(spec), self.entries(spec, inputs))
+        """Sites from 1."""
+        return site_axis(spec, inputs, self.entries(spec, inputs), output=self.at_output)
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
         """Random numbers."""

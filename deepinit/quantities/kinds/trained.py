@@ -7,7 +7,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import reason_against
-from deepinit.core.specs import Spec
+from deepinit.core.specs import NetworkSpec, Spec
 from deepinit.core.training_config import TrainingConfig
 from deepinit.core.training_options import require_output_layer
 from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings
@@ -18,7 +18,11 @@ _PROGRESS = ("step", "time", "loss", "status")
 def why_not_trained(spec: Any, inputs: Any) -> str | None:
     """Why a network cannot be trained, or None."""
     del inputs
-    return reason_against(lambda: require_output_layer(spec)) if isinstance(spec, Spec) else None
+    return (
+        reason_against(lambda: require_output_layer(spec))
+        if isinstance(spec, NetworkSpec)
+        else None
+    )
 
 
 class Trained(NamedTuple):
@@ -109,6 +113,6 @@ def trained_network(spec: Any, dtype: str = "float32", precision: str = "highest
     """A Network, or the perceptron of an MLP."""
     from deepinit import training
 
-    if not isinstance(spec, Spec):
+    if not isinstance(spec, NetworkSpec):
         return spec
     return training.perceptron(spec, dtype=dtype, precision=precision)  # type: ignore[arg-type]
