@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 import deepinit as di
@@ -64,19 +65,20 @@ def test_residual_skips_have_parameters():
 
 
 @pytest.mark.parametrize(
-    ("law", "num_rows", "fan_in", "expected"),
+    ("law", "num_rows", "drawn"),
     [
-        (di.normal(), 7, 32, ("conditional", "7 rows < 32 / 4")),
-        (di.normal(), 8, 32, ("explicit", "8 rows >= 32 / 4")),
-        (di.orthogonal(), 1, 32, ("conditional", "1 row < 32 / 4")),
-        (di.uniform(), 1, 32, ("explicit", "law uniform")),
-        (di.vector_normal([[1.0]]), 1, 32, ("conditional", "1 row < 32 / 4")),
+        (di.normal(), 8, "conditional: 8 rows <= 32 / 4"),
+        (di.normal(), 9, "explicit: 9 rows > 32 / 4"),
+        (di.uniform(), 1, "explicit: law uniform"),
+        (di.orthogonal(), 1, "explicit: law orthogonal"),
+        (di.matrix_normal(output_cov=[[1.0]], input_cov=np.eye(32)), 1, "conditional: 1 row <="),
+        (di.gaussian_matrix(np.eye(32), np.zeros((1, 32))), 1, "explicit: law gaussian_matrix"),
     ],
 )
-def test_draws_are_conditional_for_few_rows_and_laws_that_act_on_rows(
-    law, num_rows, fan_in, expected
-):
-    assert L.choose_draw(law, num_rows, fan_in) == expected
+def test_draws_are_conditional_for_few_rows_and_gaussian_laws(law, num_rows, drawn):
+    assert L.is_conditional(law, num_rows, 32) == drawn.startswith("conditional")
+    row = L.Dense(1, law).summary(L.Shape((), 32), num_rows).rows[0]
+    assert row.drawn.startswith(drawn)
 
 
 def test_a_summary_names_shapes_laws_parameters_and_draws():
@@ -96,7 +98,7 @@ def test_a_summary_names_shapes_laws_parameters_and_draws():
     assert (norm.num_parameters, norm.times, norm.drawn) == (3 * 64, 3, "")
     assert attention.num_parameters == 3 * 4 * 64 * 64
     assert attention.laws == "query, key normal(1); value normal(2); output normal(1)"
-    assert attention.drawn == "query, key, value, output conditional: 10 rows < 64 / 4"
+    assert attention.drawn == "query, key, value, output conditional: 10 rows <= 64 / 4"
     assert pool.output == L.Shape((), 64)
     assert (dense.laws, dense.drawn) == ("uniform(1)", "explicit: law uniform")
     assert table.num_parameters == 64 * 8 + 3 * 64 + 3 * 4 * 64**2 + 640
@@ -111,16 +113,16 @@ def test_rows_of_a_measurement_decide_over_draws():
     net = L.Sequential(L.Conv(8, 3), L.Flatten(), L.Dense(4))
     shape = L.Shape((6, 6), 32)
     drawn = lambda num_rows: [row.drawn for row in net.summary(shape, num_rows).rows]
-    assert drawn(1) == ["conditional: 36 rows < 288 / 4", "", "conditional: 1 row < 288 / 4"]
-    assert drawn(2) == ["explicit: 72 rows >= 288 / 4", "", "conditional: 2 rows < 288 / 4"]
+    assert drawn(1) == ["conditional: 36 rows <= 288 / 4", "", "conditional: 1 row <= 288 / 4"]
+    assert drawn(3) == ["explicit: 108 rows > 288 / 4", "", "conditional: 3 rows <= 288 / 4"]
     strided = L.Sequential(L.Conv(8, 3, 2), L.Flatten())
-    assert strided.summary(shape, 2).rows[0].drawn == "conditional: 18 rows < 288 / 4"
+    assert strided.summary(shape, 3).rows[0].drawn == "conditional: 27 rows <= 288 / 4"
 
 
 def test_all_uses_of_tied_weights_count_as_rows():
     net = L.Tied(L.Dense(32), 4)
-    assert net.summary(L.Shape((), 32)).rows[0].drawn == "conditional: 4 rows < 32 / 4"
-    assert net.summary(L.Shape((), 32), 2).rows[0].drawn == "explicit: 8 rows >= 32 / 4"
+    assert net.summary(L.Shape((), 32), 2).rows[0].drawn == "conditional: 8 rows <= 32 / 4"
+    assert net.summary(L.Shape((), 32), 3).rows[0].drawn == "explicit: 12 rows > 32 / 4"
 
 
 def test_named_architectures_have_summaries():
@@ -132,6 +134,7 @@ def test_named_architectures_have_summaries():
     table = L.summary(Named(), di.inputs.pair(0.1, 4))
     assert [row.path for row in table.rows] == ["embedding", "block.1..2.branch", "readout"]
     assert table.num_parameters == 24 + 2 * 36 + 6
+    assert [row.drawn for row in table.rows] == ["", "", ""]  # chosen once for all layers
 
 
 def test_layers_without_a_rule_of_parameters_are_marked():

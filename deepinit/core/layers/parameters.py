@@ -131,7 +131,8 @@ def _placed(part: Leaf) -> Iterator[Leaf]:
         if layer.skip is not None:
             yield from _placed(part._replace(path=joined(path, "skip"), layer=layer.skip))
     elif isinstance(layer, Repeat | Tied):
-        path = joined(path or kind_name(layer), f"1..{layer.times}")
+        numbers = "1" if layer.times == 1 else f"1..{layer.times}"
+        path = joined(path or kind_name(layer), numbers)
         inside = part._replace(path=path, layer=layer.layer)
         if isinstance(layer, Repeat):
             yield from _placed(inside._replace(times=part.times * layer.times))
