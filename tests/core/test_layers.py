@@ -219,6 +219,10 @@ def test_batches_of_one_row_are_refused():
     path = r"mlp\.branch\.batchnorm \(BatchNorm\): a batch of one row"
     with pytest.raises(SpecError, match=path):
         L.check_batches(norm, di.inputs.ones(3))
+    with pytest.raises(SpecError, match=path):
+        L.check_batches(norm, di.frames.random(3, 2))
+    L.check_batches(norm, di.frames.random(3, num_points=2))
+    L.check_batches(norm, di.curves.sampled(di.curves.circle(3), 8))
     L.check_batches(norm, di.inputs.pair(0.1, 3))
     L.check_batches(norm, di.inputs.points(np.eye(2, 3)))
     L.check_batches(norm, di.inputs.arranged(np.ones((1, 2, 3))))
