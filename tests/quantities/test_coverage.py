@@ -9,7 +9,8 @@ from deepinit.core.layers.layer import Table
 
 @pytest.fixture
 def route(monkeypatch):
-    """A route with rules for Dense and Residual."""
+    """A route with rules for Dense and Residual, until the test ends."""
+    di.coverage()  # the package's own rules register once, before the copy
     monkeypatch.setattr(base, "_TABLES", dict(base._TABLES))
     table = Table("by hand")
     table.rule(Dense, Residual)(None)
