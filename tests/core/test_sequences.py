@@ -75,9 +75,9 @@ def test_arrays_keep_their_arrangement():
     assert shape_of(sequences) == Shape((4,), 5)
     flat = inputs.points(array.reshape(2, -1))
     assert inputs.arranged(flat, (3, 4)).digest == images.digest
-    digits = inputs.arranged(inputs.image_pairs(2), (28, 28))
-    assert shape_of(digits) == Shape((28, 28), 1)
-    assert digits.num_pairs == 2
+    pairs = inputs.arranged(inputs.sphere_pairs(2, 784), (28, 28))
+    assert shape_of(pairs) == Shape((28, 28), 1)
+    assert pairs.num_pairs == 2
 
 
 def test_inputs_without_positions_are_vectors():

@@ -20,7 +20,7 @@ from deepinit.core.layers.parameters import (
 from deepinit.core.layers.pooling import Flatten, Pool
 from deepinit.core.layers.program import Program, expanded, program, shape_of, sites
 from deepinit.core.layers.records import layer_from_json
-from deepinit.core.layers.summary import Summary, choose_draw, summary
+from deepinit.core.layers.summary import Summary, is_conditional, summary
 
 __all__ = [
     "PARAMETERS",
@@ -53,8 +53,8 @@ __all__ = [
     "Table",
     "Tied",
     "check_batches",
-    "choose_draw",
     "expanded",
+    "is_conditional",
     "layer_from_json",
     "num_parameters",
     "outline",

@@ -108,7 +108,9 @@ def head_width_of(layer: Attention, width: int) -> int:
 @SHAPES.rule(Attention)
 def _attention(layer: Attention, shape: Shape, path: str) -> Shape:
     require_values(path, layer, shape)
-    require_positions(path, layer, shape, "Take di.inputs.tokens(...) or sequences.")
+    require_positions(
+        path, layer, shape, "Take di.inputs.tokens(...) or di.inputs.arranged(array)."
+    )
     if layer.mask is not None and shape.positions is not None and len(shape.positions) > 1:
         given = f"the mask {layer.mask!r} on images"
         raise refuse(path, layer, given, "masks on sequences", "Leave mask out.")
@@ -132,5 +134,7 @@ def _mix(layer: AttentionMix, shape: Shape, path: str) -> Shape:
 @SHAPES.rule(Positions)
 def _positions(layer: Positions, shape: Shape, path: str) -> Shape:
     require_values(path, layer, shape)
-    require_positions(path, layer, shape, "Take di.inputs.tokens(...) or sequences.")
+    require_positions(
+        path, layer, shape, "Take di.inputs.tokens(...) or di.inputs.arranged(array)."
+    )
     return shape

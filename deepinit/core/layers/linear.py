@@ -139,7 +139,7 @@ def _embed(layer: Embed, shape: Shape, path: str) -> Shape:
 @SHAPES.rule(Conv)
 def _conv(layer: Conv, shape: Shape, path: str) -> Shape:
     require_values(path, layer, shape)
-    remedy = "Take images (positions), or di.layers.Dense for vectors."
+    remedy = "Take di.inputs.arranged(images), or di.layers.Dense for vectors."
     require_positions(path, layer, shape, remedy)
     if shape.positions is None:
         return Shape(None, layer.channels)

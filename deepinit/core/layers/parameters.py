@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from deepinit.core.curves import SampledCurve
 from deepinit.core.laws import Law
 from deepinit.core.layers.attention import Attention, AttentionMix, Positions, head_width_of
 from deepinit.core.layers.containers import (
@@ -108,13 +109,17 @@ def placed_leaves(network: Any, inputs: Any) -> list[Leaf]:
 
 
 def check_batches(network: Any, inputs: Any) -> None:
-    """Refuse BatchNorm of one row: inputs x positions.
+    """Refuse BatchNorm of one row: inputs (points and partners) x positions.
 
     Raises:
         SpecError: names the layer.
     """
+    if isinstance(inputs, SampledCurve):
+        num_inputs = inputs.num_nodes
+    else:
+        num_inputs = len(inputs.points) + getattr(inputs, "num_pairs", 0)  # frames have none
     for leaf in placed_leaves(network, inputs):
-        alone = inputs.num_rows * leaf.shape.num_positions == 1
+        alone = num_inputs * leaf.shape.num_positions == 1
         if alone and isinstance(leaf.layer, BatchNorm):
             given, remedy = "a batch of one row", "Take di.inputs.points(rows), or LayerNorm."
             raise refuse(leaf.path, leaf.layer, given, "two rows or more", remedy)
@@ -131,7 +136,8 @@ def _placed(part: Leaf) -> Iterator[Leaf]:
         if layer.skip is not None:
             yield from _placed(part._replace(path=joined(path, "skip"), layer=layer.skip))
     elif isinstance(layer, Repeat | Tied):
-        path = joined(path or kind_name(layer), f"1..{layer.times}")
+        numbers = "1" if layer.times == 1 else f"1..{layer.times}"
+        path = joined(path or kind_name(layer), numbers)
         inside = part._replace(path=path, layer=layer.layer)
         if isinstance(layer, Repeat):
             yield from _placed(inside._replace(times=part.times * layer.times))

@@ -35,7 +35,7 @@ def layer_from_json(record: dict[str, Any]) -> Layer:
 
 
 def layer_kinds(base: Any = Layer) -> dict[str, Any]:
-    """Name -> class of every layer kind that is imported."""
+    """Name -> kind of layer, of every subclass that is imported."""
     found: dict[str, Any] = {}
     for kind in base.__subclasses__():
         found |= {kind.__name__: kind} | layer_kinds(kind)

@@ -20,7 +20,8 @@ class SummaryRow(NamedTuple):
         output: shape after the layer.
         laws: by parameter.
         num_parameters: of all `times` copies; None for a layer without a rule of parameters.
-        drawn: `conditional` or `explicit` with the reason, by matrix; empty without matrices.
+        drawn: `conditional` or `explicit` with the reason, by matrix; empty without matrices, and
+            for named architectures, which choose once for all layers.
     """
 
     path: str
@@ -69,21 +70,19 @@ def summary(network: Any, inputs: Any, num_rows: int | None = None) -> Summary:
     if num_rows is None:
         num_rows = 1 if isinstance(inputs, Shape) else inputs.num_rows
     num_rows = validate.integer("num_rows", num_rows, 1)
+    chosen_by = num_rows if isinstance(network, Layer) else None
     leaves = placed_leaves(network, inputs)
-    return Summary(tuple(_row(leaf, num_rows) for leaf in leaves), num_rows)
+    return Summary(tuple(_row(leaf, chosen_by) for leaf in leaves), num_rows)
 
 
-def choose_draw(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> tuple[str, str]:
-    """How a matrix that acts once on `num_rows` rows is drawn, and why.
+def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
+    """Whether `auto` draws a matrix by its action on `num_rows` rows: exact, and cheaper.
 
-    `conditional` (its action on the rows) for Gaussian and Haar laws with fewer rows than
-    fan_in / 4; else `explicit` (its entries), cheaper than orthogonalizing the rows.
+    True for Gaussian laws and at most fan_in / 4 rows; more rows cost more to orthogonalize than a
+    matrix to draw.
     """
-    if not getattr(law, "has_product_covariance", law.is_gaussian or law.is_haar):
-        return "explicit", f"law {law.name}"
-    few = 4 * num_rows < fan_in
-    reason = f"{_rows_text(num_rows)} {'<' if few else '>='} {fan_in} / 4"
-    return "conditional" if few else "explicit", reason
+    acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
+    return acts and 4 * num_rows <= fan_in
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
@@ -96,15 +95,15 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def _row(leaf: Leaf, num_rows: int) -> SummaryRow:
+def _row(leaf: Leaf, num_rows: int | None) -> SummaryRow:
     rule = PARAMETERS.get(leaf.layer)
     own = () if rule is None else rule(leaf.layer, leaf.shape)
     count = None if rule is None else leaf.times * sum(parameter.size for parameter in own)
     laws = [(_law_text(parameter.law), parameter.name) for parameter in own if parameter.law]
     draws = [
-        (_draw_text(parameter, leaf.uses * num_rows), parameter.name)
+        (_draw_text(parameter, num_rows * leaf.uses * parameter.positions), parameter.name)
         for parameter in own
-        if parameter.positions is not None
+        if num_rows is not None and parameter.positions is not None
     ]
     output = output_shape(leaf.layer, leaf.shape, leaf.path)
     text = _layer_text(leaf.layer)
@@ -112,10 +111,13 @@ def _row(leaf: Leaf, num_rows: int) -> SummaryRow:
 
 
 def _draw_text(parameter: Parameter, num_rows: int) -> str:
-    assert parameter.law is not None
-    assert parameter.positions is not None
-    kind, reason = choose_draw(parameter.law, num_rows * parameter.positions, parameter.shape[1])
-    return f"{kind}: {reason}"
+    law, fan_in = parameter.law, parameter.shape[1]
+    assert law is not None
+    if is_conditional(law, num_rows, fan_in):
+        return f"conditional: {_rows_text(num_rows)} <= {fan_in} / 4"
+    if is_conditional(law, 0, fan_in):
+        return f"explicit: {_rows_text(num_rows)} > {fan_in} / 4"
+    return f"explicit: law {law.name}"
 
 
 def _grouped(texts: list[tuple[str, str]]) -> str:
