@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
+from deepinit.core.layers.outline import is_conditional
 from deepinit.core.linear_algebra import orthonormalize_rows
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.networks.rows import Rows
@@ -146,12 +147,6 @@ def lower_factor(rows: jax.Array) -> jax.Array:
 
 def _product(first: Any, second: Any) -> jax.Array:
     return jnp.matmul(first, second, precision="highest")
-
-
-def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
-    """Whether `auto` draws images: exact, and fewer operations than the matrix."""
-    acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
-    return acts and 4 * num_rows <= fan_in
 
 
 def auto(

@@ -151,6 +151,16 @@ def has_biases(layer: Layer) -> bool:
     )
 
 
+def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
+    """Whether `auto` draws a matrix by its action on `num_rows` rows: exact, and cheaper.
+
+    True for Gaussian laws and at most fan_in / 4 rows; more rows cost more to orthogonalize than a
+    matrix to draw.
+    """
+    acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
+    return acts and 4 * num_rows <= fan_in
+
+
 def choose_maps(network: Layer, shape: Shape, name: str, *, backward: bool = False) -> str:
     """How a composed network draws its maps; `auto` chooses layer by layer.
 

@@ -9,6 +9,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.layers.layer import Layer, Shape, law_text, output_shape
+from deepinit.core.layers.outline import is_conditional
 from deepinit.core.layers.parameters import PARAMETERS, Leaf, Parameter, placed_leaves
 from deepinit.core.matrix_laws import MatrixLaw
 
@@ -73,16 +74,6 @@ def summary(network: Any, inputs: Any, num_rows: int | None = None) -> Summary:
     chosen_by = num_rows if isinstance(network, Layer) else None
     leaves = placed_leaves(network, inputs)
     return Summary(tuple(_row(leaf, chosen_by) for leaf in leaves), num_rows)
-
-
-def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
-    """Whether `auto` draws a matrix by its action on `num_rows` rows: exact, and cheaper.
-
-    True for Gaussian laws and at most fan_in / 4 rows; more rows cost more to orthogonalize than a
-    matrix to draw.
-    """
-    acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
-    return acts and 4 * num_rows <= fan_in
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.layers import Layer, Outline, outline, shape_of
-from deepinit.core.layers.outline import choose_maps
+from deepinit.core.layers import Layer, Outline, check_batches, outline, shape_of
+from deepinit.core.layers.outline import RandomMap, choose_maps, is_conditional
 from deepinit.core.specs import choose_linear_map, choose_transposes
 
 Conditions = Callable[[Any, Any], str | None]
@@ -55,6 +55,7 @@ def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool 
         SpecError: a map that a law excludes.
     """
     if isinstance(spec, Layer):
+        check_batches(spec, inputs)
         return choose_maps(spec, shape_of(inputs), name, backward=backward)
     choose = choose_transposes if backward else choose_linear_map
     return choose(spec, name, num_rows)
@@ -75,7 +76,7 @@ def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
     total = 0.0
     for used in outline_of(spec, inputs).maps:
         rows = used.rows * inputs.num_rows
-        drawn = used.fan_in if _is_explicit(linear_map, rows, used.fan_in) else rows
+        drawn = used.fan_in if _is_explicit(linear_map, used, rows) else rows
         total += used.uses * used.fan_out * drawn
     return total
 
@@ -86,10 +87,12 @@ def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
     for used in outline_of(spec, inputs).maps:
         larger, smaller = max(used.fan_in, used.fan_out), min(used.fan_in, used.fan_out)
         rows = used.rows * inputs.num_rows
-        is_explicit = _is_explicit(settings["linear_map"], rows, used.fan_in)
+        is_explicit = _is_explicit(settings["linear_map"], used, rows)
         widest = max(widest, larger * (max(rows, smaller) if is_explicit else rows))
     return np.dtype(settings["dtype"]).itemsize * widest
 
 
-def _is_explicit(linear_map: str, rows: int, fan_in: int) -> bool:
-    return linear_map == "explicit" or (linear_map == "auto" and 4 * rows > fan_in)
+def _is_explicit(linear_map: str, used: RandomMap, rows: int) -> bool:
+    if linear_map != "auto":
+        return linear_map == "explicit"
+    return not is_conditional(used.law, rows, used.fan_in)
