@@ -15,7 +15,7 @@ import deepinit as di
 from deepinit.core.activations import BUILTIN, as_activation, from_json
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
-from deepinit.core.spec_parts import law_from_json
+from deepinit.core.matrix_laws import law_from_json
 from deepinit.core.specs import spec_from_json
 from deepinit.runs.experiment import Case
 from deepinit.store.canonical import canonical_json
