@@ -26,9 +26,9 @@ class Attention(Layer):
 
     Attributes:
         heads: number of heads, H.
-        scores: c is beta / sqrt(head width) ("sqrt"), beta / head width ("mup"), or a number.
+        scores: c / beta is 1 / sqrt(head width) ("sqrt"), 1 / head width ("mup"), or a number.
         mask: None, or "causal" (s <= t).
-        qk_norm: RMSNorm of queries and keys, per head.
+        qk_norm: RMSNorm of queries and keys, per head, eps = 0, before rotary.
         beta: factor of the scores.
         head_width: None for width / heads.
         rotary: base of rotary position embeddings (10000.0 is usual), or None.
@@ -103,6 +103,13 @@ class Positions(Layer):
 def head_width_of(layer: Attention, width: int) -> int:
     """Head width on `width` neurons."""
     return layer.head_width or width // layer.heads
+
+
+def score_factor(layer: Attention, head_width: int) -> float:
+    """c."""
+    if isinstance(layer.scores, str):
+        return layer.beta / (head_width**0.5 if layer.scores == "sqrt" else head_width)
+    return layer.beta * layer.scores
 
 
 @SHAPES.rule(Attention)
