@@ -84,7 +84,7 @@ def random_gradients(
         shape: of one input; None for vectors.
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
-    check_rules(net.body, net.body_shape)
+    check_rules(net.body, net.body_shape, rows)
     draw = Draw(
         _saving(linear_map, precision),
         key_source,

@@ -56,7 +56,7 @@ def forward(
         tap: record of a site; with `tap_output` of the readout too.
     """
     embedding, body, readout = sources
-    check_rules(net.body, net.body_shape)
+    check_rules(net.body, net.body_shape, rows)
     rows = rows.with_inner_products()
     if net.embedding is not None:
         rows = renormalize(apply(net.embedding, rows, embedding, net.shape, draw).rows)

@@ -1,7 +1,7 @@
 """Rows through layers, forward and backward: `ROWS` holds one rule per layer kind.
 
 Rows of one input are stored as one vector [positions * width], positions first, at one log-scale.
-A rule is `RowRule(forward, backward, is_random)`:
+A rule is a `RowRule`:
 
     forward(layer, rows, source, shape, draw) -> Applied
     backward(layer, rows, saved, back, source, shape, draw) -> (Cotangents, products)
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.layers import Layer, Repeat, Sequential, Shape, Table, expanded, output_shape
-from deepinit.core.layers.containers import child_paths, children, joined
+from deepinit.core.layers.containers import child_paths, children, joined, kind_name
 from deepinit.core.layers.program import is_site
 from deepinit.networks.cotangents import Cotangents, Products
 from deepinit.networks.linear_layers import LinearLayer
@@ -91,11 +91,19 @@ class LayerState(NamedTuple):
 
 
 class RowRule(NamedTuple):
-    """The rule of a layer kind; `is_random` None asks the children."""
+    """The rule of a layer kind.
+
+    Attributes:
+        is_random: whether the layer draws; None asks the children.
+        couples_inputs: whether outputs depend on the other inputs of the batch.
+        check: `(layer, shape, rows of the network's inputs, path)` raises SpecError.
+    """
 
     forward: Callable[..., Applied]
     backward: Callable[..., tuple[Cotangents, WeightsAndBiases | None]]
     is_random: bool | None = False
+    couples_inputs: bool = False
+    check: Callable[..., None] | None = None
 
 
 ROWS: Table[RowRule] = Table("simulate")
@@ -132,17 +140,26 @@ def is_random(layer: Layer, shape: Shape) -> bool:
     return any(is_random(child, shape) for child in children(layer))
 
 
-def check_rules(layer: Layer, shape: Shape, path: str = "") -> None:
-    """SpecError, by path, for a layer without a rule."""
+def couples_inputs(layer: Layer, shape: Shape) -> bool:
+    """Whether outputs depend on the other inputs of the batch."""
+    rule, layer = _rule(layer, shape)
+    return rule.couples_inputs or any(couples_inputs(child, shape) for child in children(layer))
+
+
+def check_rules(layer: Layer, shape: Shape, rows: Rows, path: str = "") -> None:
+    """SpecError, by path, for a layer without a rule, or inputs that its rule refuses."""
     if ROWS.get(layer) is None and expanded(layer, shape) is layer:
         ROWS.find(layer, path)
+    rule, layer = _rule(layer, shape)
+    if rule.check is not None:
+        rule.check(layer, shape, rows, path)
     if isinstance(layer, Sequential):
         for child, child_path in zip(layer.layers, child_paths(layer, path), strict=True):
-            check_rules(child, shape, child_path)
+            check_rules(child, shape, rows, child_path)
             shape = output_shape(child, shape, child_path)
     else:
         for child in children(layer):
-            check_rules(child, shape, joined(path, type(child).__name__.lower()))
+            check_rules(child, shape, rows, joined(path, kind_name(child)))
 
 
 def renormalize(rows: Rows) -> Rows:
