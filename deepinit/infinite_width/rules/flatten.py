@@ -1,0 +1,19 @@
+"""Flatten: kernels of vectors are means over positions."""
+
+import jax.numpy as jnp
+
+from deepinit.core.layers.layer import Shape
+from deepinit.core.layers.pooling import Flatten
+from deepinit.infinite_width.rules_table import INFINITE
+from deepinit.infinite_width.states import State, absorbed, linear_map
+
+
+@INFINITE.rule(Flatten)
+def _flatten(layer: Flatten, state: State, shape: Shape, depth: int, path: str) -> State:
+    del layer, shape, depth, path
+    after = linear_map(absorbed(state), _mean_of_diagonal, gaussian=False)
+    return after.with_means(*(mean.mean(-1, keepdims=True) for mean in state.means))
+
+
+def _mean_of_diagonal(block):
+    return jnp.trace(block, axis1=-2, axis2=-1)[..., None, None] / block.shape[-1]

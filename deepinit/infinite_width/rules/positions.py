@@ -1,0 +1,1 @@
+"""Vectors of positions: random ones shared by inputs, or sinusoidal ones."""
