@@ -6,19 +6,21 @@ A rule, one layer kind a file in `rules/` (imported by name, so that a new file 
     def _rule(layer: Kind, state: State, shape: Shape, depth: int, path: str) -> State
 
 - `shape` is the layer's input, `depth` the network's, `path` names the layer in refusals.
-- `State` (`states`): kernels `cross` [A, B, P, P], `first` [A, P, P], `second` [B, P, P], each with
-  cov and ntk (None if not asked); means [A, P], [B, P]. The last two axes are positions: one
-  function serves all three. `each_block(state, fn, *rows, **changes)` applies it, `linear_map` to
-  cov and ntk alike, `on_ntk` skips None. `first.ntk` and `second.ntk` are kept too.
+- `State` (`states`): kernels `cross` [A, B, P, P] and `within` [R, P, P], R = A + B, each with cov
+  and ntk (None if not asked); `mean` [R, P]. The last two axes are positions: one function serves
+  both kernels. `each_block(state, fn, *rows, **changes)` applies it, `linear_map` to cov and ntk
+  alike, `on_ntk` skips None.
 - `gaussian` columns may enter a function of neurons (`require_gaussian`); random linear maps make
   them (`random_map`), anything nonlinear ends them (`gaussian=False`). Random maps set `fresh`.
-- Trained gains are `state.gain`; a rule that reads ntk of settled rows starts with
-  `absorbed(state)`.
-- Equal inputs: `each_block` copies `first` into `cross`, so that angles 0 stay 0.
+- Trained gains are `state.gain`; a rule that reads ntk of settled rows starts with `absorbed`.
+- `mean` is E h over neurons: rules of centred columns set it to 0.
+- Equal inputs: `each_block` copies `within` into `cross`, so that angles 0 stay 0.
 - Layers that mix the inputs of a batch add their kind to `COUPLES_INPUTS`; their state is `square`:
-  first and second list are one, and `cross` holds every pair.
+  first and second list are one, R = A = B, and `cross` holds every pair.
 - `apply(layer, ...)` runs a part of a layer; layers without a rule use `core.layers.expanded`.
 - Quadratures put their largest relative error in `state.error`.
+
+Engines are tried in order until no series misses a share of a mean square.
 """
 
 import functools
@@ -28,8 +30,8 @@ import jax
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.core.layers.program import Program, sites
 from deepinit.core.layers.containers import kind_name
+from deepinit.core.layers.program import Program, sites
 from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.resolution import LARGEST_ERROR
@@ -144,7 +146,8 @@ def compiled(
     same: Any,
 ) -> tuple[Any, _Recorded]:
     """Records of the sites, as `walk` gives them, and of the output."""
-    state, shape = start(first, second, same, ntk, square, engine), program.shape
+    others = None if square else second
+    state, shape = start(first, others, same, ntk=ntk, engine=engine), program.shape
     if program.embedding is not None:
         state = apply(program.embedding, state, shape, program.depth, "embedding")
     record = _recorded if at_sites else None
@@ -157,7 +160,7 @@ def compiled(
 
 def _recorded(state: State) -> _Recorded:
     state = absorbed(state)
-    kernels = SiteKernels(state.cross.cov, state.cross.ntk, state.mean1)
+    kernels = SiteKernels(state.cross.cov, state.cross.ntk, state.mean[: len(state.same)])
     return _Recorded(kernels, state.missing, state.error)
 
 

@@ -28,7 +28,7 @@ _PAIRS = 16
 
 
 class _Rows(NamedTuple):
-    """Moments of rows, [..., P]; squares [functions, ..., P] of f, f', u f'."""
+    """Moments of rows: E of the squares of f, f', u f' [functions, R, P]; E f [R, P]; error []."""
 
     squares: Any
     mean: Any
@@ -37,15 +37,14 @@ class _Rows(NamedTuple):
 
 def with_products(
     activation: Activation, state: State, combine: Combine, **changes: Any
-) -> tuple[State, tuple[Any, Any]]:
-    """The state with `combine(kernel, products)` for its kernels, and E f of its rows.
+) -> tuple[State, Any]:
+    """The state with `combine(kernel, products)` for its kernels, and E f of its rows [R, P].
 
     Args:
         combine: gets `Products.gains` if the state has gains and tangent kernels.
         changes: other fields.
     """
-    variances = state.variances
-    gains = bool(state.gain) and state.with_ntk
+    variance, gains = state.variance, bool(state.gain) and state.with_ntk
     closed = closed_form(activation, gains)
     if closed is not None:
         products, mean = closed
@@ -53,42 +52,32 @@ def with_products(
         def exact(kernel: Kernel, q: Sides) -> Kernel:
             return combine(kernel, products(kernel.cov, q.left, q.right))
 
-        means = (mean(variances[0]), mean(variances[1]))
-        return each_block(state, exact, variances, **changes), means
+        return each_block(state, exact, variance, **changes), mean(variance)
     functions = _functions(activation, gains)
-    rows = [_row_moments(activation, functions, q) for q in variances]
-    error = jnp.maximum(state.error, jnp.maximum(rows[0].error, rows[1].error))
-    squares = (rows[0].squares, rows[1].squares)
-    masks = equal_rows(state)
+    rows = _row_moments(activation, functions, variance)
+    changes["error"] = jnp.maximum(state.error, rows.error)
+    kind, terms = state.engine
+    coefficients = []
+    if kind == "series" and not activation.kinks:
+        coefficients, missing = _coefficients(functions, variance, terms)
+        changes["missing"] = jnp.maximum(state.missing, missing)
 
-    def finished(kernel: Kernel, pairs: list[Any], points: Sides) -> Kernel:
-        is_equal = masks[0] if kernel.cov.ndim == 4 else masks[1]
-        parts = [
-            jnp.where(is_equal, jnp.broadcast_to(points.left[k], pair.shape), pair)
-            for k, pair in enumerate(pairs)
-        ]
+    def numerical(kernel: Kernel, q: Sides, points: Sides, *series: Sides) -> Kernel:
+        size = kernel.cov.shape
+        squares = [jnp.broadcast_to(square, size) for square in points.left]
+        if size[-1] == 1 and len(size) == 3:  # within a vector
+            return combine(kernel, Products(*squares))
+        if series:
+            cosine = correlation(kernel.cov, q.left, q.right)[1]
+            pairs = [_mehler(cosine, side) for side in series]
+        else:
+            pairs = _quadrature(activation, functions, kernel.cov, q)
+        own = equal_rows(state, kernel.cov)
+        parts = [jnp.where(own, *both) for both in zip(squares, pairs, strict=True)]
         return combine(kernel, Products(*parts))
 
-    kind, terms = state.engine
-    if kind == "series" and not activation.kinks:
-        series = [_coefficients(functions, q, terms) for q in variances]
-        missing = jnp.maximum(state.missing, jnp.maximum(series[0][1], series[1][1]))
-
-        def by_series(kernel: Kernel, q: Sides, points: Sides, *sides: Sides) -> Kernel:
-            rho = correlation(kernel.cov, q.left, q.right)[1]
-            return finished(kernel, [_mehler(rho, side) for side in sides], points)
-
-        coefficients = list(zip(series[0][0], series[1][0], strict=True))
-        changes |= {"error": error, "missing": missing}
-        after = each_block(state, by_series, variances, squares, *coefficients, **changes)
-    else:
-
-        def by_quadrature(kernel: Kernel, q: Sides, points: Sides) -> Kernel:
-            pairs = _quadrature(activation, functions, kernel.cov, q)
-            return finished(kernel, pairs, points)
-
-        after = each_block(state, by_quadrature, variances, squares, error=error, **changes)
-    return after, (rows[0].mean, rows[1].mean)
+    after = each_block(state, numerical, variance, rows.squares, *coefficients, **changes)
+    return after, rows.mean
 
 
 def _functions(activation: Activation, gains: bool) -> Functions:

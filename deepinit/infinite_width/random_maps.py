@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
 from deepinit.infinite_width.rules_table import entry_variance
 from deepinit.infinite_width.states import Kernel, State, absorbed, each_block, on_ntk
 
@@ -33,4 +35,5 @@ def random_map(
         return Kernel(cov, on_ntk(lambda ntk: cov + scale * view(ntk), kernel.ntk))
 
     state = absorbed(state)
-    return each_block(state, mapped, gaussian=True, fresh=True, blurred=False).without_means()
+    after = each_block(state, mapped, gaussian=True, fresh=True, blurred=False)
+    return after.replace(mean=jnp.zeros_like(after.variance))

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from deepinit.core.laws import Law
 from deepinit.core.layers.layer import Layer, Shape, Table, refuse
 from deepinit.core.layers.program import expanded
-from deepinit.core.laws import Law
 from deepinit.infinite_width.states import State
 
 InfiniteRule = Callable[[Any, State, Shape, int, str], State]

@@ -30,14 +30,12 @@ class Kernel:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-    """A layer's output on two lists of inputs.
+    """A layer's output on two lists of inputs, A and B; R = A + B inputs, or A = B = R if `square`.
 
     Attributes:
-        cross: [A, B, P, P], first inputs against second.
-        first: [A, P, P], within one input.
-        second: [B, P, P].
-        mean1: [A, P], E h over neurons; 0 for Gaussian columns.
-        mean2: [B, P].
+        cross: [A, B, P, P], inputs of the first list against the second.
+        within: [R, P, P], within one input; first list, then second.
+        mean: [R, P], E h over neurons; 0 for Gaussian columns.
         same: [A, B], whether two inputs are equal.
         missing: largest share of a mean square beyond the series, so far.
         error: largest relative error of a quadrature, so far.
@@ -52,10 +50,8 @@ class State:
     """
 
     cross: Kernel
-    first: Kernel
-    second: Kernel
-    mean1: Any
-    mean2: Any
+    within: Kernel
+    mean: Any
     same: Any
     missing: Any
     error: Any
@@ -72,22 +68,13 @@ class State:
         return self.cross.ntk is not None
 
     @property
-    def variances(self) -> tuple[Any, Any]:
-        """E h^2: [A, P], [B, P]."""
-        return diagonal(self.first.cov), diagonal(self.second.cov)
+    def variance(self) -> Any:
+        """E h^2, [R, P]."""
+        return jnp.diagonal(self.within.cov, axis1=-2, axis2=-1)
 
-    @property
-    def means(self) -> tuple[Any, Any]:
-        """[A, P], [B, P]."""
-        return self.mean1, self.mean2
-
-    def with_means(self, mean1: Any, mean2: Any) -> "State":
-        """The state with other means."""
-        return dataclasses.replace(self, mean1=mean1, mean2=mean2)
-
-    def without_means(self) -> "State":
-        """The state with means 0."""
-        return self.with_means(*(jnp.zeros_like(variance) for variance in self.variances))
+    def replace(self, **changes: Any) -> "State":
+        """The state with other fields."""
+        return dataclasses.replace(self, **changes)
 
 
 class Sides(NamedTuple):
@@ -97,63 +84,49 @@ class Sides(NamedTuple):
     right: Any
 
 
-BlockFn = Callable[..., Kernel]
-
-
-def start(first: Any, second: Any, same: Any, ntk: bool, square: bool, engine: Engine) -> State:
-    """Inputs as a state; first [A, P, n], second [B, P, n]."""
+def start(first: Any, second: Any, same: Any, *, ntk: bool, engine: Engine) -> State:
+    """Inputs as a state: first [A, P, n], second [B, P, n] or None for `first`."""
 
     def kernel(pattern: str, left: Any, right: Any) -> Kernel:
         cov = jnp.einsum(pattern, left, right) / left.shape[-1]
         return Kernel(cov, jnp.zeros_like(cov) if ntk else None)
 
+    rows = first if second is None else jnp.concatenate([first, second])
     state = State(
-        kernel("apn,bqn->abpq", first, second),
-        kernel("apn,aqn->apq", first, first),
-        kernel("apn,aqn->apq", second, second),
-        jnp.mean(first, axis=-1),
-        jnp.mean(second, axis=-1),
+        kernel("apn,bqn->abpq", first, first if second is None else second),
+        kernel("apn,aqn->apq", rows, rows),
+        jnp.mean(rows, axis=-1),
         same,
         missing=jnp.zeros(()),
         error=jnp.zeros(()),
-        square=square,
+        square=second is None,
         engine=engine,
     )
     return tied(state)
 
 
-def diagonal(block: Any) -> Any:
-    """[..., P, P] -> [..., P]."""
-    return jnp.diagonal(block, axis1=-2, axis2=-1)
-
-
-def each_block(state: State, fn: BlockFn, *rows: tuple[Any, Any], **changes: Any) -> State:
-    """The state with `fn(kernel, *sides)` for its three kernels.
+def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: Any) -> State:
+    """The state with `fn(kernel, *sides)` for `cross` and `within`.
 
     Args:
-        rows: pairs of arrays [..., A, P], [..., B, P]; `fn` gets them as `Sides`, which broadcast
-            against [..., A, B, P, P], or [..., A, P, P] within one input.
+        rows: arrays [..., R, P]; `fn` gets them as `Sides`, which broadcast against
+            [..., A, B, P, P], or [..., R, P, P] within one input.
         changes: other fields.
     """
-    cross = [Sides(x[..., :, None, :, None], y[..., None, :, None, :]) for x, y in rows]
-    within = [[Sides(z[..., :, None], z[..., None, :]) for z in side] for side in zip(*rows)]
-    first, second = within or ((), ())
-    return tied(
-        dataclasses.replace(
-            state,
-            cross=fn(state.cross, *cross),
-            first=fn(state.first, *first),
-            second=fn(state.second, *second),
-            **changes,
-        )
-    )
+    num_first, num_second = state.same.shape
+    cross, within = [], []
+    for row in rows:
+        left, right = row[..., :num_first, :], row[..., -num_second:, :]
+        cross.append(Sides(left[..., :, None, :, None], right[..., None, :, None, :]))
+        within.append(Sides(row[..., :, None], row[..., None, :]))
+    blocks = {"cross": fn(state.cross, *cross), "within": fn(state.within, *within)}
+    return tied(state.replace(**blocks, **changes))
 
 
 def linear_map(state: State, fn: Callable[[Any], Any], **changes: Any) -> State:
     """The state with `fn` on cov and ntk, e.g. a map of positions on both sides."""
-    return each_block(
-        state, lambda kernel: Kernel(fn(kernel.cov), on_ntk(fn, kernel.ntk)), **changes
-    )
+    mapped = lambda kernel: Kernel(fn(kernel.cov), on_ntk(fn, kernel.ntk))
+    return each_block(state, mapped, **changes)
 
 
 def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
@@ -164,29 +137,24 @@ def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
 def tied(state: State) -> State:
     """The state with equal inputs' kernels equal to the last bit: angles of 0 stay 0."""
     same = state.same[:, :, None, None]
-
-    def equal(cross: Any, within: Any) -> Any:
-        return jnp.where(same, within[:, None], cross)
-
-    cross, first = state.cross, state.first
-    cross = Kernel(equal(cross.cov, first.cov), on_ntk(equal, cross.ntk, first.ntk))
-    return dataclasses.replace(state, cross=cross)
+    equal = lambda cross, within: jnp.where(same, within[: len(same), None], cross)
+    cross, within = state.cross, state.within
+    ntk = on_ntk(equal, cross.ntk, within.ntk)
+    return state.replace(cross=Kernel(equal(cross.cov, within.cov), ntk))
 
 
 def absorbed(state: State) -> State:
     """The state with gains averaged over neurons: ntk + g cov. Right before a linear map."""
     if not state.gain:
         return state
-    gain = state.gain
-    return each_block(
-        state,
-        lambda kernel: Kernel(kernel.cov, on_ntk(lambda ntk: ntk + gain * kernel.cov, kernel.ntk)),
-        gain=0.0,
-        blurred=state.gaussian and state.with_ntk,
-    )
+
+    def averaged(kernel: Kernel) -> Kernel:
+        return Kernel(kernel.cov, on_ntk(lambda ntk: ntk + state.gain * kernel.cov, kernel.ntk))
+
+    return each_block(state, averaged, gain=0.0, blurred=state.gaussian and state.with_ntk)
 
 
-def equal_rows(state: State) -> tuple[Any, Any]:
-    """Masks of entries of one row with itself: cross [A, B, P, P], within [P, P]."""
-    eye = jnp.eye(state.first.cov.shape[-1], dtype=bool)
-    return state.same[:, :, None, None] & eye, eye
+def equal_rows(state: State, block: Any) -> Any:
+    """Mask of a row with itself among the entries of a block: [A, B, P, P] or [P, P]."""
+    eye = jnp.eye(block.shape[-1], dtype=bool)
+    return state.same[:, :, None, None] & eye if block.ndim == 4 else eye

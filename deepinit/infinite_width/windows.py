@@ -32,7 +32,9 @@ def over_patches(
     for axis, length in enumerate(positions, start=1):
         count = (length + 2 * margin - size) // stride + 1
         other = axis + rank
-        pads = [(margin, margin) if place in (axis, other) else (0, 0) for place in range(sites.ndim)]
+        pads = [
+            (margin, margin) if place in (axis, other) else (0, 0) for place in range(sites.ndim)
+        ]
         padded = jnp.pad(sites, pads, **mode) if margin else sites
         sites = sum(_strided(padded, (axis, other), o, count, stride) for o in range(size))
     last = int(np.prod(sites.shape[1 : rank + 1]))
@@ -60,13 +62,13 @@ def pooled(state: State, positions: tuple[int, ...], size: int, stride: int, pad
         left = jnp.swapaxes(rows(values), -1, -2)
         return jnp.swapaxes(rows(left), -1, -2)
 
-    return linear_map(state, block).with_means(*map(rows, state.means))
+    return linear_map(state, block, mean=rows(state.mean))
 
 
 def mean_over_positions(state: State) -> State:
     """The mean over all positions."""
-    after = linear_map(state, lambda block: block.mean((-2, -1), keepdims=True))
-    return after.with_means(*(mean.mean(-1, keepdims=True) for mean in state.means))
+    mean = state.mean.mean(-1, keepdims=True)
+    return linear_map(state, lambda block: block.mean((-2, -1), keepdims=True), mean=mean)
 
 
 def _averages(length: int, size: int, stride: int, padding: int) -> np.ndarray:

@@ -20,5 +20,5 @@ def _activation(layer: Activation, state: State, shape: Shape, depth: int, path:
         ntk = products.slopes * kernel.ntk
         return Kernel(products.values, ntk + gain * products.gains if gain else ntk)
 
-    after, means = with_products(layer.phi, state, combine, gaussian=False, gain=0.0)
-    return after.with_means(*means)
+    after, mean = with_products(layer.phi, state, combine, gaussian=False, gain=0.0)
+    return after.replace(mean=mean)

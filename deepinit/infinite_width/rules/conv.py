@@ -10,8 +10,7 @@ from deepinit.infinite_width.windows import over_patches
 
 @INFINITE.rule(Conv)
 def _conv(layer: Conv, state: State, shape: Shape, depth: int, path: str) -> State:
-    positions, channels = shape.positions, shape.width
-    assert positions and channels
+    positions, channels = shape.positions or (), shape.width or 0
     fan_in = channels * layer.size ** len(positions)
     view = lambda block: over_patches(block, positions, layer.size, layer.stride, layer.padding)
     return random_map(layer, state, fan_in, depth, path, view, channels)

@@ -1,5 +1,7 @@
 """Flatten: kernels of vectors are means over positions."""
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from deepinit.core.layers.layer import Shape
@@ -11,9 +13,9 @@ from deepinit.infinite_width.states import State, absorbed, linear_map
 @INFINITE.rule(Flatten)
 def _flatten(layer: Flatten, state: State, shape: Shape, depth: int, path: str) -> State:
     del layer, shape, depth, path
-    after = linear_map(absorbed(state), _mean_of_diagonal, gaussian=False)
-    return after.with_means(*(mean.mean(-1, keepdims=True) for mean in state.means))
+    mean = state.mean.mean(-1, keepdims=True)
+    return linear_map(absorbed(state), _mean_of_diagonal, gaussian=False, mean=mean)
 
 
-def _mean_of_diagonal(block):
+def _mean_of_diagonal(block: Any) -> Any:
     return jnp.trace(block, axis1=-2, axis2=-1)[..., None, None] / block.shape[-1]

@@ -1,5 +1,7 @@
 """Gates u phi(g), u and g independent N(0, cov): cov' = cov E[phi phi]."""
 
+import jax.numpy as jnp
+
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.neuronwise import Gate
 from deepinit.infinite_width.closed_forms import Products
@@ -24,4 +26,4 @@ def _gate(layer: Gate, state: State, shape: Shape, depth: int, path: str) -> Sta
         return Kernel(values, ntk)
 
     after, _ = with_products(layer.phi, state, combine, gaussian=False, gain=0.0)
-    return after.without_means()
+    return after.replace(mean=jnp.zeros_like(state.mean))

@@ -11,15 +11,14 @@ from deepinit.infinite_width.states import Kernel, Sides, State, each_block, on_
 @INFINITE.rule(RMSNorm)
 def _rms_norm(layer: RMSNorm, state: State, shape: Shape, depth: int, path: str) -> State:
     del shape, depth, path
-    scales = tuple(1.0 / jnp.sqrt(q + layer.eps) for q in state.variances)
+    scale = 1.0 / jnp.sqrt(state.variance + layer.eps)
 
     def normalized(kernel: Kernel, scale: Sides) -> Kernel:
         factor = scale.left * scale.right
         return Kernel(factor * kernel.cov, on_ntk(lambda ntk: factor * ntk, kernel.ntk))
 
-    means = (scale * mean for scale, mean in zip(scales, state.means, strict=True))
-    after = each_block(state, normalized, scales, gain=state.gain + layer.gain)
-    return after.with_means(*means)
+    gain = state.gain + layer.gain
+    return each_block(state, normalized, scale, gain=gain, mean=scale * state.mean)
 
 
 @INFINITE.rule(LayerNorm)
@@ -27,12 +26,9 @@ def _layer_norm(layer: LayerNorm, state: State, shape: Shape, depth: int, path: 
     def centred(kernel: Kernel, mean: Sides) -> Kernel:
         return Kernel(kernel.cov - mean.left * mean.right, kernel.ntk)
 
-    state = each_block(state, centred, state.means).without_means()
+    def with_biases(kernel: Kernel) -> Kernel:
+        return Kernel(kernel.cov, on_ntk(lambda ntk: ntk + 1.0, kernel.ntk))
+
+    state = each_block(state, centred, state.mean, mean=jnp.zeros_like(state.mean))
     after = _rms_norm(RMSNorm(layer.eps, layer.gain), state, shape, depth, path)
-    if not layer.gain:
-        return after
-    return each_block(after, lambda kernel: Kernel(kernel.cov, on_ntk(_plus_one, kernel.ntk)))
-
-
-def _plus_one(ntk):
-    return ntk + 1.0
+    return each_block(after, with_biases) if layer.gain else after

@@ -1,6 +1,6 @@
 """Residual sums of independent columns: cov' = cov_s + a^2 cov_b + a (m_s m_b' + m_b m_s')."""
 
-import dataclasses
+import jax.numpy as jnp
 
 from deepinit.core.layers.containers import Residual, joined
 from deepinit.core.layers.layer import Shape, refuse
@@ -11,7 +11,7 @@ from deepinit.infinite_width.states import Kernel, Sides, State, absorbed, each_
 @INFINITE.rule(Residual)
 def _residual(layer: Residual, state: State, shape: Shape, depth: int, path: str) -> State:
     scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else float(layer.scale)
-    entering = dataclasses.replace(state, fresh=False)
+    entering = state.replace(fresh=False)
     branch = apply(layer.branch, entering, shape, depth, joined(path, "branch"))
     skip = entering
     if layer.skip is not None:
@@ -24,36 +24,29 @@ def _residual(layer: Residual, state: State, shape: Shape, depth: int, path: str
 
 
 def _sum(skip: State, branch: State, scale: float, fresh: bool) -> State:
-    blurred = (skip.blurred or branch.blurred) or bool(skip.gain or branch.gain)
+    gaussian = skip.gaussian and branch.gaussian
+    had_gains = bool(skip.gain or branch.gain or skip.blurred or branch.blurred)
     skip, branch = absorbed(skip), absorbed(branch)
-    others = {"cross": branch.cross, "first": branch.first, "second": branch.second}
-    sums = dataclasses.replace(
-        skip,
-        **{name: _sum_of_kernels(getattr(skip, name), other, scale) for name, other in others.items()},
-        missing=_larger(skip.missing, branch.missing),
-        error=_larger(skip.error, branch.error),
-        gaussian=skip.gaussian and branch.gaussian,
+    sums = skip.replace(
+        cross=_sum_of_kernels(skip.cross, branch.cross, scale),
+        within=_sum_of_kernels(skip.within, branch.within, scale),
+        mean=skip.mean + scale * branch.mean,
+        missing=jnp.maximum(skip.missing, branch.missing),
+        error=jnp.maximum(skip.error, branch.error),
+        gaussian=gaussian,
         fresh=fresh,
-        blurred=blurred and skip.gaussian and branch.gaussian,
+        blurred=had_gains and gaussian,
     )
-    if not (skip.gaussian or branch.gaussian):
+    if skip.gaussian or branch.gaussian:  # of mean 0
+        return sums
 
-        def crossed(kernel: Kernel, own: Sides, other: Sides) -> Kernel:
-            products = own.left * other.right + other.left * own.right
-            return Kernel(kernel.cov + scale * products, kernel.ntk)
+    def crossed(kernel: Kernel, own: Sides, other: Sides) -> Kernel:
+        products = own.left * other.right + other.left * own.right
+        return Kernel(kernel.cov + scale * products, kernel.ntk)
 
-        sums = each_block(sums, crossed, skip.means, branch.means)
-    return sums.with_means(
-        skip.mean1 + scale * branch.mean1, skip.mean2 + scale * branch.mean2
-    )
+    return each_block(sums, crossed, skip.mean, branch.mean)
 
 
 def _sum_of_kernels(skip: Kernel, branch: Kernel, scale: float) -> Kernel:
     add = lambda own, other: own + scale**2 * other
     return Kernel(add(skip.cov, branch.cov), on_ntk(add, skip.ntk, branch.ntk))
-
-
-def _larger(one, other):
-    import jax.numpy as jnp
-
-    return jnp.maximum(one, other)
