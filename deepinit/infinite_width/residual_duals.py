@@ -129,7 +129,7 @@ def _arc_sine(covariance: jax.Array) -> Products:
 def _by_series(activation: Activation, means: jax.Array | None, covariance: jax.Array) -> Products:
     means = jnp.zeros_like(covariance[:, :1]) if means is None else means
     nodes, weights = normal_rule()
-    basis = _hermite(nodes)
+    basis = hermite(nodes)
     variance, correlation = _correlations(covariance)
     at = means[:, :, None] + jnp.sqrt(variance)[:, None, None] * nodes
 
@@ -224,7 +224,7 @@ def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
     )
 
 
-def _hermite(nodes: np.ndarray) -> np.ndarray:
+def hermite(nodes: np.ndarray) -> np.ndarray:
     """[terms, nodes]: sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
     rows = [np.ones_like(nodes), nodes]
     for k in range(1, NUM_TERMS - 1):

@@ -1,0 +1,183 @@
+"""Infinite-width kernels of composed networks, by rules of layers.
+
+A rule, one layer kind a file in `rules/` (imported by name, so that a new file registers itself):
+
+    @INFINITE.rule(Kind)
+    def _rule(layer: Kind, state: State, shape: Shape, depth: int, path: str) -> State
+
+- `shape` is the layer's input, `depth` the network's, `path` names the layer in refusals.
+- `State` (`states`): kernels `cross` [A, B, P, P] and `within` [R, P, P], R = A + B, each with cov
+  and ntk (None if not asked); `mean` [R, P]. The last two axes are positions: one function serves
+  both kernels. `each_block(state, fn, *rows, **changes)` applies it, `linear_map` to cov and ntk
+  alike, `on_ntk` skips None.
+- `gaussian` columns may enter a function of neurons (`require_gaussian`); random linear maps make
+  them (`random_map`), anything nonlinear ends them (`gaussian=False`). Random maps set `fresh`.
+- Trained gains are `state.gain`; a rule that reads ntk of settled rows starts with `absorbed`.
+- `mean` is E h over neurons: rules of centred columns set it to 0.
+- Equal inputs: `each_block` copies `within` into `cross`, so that angles 0 stay 0.
+- Layers that mix the inputs of a batch add their kind to `COUPLES_INPUTS`; their state is `square`:
+  first and second list are one, R = A = B, and `cross` holds every pair.
+- `apply(layer, ...)` runs a part of a layer; layers without a rule use `core.layers.expanded`.
+- Quadratures put their largest relative error in `state.error`.
+
+Engines are tried in order until no series misses a share of a mean square.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from deepinit.core.errors import SpecError
+from deepinit.core.layers.containers import kind_name
+from deepinit.core.layers.program import Program, sites
+from deepinit.infinite_width import rules as rules
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.resolution import LARGEST_ERROR
+from deepinit.infinite_width.rules_table import COUPLES_INPUTS as COUPLES_INPUTS
+from deepinit.infinite_width.rules_table import INFINITE as INFINITE
+from deepinit.infinite_width.rules_table import apply
+from deepinit.infinite_width.states import Engine, State, absorbed, start
+from deepinit.infinite_width.validate import checked_limit
+from deepinit.infinite_width.walk import in_order, walk
+
+MISSING_SHARE = 1e-11  # of a mean square; above it the next engine is taken
+ENGINES: tuple[Engine, ...] = (("series", 64), ("series", 256), ("quadrature", 0))
+
+
+class SiteKernels(NamedTuple):
+    """Kernels after a layer.
+
+    Attributes:
+        cov: [A, B, P, P], E h_ap h_bq over neurons.
+        ntk: [A, B, P, P], NTK parametrization, or None.
+        mean: [A, P], E h_ap.
+    """
+
+    cov: Any
+    ntk: Any
+    mean: Any
+
+
+class Limit(NamedTuple):
+    """A network at infinite width.
+
+    Attributes:
+        paths: of the sites (`core.layers.sites`); () if not asked.
+        sites: kernels after every site.
+        output: kernels of an output: [A, B, P, P], P = 1 for vectors.
+    """
+
+    paths: tuple[str, ...]
+    sites: tuple[SiteKernels, ...]
+    output: SiteKernels
+
+
+class _Recorded(NamedTuple):
+    kernels: SiteKernels
+    missing: Any
+    error: Any
+
+
+def interpret(
+    program: Program, first: Any, second: Any = None, *, ntk: bool = True, at_sites: bool = True
+) -> Limit:
+    """Kernels of a network at infinite width between two lists of inputs.
+
+    Args:
+        program: `core.layers.program(network, shape)`.
+        first: [A, ...], of `program.shape`; flattened inputs too.
+        second: [B, ...]; None for `first`.
+        ntk: whether tangent kernels are computed; all parameters trained, standard normal.
+        at_sites: whether the kernels after every site are kept.
+
+    Returns:
+        float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
+        activations 1e-11 a layer where 256 Hermite polynomials suffice (deviations up to about
+        2.5), else, and with kinks, quadrature at every entry: slow.
+
+    Raises:
+        SpecError: a layer without a rule, or whose input is not Gaussian; unresolved activation;
+            kernels not finite.
+
+    Valid for: infinite width at fixed depth, error O(1/width).
+
+    Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), arXiv 1910.12478 (tensor programs).
+    """
+    first, others, same = input_rows(program, first, second)
+    with host_float64():
+        for engine in ENGINES:
+            recorded, output = jax.tree.map(
+                np.asarray,
+                compiled(program, engine, ntk, at_sites, second is None, first, others, same),
+            )
+            if float(output.missing) <= MISSING_SHARE:
+                break
+    recorded = list(in_order(recorded, lambda part: isinstance(part, _Recorded)))
+    paths = _paths(program) if at_sites else ()
+    check_resolved(paths, recorded, output)
+    parts = checked_limit(output.kernels, "of the output"), tuple(part.kernels for part in recorded)
+    return Limit(paths, parts[1], parts[0])
+
+
+def input_rows(program: Program, first: Any, second: Any) -> tuple[Any, Any, Any]:
+    """Inputs [A, P, n] and [B, P, n], and which are equal [A, B]."""
+    shape = program.shape
+    rows = [
+        np.asarray(part, np.float64).reshape(len(part), shape.num_positions, -1)
+        for part in ((first,) if second is None else (first, second))
+    ]
+    together = np.concatenate(rows).reshape(sum(map(len, rows)), -1)
+    labels = np.unique(together, axis=0, return_inverse=True)[1].ravel()
+    own, others = labels[: len(rows[0])], labels[-len(rows[-1]) :]
+    return rows[0], rows[-1], own[:, None] == others[None]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def compiled(
+    program: Program,
+    engine: Engine,
+    ntk: bool,
+    at_sites: bool,
+    square: bool,
+    first: Any,
+    second: Any,
+    same: Any,
+) -> tuple[Any, _Recorded]:
+    """Records of the sites, as `walk` gives them, and of the output."""
+    others = None if square else second
+    state, shape = start(first, others, same, ntk=ntk, engine=engine), program.shape
+    if program.embedding is not None:
+        state = apply(program.embedding, state, shape, program.depth, "embedding")
+    record = _recorded if at_sites else None
+    state, records = walk(program.body, state, program.body_shape, program.depth, "", record)
+    if program.readout is not None:
+        path = kind_name(program.readout)
+        state = apply(program.readout, state, program.last_shape, program.depth, path)
+    return records if at_sites else [], _recorded(state)
+
+
+def _recorded(state: State) -> _Recorded:
+    state = absorbed(state)
+    kernels = SiteKernels(state.cross.cov, state.cross.ntk, state.mean[: len(state.same)])
+    return _Recorded(kernels, state.missing, state.error)
+
+
+def _paths(program: Program) -> tuple[str, ...]:
+    return tuple(site.path for site in sites(program.body, program.body_shape))
+
+
+def check_resolved(paths: tuple[str, ...], recorded: list[_Recorded], output: _Recorded) -> None:
+    """Refuse quadratures with large errors; names the first site."""
+    if not float(output.error) > LARGEST_ERROR:
+        return
+    errors = [float(part.error) for part in recorded] + [float(output.error)]
+    place = next(number for number, error in enumerate(errors) if error > LARGEST_ERROR)
+    where = (*paths, "the readout")[place] if paths else "the network"
+    raise SpecError(
+        f"{where}: an activation that the quadrature does not resolve at infinite width "
+        f"(relative error {errors[place]:.1g})",
+        "activations that bend on scales of order 1, or smaller variances",
+        "Simulate, or take smaller weights and inputs.",
+    )

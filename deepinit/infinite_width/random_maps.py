@@ -1,0 +1,39 @@
+"""Fresh random linear maps of a state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from deepinit.infinite_width.rules_table import entry_variance
+from deepinit.infinite_width.states import Kernel, State, absorbed, each_block, on_ntk
+
+
+def random_map(
+    layer: Any,
+    state: State,
+    fan_in: int,
+    depth: int,
+    path: str,
+    view: Callable[[Any], Any] = lambda block: block,
+    channels: int | None = None,
+) -> State:
+    """Columns of a random linear map with the laws `layer.law` and `layer.bias`.
+
+    cov' = w channels view(cov) + b, ntk' = cov' + w channels view(ntk), w the variance of an entry.
+
+    Args:
+        fan_in: of the law.
+        view: kernels of the rows that the map acts on, summed over their parts.
+        channels: entries of a part; None for `fan_in`.
+    """
+    scale = entry_variance(layer, "law", fan_in, depth, path) * (channels or fan_in)
+    bias = entry_variance(layer, "bias", 1, depth, path, gaussian=True)
+
+    def mapped(kernel: Kernel) -> Kernel:
+        cov = scale * view(kernel.cov) + bias
+        return Kernel(cov, on_ntk(lambda ntk: cov + scale * view(ntk), kernel.ntk))
+
+    state = absorbed(state)
+    after = each_block(state, mapped, gaussian=True, fresh=True, blurred=False)
+    return after.replace(mean=jnp.zeros_like(after.variance))

@@ -1,0 +1,52 @@
+"""Residual sums of independent columns: cov' = cov_s + a^2 cov_b + a (m_s m_b' + m_b m_s')."""
+
+import jax.numpy as jnp
+
+from deepinit.core.layers.containers import Residual, joined
+from deepinit.core.layers.layer import Shape, refuse
+from deepinit.infinite_width.rules_table import INFINITE, apply
+from deepinit.infinite_width.states import Kernel, Sides, State, absorbed, each_block, on_ntk
+
+
+@INFINITE.rule(Residual)
+def _residual(layer: Residual, state: State, shape: Shape, depth: int, path: str) -> State:
+    scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else float(layer.scale)
+    entering = state.replace(fresh=False)
+    branch = apply(layer.branch, entering, shape, depth, joined(path, "branch"))
+    skip = entering
+    if layer.skip is not None:
+        skip = apply(layer.skip, entering, shape, depth, joined(path, "skip"))
+    if not (branch.fresh or skip.fresh):
+        given = "a branch without a random linear layer, which depends on the stream"
+        remedy = "End the branch in di.layers.Dense, or simulate."
+        raise refuse(path, layer, given, "branches with fresh weights", remedy)
+    return _sum(skip, branch, scale, state.fresh or (branch.fresh and skip.fresh))
+
+
+def _sum(skip: State, branch: State, scale: float, fresh: bool) -> State:
+    gaussian = skip.gaussian and branch.gaussian
+    had_gains = bool(skip.gain or branch.gain or skip.blurred or branch.blurred)
+    skip, branch = absorbed(skip), absorbed(branch)
+    sums = skip.replace(
+        cross=_sum_of_kernels(skip.cross, branch.cross, scale),
+        within=_sum_of_kernels(skip.within, branch.within, scale),
+        mean=skip.mean + scale * branch.mean,
+        missing=jnp.maximum(skip.missing, branch.missing),
+        error=jnp.maximum(skip.error, branch.error),
+        gaussian=gaussian,
+        fresh=fresh,
+        blurred=had_gains and gaussian,
+    )
+    if skip.gaussian or branch.gaussian:  # of mean 0
+        return sums
+
+    def crossed(kernel: Kernel, own: Sides, other: Sides) -> Kernel:
+        products = own.left * other.right + other.left * own.right
+        return Kernel(kernel.cov + scale * products, kernel.ntk)
+
+    return each_block(sums, crossed, skip.mean, branch.mean)
+
+
+def _sum_of_kernels(skip: Kernel, branch: Kernel, scale: float) -> Kernel:
+    add = lambda own, other: own + scale**2 * other
+    return Kernel(add(skip.cov, branch.cov), on_ntk(add, skip.ntk, branch.ntk))

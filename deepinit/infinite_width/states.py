@@ -1,0 +1,160 @@
+"""States of the infinite-width interpreter: kernels between positions of inputs.
+
+Inputs a of the first list, b of the second; positions p, q of one input (one for vectors).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Engine = tuple[str, int]  # ("series", terms) or ("quadrature", 0)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """Kernels of one neuron, [..., P, P].
+
+    Attributes:
+        cov: E h h' over neurons.
+        ntk: tangent kernel of a neuron, NTK parametrization; None if not asked.
+    """
+
+    cov: Any
+    ntk: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A layer's output on two lists of inputs, A and B; R = A + B inputs, or A = B = R if `square`.
+
+    Attributes:
+        cross: [A, B, P, P], inputs of the first list against the second.
+        within: [R, P, P], within one input; first list, then second.
+        mean: [R, P], E h over neurons; 0 for Gaussian columns.
+        same: [A, B], whether two inputs are equal.
+        missing: largest share of a mean square beyond the series, so far.
+        error: largest relative error of a quadrature, so far.
+        gaussian: `pending`: neurons are independent N(0, cov), so that an activation may follow;
+            else `settled`: only cov and means are known.
+        fresh: a random linear map came since the start of the branch.
+        square: the two lists are one, and whole.
+        gain: g, trained gains of norms: a neuron of rows h has the tangent kernel
+            ntk + g h_a h_b; `absorbed` averages it.
+        blurred: gains were averaged although neurons are Gaussian: no ntk after an activation.
+        engine: of activations without a closed form.
+    """
+
+    cross: Kernel
+    within: Kernel
+    mean: Any
+    same: Any
+    missing: Any
+    error: Any
+    gaussian: bool = dataclasses.field(default=False, metadata={"static": True})
+    fresh: bool = dataclasses.field(default=False, metadata={"static": True})
+    square: bool = dataclasses.field(default=False, metadata={"static": True})
+    gain: float = dataclasses.field(default=0.0, metadata={"static": True})
+    blurred: bool = dataclasses.field(default=False, metadata={"static": True})
+    engine: Engine = dataclasses.field(default=("series", 256), metadata={"static": True})
+
+    @property
+    def with_ntk(self) -> bool:
+        """Whether tangent kernels are computed."""
+        return self.cross.ntk is not None
+
+    @property
+    def variance(self) -> Any:
+        """E h^2, [R, P]."""
+        return jnp.diagonal(self.within.cov, axis1=-2, axis2=-1)
+
+    def replace(self, **changes: Any) -> "State":
+        """The state with other fields."""
+        return dataclasses.replace(self, **changes)
+
+
+class Sides(NamedTuple):
+    """A number per row, at the left and at the right of a kernel's entries."""
+
+    left: Any
+    right: Any
+
+
+def start(first: Any, second: Any, same: Any, *, ntk: bool, engine: Engine) -> State:
+    """Inputs as a state: first [A, P, n], second [B, P, n] or None for `first`."""
+
+    def kernel(pattern: str, left: Any, right: Any) -> Kernel:
+        cov = jnp.einsum(pattern, left, right) / left.shape[-1]
+        return Kernel(cov, jnp.zeros_like(cov) if ntk else None)
+
+    rows = first if second is None else jnp.concatenate([first, second])
+    state = State(
+        kernel("apn,bqn->abpq", first, first if second is None else second),
+        kernel("apn,aqn->apq", rows, rows),
+        jnp.mean(rows, axis=-1),
+        same,
+        missing=jnp.zeros(()),
+        error=jnp.zeros(()),
+        square=second is None,
+        engine=engine,
+    )
+    return tied(state)
+
+
+def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: Any) -> State:
+    """The state with `fn(kernel, *sides)` for `cross` and `within`.
+
+    Args:
+        rows: arrays [..., R, P]; `fn` gets them as `Sides`, which broadcast against
+            [..., A, B, P, P], or [..., R, P, P] within one input.
+        changes: other fields.
+    """
+    num_first, num_second = state.same.shape
+    cross, within = [], []
+    for row in rows:
+        left, right = row[..., :num_first, :], row[..., -num_second:, :]
+        cross.append(Sides(left[..., :, None, :, None], right[..., None, :, None, :]))
+        within.append(Sides(row[..., :, None], row[..., None, :]))
+    blocks = {"cross": fn(state.cross, *cross), "within": fn(state.within, *within)}
+    return tied(state.replace(**blocks, **changes))
+
+
+def linear_map(state: State, fn: Callable[[Any], Any], **changes: Any) -> State:
+    """The state with `fn` on cov and ntk, e.g. a map of positions on both sides."""
+    mapped = lambda kernel: Kernel(fn(kernel.cov), on_ntk(fn, kernel.ntk))
+    return each_block(state, mapped, **changes)
+
+
+def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
+    """`fn(*parts)`; None where tangent kernels are not computed."""
+    return None if parts[0] is None else fn(*parts)
+
+
+def tied(state: State) -> State:
+    """The state with equal inputs' kernels equal to the last bit: angles of 0 stay 0."""
+    same = state.same[:, :, None, None]
+    equal = lambda cross, within: jnp.where(same, within[: len(same), None], cross)
+    cross, within = state.cross, state.within
+    ntk = on_ntk(equal, cross.ntk, within.ntk)
+    return state.replace(cross=Kernel(equal(cross.cov, within.cov), ntk))
+
+
+def absorbed(state: State) -> State:
+    """The state with gains averaged over neurons: ntk + g cov. Right before a linear map."""
+    if not state.gain:
+        return state
+
+    def averaged(kernel: Kernel) -> Kernel:
+        return Kernel(kernel.cov, on_ntk(lambda ntk: ntk + state.gain * kernel.cov, kernel.ntk))
+
+    return each_block(state, averaged, gain=0.0, blurred=state.gaussian and state.with_ntk)
+
+
+def equal_rows(state: State, block: Any) -> Any:
+    """Mask of a row with itself among the entries of a block: [A, B, P, P] or [P, P]."""
+    eye = jnp.eye(block.shape[-1], dtype=bool)
+    return state.same[:, :, None, None] & eye if block.ndim == 4 else eye
