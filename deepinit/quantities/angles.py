@@ -8,9 +8,11 @@ from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities import layer_limits
 from deepinit.quantities.kinds import Forward
+from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import limit, limit_prediction, theories
+from deepinit.quantities.theory import limit_prediction, theories
 
 _PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
 _RELU_ONLY = ("tapered", "hybrid", "paper", "approximation")
@@ -123,7 +125,10 @@ log_sin2_angle = Quantity(
     symbol=r"$\ln \sin^2 \theta^\ell$",
     label="angle between two inputs, as ln sin^2",
     measurement=Forward(_measure, why_not=_why_no_angle),
-    theories=(*theories(_FORMS, _why_not, _predict), limit(_infinite, _why_no_limit)),
+    theories=(
+        *theories(_FORMS, _why_not, _predict),
+        composed_limit(_infinite, _why_no_limit, layer_limits.log_sin2_angle),
+    ),
     transform="ln sin^2",
     reference=_PAPER,
     rounding="absolute",

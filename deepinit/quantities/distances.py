@@ -11,11 +11,13 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities import layer_limits
 from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
+from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.survival import growth_limit, predict_walk, why_no_walk
-from deepinit.quantities.theory import limit, theories
+from deepinit.quantities.theory import always, theories
 
 _EQUAL, _NOT_FINITE = 1, 2  # places in `events`, from 1
 _COLLINEAR = 1e-14  # angles up to rounding
@@ -134,7 +136,10 @@ log_distance = Quantity(
     symbol=r"$\ln (|x_\ell - x'_\ell| / |x_0 - x'_0|)$",
     label="growth of the distance of two inputs, as a logarithm",
     measurement=Forward(_measure, why_not=_why_no_growth),
-    theories=(*theories(("exact", "first_order", FORM), _why_not, _predict), limit(_infinite)),
+    theories=(
+        *theories(("exact", "first_order", FORM), _why_not, _predict),
+        composed_limit(_infinite, always, layer_limits.log_distance),
+    ),
     transform="ln",
     reference="derived in deepinit.theory.angles.distances",
     events=("equal", "not_finite"),

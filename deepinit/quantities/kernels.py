@@ -9,6 +9,7 @@ from deepinit.core.laws import Law
 from deepinit.core.layers import outline, shape_of
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
+from deepinit.quantities import layer_limits
 from deepinit.quantities.corrections import (
     EXACT,
     predict_bias_tangent,
@@ -29,6 +30,7 @@ from deepinit.quantities.diffusions import (
 )
 from deepinit.quantities.kinds import Backward, Forward
 from deepinit.quantities.kinds.backward import all_points
+from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
 from deepinit.quantities.theory import Theory, limit, limit_prediction, theories
 
@@ -193,7 +195,7 @@ nngp = Quantity(
     measurement=Forward(tap_overlaps, entries=_pair_names),
     theories=(
         *_kernel_theories(_why_not_nngp, _predict_nngp, predict_nngp),
-        limit(_infinite_nngp, _why_no_limit_nngp),
+        composed_limit(_infinite_nngp, _why_no_limit_nngp, layer_limits.nngp),
     ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
@@ -209,7 +211,7 @@ ntk = Quantity(
     measurement=Backward(_measure_ntk, first_output, entries=_pair_names),
     theories=(
         *_kernel_theories(why_not_tangent, predict_tangent, predict_ntk),
-        limit(_infinite_ntk, _why_no_limit_tangent),
+        composed_limit(_infinite_ntk, _why_no_limit_tangent, layer_limits.ntk),
     ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,

@@ -15,13 +15,15 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities import layer_limits
 from deepinit.quantities.corrections import EXACT, next_layers
 from deepinit.quantities.corrections import FORM as FIRST_ORDER
 from deepinit.quantities.diffusions import FORM
 from deepinit.quantities.kernels import nngp, point_names, tap_overlaps
 from deepinit.quantities.kinds import Forward
+from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
-from deepinit.quantities.theory import limit, theories
+from deepinit.quantities.theory import always, theories
 
 _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.outputs"
 
@@ -143,7 +145,10 @@ output_kurtosis = Quantity(
     measurement=Forward(
         _measure, entries=point_names, why_not=_why_no_kurtosis, statistic=_of_ensemble
     ),
-    theories=(*theories((EXACT, FIRST_ORDER, FORM), _why_not, _predict), limit(_infinite)),
+    theories=(
+        *theories((EXACT, FIRST_ORDER, FORM), _why_not, _predict),
+        composed_limit(_infinite, always, layer_limits.output_kurtosis),
+    ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
     events=SCALED_EVENTS,

@@ -9,10 +9,12 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities import layer_limits
 from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
+from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import limit, limit_prediction, theories
+from deepinit.quantities.theory import always, limit_prediction, theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 
@@ -214,7 +216,7 @@ log_norm = Quantity(
     measurement=Forward(_measure_log_norm, entries=_names, why_not=_why_no_growth),
     theories=(
         *theories(("exact", "first_order", FORM), _why_not_log_norm, _predict_log_norm),
-        limit(_infinite_log_norm),
+        composed_limit(_infinite_log_norm, always, layer_limits.log_norm),
     ),
     transform="ln",
     reference="derived in deepinit.theory.cutoff.log_norm_drift",
