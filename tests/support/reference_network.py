@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core import layers as kinds
-from deepinit.core.layers import Shape, output_shape
 from deepinit.core.inputs import Inputs
+from deepinit.core.layers import output_shape
 from deepinit.networks.backward import random_gradients
 from deepinit.networks.forward import random_forward
 from deepinit.networks.input_rows import rows_from_inputs
