@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from deepinit.core.errors import SpecError
 from deepinit.core.layers import Layer, Repeat, Sequential, Shape, output_shape, program
 from deepinit.core.layers.program import is_site
 from deepinit.networks.checkpointing import checkpoint_shapes
@@ -107,6 +108,7 @@ def random_gradients(
         cotangent_maps(linear_map, precision, points),
         points,
         batch,
+        _tied(linear_map, precision),
     )
     embedding_key, body_key, readout_key = key_parts(net, key)
     rows = inputs = rows.with_inner_products()
@@ -159,6 +161,22 @@ def _saving(linear_map: str, precision: str) -> Callable[..., tuple[Any, Any, An
         return images, bias, saved
 
     return linear
+
+
+def _tied(linear_map: str, precision: str) -> Callable[..., Any] | None:
+    """Maps that are used again: explicit."""
+    if linear_map == "explicit":
+        return None
+    linear = _saving("explicit", precision)
+
+    def again(source: Any, rows: Rows, layer: Any, times: Any, use: Any, known: Any) -> Any:
+        del times, use, known
+        if linear_map == "conditional":
+            given = "gradients through a Tied layer with conditional maps"
+            raise SpecError(given, "linear_map='explicit' or 'auto'", "Leave linear_map out.")
+        return *linear(source, rows, layer), ()
+
+    return again
 
 
 class Run(NamedTuple):
