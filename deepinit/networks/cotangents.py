@@ -40,6 +40,16 @@ def sum_of(*parts: Products) -> Products:
     return total(jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts))
 
 
+def sum_of_parts(products: Products, parts: int) -> Products:
+    """[num, num] from [num * parts, num * parts]: gradients that are sums of `parts`."""
+    num = len(products.value) // parts
+
+    def split(values: jax.Array) -> jax.Array:
+        return values.reshape(num, parts, num, parts).transpose(1, 3, 0, 2).reshape(-1, num, num)
+
+    return total(Products(*(split(values) for values in products)))
+
+
 def times_derivative(
     back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation
 ) -> Cotangents:

@@ -5,6 +5,7 @@
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -85,9 +86,15 @@ def explicit_with_residuals(
 
 
 def conditional_with_residuals(
-    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+    key: jax.Array,
+    rows: Rows,
+    law: Law | MatrixLaw,
+    fan_out: int,
+    depth: int,
+    precision: str,
+    known: Saved | None = None,
 ) -> tuple[jax.Array, Saved]:
-    """`conditional` of Gaussian weights, with residuals."""
+    """`conditional` of Gaussian weights, with residuals; `known`: of earlier uses of the matrix."""
     del precision
     stacked = rows.stacked
     mean = outer = None
@@ -96,14 +103,30 @@ def conditional_with_residuals(
         inputs, scale = _product(stacked, inner), 1.0
     else:
         inputs, scale = stacked, law.entry_std(stacked.shape[1], depth, stacked.dtype)
-    directions, factor = orthonormalize_rows(inputs)
     normals = standard_normals(key, (len(inputs), fan_out), inputs.dtype)
-    images = _product(scale * factor, normals)
+    if known is None:
+        directions, factor = orthonormalize_rows(inputs)
+        images = _product(scale * factor, normals)
+    else:
+        along, new = _split(inputs, known.directions)
+        directions, factor = orthonormalize_rows(new)
+        images = _product(scale * factor, normals) + _product(scale * along, known.normals)
     if outer is not None:
         images = _product(images, outer.T)
     if mean is not None:
         images = images + _product(stacked, mean.T)
     return images, Saved(directions, normals)
+
+
+def _split(rows: jax.Array, directions: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Coefficients along orthonormal directions, and the rest; 0 to rounding is 0."""
+    along = _product(rows, directions.T)
+    rest = rows - _product(along, directions)
+    again = _product(rest, directions.T)
+    rest = rest - _product(again, directions)
+    tolerance = 4.0 * float(jnp.finfo(rows.dtype).eps)
+    norm2 = lambda values: jnp.sum(values * values, axis=1, keepdims=True)
+    return along + again, jnp.where(norm2(rest) <= tolerance**2 * norm2(rows), 0, rest)
 
 
 _MOST_UNROLLED = 8
@@ -167,7 +190,7 @@ def auto_with_residuals(
 
 
 FUNCTIONS = {"explicit": explicit, "conditional": conditional, "auto": auto}
-WITH_RESIDUALS = {
+WITH_RESIDUALS: dict[str, Callable[..., Any]] = {
     "explicit": explicit_with_residuals,
     "conditional": conditional_with_residuals,
     "auto": auto_with_residuals,
