@@ -7,14 +7,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers.containers import leaves
 from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, program
+from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.specs import Spec
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import check_output_layer
+from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
 from deepinit.infinite_width.validate import checked_limit
 
 KINDS = ("nngp", "ntk")
@@ -62,7 +64,7 @@ def kernels(
     """
     kind = validate.choice("kind", kind, KINDS)
     both = kernel_matrices(net, x1, x2, ntk=kind == "ntk", batch=batch, positions=positions)
-    return both.nngp if both.ntk is None else both.ntk
+    return both.nngp if both.ntk is None or kind == "nngp" else both.ntk
 
 
 def kernel_matrices(
@@ -79,6 +81,8 @@ def kernel_matrices(
 
     first, shape = rows_of(x1, positions)
     second = None if x2 is None else rows_of(x2, positions)[0]
+    if needs_closure(net):
+        return _by_recursion(net, first, second)
     net = program_of(net, shape)
     if second is not None and first.shape[1] != second.shape[1]:
         given = f"x1 of dimension {first.shape[1]} and x2 of dimension {second.shape[1]}"
@@ -133,6 +137,23 @@ def program_of(net: Any, shape: Shape) -> Program:
         given = f"outputs of {result.output_shape}"
         raise SpecError(given, "one vector", "End in di.layers.Pool() or Flatten(), and Dense(1).")
     return result
+
+
+def needs_closure(net: Any) -> bool:
+    """Whether a residual architecture has an inner activation of a stream that is not Gaussian."""
+    if not isinstance(net, ResNet | ConvResNet) or net.inner_activation == linear:
+        return False
+    is_shallow = isinstance(net, ConvResNet) or net.is_shallow
+    return net.embedding_law is None or (is_shallow and net.activation != linear)
+
+
+def _by_recursion(net: Any, first: np.ndarray, second: np.ndarray | None) -> Matrices:
+    rows = first if second is None else np.concatenate([first, second])
+    nngp, ntk = (part[-1] for part in kernel_layers(net, rows, last_only=True))
+    if second is None:
+        return Matrices(nngp, ntk)
+    num = len(first)
+    return Matrices(nngp[:num, num:], ntk[:num, num:])
 
 
 def _most_positions(net: Program) -> int:
