@@ -35,32 +35,70 @@ def layer_norms(tree: Any) -> Any:
     return jnp.stack([norm(leaves) for leaves in groups.values()])
 
 
+_BLOCK = 8  # rows orthonormalized one by one
+_MANY = 16  # rows orthonormalized by blocks
+
+
 def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
     """H = L Q: orthonormal rows Q [k, n], lower triangular L [k, k].
 
-    Gram-Schmidt, two projections per row. Dependent rows (to rounding) have zero rows of Q and zero
-    diagonal entries of L. LAPACK's QR can deadlock on several CPU devices: its batches wait for
-    pool threads that wait for it (jaxlib 0.10).
+    Gram-Schmidt, two projections per row; by blocks from 16 rows. Dependent rows (to rounding) have
+    zero rows of Q and zero diagonal entries of L. LAPACK's QR can deadlock on several CPU devices:
+    its batches wait for pool threads that wait for it (jaxlib 0.10).
     """
-    import jax
     import jax.numpy as jnp
 
     rows = jnp.asarray(rows)
+    if len(rows) >= _MANY:
+        return _by_blocks(rows)
+    return _row_by_row(rows, jnp.sqrt(jnp.sum(rows * rows, axis=1)), passes=2)
+
+
+def _row_by_row(rows: Any, sizes: Any, *, passes: int) -> tuple[Any, Any]:
+    """Gram-Schmidt; rows below rounding of `sizes` [k] are dependent."""
+    import jax
+    import jax.numpy as jnp
+
     tolerance = 4.0 * float(jnp.finfo(rows.dtype).eps)
     num_rows = rows.shape[0]
 
     def step(index: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
         directions, lower = state
-        residual = row = rows[index]
+        residual = rows[index]
         line = jnp.zeros(num_rows, rows.dtype)
-        for _ in range(2):
+        for _ in range(passes):
             coefficients = jnp.matmul(directions, residual, precision="highest")
             residual = residual - jnp.matmul(coefficients, directions, precision="highest")
             line = line + coefficients
         norm = jnp.sqrt(jnp.sum(residual * residual))
-        norm = jnp.where(norm <= tolerance * jnp.sqrt(jnp.sum(row * row)), 0, norm)
+        norm = jnp.where(norm <= tolerance * sizes[index], 0, norm)
         direction = jnp.where(norm == 0, 0, residual / jnp.where(norm == 0, 1, norm))
         return directions.at[index].set(direction), lower.at[index].set(line.at[index].set(norm))
 
     start = jnp.zeros_like(rows), jnp.zeros((num_rows, num_rows), rows.dtype)
     return jax.lax.fori_loop(0, num_rows, step, start)
+
+
+def _by_blocks(rows: Any) -> tuple[Any, Any]:
+    """Gram-Schmidt by blocks B of rows, twice: with directions Q so far,
+
+    B = C Q + S P,   P = C' Q + S' P',   so B = (C + S C') Q + S S' P'.
+    """
+    import jax.numpy as jnp
+
+    product = lambda first, second: jnp.matmul(first, second, precision="highest")
+    sizes = jnp.sqrt(jnp.sum(rows * rows, axis=1))
+    directions, lines = rows[:0], []
+    for start in range(0, len(rows), _BLOCK):
+        block, size = rows[start : start + _BLOCK], sizes[start : start + _BLOCK]
+        before, triangle = jnp.zeros((), rows.dtype), jnp.eye(len(block), dtype=rows.dtype)
+        for _ in range(2):
+            along = product(block, directions.T)
+            rest = block - product(along, directions)
+            block, factor = _row_by_row(rest, size, passes=1)
+            before, triangle = before + product(triangle, along), product(triangle, factor)
+            size = jnp.ones_like(size)  # a direction, or 0
+        line = jnp.concatenate([before, triangle], axis=1)
+        lines.append(jnp.pad(line, ((0, 0), (0, len(rows) - line.shape[1]))))
+        directions = jnp.concatenate([directions, block])
+    return directions, jnp.concatenate(lines)

@@ -10,7 +10,7 @@ from deepinit.core.activations import Activation
 from deepinit.core.activations import linear as identity
 from deepinit.core.power_laws import evaluation_range, gains, power_laws
 from deepinit.core.rounding import flush_level
-from deepinit.networks.rows import Rows
+from deepinit.networks.rows import Rows, at_true_size
 
 
 def activate(rows: Rows, activation: Activation) -> Rows:
@@ -23,6 +23,10 @@ def activate(rows: Rows, activation: Activation) -> Rows:
         return rows
     if activation.is_homogeneous:
         return _activate(rows, activation, jnp.zeros_like(rows.point_scales))
+    smallest = flush_level(activation)
+    if at_true_size(rows):
+        after = _activate(rows, activation, rows.point_scales)
+        return flushed(after, smallest) if smallest else after
     laws = power_laws(activation)
     within = jnp.clip(
         rows.point_scales,
@@ -53,7 +57,6 @@ def activate(rows: Rows, activation: Activation) -> Rows:
         displacement_scales=after.displacement_scales + difference.row - rows.of_bases(value.row),
         log_norm_growths=log_norm_growths,
     )
-    smallest = flush_level(activation)
     return flushed(after, smallest) if smallest else after
 
 

@@ -176,8 +176,7 @@ def auto(
     key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> jax.Array:
     """`conditional` where exact and cheaper, else `explicit`; layer by layer."""
-    images = conditional if is_conditional(law, *rows.stacked.shape) else explicit
-    return images(key, rows, law, fan_out, depth, precision)
+    return auto_with_residuals(key, rows, law, fan_out, depth, precision)[0]
 
 
 def auto_with_residuals(

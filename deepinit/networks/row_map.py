@@ -24,7 +24,7 @@ import numpy as np
 from deepinit.core.layers import Shape
 from deepinit.networks.cotangents import Cotangents
 from deepinit.networks.interpreter import Applied, Draw, RowRule
-from deepinit.networks.rows import Rows
+from deepinit.networks.rows import Rows, unit_scales
 
 Function = Callable[[Any, Shape, jax.Array, jax.Array], jax.Array]
 _NODES = 0.5 + 0.5 * math.sqrt(0.6) * np.array([-1.0, 0.0, 1.0])
@@ -64,7 +64,7 @@ def row_map(
             displacements=displacements,
             tangents=tangents,
             log_norm_growths=growths,
-            point_scales=rows.point_scales if keeps_scale else 0 * rows.point_scales,
+            point_scales=rows.point_scales if keeps_scale else unit_scales(rows),
             cached=None,
         )
         return Applied(after)

@@ -174,6 +174,16 @@ def _taken(values: Any, indices: tuple[int, ...]) -> Any:
     return values[np.asarray(indices, np.int32)]
 
 
+def unit_scales(rows: Rows) -> np.ndarray:
+    """Log-scales 0 as constants, which rules see at tracing (`at_true_size`)."""
+    return np.zeros(len(rows.points), rows.points.dtype)
+
+
+def at_true_size(rows: Rows) -> bool:
+    """Whether point scales are constants 0: after a norm, until a random sum of scales."""
+    return isinstance(rows.point_scales, np.ndarray) and not rows.point_scales.any()
+
+
 def nonzero(values: Any) -> Any:
     """Zeros replaced by 1, for a divisor."""
     xp = array_namespace(values)

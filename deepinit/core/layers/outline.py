@@ -9,7 +9,7 @@ from deepinit.core.laws import Law
 from deepinit.core.layers.attention import AttentionMix, Positions
 from deepinit.core.layers.containers import Repeat, Sequential, Tied, children, leaves
 from deepinit.core.layers.layer import Layer, Shape, output_shape
-from deepinit.core.layers.linear import Conv, Dense
+from deepinit.core.layers.linear import Conv, Dense, Embed
 from deepinit.core.layers.neuronwise import Activation, Gate
 from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from deepinit.core.layers.program import Program, expanded, program, sites
@@ -90,6 +90,8 @@ def outline(network: Any, shape: Shape) -> Outline:
 
 def random_maps(layer: Layer, shape: Shape, uses: int = 1) -> list[RandomMap]:
     """Random linear maps of a layer at inputs of a shape."""
+    if isinstance(layer, Embed):
+        shape = shape._replace(tokens=False)
     layer = expanded(layer, shape)
     if isinstance(layer, Conv):
         assert layer.law is not None

@@ -37,7 +37,6 @@ def _halves(rows: Rows, shape: Shape) -> tuple[Rows, Rows]:
 
 def _forward(layer: Gate, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
     del source, draw
-    rows = jax.tree.map(jnp.asarray, rows)  # inputs are constants on the host
     linear, gate = _halves(rows, shape)
     gate = activate(gate, layer.phi)
     size = lambda log_scales: jnp.exp(log_scales)[:, None]

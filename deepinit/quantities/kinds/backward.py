@@ -1,11 +1,11 @@
 """Measurements on the backward pass."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core import inputs as kinds
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import shape_of
 from deepinit.quantities.kinds.axis import (
@@ -81,4 +81,5 @@ class Backward(NamedTuple):
 
 def all_points(inputs: Inputs) -> Inputs:
     """Points, then partners."""
-    return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)
+    every, none = np.concatenate([inputs.points, inputs.partners]), inputs.displacements[:0]
+    return dataclasses.replace(inputs, points=every, displacements=none, bases=())
