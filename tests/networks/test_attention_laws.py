@@ -14,10 +14,12 @@ from deepinit.core.layers import (
     AttentionMix,
     Dense,
     LayerNorm,
+    Repeat,
     Residual,
     Sequential,
     Shape,
 )
+from deepinit.networks.backward import random_gradients
 from deepinit.networks.forward import random_forward
 from deepinit.networks.linear_maps import FUNCTIONS
 from deepinit.networks.rows import points_alone
@@ -142,6 +144,31 @@ def test_rotary_scores_have_their_covariances():
 
 
 @pytest.mark.slow
+def test_the_tangent_kernel_has_the_mean_of_explicit_networks():
+    """One attention layer and a readout, drawn conditionally on the way back too."""
+    layer, d, num = Attention(2, mask="causal", beta=1.5), 32, 4000
+    net = Sequential(*heads_only(layer, d).layers, Dense(1))
+    start = points_alone(jnp.asarray(rows_of_gram(GRAM, 12).reshape(1, -1), "float32"))
+
+    def kernel(key):
+        found = random_gradients(
+            net, start, key, jnp.eye(3), (0, 0, 0), linear_map="conditional", shape=Shape((3,), 12)
+        )
+        return found.ntk[UPPER]
+
+    keys = jax.random.split(jax.random.key(2), num)
+    values = np.asarray(jax.jit(jax.vmap(kernel))(keys), float)
+    explicit = np.array([1.9987, 1.3972, 0.9442, 1.6828, 0.7738, 2.121])
+    theirs = np.array([0.0035, 0.0042, 0.0051, 0.0043, 0.0052, 0.015])
+    error = np.hypot(values.std(axis=0) / np.sqrt(num), theirs)
+    # the rival: readout and values alone, no gradient by queries and keys
+    outputs = sampled(
+        heads_only(layer, d), rows_of_gram(GRAM, 12), gram, num, linear_map="conditional"
+    )
+    assert_mean(values, explicit, rejects=2 * outputs.mean(axis=0), standard_error=error)
+
+
+@pytest.mark.slow
 def test_many_tokens_follow_the_closed_form():
     length, rho, width = 128, 0.3, 256
     tokens = rows_of_gram((1 - rho) * np.eye(length) + rho, width)
@@ -242,10 +269,6 @@ def test_a_stack_of_blocks_has_the_law_of_flax():
     keys = jax.random.split(jax.random.key(5), num)
     flax = np.asarray(jax.jit(jax.vmap(of_flax))(keys), float)
     ours = lambda **options: sampled(
-        Sequential(block(width, **options), block(width, **options)),
-        tokens,
-        statistic,
-        num,
-        linear_map="auto",
+        Repeat(block(width, **options), 2), tokens, statistic, num, linear_map="auto"
     )
     assert_one_law(ours(), flax, ours(beta=3.0))

@@ -209,3 +209,26 @@ def test_tangents_cotangents_and_kernel_of_a_network_are_those_of_its_weights(na
         t = t / jnp.linalg.norm(t, axis=1, keepdims=True)
         for found, expected in zip(simulated(x, t), by_hand(x, t), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1e-8, 0.3])
+def test_displacements_of_a_network_are_differences_of_two_points(size):
+    net, key = net_of(Attention(2, mask="causal", rotary=10.0)), jax.random.key(5)
+    shape = Shape((3,), WIDTH)
+
+    @jax.jit
+    def last(rows):
+        none, explicit = lambda state: (), FUNCTIONS["explicit"]
+        return random_forward(net, rows, key, none, linear_map=explicit, shape=shape)[1]
+
+    with jax.enable_x64(True):
+        point, change = np.random.default_rng(9).normal(size=(2, 1, 3 * WIDTH))
+        change *= size
+        rows = last(pair_of(point, change, 0.0, "float64"))
+        scale = np.exp(rows.point_scales + rows.displacement_scales)[:, None]
+        found = scale * rows.displacements
+        points = points_alone(jnp.asarray(np.concatenate([point, point + change])))
+        ends = last(points)
+        ends = np.exp(ends.point_scales)[:, None] * ends.points
+    np.testing.assert_allclose(found[0], ends[1] - ends[0], rtol=1e-13 + 1e-14 / size, atol=1e-15)
