@@ -138,7 +138,7 @@ def test_conditional_and_explicit_maps_of_convolutions_have_one_law():
     rows, shape = pair_rows(x, 0.3 * x[:, ::-1]), Shape((5,), 2)
     pools = Activation("tanh"), Pool("max", 2, 1), Conv(2, 2, 1, "valid")
     net = Sequential(Conv(3, 3, 2, "zero", bias=BIAS), *pools)
-    rival = Sequential(Conv(3, 3, 2, "circular", bias=BIAS), *pools)
+    rival = Sequential(Conv(3, 3, 2, "circular", bias=BIAS), *pools)  # another border
     drawn = [
         outputs(net, rows, "explicit", 8000, shape),
         outputs(net, rows, "conditional", 8000, shape, key=1),
