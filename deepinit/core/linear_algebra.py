@@ -39,19 +39,22 @@ _BLOCK = 8  # rows orthonormalized one by one
 _MANY = 16  # rows orthonormalized by blocks
 
 
-def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
-    """H = L Q: orthonormal rows Q [k, n], lower triangular L [k, k].
+def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
+    """H = L [K; Q]: orthonormal rows Q [k, n], lower triangular L [k, k] (K absent).
 
     Gram-Schmidt, two projections per row; by blocks from 16 rows. Dependent rows (to rounding) have
     zero rows of Q and zero diagonal entries of L. LAPACK's QR can deadlock on several CPU devices:
     its batches wait for pool threads that wait for it (jaxlib 0.10).
+
+    Args:
+        known: K [r, n], orthonormal or zero rows, which Q is orthogonal to; L is [k, r + k].
     """
     import jax.numpy as jnp
 
     rows = jnp.asarray(rows)
-    if len(rows) >= _MANY:
-        return _by_blocks(rows)
-    return _row_by_row(rows, jnp.sqrt(jnp.sum(rows * rows, axis=1)), passes=2)
+    if known is None and len(rows) < _MANY:
+        return _row_by_row(rows, jnp.sqrt(jnp.sum(rows * rows, axis=1)), passes=2)
+    return _by_blocks(rows, rows[:0] if known is None else known)
 
 
 def _row_by_row(rows: Any, sizes: Any, *, passes: int) -> tuple[Any, Any]:
@@ -79,16 +82,16 @@ def _row_by_row(rows: Any, sizes: Any, *, passes: int) -> tuple[Any, Any]:
     return jax.lax.fori_loop(0, num_rows, step, start)
 
 
-def _by_blocks(rows: Any) -> tuple[Any, Any]:
+def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
     """Gram-Schmidt by blocks B of rows, twice: with directions Q so far,
 
-    B = C Q + S P,   P = C' Q + S' P',   so B = (C + S C') Q + S S' P'.
+        B = C Q + S P,   P = C' Q + S' P',   so B = (C + S C') Q + S S' P'.
     """
     import jax.numpy as jnp
 
     product = lambda first, second: jnp.matmul(first, second, precision="highest")
     sizes = jnp.sqrt(jnp.sum(rows * rows, axis=1))
-    directions, lines = rows[:0], []
+    directions, lines, width = known, [], len(known) + len(rows)
     for start in range(0, len(rows), _BLOCK):
         block, size = rows[start : start + _BLOCK], sizes[start : start + _BLOCK]
         before, triangle = jnp.zeros((), rows.dtype), jnp.eye(len(block), dtype=rows.dtype)
@@ -99,6 +102,6 @@ def _by_blocks(rows: Any) -> tuple[Any, Any]:
             before, triangle = before + product(triangle, along), product(triangle, factor)
             size = jnp.ones_like(size)  # a direction, or 0
         line = jnp.concatenate([before, triangle], axis=1)
-        lines.append(jnp.pad(line, ((0, 0), (0, len(rows) - line.shape[1]))))
+        lines.append(jnp.pad(line, ((0, 0), (0, width - line.shape[1]))))
         directions = jnp.concatenate([directions, block])
-    return directions, jnp.concatenate(lines)
+    return directions[len(known) :], jnp.concatenate(lines)

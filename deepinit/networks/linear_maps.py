@@ -104,29 +104,14 @@ def conditional_with_residuals(
     else:
         inputs, scale = stacked, law.entry_std(stacked.shape[1], depth, stacked.dtype)
     normals = standard_normals(key, (len(inputs), fan_out), inputs.dtype)
-    if known is None:
-        directions, factor = orthonormalize_rows(inputs)
-        images = _product(scale * factor, normals)
-    else:
-        along, new = _split(inputs, known.directions)
-        directions, factor = orthonormalize_rows(new)
-        images = _product(scale * factor, normals) + _product(scale * along, known.normals)
+    earlier = () if known is None else (known.directions, known.normals)
+    directions, factor = orthonormalize_rows(inputs, *earlier[:1])
+    images = _product(scale * factor, jnp.concatenate([*earlier[1:], normals]))
     if outer is not None:
         images = _product(images, outer.T)
     if mean is not None:
         images = images + _product(stacked, mean.T)
     return images, Saved(directions, normals)
-
-
-def _split(rows: jax.Array, directions: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Coefficients along orthonormal directions, and the rest; 0 to rounding is 0."""
-    along = _product(rows, directions.T)
-    rest = rows - _product(along, directions)
-    again = _product(rest, directions.T)
-    rest = rest - _product(again, directions)
-    tolerance = 4.0 * float(jnp.finfo(rows.dtype).eps)
-    norm2 = lambda values: jnp.sum(values * values, axis=1, keepdims=True)
-    return along + again, jnp.where(norm2(rest) <= tolerance**2 * norm2(rows), 0, rest)
 
 
 _MOST_UNROLLED = 8

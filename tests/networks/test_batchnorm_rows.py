@@ -11,11 +11,13 @@ from deepinit.core.layers import (
     Activation,
     BatchNorm,
     Dense,
+    Gate,
     LayerNorm,
     Residual,
     Sequential,
     Shape,
 )
+from deepinit.networks.backward import random_gradients
 from deepinit.networks.forward import random_forward
 from deepinit.networks.interpreter import Draw, apply
 from deepinit.networks.linear_maps import explicit
@@ -100,6 +102,29 @@ def test_conditional_and_explicit_maps_have_one_law():
         outputs(net, rows, "explicit", 8000, VECTORS),
         outputs(net, rows, "conditional", 8000, VECTORS, key=1),
         outputs(rival, rows, "conditional", 8000, VECTORS, key=2),
+    ]
+    assert_one_law(*drawn)
+
+
+@pytest.mark.slow
+def test_kernels_of_conditional_and_explicit_maps_have_one_law():
+    # 2 functions of a batch of 3: 6 cotangents go back together, most of them 0 at first
+    x, num = np.float32(np.random.default_rng(3).normal(size=(3, 4))), 4000
+
+    def kernels(norm, name, key):
+        net = Sequential(
+            Dense(8, bias=BIAS), norm, Gate("silu"), Dense(3), norm, Activation("tanh"), Dense(2)
+        )
+        one = lambda key: (
+            random_gradients(net, points_alone(x), key, np.eye(2), (0, 2), linear_map=name).ntk
+        )
+        keys = jax.random.split(jax.random.key(key), num)
+        return np.asarray(jax.jit(jax.vmap(one))(keys), np.float64)
+
+    drawn = [
+        kernels(BatchNorm(), "explicit", 0),
+        kernels(BatchNorm(), "conditional", 1),
+        kernels(LayerNorm(), "conditional", 2),
     ]
     assert_one_law(*drawn)
 

@@ -49,6 +49,7 @@ def test_gradients_through_tied_convolutions_and_nested_repeats():
 
 
 @pytest.mark.parametrize("width", [2, 3, 8])
+@pytest.mark.slow
 def test_a_square_has_its_exact_moments(width):
     # E h.W^2 h = |h|^2 / n and E |W^2 h|^2 = |h|^2 (1 + 2 / n^2): independent weights have 0 and 1
     h = np.random.default_rng(1).normal(size=(1, width))
@@ -81,6 +82,7 @@ def test_conditional_and_explicit_maps_have_one_law(width):
     assert_one_law(*drawn)
 
 
+@pytest.mark.slow
 def test_auto_conditions_where_all_uses_fit_and_draws_matrices_elsewhere():
     run = lambda width, name: outputs(
         Tied(Dense(width), 3),
@@ -94,6 +96,7 @@ def test_auto_conditions_where_all_uses_fit_and_draws_matrices_elsewhere():
     assert np.any(run(12, "conditional") != run(12, "explicit"))
 
 
+@pytest.mark.slow
 def test_gradients_of_auto_are_explicit():
     net, x = Sequential(Tied(cell(16), 2), Dense(1)), jnp.ones((1, 16))
     draw = lambda name: random_gradients(
@@ -107,6 +110,7 @@ def test_gradients_of_auto_are_explicit():
         draw("conditional")
 
 
+@pytest.mark.slow
 def test_what_has_no_law_is_refused():
     x = points_alone(jnp.ones((2, 3)))
     run = lambda layer: random_forward(
