@@ -52,6 +52,7 @@ DEFAULTS = {
     "kernel_corrections": Default("--part ensemble --repeats 1", 105),
     "gradients": Default("--repeats 1", 15),
     "resnet_ntk": Default("--repeats 1 --networks 100", 85),
+    "layers": Default("--repeats 1 --part maps compile", 60),
 }
 
 

@@ -85,7 +85,7 @@ def _row_by_row(rows: Any, sizes: Any, *, passes: int) -> tuple[Any, Any]:
 def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
     """Gram-Schmidt by blocks B of rows, twice: with directions Q so far,
 
-        B = C Q + S P,   P = C' Q + S' P',   so B = (C + S C') Q + S S' P'.
+    B = C Q + S P,   P = C' Q + S' P',   so B = (C + S C') Q + S S' P'.
     """
     import jax.numpy as jnp
 
