@@ -3,6 +3,9 @@
 A network is a layer: `Sequential(Dense(256), Activation("relu"), Dense(1))`.
 """
 
+import importlib
+import pkgutil
+
 from deepinit.core.layers.attention import Attention, AttentionMix, Positions
 from deepinit.core.layers.containers import Block, Repeat, Residual, Sequential, Tied
 from deepinit.core.layers.layer import Layer, Shape, Table, output_shape
@@ -19,8 +22,13 @@ from deepinit.core.layers.parameters import (
 )
 from deepinit.core.layers.pooling import Flatten, Pool
 from deepinit.core.layers.program import Program, expanded, program, shape_of, sites
-from deepinit.core.layers.records import layer_from_json
+from deepinit.core.layers.records import layer_from_json, layer_kinds
 from deepinit.core.layers.summary import Summary, is_conditional, summary
+
+# every file here registers its layers; a new kind is a name of this package without an entry above
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+globals().update(layer_kinds())
 
 __all__ = [
     "PARAMETERS",
