@@ -18,7 +18,7 @@ from deepinit.core.inputs.rows import Inputs, checked_seed, from_arrays, points
 _LARGEST = 2**27  # one-hot entries: 1 GiB
 
 
-def arranged(inputs: Any, positions: Sequence[int] | None = None) -> Inputs:
+def arranged(inputs: Any, positions: Sequence[int] | int | None = None) -> Inputs:
     """Inputs with positions: sequences (length,) or images (height, width).
 
     `arranged(image_pairs(4), (28, 28))`, `arranged(array)`.
@@ -26,11 +26,12 @@ def arranged(inputs: Any, positions: Sequence[int] | None = None) -> Inputs:
     Args:
         inputs: `Inputs` of dimension positions x channels, stored [*positions, channels]; or an
             array [num, *positions, channels].
-        positions: of one input; None for an array's own.
+        positions: of one input, (8, 8) or a length; None for an array's own.
 
     Raises:
         SpecError: a dimension that positions do not divide; more than two axes of positions.
     """
+    positions = (positions,) if isinstance(positions, int) else positions
     if not isinstance(inputs, Inputs):
         array = validate.array("inputs", inputs, remedy="Or give di.inputs.points(rows).")
         if array.ndim not in (3, 4):
