@@ -3,6 +3,7 @@ import math
 import condensation_network as network
 import numpy as np
 import pytest
+from statistical import assert_mean
 
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation import (
@@ -78,9 +79,8 @@ def test_loss_drop_time_of_networks():
         times.append(time)
         assert a @ w @ (y @ z) / np.linalg.norm(y @ z) == pytest.approx(predicted.overlap, rel=0.01)
     error = predicted.time_std / 4
-    assert abs(np.mean(times) - predicted.mean_time) < 5 * error
     rival = predicted.time + math.log(5.0) / (2 * predicted.rate)  # output weights alone
-    assert abs(np.mean(times) - rival) > 5 * error
+    assert_mean(times, predicted.mean_time, rejects=rival, standard_error=error)
     # chi-square: the spread of 16 values is within a factor of 2.3 at five standard errors
     assert 1 / 2.3 < np.std(times, ddof=1) / predicted.time_std < 2.3
 
