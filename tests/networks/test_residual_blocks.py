@@ -91,8 +91,8 @@ def test_explicit_and_conditional_maps_of_blocks_have_one_law(name):
 
     one, other = moments(first), moments(second)
     error = np.sqrt((one.var(0) + other.var(0)) / num)
-    # the rival: outputs larger by a tenth
-    assert_value(one.mean(0), error, other.mean(0), rejects=1.1 * other.mean(0))
+    # the rival: outputs larger by a fifth
+    assert_value(one.mean(0), error, other.mean(0), rejects=1.2 * other.mean(0))
 
 
 def numpy_forward(spec, parameters, x):
