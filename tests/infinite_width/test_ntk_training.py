@@ -172,7 +172,7 @@ def test_mean_tangent_kernel_of_deep_linear_networks_is_exact_at_every_width():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_loss_at_time_zero_is_the_mean_loss_at_initialization():
-    """Exact for one hidden layer; resolves 3 %. The rival forgets the variance of the outputs."""
+    """Exact for one hidden layer; resolves 5 %. The rival forgets the variance of the outputs."""
     spec = training.small_mlp((8,), di.tanh, std=0.6, output_std=0.8, output_width=2)
     net = training.perceptron(spec)
 
@@ -182,7 +182,7 @@ def test_loss_at_time_zero_is_the_mean_loss_at_initialization():
 
     found = np.asarray(jax.jit(jax.vmap(loss))(keys(NUM_NETWORKS)), np.float64)
     predicted = ntk_training(spec, EXAMPLES, [0.0])
-    assert_mean(found, predicted.loss[0], rejects=np.sum(Y**2) / 8, resolves=0.03)
+    assert_mean(found, predicted.loss[0], rejects=np.sum(Y**2) / 8, resolves=0.05)
     np.testing.assert_array_equal(predicted.mean, 0.0)
 
 
