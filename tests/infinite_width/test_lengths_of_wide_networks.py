@@ -85,8 +85,8 @@ def test_wide_networks_have_the_mean_and_the_variance_of_infinite_ones(
     variance, error = centred.mean(), centred.std() / math.sqrt(num_networks)
     # the exact mean for ReLU is lower by this factor, up to 1/width^2
     mean = moments.mean * (math.exp(-0.625 * depth / width) if activation == "relu" else 1.0)
-    # the rival: a tenth more
-    assert_mean(found, mean, rejects=1.1 * mean, resolves=0.1)
+    # the rival: a fifth more
+    assert_mean(found, mean, rejects=1.2 * mean, resolves=0.12)
     assert abs(variance - moments.variance) < 5.0 * error + allowance * moments.mean**2
     # infinitely many outputs: no variance
     assert variance > 5.0 * error + allowance * moments.mean**2

@@ -29,9 +29,9 @@ def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_
     compared = di.compare(
         sim, pred, di.predict(spec, Q.nngp, TWO, "exact"), di.infinite(spec, Q.nngp, TWO)
     )
-    # the mean is the same at every width; the rival: a tenth more
+    # the mean is the same at every width; the rival: a quarter more
     for theory in (pred, di.predict(spec, Q.nngp, TWO, "exact"), di.infinite(spec, Q.nngp, TWO)):
-        assert_mean(sim, theory.mean, rejects=1.1 * theory.mean)
+        assert_mean(sim, theory.mean, rejects=1.25 * theory.mean)
         assert np.abs(z_of(compared, theory.name)).max() < 5
     ratio = sim.variance[-1] / pred.variance[-1]
     assert np.all(np.abs(ratio - 1) < 0.4)
@@ -127,7 +127,7 @@ def test_singular_values_are_those_of_numpy_and_multiply_to_the_determinant():
     spec, inputs = di.ResNet(4, 100, block="shallow"), di.inputs.points(0.05 * np.ones(4))
     sim = di.simulate(spec, Q.log_singular_values, inputs, num_seeds=2000, keep_samples=True)
     # the rival: no drift
-    assert_mean(sim.samples[:, 0].sum(axis=1), -0.5, rejects=0.0, resolves=0.5)
+    assert_mean(sim.samples[:, 0].sum(axis=1), -0.5, rejects=0.0, resolves=0.25)
     assert np.all(np.diff(sim.mean[0]) < 0)
 
 
