@@ -3,34 +3,18 @@
 import itertools
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.special
 import scipy.stats
+from layer_factor_draws import binomial, p_value, sampled
 from statistical import assert_mean
 
 from deepinit.networks.factors import log_layer_factors
 
 NUM = 60_000
 TOO_UNLIKELY = 1e-6
-
-
-def sampled(fn, num, key=0, batch=1000):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(fn, keys, batch_size=batch))(keys))
-
-
-def binomial(n):
-    return np.arange(n + 1), scipy.stats.binom(n, 0.5).pmf(np.arange(n + 1))
-
-
-def p_value(logs, cdf):
-    """Kolmogorov-Smirnov, of the layers that are not dead, against cdf(X)."""
-    alive = logs[np.isfinite(logs)].astype(np.float64)
-    return scipy.stats.kstest(np.exp(alive), cdf).pvalue
 
 
 def beta_mixture_cdf(n, cdf_given_share):

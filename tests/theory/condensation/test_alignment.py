@@ -15,12 +15,6 @@ from deepinit.theory.condensation import (
 )
 
 
-def regression():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((20, 2))
-    return x, x[:, 0] - 0.5 * x[:, 1] + 0.3 + 0.5 * rng.standard_normal(20)
-
-
 def test_alignment_law_against_quadrature():
     # D = 3, w_perp^2 / beta_2^2 is exponential: P = 1 - E exp(-k g^2 / 2) = 1 - (1 + k)^{-1/2}
     for tau in (0.5, 0.99):
@@ -42,7 +36,7 @@ def test_alignment_law_against_quadrature():
 
 def test_alignment_of_networks():
     """1000 neurons of ten tanh networks resolve shares to 5 %; one more input is off by more."""
-    x, y = regression()
+    x, y = network.regression()
     z = network.with_one(x)
     drop = loss_drop_time(x, y, width=100, output_std=1e-4, weight_std=1e-4)
     time = 0.35 * drop.time
@@ -88,7 +82,7 @@ def test_condensation_time_inverts_the_law(fraction):
 
 
 def test_relative_displacement_of_networks():
-    x, y = regression()
+    x, y = network.regression()
     z = network.with_one(x)
     rng = np.random.default_rng(5)
     a, w = 2e-5 * rng.standard_normal(2000), 1e-5 * rng.standard_normal((2000, 3))
