@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from statistical import assert_mean
 
 from deepinit.core import frames, inputs
 from deepinit.core.errors import SpecError
@@ -41,9 +42,11 @@ def test_random_frames_are_uniform():
     np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), 1.0)
     for rows in (found.points, found.tangents[:, 0], found.tangents[:, 1]):
         # a coordinate in dimension d: variance 1/d, fourth moment 3 / (d (d + 2))
-        assert np.abs(rows.mean(axis=0)).max() * math.sqrt(6000 * 4) < 5
-        squares = rows**2
-        assert np.abs(squares.mean(axis=0) - 0.25).max() < 5 * math.sqrt((3 / 24 - 1 / 16) / 6000)
+        error = math.sqrt(1 / 4 / 6000)
+        assert_mean(rows, 0.0, rejects=0.1, standard_error=error)
+        error = math.sqrt((3 / 24 - 1 / 16) / 6000)
+        # the rival: a cube, not a sphere
+        assert_mean(rows**2, 0.25, rejects=1 / 3, standard_error=error, resolves=0.07)
     assert found.label == "6000 random points with a tangent plane, dimension 4"
     assert frames.random(4).label == "1 random points with a tangent, dimension 4"
     assert frames.random(4, 3).label.endswith("a tangent space of dimension 3, dimension 4")

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from statistical import assert_mean
 
 from deepinit.core import inputs
 from deepinit.core.errors import SpecError
@@ -27,10 +28,10 @@ def test_circle_and_line():
 def test_sphere_pairs_are_uniform():
     pairs = inputs.sphere_pairs(4000, 5, seed=1)
     cosines = np.sum(pairs.points * pairs.partners, axis=1)
-    assert abs(cosines.mean()) * math.sqrt(4000 * 5) < 5
-    assert abs(np.mean(cosines**2) * 5 - 1) < 5 * math.sqrt(
-        2 * 4 / 7 / 4000
-    )  # Var(d cos^2) = 2 (d - 1) / (d + 2)
+    assert_mean(cosines, 0.0, rejects=0.1, standard_error=math.sqrt(1 / 4000 / 5))
+    # Var(d cos^2) = 2 (d - 1) / (d + 2); the rival: uniform cosines
+    error = math.sqrt(2 * 4 / 7 / 4000)
+    assert_mean(5 * cosines**2, 1.0, rejects=5 / 3, standard_error=error, resolves=0.09)
 
 
 def test_images_are_real_digits():

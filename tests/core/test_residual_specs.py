@@ -3,6 +3,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+from statistical import assert_value
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -136,4 +137,5 @@ def test_bias_laws_of_images_are_the_variance_of_one_bias_in_every_block_or_in_a
         spec = di.ConvResNet((3,), 400, 4, bias_law=di.normal(0.5, scaling))
         biases = di.network(spec).init(jax.random.key(0), spec.width)[0]["inner"]["biases"]
         assert biases.shape == (4, 400)  # one number for each channel
-        assert abs(biases.var() / variance - 1.0) < 5 * (2 / 1600) ** 0.5
+        error = variance * (2 / 1600) ** 0.5
+        assert_value(biases.var(), error, variance, rejects=variance / 4, resolves=0.18)

@@ -4,30 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from diffusion_networks import sampled, shallow
 from scipy import stats
+from statistical import assert_mean, assert_value, assert_variance
 
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.diffusions.jacobians import jacobian_fn
 from deepinit.diffusions.paths import path_fn
 from deepinit.theory import diffusion as theory
-
-
-def _draws(fn, num_seeds, key=0):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(
-        jnp.arange(num_seeds, dtype=jnp.uint32)
-    )
-    return jax.tree.map(np.asarray, jax.jit(jax.vmap(fn))(keys))
-
-
-def _z(values, expected):
-    values = np.asarray(values, np.float64)
-    return (values.mean(axis=0) - expected) / (values.std(axis=0, ddof=1) / math.sqrt(len(values)))
-
-
-def _shallow(width, depth, weight_var, bias_var, activation=di.tanh, psi=di.linear):
-    laws = di.normal(weight_var, "depth"), None, di.normal(bias_var, "depth")
-    return di.ResNet(width, depth, None, activation, *laws, block="shallow", inner_activation=psi)
 
 
 def _correlated(psi):
@@ -68,7 +53,7 @@ def test_inverse_and_determinant_follow_the_jacobian_of_correlated_weights_up_to
     # strong order 1/2: 16 times the steps, a quarter of the distance (order 1: a sixteenth)
     spec, distances = _correlated(di.tanh), []
     for steps in (64, 1024):
-        draws = _draws(jacobian_fn(spec, np.ones(4), num_steps=steps), 128)
+        draws = sampled(jacobian_fn(spec, np.ones(4), num_steps=steps), 128)
         g, inverse = (
             draws.forward[:, -1, 0].astype(np.float64),
             draws.inverse[:, -1, 0].astype(np.float64),
@@ -85,53 +70,56 @@ def test_inverse_and_determinant_follow_the_jacobian_of_correlated_weights_up_to
 def test_linear_diffusion_has_the_exact_jacobian_laws():
     # effect: log |det g| to 0.1, norms to 3 %; kappa = 0.5, g independent of the state
     width, kappa, depth = 6, 0.5, 64
-    draws = _draws(
-        jacobian_fn(_shallow(width, depth, kappa, 0.25), 0.7 * np.ones(width), times=[0.5, 1.0]),
+    draws = sampled(
+        jacobian_fn(shallow(width, depth, kappa, 0.25), 0.7 * np.ones(width), times=[0.5, 1.0]),
         3000,
         key=2,
     )
     g = draws.forward[:, -1, 0].astype(np.float64)
-    growth = (
-        1 + kappa / depth
-    ) ** depth  # E tr(g^T g) / D of Euler's steps, e^kappa of the diffusion
-    assert abs(_z(np.sum(g**2, axis=(1, 2)) / width, growth)) < 5
-    assert np.abs(_z(g, np.eye(width))).max() < 5
+    # E tr(g^T g) / D of Euler's steps, e^kappa of the diffusion; the rivals: no noise, no sign
+    growth = (1 + kappa / depth) ** depth
+    assert_mean(np.sum(g**2, axis=(1, 2)) / width, growth, rejects=1.0, resolves=0.03)
+    assert_mean(g, np.eye(width), rejects=0.0)
     logs = draws.log_determinants[:, -1, 0].astype(np.float64)
     assert stats.kstest((logs + 0.5 * kappa) / math.sqrt(kappa), "norm").pvalue > 1e-6
-    assert abs(_z(logs, -0.5 * kappa)) < 5
-    assert abs(_z((logs - logs.mean()) ** 2, kappa)) < 5
-    assert abs(_z(logs, -0.5 * kappa * (1 - 1 / width))) > 5 or abs(_z(logs, 0.0)) > 5
+    # the rivals: no drift; one direction of the matrix alone
+    assert_mean(logs, -0.5 * kappa, rejects=0.0, resolves=0.3)
+    assert_variance(logs, kappa, rejects=kappa / width, resolves=0.2)
     between = jax.vmap(lambda one: one.between(0, 1))(draws)[:, 0]
     gradient = np.log(
         np.sum(np.asarray(between, np.float64)[:, 0] ** 2, axis=1)
     )  # of J^T e_1 over half the time
     law = theory.log_mean_square_law("tanh", width, kappa, 0.5)  # the same law as that of |g v|^2
-    assert abs(_z(gradient, law.mean)) < 5
-    assert abs(_z((gradient - gradient.mean()) ** 2, law.variance)) < 5
-    assert abs(_z(gradient, 2 * law.mean)) > 5
+    # the rival: the whole time
+    assert_mean(gradient, law.mean, rejects=2 * law.mean, resolves=0.3)
+    assert_variance(gradient, law.variance, rejects=2 * law.variance, resolves=0.2)
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_jacobian_of_the_network_of_200_blocks_has_the_law_of_the_diffusion():
     # effect: tr g / D to 1.3 %, tr g^T g / D to 3 %, log |det g| to 0.06
-    spec = _shallow(4, 200, 1.96, 0.25, di.silu, di.tanh)
-    diffusion = _draws(jacobian_fn(spec, 0.7 * np.ones(4)), 6000, key=3)
+    spec = shallow(4, 200, 1.96, 0.25, di.silu, inner_activation=di.tanh)
+    diffusion = sampled(jacobian_fn(spec, 0.7 * np.ones(4)), 6000, key=3)
     init, apply = di.network(spec)
     jacobian = lambda key: jax.jacfwd(lambda x: apply(init(key, 4), x))(0.7 * jnp.ones(4))
     samples = []
     for g in (
         diffusion.forward[:, -1, 0].astype(np.float64),
-        _draws(jacobian, 2000, key=4).astype(np.float64),
+        sampled(jacobian, 2000, key=4).astype(np.float64),
     ):
         trace, square = np.trace(g, axis1=1, axis2=2) / 4, np.sum(g**2, axis=(1, 2)) / 4
         samples.append(np.stack([trace, square, np.linalg.slogdet(g)[1]], axis=1))
     means = [sample.mean(axis=0) for sample in samples]
     errors = [sample.std(axis=0) / math.sqrt(len(sample)) for sample in samples]
-    assert (np.abs(means[0] - means[1]) < 5 * np.hypot(*errors)).all()
+    # the rival: a volume that is preserved
+    assert_value(means[0], np.hypot(*errors), means[1], rejects=1.0)
     np.testing.assert_allclose(means, [[1.0866, 1.413, 0.212]] * 2, rtol=0.03, atol=0.05)
-    without_curvature = _draws(
-        jacobian_fn(_shallow(4, 200, 1.96 / 4, 0.25 / 4, di.tanh, di.tanh), 0.7 * np.ones(4)), 2000
+    without_curvature = sampled(
+        jacobian_fn(
+            shallow(4, 200, 1.96 / 4, 0.25 / 4, di.tanh, inner_activation=di.tanh), 0.7 * np.ones(4)
+        ),
+        2000,
     )
     trace = np.trace(without_curvature.forward[:, -1, 0], axis1=1, axis2=2) / 4
     assert abs(trace.mean() - means[1][0]) > 5 * trace.std() / math.sqrt(2000)

@@ -1,36 +1,17 @@
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from diffusion_networks import sampled, shallow
 from scipy import stats
 from scipy.special import roots_genlaguerre
+from statistical import assert_mean, assert_variance
 
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.diffusions.paths import path_fn, rows_of
 from deepinit.theory import diffusion as theory
-
-
-def _shallow(width, depth, weight_var, bias_var=0.0, activation=di.tanh, **more):
-    bias_law = di.normal(bias_var, "depth") if bias_var else None
-    weight_law = di.normal(weight_var, "depth")
-    laws = {"weight_law": weight_law, "bias_law": bias_law}
-    return di.ResNet(width, depth, activation=activation, block="shallow", **laws, **more)
-
-
-def _draws(fn, num_seeds, key=0):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(
-        jnp.arange(num_seeds, dtype=jnp.uint32)
-    )
-    return jax.tree.map(np.asarray, jax.jit(jax.vmap(fn))(keys))
-
-
-def _z(values, expected):
-    """Standard scores of the means over the first axis."""
-    values = np.asarray(values, np.float64)
-    return (values.mean(axis=0) - expected) / (values.std(axis=0, ddof=1) / math.sqrt(len(values)))
 
 
 def _squares(paths):
@@ -56,7 +37,7 @@ def _euler_square_moments(q, weight_var, bias_var, width, num_steps):
 
 @pytest.mark.exhaustive
 def test_path_is_the_network_of_that_key_with_the_activation_cut_after_two_orders():
-    spec = _shallow(
+    spec = shallow(
         4,
         8,
         1.5,
@@ -87,15 +68,14 @@ def test_path_is_the_network_of_that_key_with_the_activation_cut_after_two_order
 def test_mean_square_has_the_exact_moments_of_euler_and_they_tend_to_those_of_the_diffusion():
     # effect: the mean of q to 1 %, its second moment to 2 %
     width, depth, start, weight_var, bias_var = 20, 32, 0.64, 0.5, 0.25
-    spec = _shallow(width, depth, weight_var, bias_var)
-    squares = _squares(_draws(path_fn(spec, 0.8 * np.ones(width)), 6000))
+    spec = shallow(width, depth, weight_var, bias_var)
+    squares = _squares(sampled(path_fn(spec, 0.8 * np.ones(width)), 6000))
     powers = np.stack([squares, squares**2], axis=1)
-    assert (
-        np.abs(_z(powers, _euler_square_moments(start, weight_var, bias_var, width, depth))).max()
-        < 5
+    exact, rival = (  # the rival has no fluctuation
+        _euler_square_moments(start, weight_var, bias_var, size, depth) for size in (width, 10**9)
     )
-    rival = _euler_square_moments(start, weight_var, bias_var, 10**9, depth)  # no fluctuation
-    assert _z(powers, rival)[1] > 5
+    assert_mean(powers, exact, rejects=rival, resolves=0.05)
+    assert_mean(powers[:, 1], exact[1], rejects=rival[1], resolves=0.05)
     limit = theory.mean_square_moments("tanh", width, start, weight_var, bias_var)[1:]
     one, two = (
         _euler_square_moments(start, weight_var, bias_var, width, steps) for steps in (256, 512)
@@ -111,7 +91,7 @@ def test_log_of_the_mean_square_is_gaussian_without_biases_at_the_smallest_width
     # effect: mean and variance of log q to 5 %; a step multiplies q by
     # (1 + e z)^2 + e^2 chi^2(D - 1), e^2 = kappa dt / D
     depth, kappa = 50, 1.0
-    squares = _squares(_draws(path_fn(_shallow(width, depth, kappa), np.ones(width)), 4000, key=1))
+    squares = _squares(sampled(path_fn(shallow(width, depth, kappa), np.ones(width)), 4000, key=1))
     logs, step = np.log(squares), math.sqrt(kappa / depth / width)
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     halves, mass = roots_genlaguerre(60, (width - 1) / 2 - 1)  # of chi^2 / 2
@@ -119,12 +99,12 @@ def test_log_of_the_mean_square_is_gaussian_without_biases_at_the_smallest_width
     weight = weights[:, None] * mass / np.sum(weights) / np.sum(mass)
     mean = np.sum(weight * values)
     variance = np.sum(weight * (values - mean) ** 2)
-    assert abs(_z(logs, depth * mean)) < 5
-    assert abs(_z((logs - logs.mean()) ** 2, depth * variance)) < 5
+    # the rivals: twice the drift of 1 / width; infinite width
+    assert_mean(logs, depth * mean, rejects=kappa * (1 - 1 / width))
+    assert_variance(logs, depth * variance, rejects=0.0, resolves=0.2)
     exact = theory.log_mean_square_law("tanh", width, kappa)
     assert abs(depth * mean - exact.mean) < 2 * kappa**2 / depth
     assert abs(depth * variance - exact.variance) < 8 * kappa**2 / depth / width
-    assert abs(_z(logs, kappa * (1 - 1 / width))) > 5
     assert stats.kstest((logs - depth * mean) / math.sqrt(depth * variance), "norm").pvalue > 1e-6
 
 
@@ -155,13 +135,13 @@ def test_correlated_weights_with_drift_have_the_moments_of_their_equation():
     points = rng.standard_normal((2, width))
     weight_law, bias_law = di.matrix_normal(outer, inner, drift), di.vector_normal(bias, bias_drift)
     spec = di.ResNet(width, depth, None, di.tanh, weight_law, None, bias_law, block="shallow")
-    states = _draws(path_fn(spec, points), 8000, key=2).states[:, -1].astype(np.float64)
+    states = sampled(path_fn(spec, points), 8000, key=2).states[:, -1].astype(np.float64)
     products = np.einsum("sia,sjb->sijab", states, states)
     mean, second = _correlated_moments(points, (drift, outer, inner, bias_drift, bias), depth)
-    assert np.abs(_z(states, mean)).max() < 5
-    assert np.abs(_z(products, second)).max() < 5
+    # the rivals: no drift; the laws of rows and columns exchanged
+    assert_mean(states, mean, rejects=points)
     transposed = _correlated_moments(points, (drift, inner, outer, bias_drift, bias), depth)[1]
-    assert np.abs(_z(products, transposed)).max() > 5
+    assert_mean(products, second, rejects=transposed)
     one, two = (
         _correlated_moments(points, (drift, outer, inner, bias_drift, bias), steps)[1]
         for steps in (512, 1024)
@@ -186,7 +166,7 @@ def test_images_have_the_overlaps_of_the_linear_recursion_over_positions():
         bias_law=di.normal(bias_var, "depth"),
     )
     states = (
-        _draws(path_fn(spec, np.repeat(image, channels)), 6000, key=3)
+        sampled(path_fn(spec, np.repeat(image, channels)), 6000, key=3)
         .states[:, -1, 0]
         .astype(np.float64)
     )
@@ -200,8 +180,7 @@ def test_images_have_the_overlaps_of_the_linear_recursion_over_positions():
             total = total + (bias_var + var * around) / depth
         return total
 
-    assert np.abs(_z(overlaps, expected(weight_var))).max() < 5
-    assert np.abs(_z(overlaps, expected(weight_var / 3))).max() > 5
+    assert_mean(overlaps, expected(weight_var), rejects=expected(weight_var / 3))
 
 
 @pytest.mark.parametrize("form", ["gram", pytest.param("driving", marks=pytest.mark.slow)])
@@ -210,9 +189,9 @@ def test_images_have_the_overlaps_of_the_linear_recursion_over_positions():
 @pytest.mark.exhaustive_cases("gram")
 def test_paths_beyond_the_floats_are_counted_and_disturb_no_other(form):
     # SiLU without inner activation: from 5 nearly all paths explode, from 0 none moves
-    spec = _shallow(6, 100, 4.0, 0.0, di.silu)
+    spec = shallow(6, 100, 4.0, 0.0, di.silu)
     points = np.stack([np.zeros(6), 5.0 * np.ones(6), np.zeros(6)])
-    paths = _draws(
+    paths = sampled(
         path_fn(spec, points, horizon=4.0, form=form, times=[1.0, 4.0], allow_explosion=True), 32
     )
     assert paths.left[:, 1].mean() > 0.8
@@ -250,12 +229,12 @@ def test_inputs_with_partners_and_arrays_are_read_alike():
 )
 def test_bad_arguments_are_refused(more, words):
     with pytest.raises(SpecError, match=words):
-        path_fn(_shallow(3, 4, 1.0), np.ones(3), **more)
+        path_fn(shallow(3, 4, 1.0), np.ones(3), **more)
 
 
 def test_inputs_of_another_width_are_refused():
     with pytest.raises(SpecError, match="dimension 2"):
-        path_fn(_shallow(3, 4, 1.0), np.ones(2))
+        path_fn(shallow(3, 4, 1.0), np.ones(2))
 
 
 @pytest.mark.slow
@@ -263,29 +242,28 @@ def test_inputs_of_another_width_are_refused():
 @pytest.mark.exhaustive
 def test_first_moments_of_the_mean_square_at_200_steps(width):
     # exact laws at weight_var 1, bias_var 1/4, q = 0.64; Euler's bias is 0.25 % of the mean
-    spec = _shallow(width, 200, 1.0, 0.25)
-    squares = _squares(_draws(path_fn(spec, 0.8 * np.ones(width)), 16000, key=4))
+    spec = shallow(width, 200, 1.0, 0.25)
+    squares = _squares(sampled(path_fn(spec, 0.8 * np.ones(width)), 16000, key=4))
     exact = theory.mean_square_moments("tanh", width, 0.64, 1.0, 0.25)
     np.testing.assert_allclose(
         exact[1:], {5: [2.16927, 10.52128], 20: [2.16927, 5.76770]}[width], rtol=1e-5
     )
-    assert abs(_z(squares, exact[1] * (1 - 0.0025))) < 5
     halves = _euler_square_moments(0.64, 1.0, 0.25, width, 200)
-    assert abs(_z(squares, halves[0])) < 5
-    assert abs(_z(squares, exact[1] * 1.1)) > 5
+    for mean in (exact[1] * (1 - 0.0025), halves[0]):
+        assert_mean(squares, mean, rejects=exact[1] * 1.1, resolves=0.1)
     if width == 20:  # at width 5 no sample resolves the fourth moment
-        assert abs(_z(squares**2, halves[1])) < 5
+        assert_mean(squares**2, halves[1], rejects=halves[0] ** 2, resolves=0.1)
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_both_forms_have_one_law_of_two_inputs_along_the_path():
     # effect: 4 % of the distribution functions of log q and of the angle between two inputs
-    spec = _shallow(5, 64, 1.0, 0.25, di.silu, inner_activation=di.tanh)
+    spec = shallow(5, 64, 1.0, 0.25, di.silu, inner_activation=di.tanh)
     points = np.stack([np.ones(5), np.arange(5.0) - 1.0])
     samples = []
     for form, key in (("gram", 11), ("driving", 12)):
-        states = _draws(
+        states = sampled(
             path_fn(spec, points, form=form, times=[0.5, 1.0]), 5000, key=key
         ).states.astype(np.float64)
         inner = np.sum(states[:, :, 0] * states[:, :, 1], axis=-1)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from statistical import assert_mean
 
 import deepinit as di
 from deepinit import training
@@ -140,11 +141,6 @@ def tangent_kernels(spec, count):
     return np.asarray(jax.jit(jax.vmap(kernel))(keys(count)), np.float64)
 
 
-def z_scores(samples, predicted):
-    standard_error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
-    return (samples.mean(axis=0) - predicted) / standard_error
-
-
 @pytest.mark.parametrize(
     ("width", "activation"),
     [(2, di.tanh), (4, from_function(s_tanh_s)), (8, di.relu)],
@@ -155,13 +151,12 @@ def test_mean_tangent_kernel_of_one_hidden_layer_is_exact_at_every_width(width, 
     """Resolves 5 %: without trained biases, or in NTK parametrization, it is off by far more."""
     spec = training.small_mlp((width,), activation, std=0.6, output_std=0.8)
     kernels, found = standard_kernels(spec, X), tangent_kernels(spec, NUM_NETWORKS)
-    assert np.abs(z_scores(found, kernels.ntk)).max() < 5
     slopes = (kernels.ntk - kernels.nngp / 0.8**2) / BIASED  # m v_2 E[phi'(u) phi'(v)]
     without_bias = kernels.ntk - slopes
     fan_in_scaled = kernels.ntk / width
     one_initialization = kernels.nngp / 0.8**2  # the output weights alone
     for rival in (without_bias, fan_in_scaled, one_initialization):
-        assert np.abs(z_scores(found, rival)).max() > 10
+        assert_mean(found, kernels.ntk, rejects=rival)
 
 
 @pytest.mark.slow
@@ -170,15 +165,14 @@ def test_mean_tangent_kernel_of_deep_linear_networks_is_exact_at_every_width():
     """Pins the width factor of every layer; the rival counts widths in the wrong order."""
     spec = di.MLP((2, 5), di.linear, normal(0.5, "absolute"), BIAS, 1, normal(0.4, "absolute"))
     found = tangent_kernels(spec, NUM_NETWORKS)
-    assert np.abs(z_scores(found, standard_kernels(spec, X).ntk)).max() < 5
     turned = di.MLP((5, 2), di.linear, normal(0.5, "absolute"), BIAS, 1, normal(0.4, "absolute"))
-    assert np.abs(z_scores(found, standard_kernels(turned, X).ntk)).max() > 10
+    assert_mean(found, standard_kernels(spec, X).ntk, rejects=standard_kernels(turned, X).ntk)
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_loss_at_time_zero_is_the_mean_loss_at_initialization():
-    """Exact for one hidden layer; resolves 3 %. The rival forgets the variance of the outputs."""
+    """Exact for one hidden layer; resolves 5 %. The rival forgets the variance of the outputs."""
     spec = training.small_mlp((8,), di.tanh, std=0.6, output_std=0.8, output_width=2)
     net = training.perceptron(spec)
 
@@ -188,8 +182,7 @@ def test_loss_at_time_zero_is_the_mean_loss_at_initialization():
 
     found = np.asarray(jax.jit(jax.vmap(loss))(keys(NUM_NETWORKS)), np.float64)
     predicted = ntk_training(spec, EXAMPLES, [0.0])
-    assert abs(z_scores(found, predicted.loss[0])) < 5
-    assert abs(z_scores(found, np.sum(Y**2) / 8)) > 10
+    assert_mean(found, predicted.loss[0], rejects=np.sum(Y**2) / 8, resolves=0.05)
     np.testing.assert_array_equal(predicted.mean, 0.0)
 
 
@@ -265,11 +258,11 @@ def test_a_wide_network_follows_its_linearization_and_the_mean_law():
     assert own.loss[-1] < 0.2 * own.loss[0]  # most of it was learned meanwhile
 
     law = ntk_training(spec, examples, times)
-    assert np.abs(z_scores(np.asarray(records.loss, np.float64), law.loss)).max() < 5
+    # the rival: nothing is learned
+    assert_mean(records.loss, law.loss, rejects=law.loss[0])
     # networks start elsewhere; without the variance of outputs they would at 1/(2n) sum y^2
     ends = np.asarray(records.values, np.float64)[:, -1, :, 0]
-    assert np.abs(z_scores(ends, law.mean[-1][:, 0])).max() < 5
-    assert np.abs(z_scores(ends, Y[:, 0])).max() > 5  # not everything has been learned
+    assert_mean(ends, law.mean[-1][:, 0], rejects=Y[:, 0])  # not everything has been learned
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from statistical import assert_mean
 
 from deepinit.networks.chi_square import _log_ratio, log_chi_square, normal_from_bits
 
@@ -46,12 +47,11 @@ def test_the_law_is_chi_square(logs):
 def test_mean_and_variance_of_the_logarithm(logs):
     mean = scipy.special.digamma(DEGREES / 2) + np.log(4 / DEGREES)
     variance = scipy.special.polygamma(1, DEGREES / 2)
-    centred = logs - mean
-    assert np.abs(centred.mean(0) / np.sqrt(variance / NUM)).max() < 5
-    squares = centred**2
-    assert np.abs((squares.mean(0) - variance) / (squares.std(0) / math.sqrt(NUM))).max() < 5
-    # the rival: the logarithm of the mean
-    assert np.abs((logs.mean(0) - math.log(2)) / np.sqrt(variance / NUM)).min() > 5
+    error = np.sqrt(variance / NUM)
+    # the rivals: the logarithm of the mean, rejected at every degree; the delta method
+    assert_mean(logs, mean, rejects=math.log(2), standard_error=error)
+    assert np.abs((logs.mean(0) - math.log(2)) / error).min() > 5
+    assert_mean((logs - mean) ** 2, variance, rejects=2 / DEGREES, resolves=0.1)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from statistical import assert_mean
 
 import deepinit as di
 from deepinit.core.layers import Shape
@@ -179,11 +180,9 @@ def test_nothing_underflows_at_depth_ten_thousand():
     assert alive.sum() > 0
     assert np.isfinite(values[alive, -1]).all()
     drift = (values[alive, -1, 0] - values[alive, 0, 0]) / 9_999
+    # E0(16), V0(16) of the small-angle chi-square law; the rival: -2/n
     error = math.sqrt(0.709812 / 9_999 / alive.sum())
-    assert (
-        abs(drift.mean() + 0.173646) < 5 * error
-    )  # E0(16), V0(16) of the small-angle chi-square law
-    assert abs(drift.mean() + 2 / 16) > 5 * error  # the rival: -2/n
+    assert_mean(drift, -0.173646, rejects=-2 / 16, standard_error=error, resolves=0.13)
 
 
 def test_a_segment_is_a_run_of_equal_layers():
@@ -201,11 +200,9 @@ def test_degenerate_pairs_are_counted_by_the_exact_law(width):
     exact = {COLLINEAR: width * q**width, DEAD: 2 * 0.5**width - q**width}
     for code, probability in exact.items():
         error = math.sqrt(probability * (1 - probability) / num)
-        assert abs(np.mean(events == code) - probability) < 5 * error
-        assert (
-            abs(np.mean(events == code) - 1.1 * probability) > 5 * error
-            or error > 0.02 * probability
-        )
+        # the rival: a tenth more, or what is resolved
+        rival = 1.1 * probability if error <= 0.02 * probability else probability + 10 * error
+        assert_mean((events == code).ravel(), probability, rejects=rival, standard_error=error)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from statistical import assert_mean
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -41,9 +42,11 @@ def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
     offsets = NUM_NODES * places - np.arange(NUM_NODES)
     assert offsets.min() > -1e-5
     assert offsets.max() < 1 + 1e-5
-    # every moment up to the second, and no correlation between pieces
-    assert np.abs(offsets.mean(axis=0) - 0.5).max() < 5 / np.sqrt(12 * NUM_NETS)
-    assert np.abs((offsets**2).mean(axis=0) - 1 / 3).max() < 5 * np.sqrt(4 / 45 / NUM_NETS)
+    # every moment up to the second, and no correlation between pieces; the rival: the middle
+    error = np.sqrt(np.array([1 / 12, 4 / 45]) / NUM_NETS)
+    for order, exact in ((1, 0.5), (2, 1 / 3)):
+        rival = 0.55 if order == 1 else 0.5**order
+        assert_mean(offsets**order, exact, rejects=rival, standard_error=error[order - 1])
     correlations = np.corrcoef(offsets.T)[np.triu_indices(NUM_NODES, k=1)]
     assert np.abs(correlations).max() < 5 / np.sqrt(NUM_NETS)
     t = curve.start + (curve.stop - curve.start) * places.ravel()

@@ -3,37 +3,18 @@
 import itertools
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
 import scipy.special
 import scipy.stats
+from layer_factor_draws import binomial, p_value, sampled
+from statistical import assert_mean
 
 from deepinit.networks.factors import log_layer_factors
 
 NUM = 60_000
 TOO_UNLIKELY = 1e-6
-
-
-def sampled(fn, num, key=0, batch=1000):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(fn, keys, batch_size=batch))(keys))
-
-
-def binomial(n):
-    return np.arange(n + 1), scipy.stats.binom(n, 0.5).pmf(np.arange(n + 1))
-
-
-def p_value(logs, cdf):
-    """Kolmogorov-Smirnov, of the layers that are not dead, against cdf(X)."""
-    alive = logs[np.isfinite(logs)].astype(np.float64)
-    return scipy.stats.kstest(np.exp(alive), cdf).pvalue
-
-
-def z_of_mean(values, exact):
-    return (values.mean() - exact) / (values.std() / math.sqrt(len(values)))
 
 
 def beta_mixture_cdf(n, cdf_given_share):
@@ -78,7 +59,9 @@ def test_leaky_layers_have_the_exact_law(slope):
         # rivals: a tenth more variance, and a layer whose neurons all have one slope
         assert p_value(logs[:, layer] + 0.1, exact) < TOO_UNLIKELY
         assert p_value(logs[:, layer], scipy.stats.chi2(n, scale=1 / n).cdf) < TOO_UNLIKELY
-        assert abs(z_of_mean(np.exp(logs[:, layer].astype(np.float64)), 1.0)) < 5
+        # the rival: weights of variance 2/n
+        squares = np.exp(logs[:, layer].astype(np.float64))
+        assert_mean(squares, 1.0, rejects=1 + slope**2, resolves=0.1)
 
 
 @pytest.mark.slow
@@ -95,8 +78,8 @@ def test_the_mean_length_of_leaky_layers():
     lengths = np.exp(
         sampled(lambda key: log_layer_factors(key, (n,), slopes=(slope, 1.0)), NUM) / 2
     )
-    assert abs(z_of_mean(lengths, exact)) < 5
-    assert abs(z_of_mean(lengths, 0.8697805884416435)) > 5  # the rival: relu
+    # the rival: relu
+    assert_mean(lengths[:, 0], exact, rejects=0.8697805884416435, resolves=0.03)
 
 
 @pytest.mark.slow
@@ -154,7 +137,9 @@ def test_orthogonal_relu_layers_have_the_exact_law():
         assert (
             scipy.stats.kstest(values, relu_cdf(n)).pvalue < TOO_UNLIKELY
         )  # the rival: Gaussian weights
-        assert abs(z_of_mean(np.exp(logs[:, layer].astype(np.float64)), 1.0)) < 5
+        # the rival: layers that are alive
+        squares = np.exp(logs[:, layer].astype(np.float64))
+        assert_mean(squares, 1.0, rejects=1 / (1 - 2.0**-n), resolves=0.1)
         dead = np.isneginf(logs[:, layer]).sum()
         assert scipy.stats.binomtest(int(dead), NUM, 2.0**-n).pvalue > TOO_UNLIKELY
 
@@ -192,10 +177,12 @@ def test_volumes_have_the_exact_moments(d):
         )
         mean = weights @ psi + d * math.log(2 / (n if linear else n / 2))
         variance = weights @ (psi_1 + (psi - weights @ psi) ** 2)
-        assert abs(z_of_mean(logs[alive, layer], mean)) < 5
-        assert abs(z_of_mean((logs[alive, layer] - mean) ** 2, variance)) < 5
         # the rival: d tangents that are stretched independently
         rival = d * (
             weights @ scipy.special.digamma(degrees / 2) + math.log(2 / (n if linear else n / 2))
         )
-        assert abs(z_of_mean(logs[alive, layer], rival)) > (5 if n < 300 else 2)
+        values = logs[alive, layer]
+        assert_mean(values, mean, rejects=rival if n < 300 else mean + 0.5 * math.sqrt(variance))
+        error = values.std() / math.sqrt(len(values))
+        assert abs(values.mean() - rival) > (5 if n < 300 else 2) * error
+        assert_mean((values - mean) ** 2, variance, rejects=1.1 * variance, resolves=0.1)

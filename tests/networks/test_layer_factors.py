@@ -4,37 +4,19 @@ import itertools
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.interpolate
 import scipy.special
 import scipy.stats
+from layer_factor_draws import binomial, p_value, sampled
+from statistical import assert_mean
 
 from deepinit.core.errors import SpecError
 from deepinit.networks.factors import log_layer_factors, log_layer_scales
 
 NUM = 100_000
 TOO_UNLIKELY = 1e-6
-
-
-def sampled(fn, num, key=0, batch=1000):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(fn, keys, batch_size=batch))(keys))
-
-
-def binomial(n):
-    return np.arange(n + 1), scipy.stats.binom(n, 0.5).pmf(np.arange(n + 1))
-
-
-def p_value(logs, cdf):
-    """Kolmogorov-Smirnov, of the layers that are not dead, against cdf(X)."""
-    alive = logs[np.isfinite(logs)].astype(np.float64)
-    return scipy.stats.kstest(np.exp(alive), cdf).pvalue
-
-
-def z_of_mean(values, exact):
-    return (values.mean() - exact) / (values.std() / math.sqrt(len(values)))
 
 
 WIDTHS = (1, 2, 3, 5, 8, 64, 1000, 10_000)
@@ -90,10 +72,11 @@ def test_layers_are_independent(relu_logs):
 
 
 def test_the_mean_squared_stretch_is_one(relu_logs):
-    for layer in range(
-        4, len(WIDTHS) + 1
-    ):  # light enough tails: the fourth moment of X is at most 8
-        assert abs(z_of_mean(np.exp(relu_logs[:, layer].astype(np.float64)), 1.0)) < 5
+    # light enough tails: the fourth moment of X is at most 8
+    for layer in range(4, len(WIDTHS) + 1):
+        squares = np.exp(relu_logs[:, layer].astype(np.float64))
+        # the rival: weights of variance 1/n instead of 2/n
+        assert_mean(squares, 1.0, rejects=0.5, resolves=0.1)
 
 
 # Networks: mean and variance of the log squared growth given that it is not 0, and probability
@@ -119,17 +102,13 @@ def test_logarithms_of_deep_networks(widths):
     total = (scales + factors).sum(axis=1)
     alive = np.isfinite(total)
     assert scipy.stats.binomtest(int(alive.sum()), NUM, survival).pvalue > TOO_UNLIKELY
-    assert abs(z_of_mean(total[alive], mean)) < 5
-    assert abs(z_of_mean((total[alive] - mean) ** 2, variance)) < 5
     # rivals: half of the neurons on in every network, and variance 1/n instead of 2/n
     hidden = np.array(widths[1:-1])
-    rival_mean = (
-        mean
-        + (scipy.special.digamma(hidden / 4) + np.log(2)).sum()
-        - log_of_chi_square(hidden).sum()
-    )
-    assert abs(z_of_mean(total[alive], rival_mean)) > 5
-    assert abs(z_of_mean(total[alive], mean - len(hidden) * math.log(2))) > 5
+    half = (scipy.special.digamma(hidden / 4) + np.log(2)).sum() - log_of_chi_square(hidden).sum()
+    for shift in (half, -len(hidden) * math.log(2)):
+        assert_mean(total[alive], mean, rejects=mean + shift, resolves=0.03)
+    # the rival: a tenth more
+    assert_mean((total[alive] - mean) ** 2, variance, rejects=1.1 * variance, resolves=0.1)
 
 
 def log_of_chi_square(widths):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from statistical import assert_mean, assert_value
 
 import deepinit as di
 from deepinit.networks.forward import random_forward
@@ -90,9 +91,8 @@ def test_explicit_and_conditional_maps_of_blocks_have_one_law(name):
 
     one, other = moments(first), moments(second)
     error = np.sqrt((one.var(0) + other.var(0)) / num)
-    assert np.max(np.abs(one.mean(0) - other.mean(0)) / error) < 5
-    # the gate resolves 10 %: outputs larger by a tenth would be seen
-    assert np.max(np.abs(1.2 * one - other).mean(0) / error) > 5
+    # the rival: outputs larger by a fifth
+    assert_value(one.mean(0), error, other.mean(0), rejects=1.2 * other.mean(0))
 
 
 def numpy_forward(spec, parameters, x):
@@ -164,12 +164,9 @@ def test_matrices_have_the_covariance_and_the_drift_of_their_law():
         drawn = np.asarray(
             jax.jit(jax.vmap(lambda key, law=one: law.sample(key, (3, 3), depth=depth)))(keys)
         ).reshape(num, -1)
-        std = np.sqrt(np.diag(covariance) / depth)
-        z = (drawn.mean(0) - MEAN.reshape(-1) / depth) / (std / np.sqrt(num))
-        assert np.abs(z).max() < 5
+        error = np.sqrt(np.diag(covariance) / depth / num)
+        assert_mean(drawn, MEAN.reshape(-1) / depth, rejects=0.0, standard_error=error)
         correlation = covariance / np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
-        measured = np.corrcoef(drawn.T)
-        assert (
-            np.abs((measured - correlation) * np.sqrt(num) / (1 - 0.99 * correlation**2)).max() < 5
-        )
-        assert np.abs(correlation - np.eye(9)).max() > 0.1  # independent entries are something else
+        error = (1 - 0.99 * correlation**2) / np.sqrt(num)
+        # the rival: independent entries
+        assert_value(np.corrcoef(drawn.T), error, correlation, rejects=np.eye(9))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from statistical import assert_mean
 
 from deepinit.core.errors import SpecError
 from deepinit.networks.residual_factors import log_residual_factors
@@ -59,12 +60,9 @@ def test_each_block_has_the_exact_law(logs):
 
 def test_the_mean_squared_stretch_is_one_plus_the_strength(logs):
     for block, strength in enumerate((1.0, 0.4)):
+        # the rival: no factor 1/2 for the mask
         values = np.exp(logs[:, block])
-        standard_error = values.std() / math.sqrt(NUM)
-        assert abs(values.mean() - 1 - strength) < 5 * standard_error
-        assert (
-            abs(values.mean() - 1 - 2 * strength) > 5 * standard_error
-        )  # the rival: no factor 1/2 for the mask
+        assert_mean(values, 1 + strength, rejects=1 + 2 * strength, resolves=0.1)
 
 
 def explicit_logs(width, inner_widths, branch_var, num):
@@ -99,8 +97,9 @@ def test_explicit_matrices_have_the_same_law():
 def test_the_weakest_branches_keep_their_digits():
     logs = sampled(lambda key: log_residual_factors(key, 200, (200,), 1e-12), 2000)[:, 0]
     # to first order log = 2 tau g_1, of variance 4 strength / width
-    statistic = (logs**2).sum() / (4e-12 / 200)
-    assert abs(statistic - 2000) < 5 * math.sqrt(2 * 2000 * 1.05)
+    squares, error = logs**2 / (4e-12 / 200), math.sqrt(2 * 1.05 / 2000)
+    # the rival: without the factor 1/2 of the mask
+    assert_mean(squares, 1.0, rejects=2.0, standard_error=error, resolves=0.17)
     assert len(np.unique(logs)) == 2000
 
 

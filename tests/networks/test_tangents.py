@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from statistical import assert_mean, assert_value
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -87,17 +88,11 @@ def test_explicit_and_conditional_tangents_have_one_law(name):
     a, b = sample("explicit", 0), sample("conditional", 1)
     for layer in range(a.shape[1]):
         x, y = a[:, layer][np.isfinite(a[:, layer])], b[:, layer][np.isfinite(b[:, layer])]
-        z = (x.mean() - y.mean()) / np.sqrt(x.var() / len(x) + y.var() / len(y))
-        assert abs(z) < 5
+        error = np.sqrt(x.var() / len(x) + y.var() / len(y))
+        # the rival: the same network, a twentieth more stretch per layer
+        assert_value(x.mean(), error, y.mean(), rejects=y.mean() - 0.05 * a.shape[1])
         assert scipy.stats.ks_2samp(x, y).pvalue > 1e-6
         assert not np.array_equal(x[:50], y[:50])
-    # the rival: the same network, a twentieth more stretch per layer
-    assert (
-        abs(
-            (x.mean() + 0.05 * a.shape[1] - y.mean()) / np.sqrt(x.var() / len(x) + y.var() / len(y))
-        )
-        > 5
-    )
 
 
 @pytest.mark.slow
@@ -123,8 +118,10 @@ def test_a_frame_that_loses_its_dimension_is_dead_for_good(linear_map):
     assert (np.diff(dead.astype(int), axis=1) >= 0).all()
     # a plane survives n neurons if two or more are active: 57/64 for 6, 1/4 for 2
     alive = (57 / 64) ** np.array([1, 1, 2, 3, 3]) * np.array([1, 0.25, 0.25, 0.25, 0.25])
-    z = ((~dead).mean(axis=0) - alive) / np.sqrt(alive * (1 - alive) / len(dead))
-    assert np.abs(z).max() < 5
+    error = np.sqrt(alive * (1 - alive) / len(dead))
+    # the rival: a line, which survives unless every neuron is off
+    line = (1 - 2.0**-6) ** np.array([1, 1, 2, 3, 3]) * np.array([1, 0.75, 0.75, 0.75, 0.75])
+    assert_mean(~dead, alive, rejects=line, standard_error=error)
 
 
 def test_more_vectors_than_neurons_are_refused():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import sweep_networks
+from statistical import assert_mean
 
 import deepinit as di
 from deepinit.core.curves import Curve, circle, line
@@ -62,12 +63,11 @@ def test_mean_length_is_exact_at_finite_width(widths, curve, bias_std):
     factors = [mean_of_root(n) for n in widths[1:-1]] + [output_mean(widths[-1])]
     error = measured.std(axis=0, ddof=1) / math.sqrt(num_nets)
     exact = np.cumprod(factors)
-    assert (
-        8 * error < 1.0 - exact
-    ).all()  # 5 s.e. are less than two thirds of what the rival is off
-    assert np.abs((measured.mean(axis=0) - exact) / error).max() < 5
-    # the rival: infinite width, where the mean is preserved
-    assert np.abs((measured.mean(axis=0) - 1.0) / error).min() > 5
+    # 5 s.e. are less than two thirds of what the rival is off
+    assert (8 * error < 1.0 - exact).all()
+    for layer, mean in enumerate(exact):
+        # the rival: infinite width, where the mean is preserved
+        assert_mean(measured[:, layer], mean, rejects=1.0, resolves=0.065)
 
 
 @pytest.mark.parametrize("curve", [circle(), segment(2, -2.0, 2.0)], ids=lambda curve: curve.kind)
@@ -83,12 +83,11 @@ def test_expected_breakpoints_given_the_first_layers(curve):
     counts = np.array(
         [list(sweep([*first, layer], curve, last_is_linear=False))[-1][1] for layer in layers]
     )
-    error = counts.std(ddof=1) / math.sqrt(num_nets)
     expected = expected_breakpoints(image, width, 2.0, bias_std)
-    assert abs(counts.mean() - expected) < 5 * error < 0.1 * expected
     # the rivals: no biases; LeCun's variance
-    assert abs(counts.mean() - expected_breakpoints(image, width, 2.0)) > 5 * error
-    assert abs(counts.mean() - expected_breakpoints(image, width, 1.0, bias_std)) > 5 * error
+    for rival in ((2.0,), (1.0, bias_std)):
+        other = expected_breakpoints(image, width, *rival)
+        assert_mean(counts, expected, rejects=other, resolves=0.1)
 
 
 def test_expected_breakpoints_in_closed_form():

@@ -1,36 +1,15 @@
-"""Quantities of training: exact laws of multiplicity 1 in real networks, and refusals."""
+"""Quantities of training: exact laws of multiplicity 1 in real networks."""
 
-import flax.linen
 import jax
 import numpy as np
 import optax
 import pytest
+from condensing import FIVE, NET, RATE, RUN, Small, growth
 
 import deepinit as di
 from deepinit.core.errors import SpecError
 
-FIVE, ONE = di.targets.sum_of_sines(seed=1), di.targets.two_sines()
 Q = di.quantities
-
-
-def growth(data):
-    """|v|: the rate of growth of aligned weights of tanh networks."""
-    z = np.c_[data.inputs, np.ones(len(data.inputs))]
-    return np.linalg.norm(z.T @ data.targets[:, 0]) / len(z)
-
-
-RATE = 0.05 / growth(FIVE)
-CLASSES = di.TrainingConfig(
-    di.targets.examples(np.eye(3), [0, 1, 2]), (0, 1), rate=RATE, loss="cross_entropy"
-)
-NET = di.training.small_mlp((40,), di.tanh, std=1e-4, output_std=5e-5)
-
-
-@pytest.fixture(scope="module")
-def run():
-    return di.TrainingConfig(
-        FIVE, record_steps=(0, 10, 20, 40, 60, 80), rate=RATE, initial_stage=True
-    )
 
 
 def worst(comparison, route):
@@ -41,14 +20,14 @@ def worst(comparison, route):
 @pytest.mark.slow_cases("quantity1")
 @pytest.mark.exhaustive_cases("quantity0")
 @pytest.mark.exhaustive_cases("quantity1")
-def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quantity):
-    measured = di.simulate(NET, quantity, run, num_seeds=60)
-    found = di.compare(measured, di.predict(NET, quantity, run), di.infinite(NET, quantity, run))
+def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(quantity):
+    measured = di.simulate(NET, quantity, RUN, num_seeds=60)
+    found = di.compare(measured, di.predict(NET, quantity, RUN), di.infinite(NET, quantity, RUN))
     assert list(found.dataset["step"].values) == [0, 10, 20, 40, 60, 80]
     assert worst(found, "leading_order") < 5
     assert worst(found, "infinite_width") > 20
     # the law of gradient flow is another one for steps as long as these: 0.05 of the growth time
-    assert measured.entries == quantity.measurement.entries(NET, run)
+    assert measured.entries == quantity.measurement.entries(NET, RUN)
     assert "step" in str(found)
 
 
@@ -113,12 +92,6 @@ def test_adam_turns_neurons_to_the_corners_of_the_cube():
     assert (di.simulate(net, Q.aligned_fraction, flow, num_seeds=4).mean[0] < 0.1).all()
 
 
-class Small(flax.linen.Module):
-    @flax.linen.compact
-    def __call__(self, x):
-        return flax.linen.Dense(3)(flax.linen.relu(flax.linen.Dense(16)(x)))
-
-
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_accuracy_of_a_flax_module_on_images_rises():
@@ -165,53 +138,6 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
     assert limit.mean[-1, 0] < 0.8 * limit.mean[0, 0]
 
 
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        (
-            lambda run: di.simulate(
-                NET, Q.aligned_fraction, run, num_seeds=2, linear_map="conditional"
-            ),
-            "explicit",
-        ),
-        (
-            lambda run: di.simulate(NET, Q.aligned_fraction, di.inputs.pair(0.1), num_seeds=2),
-            "TrainingConfig for aligned_fraction",
-        ),
-        (
-            lambda run: di.simulate(NET, Q.log_sin2_angle, run, num_seeds=2),
-            "Inputs for log_sin2_angle",
-        ),
-        (
-            lambda run: di.simulate("net", Q.accuracy, run, num_seeds=2),
-            "an MLP with an output layer, or a Network",
-        ),
-        (
-            lambda run: di.simulate(di.MLP((4,)), Q.training_loss, run, num_seeds=2),
-            "an MLP with an output layer",
-        ),
-        (
-            lambda run: di.simulate(NET, Q.accuracy, run, num_seeds=2),
-            "targets that are one number an example",
-        ),
-        (lambda run: di.simulate(NET, Q.drop_time, run, num_seeds=2), "without stop_drop"),
-        (lambda run: di.infinite(NET, Q.accuracy, CLASSES), "accuracy has no infinite-width limit"),
-        (
-            lambda run: di.predict(NET, Q.accuracy, CLASSES),
-            "accuracy has no finite-width prediction",
-        ),
-        (
-            lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run),
-            "networks that no spec describes",
-        ),
-    ],
-)
-def test_refusals(run, call, said):
-    with pytest.raises(SpecError) as error:
-        call(run)
-    assert said in str(error.value)
-
-
 def test_orientations_of_linear_networks_in_any_dimension():
     run = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE)
     linear = di.training.small_mlp((40,), di.linear, std=1e-4, output_std=5e-5)
@@ -236,73 +162,14 @@ def test_orientations_under_an_optax_transformation_need_its_geometry():
     np.testing.assert_array_equal(*theirs)
 
 
-def test_examples_without_preferred_orientations():
-    flat = di.TrainingConfig(di.targets.simplex(2), record_steps=(0, 2), rate=0.1)
-    net = di.training.small_mlp((6,), di.x_tanh, std=1e-3)
-    assert di.predict(net, Q.orientation_count, flat).mean[-1, 0] == 0.0
-    for call in (
-        lambda: di.simulate(net, Q.aligned_fraction, flat, num_seeds=2),
-        lambda: di.infinite(net, Q.aligned_fraction, flat),
-    ):
-        with pytest.raises(SpecError, match="no strict maximum"):
-            call()
-
-
-def test_laws_of_full_batches_are_not_given_for_minibatches_and_stops():
-    batches = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE, batch_size=8)
-    with pytest.raises(SpecError, match="on all examples"):
-        di.predict(NET, Q.aligned_fraction, batches)
-    stopped = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
-    for run in (batches, stopped):
-        assert Q.training_loss.applicable(NET, run) == ()
-        with pytest.raises(SpecError, match="gd on all examples of the mse to the end"):
-            di.infinite(NET, Q.training_loss, run)
-    biased = di.MLP(
-        (4,), di.tanh, di.normal(1.0), di.normal(1.0, "absolute"), 1
-    )  # biases larger than weights
-    with pytest.raises(SpecError, match="prefer some directions"):
-        di.infinite(
-            biased, Q.aligned_fraction, di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE)
-        )
-
-
-def test_a_time_in_the_unit_of_a_law_needs_the_law():
-    adam = di.TrainingConfig(FIVE, record_steps=(10,), mode="adam", rate=1e-5, stop_drop=1e-3)
-    with pytest.raises(SpecError, match="Take training_loss"):
-        di.simulate(NET, Q.drop_time, adam, num_seeds=2)
-
-
-def test_classes_of_the_test_set_out_of_range():
-    x = np.eye(3)
-    run = di.TrainingConfig(
-        di.targets.examples(x, [0, 1, 2]),
-        (0, 1),
-        rate=0.1,
-        loss="cross_entropy",
-        test=di.targets.examples(x, [0, 1, 7]),
-    )
-    net = di.training.small_mlp((4,), di.tanh, std=0.1, output_width=3)
-    with pytest.raises(SpecError, match="classes up to 7 for a network of 3 outputs"):
-        di.simulate(net, Q.accuracy, run, num_seeds=2)
-
-
-def test_predictions_by_step_need_steps_of_known_times():
-    adam = di.TrainingConfig(FIVE, record_steps=(0, 10), mode="adam", rate=1e-5)
-    with pytest.raises(SpecError, match="gd without stop_drop, not adam"):
-        di.predict(NET, Q.aligned_fraction, adam)
-    stopped = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
-    with pytest.raises(SpecError, match="gd without stop_drop"):
-        di.predict(NET, Q.relative_distance, stopped)
-
-
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_weights_of_a_network_are_kept_on_request(run):
+def test_weights_of_a_network_are_kept_on_request():
     from deepinit.quantities.measured import measure_block
     from deepinit.quantities.routes import seed_fn_of
 
     options = {"linear_map": "explicit", "dtype": "float32", "precision": "highest"}
-    seed_fn, _ = seed_fn_of(NET, Q.relative_distance, run, keep=True, **options)
+    seed_fn, _ = seed_fn_of(NET, Q.relative_distance, RUN, keep=True, **options)
     root = jax.random.key(0, impl="threefry2x32")
     keys = jax.vmap(lambda seed: jax.random.fold_in(root, seed))(np.arange(3))
     measured = jax.tree.map(np.asarray, jax.jit(jax.vmap(seed_fn))(keys))

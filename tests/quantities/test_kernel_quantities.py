@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from statistical import assert_mean, assert_value
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -28,9 +29,10 @@ def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_
     compared = di.compare(
         sim, pred, di.predict(spec, Q.nngp, TWO, "exact"), di.infinite(spec, Q.nngp, TWO)
     )
-    assert np.abs(z_of(compared, "infinite_depth")).max() < 5
-    assert np.abs(z_of(compared, "exact")).max() < 5
-    assert np.abs(z_of(compared, "infinite_width")).max() < 5  # the mean is the same at every width
+    # the mean is the same at every width; the rival: a quarter more
+    for theory in (pred, di.predict(spec, Q.nngp, TWO, "exact"), di.infinite(spec, Q.nngp, TWO)):
+        assert_mean(sim, theory.mean, rejects=1.25 * theory.mean)
+        assert np.abs(z_of(compared, theory.name)).max() < 5
     ratio = sim.variance[-1] / pred.variance[-1]
     assert np.all(np.abs(ratio - 1) < 0.4)
     biased = di.normal(0.25, "depth")
@@ -52,7 +54,8 @@ def test_tangent_kernels_of_a_residual_network():
     assert np.all(np.abs(sim.variance / pred.variance - 1) < 0.4)
     limit = di.infinite(RESIDUAL, Q.ntk, TWO)
     sim = di.simulate(RESIDUAL, Q.ntk, TWO, num_seeds=3000)
-    assert np.abs((sim.mean - limit.mean) / sim.standard_error).max() < 5  # exact at L = 64
+    # exact at L = 64; the rival: the kernel of biases alone
+    assert_mean(sim, limit.mean, rejects=di.infinite(RESIDUAL, Q.bias_ntk, TWO).mean)
 
 
 @pytest.mark.exhaustive
@@ -87,8 +90,9 @@ def test_gradients_of_a_residual_network_are_log_normal():
     )
     z = (sim.mean - pred.mean)[:-1] / sim.standard_error[:-1]
     assert np.abs(z).max() < 5
-    infinite_width = (sim.mean[0] - 1.0) / sim.standard_error[0]  # kappa T: without 2 kappa T / D
-    assert np.abs(infinite_width).max() > 20
+    # the rival is kappa T, infinite width: without 2 kappa T / D
+    assert_value(sim.mean[0], sim.standard_error[0], pred.mean[0], rejects=1.0)
+    assert np.abs((sim.mean[0] - 1.0) / sim.standard_error[0]).max() > 20
     assert np.all(np.abs(sim.variance[0] / pred.variance[0] - 1) < 0.15)
 
 
@@ -102,11 +106,9 @@ def test_volumes_of_a_residual_network_are_log_normal(size):
         di.simulate(spec, Q.log_volume, frame, num_seeds=3000),
         di.predict(spec, Q.log_volume, frame),
     )
-    assert np.abs((sim.mean - pred.mean)[-1] / sim.standard_error[-1]).max() < 5
+    # the rival: infinite width
+    assert_value(sim.mean[-1], sim.standard_error[-1], pred.mean[-1], rejects=0.5 * size)
     assert np.all(np.abs(sim.variance[-1] / pred.variance[-1] - 1) < 0.2)
-    assert (
-        np.abs((sim.mean[-1] - 0.5 * size) / sim.standard_error[-1]).max() > 5
-    )  # infinite width: rejected
 
 
 @pytest.mark.exhaustive
@@ -124,8 +126,8 @@ def test_singular_values_are_those_of_numpy_and_multiply_to_the_determinant():
         np.testing.assert_allclose(found, expected, rtol=1e-4)
     spec, inputs = di.ResNet(4, 100, block="shallow"), di.inputs.points(0.05 * np.ones(4))
     sim = di.simulate(spec, Q.log_singular_values, inputs, num_seeds=2000, keep_samples=True)
-    log_det = sim.samples[:, 0].sum(axis=1)
-    assert abs((log_det.mean() + 0.5) / (log_det.std() / np.sqrt(len(log_det)))) < 5
+    # the rival: no drift
+    assert_mean(sim.samples[:, 0].sum(axis=1), -0.5, rejects=0.0, resolves=0.25)
     assert np.all(np.diff(sim.mean[0]) < 0)
 
 
@@ -234,8 +236,6 @@ def test_tangent_kernel_of_biases_of_residual_networks_is_that_of_infinite_width
             di.simulate(spec, Q.bias_ntk, inputs, num_seeds=3000),
             di.infinite(spec, Q.bias_ntk, inputs),
         )
-        assert np.abs((sim.mean - limit.mean) / sim.standard_error).max() < 5
-        assert (
-            np.abs((sim.mean - di.infinite(spec, Q.ntk, inputs).mean) / sim.standard_error).max()
-            > 20
-        )
+        rival = di.infinite(spec, Q.ntk, inputs).mean
+        assert_mean(sim, limit.mean, rejects=rival)
+        assert np.abs((sim.mean - rival) / sim.standard_error).max() > 20

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from statistical import assert_mean, assert_value
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -20,10 +21,11 @@ def test_relu_networks_have_the_exact_kurtosis_at_every_layer_and_not_the_first_
     sim = di.simulate(spec, KURTOSIS, ONE, num_seeds=60_000)
     inverse = 1.0 / np.array(widths)
     exact = 3.0 * (np.cumprod(1 + 5 * inverse) - 1)[:, None]
-    assert np.abs((sim.mean - exact) / sim.standard_error).max() < 5
     first = di.predict(spec, KURTOSIS, ONE, "first_order").mean
     np.testing.assert_allclose(first, 15 * np.cumsum(inverse)[:, None], rtol=1e-9)
-    assert (sim.mean - first)[-1, 0] / sim.standard_error[-1, 0] > 5
+    assert_mean(sim, exact, rejects=first)
+    last = sim.mean[-1], sim.standard_error[-1]
+    assert_value(*last, exact[-1], rejects=first[-1], resolves=0.3)
     assert np.all(di.infinite(spec, KURTOSIS, ONE).mean == 0.0)
 
 
@@ -34,14 +36,11 @@ def test_smooth_networks_with_biases_have_the_kurtosis_of_the_outputs_that_are_d
     outputs = drawn_outputs(spec, 200_000)
     drawn = np.mean(outputs**4) / np.mean(outputs**2) ** 2 - 3
     error = np.hypot(np.sqrt(24 / len(outputs)) * 2, sim.standard_error[-1, 0])
-    assert abs(drawn - sim.mean[-1, 0]) < 5 * error
-    assert (
-        sim.mean[-1, 0] > 5 * sim.standard_error[-1, 0]
-    )  # not Gaussian: infinite width is rejected
-    without = 3 * (
-        sim_variance(spec) / sim_mean(spec) ** 2
-    )  # biases left out of the kernel: another number
+    # the rivals: infinite width, which is Gaussian; biases left out of the kernel
+    without = 3 * (sim_variance(spec) / sim_mean(spec) ** 2)
+    assert sim.mean[-1, 0] > 5 * sim.standard_error[-1, 0]
     assert abs(without - sim.mean[-1, 0]) > 5 * sim.standard_error[-1, 0]
+    assert_value(drawn, error, sim.mean[-1, 0], rejects=without)
 
 
 def drawn_outputs(spec, num):
@@ -95,7 +94,8 @@ def test_residual_networks_tend_to_the_kurtosis_of_their_diffusion():
     spec = di.ResNet(4, 128, block="shallow", activation="linear")
     x = di.inputs.points(np.ones((1, 4)))
     sim, pred = di.simulate(spec, KURTOSIS, x, num_seeds=20_000), di.predict(spec, KURTOSIS, x)
-    assert np.abs((sim.mean - pred.mean) / sim.standard_error)[::16].max() < 5
+    # the rival: infinite width, which is Gaussian
+    assert_value(sim.mean[::16], sim.standard_error[::16], pred.mean[::16], rejects=0.0)
     assert sim.mean[-1, 0] > 10 * sim.standard_error[-1, 0]
 
 

@@ -2,15 +2,12 @@
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from flax import linen, nnx
 
 import deepinit as di
-from deepinit.cli import main
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
-from deepinit.core.fingerprint import source_record
 from deepinit.networks.flax_bridge import from_linen, from_nnx
 from deepinit.networks.network import named, network
 from deepinit.runs.experiment import Case
@@ -48,12 +45,6 @@ def cases(config):
 PRESETS = {"default": Config()}
 EXPERIMENT = Experiment("own", "Own", PRESETS, cases, lambda config, results: [], "", "Is it?")
 """
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as end:
-        main(list(map(str, arguments)))
-    return end.value.code
 
 
 def identity_of(file, text):
@@ -124,35 +115,6 @@ def test_identities_of_what_deepinit_defines_stay():
         "training", network(cases[-1].spec), Q.training_loss, training, 10, theories=()
     )
     assert "code" not in of_network.identity()
-
-
-@pytest.mark.slow
-def test_r05_shards_of_a_changed_activation_are_refused(tmp_path, capsys):
-    file, out = tmp_path / "own_r05.py", tmp_path / "run"
-    file.write_text(EXPERIMENT)
-    arguments = (file, "--out", out, "--block-size", 32)
-    assert run("run", *arguments, "--shard", "0/2") == 0
-    file.write_text(EXPERIMENT.replace("return jnp.tanh(x)", "return 0.01 * jnp.tanh(x)"))
-    capsys.readouterr()
-    for command in (("run", *arguments, "--shard", "1/2"), ("merge", *arguments)):
-        assert run(*command) == 3
-        said = capsys.readouterr().err
-        assert "code.activation.deepinit_experiment:act" in said
-        assert "code.activation.values" in said
-
-
-@pytest.mark.slow
-def test_a11_a_changed_measure_is_another_run(tmp_path, capsys):
-    file, out = tmp_path / "own_a11.py", tmp_path / "run"
-    file.write_text(EXPERIMENT)
-    assert run("run", file, "--out", out, "--shard", "0/2", "--block-size", 32) == 0
-    file.write_text(EXPERIMENT.replace("OFFSET = 0", "OFFSET = 1000"))
-    capsys.readouterr()
-    assert run("run", file, "--out", out, "--shard", "0/2", "--block-size", 32) == 3
-    assert (
-        'code.quantity.deepinit_experiment:OFFSET: "0" here, "1000" asked'
-        in capsys.readouterr().err
-    )
 
 
 def test_a11_source_counts_and_layout_does_not(tmp_path):
@@ -264,43 +226,6 @@ def test_r05_networks_of_two_functions():
     )
     assert changed(of_network(first), of_network(first)) == []
     assert changed(of_network(first), of_network(other))
-
-
-def test_a_changed_rate_in_an_optax_transformation_is_another_run():
-    net = network(di.MLP((4,), di.tanh, di.normal(1.0), output_width=1))
-
-    def identity(mode):
-        return Case(
-            "c",
-            net,
-            Q.training_loss,
-            training_with(mode, name="own", geometry="l2"),
-            2,
-            theories=(),
-        ).identity()
-
-    first, same, rate = (identity(optax.sgd(value)) for value in (0.1, 0.1, 0.2))
-    assert changed(first, same) == []
-    assert changed(first, rate)
-    assert all(name.startswith("code.optimizer") for name in changed(first, rate))
-    assert changed(identity(optax.adam(0.1)), identity(optax.adam(0.1, b1=0.8)))
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (lambda x: x, lambda x: 2 * x),  # both start in one line
-        (di.from_function(jnp.sinh, kinks=(0.0,)), di.from_function(jnp.sinh)),
-        (np.arange(3.0), np.arange(4.0)),
-        ({"a": 1}, {"a": 2}),
-        ((1, jnp.sin), (1, jnp.cos)),
-        ((jnp.cos, jnp.sin), (jnp.sin, jnp.cos)),
-        (({"a": 1}, {"a": 2}), ({"a": 2}, {"a": 1})),
-    ],
-)
-def test_source_records_tell_apart(one, other):
-    assert source_record(one) == source_record(one)
-    assert source_record(one) != source_record(other)
 
 
 def test_targets_and_inputs_count_by_their_numbers():

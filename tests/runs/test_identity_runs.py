@@ -108,7 +108,11 @@ EDITS = {
     "target": ("np.sin(3.0 * x)", "np.sin(3.1 * x)", ("cases[1].inputs.sha256",)),
     "inputs": ("[[1.0, 0.0]]", "[[1.0, 0.5]]", ("cases[0].inputs.sha256",)),
     "rate": ("RATE = 0.1", "RATE = 0.2", ("code.optimizer.", '"-0.1" here, "-0.2" asked')),
-    "helper": ("GAIN = 1.0", "GAIN = 3.0", ("code.quantity.own_helper:GAIN",)),
+    "helper": (
+        "GAIN = 1.0",
+        "GAIN = 3.0",
+        ('code.quantity.own_helper:GAIN: "1.0" here, "3.0" asked',),
+    ),
     "helper's body": ("GAIN * value", "GAIN + value", ("code.quantity.own_helper:shifted",)),
 }
 

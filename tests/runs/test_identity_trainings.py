@@ -10,7 +10,7 @@ import pytest
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.runs.experiment import Case
-from deepinit.store.canonical import canonical_json
+from deepinit.store.canonical import canonical_json, differences
 
 EXAMPLES = di.targets.two_sines(8)
 CLASSES = di.targets.two_circles(8)
@@ -92,17 +92,24 @@ def test_labels_do_not_change_the_digest_and_count_in_the_identity():
 
 def test_an_optax_transformation_counts_in_the_identity_of_the_case():
     net = di.MLP((2,), "tanh", di.normal(1.0), output_width=1)
+    modes = (
+        *(optax.sgd(rate) for rate in (0.1, 0.1, 0.2)),
+        optax.sgd(0.1, momentum=0.9),
+        *(optax.adam(0.1, b1=b1) for b1 in (0.9, 0.8)),
+    )
     trainings = [
-        di.TrainingConfig(**{**BASE, "mode": mode, "rate": None, "name": "mine"})
-        for mode in (optax.sgd(0.1), optax.sgd(0.1), optax.sgd(0.2), optax.sgd(0.1, momentum=0.9))
+        di.TrainingConfig(**{**BASE, "mode": mode, "rate": None, "name": "mine"}) for mode in modes
     ]
     assert len({training.digest for training in trainings}) == 1
-    texts = [
-        canonical_json(Case("c", net, di.quantities.training_loss, training, 2).identity())
+    identities = [
+        Case("c", net, di.quantities.training_loss, training, 2).identity()
         for training in trainings
     ]
-    assert texts[0] == texts[1]
-    assert len(set(texts)) == 3
+    assert len({canonical_json(identity) for identity in identities}) == 5
+    assert list(differences(identities[0], identities[1])) == []
+    rate = list(differences(identities[0], identities[2]))
+    assert rate
+    assert all(name.startswith("code.optimizer") for name in rate)
 
 
 def test_digests_survive_a_pickle():

@@ -1,93 +1,22 @@
-"""Killed at every system call, at random times, and with a disk that fails at every system call."""
+"""Killed at every system call and at random times; a system call that fails."""
 
 import errno
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from crash_run import IDENTITY, counting, num_calls, products, work
+from paths import SUPPORT
 
 from deepinit.core.errors import ResourceError
-from deepinit.store import (
-    finished_blocks,
-    has_block,
-    load_run,
-    open_run,
-    read_block,
-    read_journal,
-    verify,
-    write_block,
-    write_outputs,
-)
-
-IDENTITY = {"experiment": "crash", "seeds": 3}
-CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "mkdir", "close")
-
-
-def arrays(number, size=40):
-    return {
-        "x": np.random.default_rng(number).normal(size=size),
-        "seed": np.arange(number, number + 3),
-    }
-
-
-def work(folder, num_blocks=2, size=40):
-    """A run: the missing blocks, then the export."""
-    with open_run(folder, IDENTITY) as run:
-        names = [f"case/{number:03d}" for number in range(num_blocks)]
-        for number, name in enumerate(names):
-            if not has_block(run, name):
-                write_block(run, name, arrays(number, size))
-        total = sum(read_block(run, name)["x"].sum() for name in names)
-        write_outputs(run, {"report.html": repr(float(total)).encode()})
-
-
-def products(folder):
-    """Everything but the journal, which has the history, and the locks."""
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes()
-        for file in sorted(Path(folder).rglob("*"))
-        if file.is_file() and file.name not in ("journal.jsonl", ".lock", "manifest.json")
-    }
-
-
-def counting(action):
-    """System calls that change files, replaced by `action(number, name, call, arguments)`."""
-    number = 0
-
-    def replacement(name, call):
-        def wrapped(*arguments, **keywords):
-            nonlocal number
-            if (
-                name == "open"
-                and arguments[1] & os.O_NOFOLLOW
-                and not arguments[1] & (os.O_WRONLY | os.O_RDWR)
-            ):
-                return call(*arguments, **keywords)  # a file that is read
-            number += 1
-            action(number, name, call, arguments)
-            return call(*arguments, **keywords)
-
-        return wrapped
-
-    return {name: replacement(name, getattr(os, name)) for name in CALLS}
-
-
-def num_calls(folder, monkeypatch):
-    seen = []
-    with monkeypatch.context() as patch:
-        for name, call in counting(lambda number, name, call, arguments: seen.append(name)).items():
-            patch.setattr(os, name, call)
-        work(folder)
-    return seen
-
+from deepinit.store import open_run, verify
 
 KILLER = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import test_crash as crash
+import crash_run as crash
 folder, total = sys.argv[2], int(sys.argv[3])
 for kill_at in range(1, total + 1):
     child = os.fork()
@@ -112,8 +41,7 @@ def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_th
     calls = num_calls(tmp_path / "whole", monkeypatch)
     assert {"open", "write", "fsync", "replace", "link", "mkdir"} <= set(calls)
     expected = products(tmp_path / "whole")
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-c", KILLER, here, str(tmp_path), str(len(calls))]
+    command = [sys.executable, "-c", KILLER, str(SUPPORT), str(tmp_path), str(len(calls))]
     signals = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=100
     ).stdout.split()
@@ -140,7 +68,8 @@ def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_th
 RANDOM_KILLER = """
 import os, random, signal, sys, time
 sys.path.insert(0, sys.argv[1])
-import test_crash as crash
+import crash_run as crash
+from deepinit.store import verify
 chance, folder = random.Random(0), sys.argv[2]
 write_block = crash.write_block
 for _ in range(int(sys.argv[3])):
@@ -167,7 +96,7 @@ for _ in range(int(sys.argv[3])):
     os.kill(child, signal.SIGKILL)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     os.close(hears), os.close(tells)
-    report = crash.verify(folder)
+    report = verify(folder)
     print(len(report.intact), len(report.damaged), len(report.damaged_files), len(report.missing))
 """
 
@@ -181,7 +110,7 @@ def test_killed_at_fifty_random_times_the_run_ends_the_same(tmp_path):
         sys.executable,
         "-c",
         RANDOM_KILLER,
-        str(Path(__file__).parent),
+        str(SUPPORT),
         str(folder),
         str(num_kills),
         str(num_blocks),
@@ -271,94 +200,3 @@ def test_a_close_or_an_unlink_that_fails_loses_nothing(tmp_path, monkeypatch):
         assert products(folder) == expected
         assert verify(folder).ok
     assert refused > 5
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of 256 kB."""
-    mount = tmp_path / "small disk"
-    mount.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"mounting a file system is not permitted here: {done.stderr.strip()}")
-    yield mount
-    subprocess.run(["umount", str(mount)], check=True)
-
-
-def test_a_full_disk_is_a_clear_error_and_room_lets_the_run_go_on(small_disk, tmp_path):
-    (small_disk / "filler").write_bytes(bytes(100_000))
-    with pytest.raises(
-        ResourceError, match=r"No space left on device.*case/\d+.npz \([\d,]+ bytes to write\)"
-    ) as error:
-        work(small_disk / "run", num_blocks=16, size=1000)
-    assert "bytes are free" in str(error.value)
-    assert "blocks are kept" in str(error.value)
-    run = load_run(small_disk / "run")
-    kept = finished_blocks(run)
-    assert 5 < len(kept) < 16
-    assert verify(small_disk / "run").ok
-    assert not list(small_disk.rglob(".deepinit-tmp*"))
-    assert all(event["event"] in ("start", "block") for event in read_journal(small_disk / "run"))
-    (small_disk / "filler").unlink()
-    work(small_disk / "run", num_blocks=16, size=1000)
-    work(tmp_path / "whole", num_blocks=16, size=1000)
-    assert products(small_disk / "run") == products(tmp_path / "whole")
-
-
-def test_a_full_disk_at_export_leaves_no_result(small_disk):
-    import xarray as xr
-
-    from deepinit.store import has_result, result_bytes
-
-    with open_run(small_disk / "run", IDENTITY) as run:
-        with pytest.raises(ResourceError, match=r"result\.nc"):
-            write_outputs(
-                run,
-                {
-                    "result.nc": result_bytes(
-                        xr.Dataset({"x": ("seed", np.random.default_rng(0).normal(size=50_000))})
-                    )
-                },
-            )
-        assert not has_result(run)
-        assert not list(small_disk.rglob(".deepinit-tmp*"))
-        write_outputs(run, {"result.nc": result_bytes(xr.Dataset({"x": ("seed", np.ones(10))}))})
-
-
-def test_a_read_only_disk_can_be_read_and_refuses_writers(small_disk):
-    work(small_disk / "run")
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert verify(small_disk / "run").ok
-    assert read_block(load_run(small_disk / "run"), "case/000")["seed"][0] == 0
-    with pytest.raises(ResourceError, match="Read-only file system"):
-        work(small_disk / "run")
-    with pytest.raises(ResourceError, match="Read-only file system"):
-        work(small_disk / "new")
-
-
-LIMITED = """
-import resource, sys
-sys.path.insert(0, sys.argv[1])
-import test_crash as crash
-from deepinit.core.errors import DeepinitError
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-try:
-    crash.work(sys.argv[2], num_blocks=2, size=5_000)
-except DeepinitError as error:
-    print(error)
-    raise SystemExit(error.exit_code)
-"""
-
-
-def test_a_limit_on_the_size_of_files_is_a_clear_error(tmp_path):
-    command = [sys.executable, "-c", LIMITED, str(Path(__file__).parent), str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 5, done.stderr
-    assert "File too large" in done.stdout
-    assert not list(tmp_path.rglob(".deepinit-tmp*"))
-    assert finished_blocks(load_run(tmp_path / "run")) == []

@@ -22,6 +22,13 @@ def paper_data(d, seed, n=80, frequency=5.0):
     return x, 3.5 * np.sin(frequency * x + 1.0).sum(axis=1)
 
 
+def regression():
+    """Twenty points of a plane and a linear target with noise."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20, 2))
+    return x, x[:, 0] - 0.5 * x[:, 1] + 0.3 + 0.5 * rng.standard_normal(20)
+
+
 def gradients(sigma, a, w, z, y):
     """Of the loss 1/(2n) sum (f - y)^2, and the loss itself."""
     value, slope = SIGMAS[sigma]

@@ -3,4 +3,5 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TINY_EXPERIMENT = Path(__file__).with_name("tiny_experiment.py")
+SUPPORT = Path(__file__).parent
+TINY_EXPERIMENT = SUPPORT / "tiny_experiment.py"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import ndtr
+from statistical import assert_value
 
 from deepinit.core.activations import leaky_relu
 from deepinit.core.errors import SpecError
@@ -51,9 +52,10 @@ def test_published_table_of_walks(row):
         # 2e5 paths: standard errors sd / 447 of the mean and, at these kurtoses, sd / 600 of the sd
         assert abs(walk.mean[-1] - mean) < 5 * sd / 447 + 5e-4, form
         assert abs(math.sqrt(walk.variance[-1]) - sd) < 5 * sd / 600 + 5e-4, form
-    if n >= 40:
-        assert abs(walks["second_order"].mean[-1] - truth) < 5 * truth_error
-    assert abs(walks["tapered"].mean[-1] - truth) < 5 * truth_error
+    # the rival: without fluctuations (at width 512 it is within the error of the published mean)
+    wide = log_sin2_propagation(theta0, (10**6,) * depth).mean[-1]
+    for form in ("tapered", "second_order") if n >= 40 else ("tapered",):
+        assert_value(truth, truth_error, walks[form].mean[-1], rejects=wide)
     assert math.sqrt(walks["tapered"].variance[-1]) == pytest.approx(truth_sd, rel=0.02)
     if n <= 128:
         assert abs(walks["approximation"].mean[-1] - truth) > 15 * truth_error
@@ -106,10 +108,10 @@ def test_density_solves_the_walk(theta0, widths, form):
     sampled, last = simulated_walk(theta0, widths, form, num_paths, seed=3)
     error = sampled[:, 1] / math.sqrt(num_paths) + 1e-12
     # Resolves 0.2 % of a standard deviation; the paper's walk, a rival, is further off at the end.
-    assert np.all(np.abs(walk.mean - sampled[:, 0])[1:] < 5 * error[1:])
-    assert np.all(np.abs(np.sqrt(walk.variance) - sampled[:, 1])[1:] < 5 * error[1:] * 2)
     rival = log_sin2_propagation(theta0, widths, "paper")
-    assert abs(rival.mean[-1] - sampled[-1, 0]) > 5 * error[-1]
+    assert_value(sampled[1:, 0], error[1:], walk.mean[1:], rejects=rival.mean[1:])
+    assert_value(sampled[-1, 0], error[-1], walk.mean[-1], rejects=rival.mean[-1])
+    assert np.all(np.abs(np.sqrt(walk.variance) - sampled[:, 1])[1:] < 5 * error[1:] * 2)
     # the distribution: cumulative mass at inner grid points (without the half cell at 0)
     masses = walk.density[-1] * density_grid.cells(walk.grid)
     cumulative = np.cumsum(masses) - 0.5 * masses

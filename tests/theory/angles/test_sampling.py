@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from statistical import assert_mean, assert_variance
 
 from deepinit.theory.angles import (
     degeneracy_probability,
@@ -33,37 +34,19 @@ def sampled_layer(rng, theta, width):
         return np.where(degenerate, np.nan, np.log((across**2).sum(axis=1) / (b * b).sum(axis=1)))
 
 
-def scores(samples, mean, variance):
-    """z-scores of a predicted mean and variance; the variance's error from the fourth moment."""
-    centered = samples - samples.mean()
-    second = np.mean(centered**2)
-    error_mean = math.sqrt(second / len(samples))
-    error_variance = math.sqrt((np.mean(centered**4) - second**2) / len(samples))
-    return (samples.mean() - mean) / error_mean, (second - variance) / error_variance
-
-
 @pytest.mark.parametrize("theta", [0.1, 1.0, 2.0])
 def test_one_layer_at_width_64(theta):
     # 60 000 layers resolve 0.007 (mean) and 3 % (variance) at theta = 0.1; the paper's terms are
     # 0.019 and 18 % off
     samples = sampled_layer(np.random.default_rng(1), np.full(60_000, theta), 64)
-    assert np.isfinite(samples).all()
-    predicted = scores(
-        samples, log_sin2_mean(theta, 64, "tapered"), log_sin2_variance(theta, 64, "tapered")
-    )
-    paper = scores(
-        samples, log_sin2_mean(theta, 64, "paper"), log_sin2_variance(theta, 64, "paper")
-    )
-    first_order = scores(
-        samples,
-        log_sin2_mean(theta, 64, "first_order"),
-        log_sin2_variance(theta, 64, "first_order"),
-    )
-    assert np.all(np.abs(predicted) < 5), predicted
-    assert abs(paper[1]) > 5
-    assert abs(first_order[1]) > 5
-    if theta < 2:
-        assert abs(paper[0]) > 5
+    mean, variance = log_sin2_mean(theta, 64, "tapered"), log_sin2_variance(theta, 64, "tapered")
+    # at theta = 2 the paper's mean is not resolved: the rival there is infinite width
+    rival = log_sin2_mean(theta, 64, "paper") if theta < 2 else log_sin2_mean(theta, 10**9)
+    assert_mean(samples, mean, rejects=rival)
+    for form in ("paper", "first_order"):
+        assert_variance(
+            samples, variance, rejects=log_sin2_variance(theta, 64, form), resolves=0.07
+        )
 
 
 @pytest.mark.parametrize("width", [2, 3, 5, 8])
@@ -73,14 +56,14 @@ def test_small_angle_law_in_very_narrow_layers(width):
         np.random.default_rng(2), np.full(num_layers, theta), width
     ) - 2 * math.log(theta)
     defined = samples[np.isfinite(samples)]
-    moments = small_angle_log_sin2_moments(width)
-    assert np.all(np.abs(scores(defined, *moments)) < 5)
+    mean, variance = small_angle_log_sin2_moments(width)
     # Resolves 2 % of a standard deviation; rejects the second order in 1/n.
-    second_order = -2 / width - 8 / width**2, 8 / width + 32 / width**2
-    assert np.all(np.abs(scores(defined, *second_order)) > 5)
-    excluded = 1 - len(defined) / num_layers
+    assert_mean(defined, mean, rejects=-2 / width - 8 / width**2, resolves=0.1)
+    assert_variance(defined, variance, rejects=8 / width + 32 / width**2, resolves=0.1)
     expected = sum(degeneracy_probability(theta, width))
-    assert abs(excluded - expected) < 5 * math.sqrt(expected * (1 - expected) / num_layers)
+    error = math.sqrt(expected * (1 - expected) / num_layers)
+    # the rival: all neurons dead
+    assert_mean(~np.isfinite(samples), expected, rejects=2.0**-width, standard_error=error)
 
 
 def test_chain_of_sixteen_layers():
@@ -93,9 +76,9 @@ def test_chain_of_sixteen_layers():
     walk = log_sin2_propagation(0.3, (width,) * depth)
     rival = log_sin2_propagation(0.3, (width,) * depth, "approximation")
     # Resolves 0.07 in the mean; Approximation 2 is 0.65 off.
-    assert abs(scores(x, walk.mean[-1], walk.variance[-1])[0]) < 5
-    assert abs(scores(x, walk.mean[-1], walk.variance[-1])[1]) < 5
-    assert abs(scores(x, rival.mean[-1], rival.variance[-1])[0]) > 20
+    assert_mean(x, walk.mean[-1], rejects=rival.mean[-1], resolves=0.02)
+    assert_variance(x, walk.variance[-1], rejects=rival.variance[-1], resolves=0.1)
+    assert abs(x.mean() - rival.mean[-1]) > 20 * x.std() / math.sqrt(num_chains)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+from statistical import assert_mean, assert_value
 
 from deepinit.core.errors import SpecError
 from deepinit.theory.angles import degeneracy_probability, rho, small_angle_log_sin2_moments
@@ -85,9 +86,9 @@ def test_degeneracy_against_all_activity_patterns(width):
 def test_degeneracy_known_counts():
     collinear, dead = degeneracy_probability(0.05, 16)
     # 711 and 68 events in 3.75e6 simulated layers
-    assert abs(711 - 3.75e6 * collinear) < 5 * math.sqrt(711)
-    assert abs(68 - 3.75e6 * dead) < 5 * math.sqrt(68)
-    assert abs(711 - 3.75e6 * collinear / 16) > 5 * math.sqrt(711)
+    counts = np.array([711.0, 68.0])
+    exact = 3.75e6 * np.array([collinear, dead])
+    assert_value(counts, np.sqrt(counts), exact, rejects=exact / [16, 1], resolves=0.7)
 
 
 def test_degeneracy_of_sampled_layers():
@@ -100,9 +101,9 @@ def test_degeneracy_of_sampled_layers():
     expected = degeneracy_probability(theta, width)
     for events, probability in zip((collinear, dead), expected, strict=True):
         error = math.sqrt(probability * (1 - probability) / layers)
-        assert abs(events.mean() - probability) < 5 * error
         # A wrong sign of q^n, or a factor width lost, moves both by more than this.
-        assert abs(events.mean() - 2.0 ** (1 - width)) > 5 * error
+        rival = 2.0 ** (1 - width)
+        assert_mean(events, probability, rejects=rival, resolves=0.1, standard_error=error)
 
 
 def test_degeneracy_broadcasts_and_traces():

@@ -4,6 +4,7 @@ import condensation_network as network
 import mpmath as mp
 import numpy as np
 import pytest
+from statistical import assert_value
 
 from deepinit.theory.condensation import (
     alignment_law,
@@ -12,12 +13,6 @@ from deepinit.theory.condensation import (
     loss_drop_time,
     relative_displacement,
 )
-
-
-def regression():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((20, 2))
-    return x, x[:, 0] - 0.5 * x[:, 1] + 0.3 + 0.5 * rng.standard_normal(20)
 
 
 def test_alignment_law_against_quadrature():
@@ -41,7 +36,7 @@ def test_alignment_law_against_quadrature():
 
 def test_alignment_of_networks():
     """1000 neurons of ten tanh networks resolve shares to 5 %; one more input is off by more."""
-    x, y = regression()
+    x, y = network.regression()
     z = network.with_one(x)
     drop = loss_drop_time(x, y, width=100, output_std=1e-4, weight_std=1e-4)
     time = 0.35 * drop.time
@@ -50,16 +45,17 @@ def test_alignment_of_networks():
     for seed in range(10):
         _, w, _ = network.gradient_flow("tanh", *network.initial(100, 3, 1e-4, seed), z, y, time)
         cosines.append(np.abs(w @ v) / np.linalg.norm(w, axis=1))
-    cosines = np.concatenate(cosines)
-    rejected = 0
-    for tau in (0.9, 0.99, 0.999):
-        predicted, rival = (
-            float(alignment_law(tau, time, rate=drop.rate, dimension=d)) for d in (3, 4)
-        )
-        error = math.sqrt(predicted * (1 - predicted) / 1000)
-        assert abs((cosines > tau).mean() - predicted) < 5 * error
-        rejected += abs((cosines > tau).mean() - rival) > 5 * error
-    assert rejected >= 2
+    cosines, taus = np.concatenate(cosines), np.array([0.9, 0.99, 0.999])
+    predicted, rival = (
+        np.array([float(alignment_law(tau, time, rate=drop.rate, dimension=d)) for tau in taus])
+        for d in (3, 4)
+    )
+    shares, error = (
+        (cosines[:, None] > taus).mean(axis=0),
+        np.sqrt(predicted * (1 - predicted) / 1000),
+    )
+    assert_value(shares, error, predicted, rejects=rival)
+    assert np.sum(np.abs(shares - rival) > 5 * error) >= 2
 
 
 def test_reference_shares_at_the_loss_drop():
@@ -86,7 +82,7 @@ def test_condensation_time_inverts_the_law(fraction):
 
 
 def test_relative_displacement_of_networks():
-    x, y = regression()
+    x, y = network.regression()
     z = network.with_one(x)
     rng = np.random.default_rng(5)
     a, w = 2e-5 * rng.standard_normal(2000), 1e-5 * rng.standard_normal((2000, 3))

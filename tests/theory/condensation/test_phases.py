@@ -13,13 +13,6 @@ from deepinit.theory.condensation import (
     residual_angle_exponent,
 )
 
-
-def regression():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((20, 2))
-    return x, x[:, 0] - 0.5 * x[:, 1] + 0.3 + 0.5 * rng.standard_normal(20)
-
-
 POINTS = [
     (0.5, 0), (0.75, 0), (1, 0), (1.75, 0), (2.5, 0), (1.5, -0.4), (1.2, -0.4), (0.8, -0.3),
     (0.8, 0.3), (1.5, 0.7), (1.5, 0.3), (1.2, 0.35), (1.0, -0.5), (3.0, 1.0),
@@ -70,7 +63,7 @@ def test_published_regimes():
 )
 def test_displacement_of_networks_at_the_loss_drop(gamma, gamma_prime):
     """1600 tanh neurons in antisymmetric pairs resolve 15 %; width 100 differs by more."""
-    x, y = regression()
+    x, y = network.regression()
     y *= 1e-4  # and all weights by 1e-2: the same at leading order, and tanh is linear
     z = network.with_one(x)
     rng = np.random.default_rng(1)

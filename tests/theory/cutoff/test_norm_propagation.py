@@ -4,6 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from scipy import stats
+from statistical import assert_mean, assert_value, assert_variance
 
 from deepinit.core.activations import leaky_relu
 from deepinit.core.errors import SpecError
@@ -73,16 +74,14 @@ def test_drift_of_sampled_layers(activation, slopes, width):
     logs = 0.5 * np.log(squares[alive])
     predicted = log_norm_drift(activation, width, 1.3)
     error = logs.std() / math.sqrt(alive.sum())
-    assert abs(logs.mean() - predicted.drift) < 5.0 * error
-    spread = np.std((logs - logs.mean()) ** 2) / math.sqrt(alive.sum())
-    assert abs(logs.var() - predicted.variance) < 5.0 * spread
+    # the rival without the finite width: log sqrt(E |x'|^2 / |x|^2)
+    wide = 0.5 * math.log(1.3 * (slopes[0] ** 2 + slopes[1] ** 2) / 2.0)
+    assert_mean(logs, predicted.drift, rejects=wide)
+    assert abs(logs.mean() - wide) > 20.0 * error
+    # the rival: a tenth more of the variance
+    assert_variance(logs, predicted.variance, rejects=1.1 * predicted.variance, resolves=0.1)
     p = predicted.death_probability
     assert abs(np.mean(~alive) - p) <= 5.0 * math.sqrt(p * (1.0 - p) / paths)
-    # the rival without the finite width: log sqrt(E |x'|^2 / |x|^2)
-    assert (
-        abs(logs.mean() - 0.5 * math.log(1.3 * (slopes[0] ** 2 + slopes[1] ** 2) / 2.0))
-        > 20.0 * error
-    )
 
 
 def test_small_signals_see_the_slopes_at_zero():
@@ -198,8 +197,9 @@ def test_poisson_law():
     alive = np.mean(np.minimum.accumulate(walks, axis=1) > 0.0, axis=0)
     exact = poisson_survival(length, np.arange(1, 11), amplitude=0.8)
     error = np.sqrt(exact * (1.0 - exact) / 1e5) + 1e-9
-    assert (np.abs(alive - exact) < 5.0 * error).all()
-    assert (np.abs(alive - poisson_survival(length, np.arange(1, 11))) > 20.0 * error).any()
+    rival = poisson_survival(length, np.arange(1, 11))
+    assert_value(alive, error, exact, rejects=rival)
+    assert (np.abs(alive - rival) > 20.0 * error).any()
 
 
 def test_summary_reads_a_polygon():

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from statistical import assert_mean, assert_value
 
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
@@ -44,7 +45,8 @@ def test_rate_of_sampled_networks_with_biases():
     rates = (logs[15] - logs[5]) / 10.0
     error = rates.std() / math.sqrt(networks)
     result = ordered_cutoff("tanh", weight_var, width, 1.0, bias_var=bias_var)
-    assert abs(rates.mean() - result.drift) < 5.0 * error
+    # the rival: infinite width
+    assert_mean(rates, result.drift, rejects=-0.5 / result.depth_scale, resolves=0.02)
     assert abs(rates.mean() + 0.5 / result.depth_scale) > 20.0 * error
     # the rival without fluctuations of length and overlap: 0.586 in place of 0.681 and 0.643
     assert abs(rates.mean() + 0.5 / result.depth_scale + 0.586 / width) > 4.0 * error
@@ -95,8 +97,8 @@ def test_coefficients_of_the_drift_of_two_inputs():
     assert at_64.drift == pytest.approx(at_64.drift_limit + at_64.drift_coefficient / 64, rel=1e-12)
     assert at_64.variance == pytest.approx(at_64.variance_coefficient / 64, rel=1e-12)
     assert at_64[-3:] == at_9999[-3:]
-    assert abs(-at_64.drift - 0.2661) < 5 * 0.0006  # simulated drift and its standard error
-    assert abs(-at_64.drift_limit - 0.2661) > 5 * 0.0006  # the rival
+    # simulated drift and its standard error; the rival is infinite width
+    assert_value(-0.2661, 0.0006, at_64.drift, rejects=at_64.drift_limit, resolves=0.012)
     assert 0.6 < at_64.variance_coefficient < 0.7  # the table of the dossier
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from statistical import assert_mean
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -114,11 +115,11 @@ def test_real_float32_arithmetic_loses_signals_where_the_formula_with_products_s
         )
 
     lives = np.asarray(layers(jax.random.key(0)))
-    error = lives.std() / num**0.5
-    assert (
-        abs(lives.mean() - cutoff.underflow_layer(width, UNIFORM, TINY, products=True)) < 5 * error
+    exact, rival = (
+        cutoff.underflow_layer(width, UNIFORM, TINY, products=products)
+        for products in (True, False)
     )
-    assert abs(lives.mean() - cutoff.underflow_layer(width, UNIFORM, TINY)) > 5 * error
+    assert_mean(lives, exact, rejects=rival, resolves=0.02)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from scipy import special
+from statistical import assert_mean
 
 from deepinit.core.errors import SpecError
 from deepinit.theory.lengths import residual_length_moment, residual_log_length_moments
@@ -157,16 +158,11 @@ def test_blocks_of_sampled_matrices():
     mean, variance, _ = residual_log_length_moments(
         width, mid_width, branch_var=branch_var, num_blocks=2
     )
-    error = logs.std() / math.sqrt(networks)
-    assert abs(logs.mean() - mean) < 5 * error
-    assert abs(logs.mean() - 2 * math.log(1 + branch_var)) > 5 * error  # infinite width
-    squares = (logs - mean) ** 2
-    assert abs(squares.mean() - variance) < 5 * squares.std() / math.sqrt(networks)
-    lengths = np.exp(0.5 * logs)
+    # the rivals: infinite width; one block; the root of the mean square
+    assert_mean(logs, mean, rejects=2 * math.log(1 + branch_var), resolves=0.05)
+    assert_mean((logs - mean) ** 2, variance, rejects=variance / 2, resolves=0.1)
     expected = residual_length_moment(width, mid_width, branch_var=branch_var, num_blocks=2)
-    error = lengths.std() / math.sqrt(networks)
-    assert abs(lengths.mean() - expected) < 5 * error
-    assert abs(lengths.mean() - (1 + branch_var)) > 5 * error  # sqrt of the mean square
+    assert_mean(np.exp(0.5 * logs), expected, rejects=1 + branch_var, resolves=0.02)
 
 
 def test_bad_blocks_are_refused():

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from statistical import assert_mean
 
 from deepinit.theory.lengths import (
     HomogeneousNetwork,
@@ -51,16 +52,22 @@ def frames(rng, widths, *, d=1, law="normal", slope=0.0, bias=None, parallel=Fal
     raise AssertionError
 
 
-def check_log_moments(squares, predicted):
-    """Survival, mean and variance of the logarithm within five standard errors."""
+def check_log_moments(squares, predicted, rival):
+    """Survival, mean and variance of the logarithm; a rival mean is rejected."""
     alive = squares > 0
     p = predicted.p_alive
     assert abs(alive.mean() - p) <= 5 * math.sqrt(p * (1 - p) / NETWORKS)
     logs = np.log(squares[alive])
-    assert abs(logs.mean() - predicted.mean) < 5 * logs.std() / math.sqrt(logs.size)
+    assert_mean(logs, predicted.mean, rejects=rival)
     deviations = (logs - predicted.mean) ** 2
-    assert abs(deviations.mean() - predicted.variance) < 5 * deviations.std() / math.sqrt(logs.size)
-    return logs
+    assert_mean(deviations, predicted.variance, rejects=1.2 * predicted.variance, resolves=0.085)
+
+
+def check_cdf(lengths, xs, network, rival):
+    """Shares of lengths up to every x, which the rival network does not have."""
+    below = lengths[:, None] <= np.array(xs)
+    exact, other = (np.array([length_cdf(x, net) for x in xs]) for net in (network, rival))
+    assert_mean(below, exact, rejects=other, standard_error=np.sqrt(exact * (1 - exact) / NETWORKS))
 
 
 def no_bias(rng, shape):
@@ -80,23 +87,19 @@ def cauchy_bias(rng, shape):
 def test_lengths_in_relu_networks(widths, bias):
     """Mean length to 3 %, mean log to 0.02; the first-order exponential is 4 to 5 % off."""
     squares = (frames(np.random.default_rng(1), widths, bias=bias) ** 2).sum(axis=(1, 2))
-    logs = check_log_moments(squares, log_length_moments(HomogeneousNetwork(widths)))
+    network = HomogeneousNetwork(widths)
+    # the rival: infinite width
+    check_log_moments(squares, log_length_moments(network), math.log(widths[-1] / widths[0]))
     lengths = np.sqrt(squares)
-    error = lengths.std() / math.sqrt(NETWORKS)
-    assert abs(lengths.mean() - length_moment(HomogeneousNetwork(widths))) < 5 * error
-    assert abs(lengths.mean() - expansion(HomogeneousNetwork(widths), 1)) > 5 * error
-    assert abs(logs.mean() - math.log(widths[-1] / widths[0])) > 5 * logs.std() / math.sqrt(
-        logs.size
-    )
-    for x in (0.0, 0.2, 0.5, 1.0, 1.5):
-        p = length_cdf(x, HomogeneousNetwork(widths))
-        assert abs((lengths <= x).mean() - p) < 5 * math.sqrt(p * (1 - p) / NETWORKS)
+    assert_mean(lengths, length_moment(network), rejects=expansion(network, 1), resolves=0.035)
+    check_cdf(lengths, (0.0, 0.2, 0.5, 1.0, 1.5), network, HomogeneousNetwork((*widths[:-1], 9)))
 
 
 def test_the_tangent_may_point_along_the_input():
     widths = (3, 5, 2, 4)
     squares = (frames(np.random.default_rng(2), widths, parallel=True) ** 2).sum(axis=(1, 2))
-    check_log_moments(squares, log_length_moments(HomogeneousNetwork(widths)))
+    predicted = log_length_moments(HomogeneousNetwork(widths))
+    check_log_moments(squares, predicted, math.log(widths[-1] / widths[0]))
 
 
 def test_constant_biases_are_told_apart():
@@ -115,19 +118,11 @@ def test_lengths_in_orthogonal_networks(widths):
     squares = (
         frames(np.random.default_rng(4), widths, law="orthogonal", bias=normal_bias) ** 2
     ).sum(axis=(1, 2))
-    logs = check_log_moments(
-        squares, log_length_moments(HomogeneousNetwork(widths, law="orthogonal"))
-    )
+    orthogonal, gaussian = (HomogeneousNetwork(widths, law=law) for law in ("orthogonal", "normal"))
+    rival = log_length_moments(gaussian).mean
+    check_log_moments(squares, log_length_moments(orthogonal), rival)
     lengths = np.sqrt(squares)
-    error = lengths.std() / math.sqrt(NETWORKS)
-    assert (
-        abs(lengths.mean() - length_moment(HomogeneousNetwork(widths, law="orthogonal")))
-        < 5 * error
-    )
-    # Gaussian weights
-    assert abs(lengths.mean() - length_moment(HomogeneousNetwork(widths))) > 5 * error
-    gaussian = log_length_moments(HomogeneousNetwork(widths))
-    assert abs(logs.mean() - gaussian.mean) > 5 * logs.std() / math.sqrt(logs.size)
+    assert_mean(lengths, length_moment(orthogonal), rejects=length_moment(gaussian), resolves=0.03)
 
 
 def test_lengths_in_leaky_networks():
@@ -135,18 +130,10 @@ def test_lengths_in_leaky_networks():
     squares = (frames(np.random.default_rng(5), widths, slope=slope, bias=normal_bias) ** 2).sum(
         axis=(1, 2)
     )
-    logs = check_log_moments(
-        squares, log_length_moments(HomogeneousNetwork(widths, negative_slope=slope))
-    )
-    relu = log_length_moments(HomogeneousNetwork(widths))
-    assert abs(logs.mean() - relu.mean) > 5 * logs.std() / math.sqrt(logs.size)
-    lengths = np.sqrt(squares)
+    leaky, relu = HomogeneousNetwork(widths, negative_slope=slope), HomogeneousNetwork(widths)
+    check_log_moments(squares, log_length_moments(leaky), log_length_moments(relu).mean)
     for x in (0.3, 0.6):
-        p = length_cdf(x, HomogeneousNetwork(widths, negative_slope=slope))
-        assert abs((lengths <= x).mean() - p) < 5 * math.sqrt(p * (1 - p) / NETWORKS)
-        assert abs(
-            (lengths <= x).mean() - length_cdf(x, HomogeneousNetwork(widths))
-        ) > 5 * math.sqrt(p * (1 - p) / NETWORKS)
+        check_cdf(np.sqrt(squares), [x], leaky, relu)
 
 
 @pytest.mark.parametrize("law", ["normal", "orthogonal"])
@@ -156,11 +143,9 @@ def test_volumes(widths, d, law):
     # Singular values, for collapsed frames: their volume is rounding and not zero.
     singular = np.linalg.svd(images, compute_uv=False)
     squares = np.where(singular[:, -1] > 1e-10, singular.prod(axis=1) ** 2, 0.0)
-    logs = check_log_moments(squares, log_volume_moments(HomogeneousNetwork(widths, law=law), d))
-    one = log_length_moments(HomogeneousNetwork(widths, law=law))
-    # as if directions were independent
-    assert abs(logs.mean() - d * one.mean) > 5 * logs.std() / math.sqrt(logs.size)
-    volumes = np.sqrt(squares)
-    assert abs(
-        volumes.mean() - volume_moment(HomogeneousNetwork(widths, law=law), d)
-    ) < 5 * volumes.std() / math.sqrt(NETWORKS)
+    network = HomogeneousNetwork(widths, law=law)
+    # the rivals: as if directions were independent; infinite width
+    independent = d * log_length_moments(network).mean
+    check_log_moments(squares, log_volume_moments(network, d), independent)
+    infinite = (widths[-1] / widths[0]) ** (d / 2)
+    assert_mean(np.sqrt(squares), volume_moment(network, d), rejects=infinite, resolves=0.14)

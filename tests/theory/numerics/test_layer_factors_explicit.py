@@ -3,20 +3,14 @@
 import itertools
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from layer_factor_draws import sampled
 
 from deepinit.networks.factors import log_layer_factors, log_layer_scales
 
 TOO_UNLIKELY = 1e-6
-
-
-def sampled(fn, num, key=0, batch=1000):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(fn, keys, batch_size=batch))(keys))
 
 
 def explicit_logs(widths, d, num, *, slopes=(0.0, 1.0), orthogonal=False, seed=0):
