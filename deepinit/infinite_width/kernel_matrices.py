@@ -1,7 +1,6 @@
 """Kernel matrices of networks at infinite width, in blocks of rows."""
 
 import math
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, program
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.specs import Spec
+from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
 from deepinit.infinite_width.validate import checked_limit
@@ -174,8 +174,8 @@ def _in_blocks(
     rows = [interpreter.checked_inputs(net, part) for part in (first, second) if part is not None]
     same = interpreter.equal_inputs(rows[0], rows[-1])
     engines = list(interpreter.ENGINES[math.prod(sizes) < _MANY :])
-    for left in _slices(sizes[0], batch):
-        for right in _slices(sizes[1], batch):
+    for left in equal_slices(sizes[0], batch):
+        for right in equal_slices(sizes[1], batch):
             if second is None and right.start > left.start:
                 continue
             block = rows[0][left], rows[-1][right], same[left, right]
@@ -192,12 +192,3 @@ def _in_blocks(
         for kernel in result:
             kernel[upper] = kernel.T[upper]
     return Matrices(result[0], result[1] if ntk else None)
-
-
-def _slices(num: int, batch: int) -> Iterator[slice]:
-    """Blocks of one size, so that one program is compiled; the last overlaps the one before."""
-    count = -(-num // min(batch, num))
-    size = -(-num // count)
-    for index in range(count):
-        start = min(index * size, num - size)
-        yield slice(start, start + size)

@@ -85,10 +85,13 @@ REFERENCES = {
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-@pytest.mark.slow_cases("swiglu", "layer_norm", "wide_swiglu")
+@pytest.mark.slow_cases("swiglu", "wide_swiglu")
 def test_reference_values_of_composed_networks(name):
     net, width, exact, log_square = REFERENCES[name]
-    cov = output(net, PAIR, width).cov[..., 0, 0]
+    rows = inputs_with(PAIR, width)
+    limit = interpret(program(net, Shape((), width)), rows, ntk=False, at_sites=False)
+    cov = limit.output.cov[..., 0, 0]
+    assert limit.output.ntk is None
     assert cosine(cov) == pytest.approx(exact, abs=6e-7)
     if log_square is not None:
         assert np.log(cov[0, 0]) == pytest.approx(log_square, abs=6e-7)
