@@ -23,7 +23,9 @@ A rule, one layer kind a file in `rules/` (imported by name, so that a new file 
 Engines are tried in order until no series misses a share of a mean square.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -44,6 +46,7 @@ from deepinit.infinite_width.validate import checked_limit
 from deepinit.infinite_width.walk import in_order, walk
 
 MISSING_SHARE = 1e-11  # of a mean square; above it the next engine is taken
+# The first one is fast at run time, for many pairs.
 ENGINES: tuple[Engine, ...] = (("series", 64), ("series", 256), ("quadrature", 0))
 
 
@@ -111,8 +114,8 @@ def interpret(
     first = checked_inputs(program, first)
     others = first if second is None else checked_inputs(program, second)
     same = equal_inputs(first, others)
-    with host_float64():
-        for engine in ENGINES:
+    with host_float64(), plain_refusals():
+        for engine in ENGINES[1:]:
             recorded, output = jax.tree.map(
                 np.asarray,
                 compiled(program, engine, ntk, at_sites, second is None, first, others, same),
@@ -124,6 +127,16 @@ def interpret(
     check_resolved(paths, recorded, output)
     kernels = checked_limit(output.kernels, "of the output")
     return Limit(paths, tuple(part.kernels for part in recorded), kernels)
+
+
+@contextlib.contextmanager
+def plain_refusals() -> Iterator[None]:
+    """Refusals without the notes that JAX adds to errors of a traced function."""
+    try:
+        yield
+    except SpecError as error:
+        error.__notes__ = []
+        raise
 
 
 def checked_inputs(program: Program, inputs: Any) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Kernel matrices of networks at infinite width, in blocks of rows."""
 
 import math
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,12 +14,14 @@ from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, program
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.specs import Spec
+from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
 from deepinit.infinite_width.validate import checked_limit
 
 KINDS = ("nngp", "ntk")
 _ENTRIES = 2**16  # of a block of kernels between positions: 0.5 MB
+_MANY = 2**18  # pairs that pay for another compilation
 
 
 class Matrices(NamedTuple):
@@ -77,7 +78,7 @@ def kernel_matrices(
     positions: tuple[int, ...] | None = None,
 ) -> Matrices:
     """NNGP and NTK; arguments as for `kernels`."""
-    from deepinit.infinite_width.interpreter import COUPLES_INPUTS
+    from deepinit.infinite_width.interpreter import COUPLES_INPUTS, plain_refusals
 
     first, shape = rows_of(x1, positions)
     second = None if x2 is None else rows_of(x2, positions)[0]
@@ -101,7 +102,7 @@ def kernel_matrices(
         pairs = max(1.0, _ENTRIES / _most_positions(net) ** 2)
         batch = max(1, math.isqrt(int(pairs)))
     batch = validate.integer("batch", batch, 1, "Leave it out.")
-    with host_float64():
+    with host_float64(), plain_refusals():
         return checked_limit(_in_blocks(net, first, second, ntk, batch), is_kernel=True)
 
 
@@ -172,9 +173,9 @@ def _in_blocks(
     result = [np.empty(sizes) for _ in range(1 + ntk)]
     rows = [interpreter.checked_inputs(net, part) for part in (first, second) if part is not None]
     same = interpreter.equal_inputs(rows[0], rows[-1])
-    engines = list(interpreter.ENGINES)
-    for left in _slices(sizes[0], batch):
-        for right in _slices(sizes[1], batch):
+    engines = list(interpreter.ENGINES[math.prod(sizes) < _MANY :])
+    for left in equal_slices(sizes[0], batch):
+        for right in equal_slices(sizes[1], batch):
             if second is None and right.start > left.start:
                 continue
             block = rows[0][left], rows[-1][right], same[left, right]
@@ -191,12 +192,3 @@ def _in_blocks(
         for kernel in result:
             kernel[upper] = kernel.T[upper]
     return Matrices(result[0], result[1] if ntk else None)
-
-
-def _slices(num: int, batch: int) -> Iterator[slice]:
-    """Blocks of one size, so that one program is compiled; the last overlaps the one before."""
-    count = -(-num // min(batch, num))
-    size = -(-num // count)
-    for index in range(count):
-        start = min(index * size, num - size)
-        yield slice(start, start + size)
