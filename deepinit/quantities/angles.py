@@ -7,7 +7,7 @@ import numpy as np
 from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, limit_prediction, theories
@@ -32,10 +32,8 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     return pairs.log_sin2_angle(state.postactivations)
 
 
-def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
+def _why_not(spec: MLP, inputs: Inputs, form: str) -> str | None:
     del inputs
-    if not isinstance(spec, MLP):
-        return "the spec is a residual network: its angle has no finite-width theory"
     if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
         return "the weights are orthogonal: dependent entries change the 1/width terms"
     if spec.bias_law is not None and not spec.bias_law.is_gaussian:
@@ -91,14 +89,7 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
     )
 
 
-def _why_no_limit(spec: Spec, inputs: Inputs) -> str | None:
-    del inputs
-    if isinstance(spec, MLP):
-        return None
-    return "the spec is a residual network: the limit of its angle is not built in"
-
-
-def _why_no_angle(spec: Spec, inputs: Inputs) -> str | None:
+def _why_no_angle(spec: Any, inputs: Inputs) -> str | None:
     del spec
     if inputs.num_pairs:
         return None
@@ -123,7 +114,7 @@ log_sin2_angle = Quantity(
     symbol=r"$\ln \sin^2 \theta^\ell$",
     label="angle between two inputs, as ln sin^2",
     measurement=Forward(_measure, why_not=_why_no_angle),
-    theories=(*theories(_FORMS, _why_not, _predict), limit(_infinite, _why_no_limit)),
+    theories=(*theories(_FORMS, _why_not, _predict, (MLP,)), limit(_infinite, covers=(MLP,))),
     transform="ln sin^2",
     reference=_PAPER,
     rounding="absolute",
