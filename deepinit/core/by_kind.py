@@ -29,6 +29,6 @@ def by_kind(subject: str, table: Mapping[type, Callable[..., Any]]) -> Callable[
 
 
 def kind_text(kinds: Iterable[type]) -> str:
-    """Names of network types: "MLP, ResNet"; layers are "composed networks"."""
+    """Names of network types: "MLP, ResNet and composed networks"."""
     names = ["composed networks" if issubclass(k, Layer) else k.__name__ for k in kinds]
-    return ", ".join(dict.fromkeys(names))
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
