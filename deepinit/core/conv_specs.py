@@ -72,6 +72,7 @@ class ConvResNet:
     embedding_law: Law | None = None
     _chosen: Chosen = dataclasses.field(default=(), kw_only=True, compare=False, repr=False)
 
+    branch_width = branch_law = None  # as of a `ResNet` of shallow blocks
     __reduce__ = pickled
 
     def __post_init__(self) -> None:
@@ -101,6 +102,11 @@ class ConvResNet:
     def patch_size(self) -> int:
         """Positions per patch."""
         return self.kernel_size ** len(self.image_shape)
+
+    @property
+    def patches(self) -> tuple[tuple[int, ...], ...]:
+        """[positions, patch]: positions in every patch; -1 for zeros."""
+        return neighbours(self.image_shape, self.kernel_size, self.padding)
 
     @property
     def width(self) -> int:

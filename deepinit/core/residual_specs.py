@@ -69,7 +69,8 @@ class ResNet:
     embedding_law: Law | None = None
     _chosen: Chosen = dataclasses.field(default=(), kw_only=True, compare=False, repr=False)
 
-    positions = 1
+    # as of a `ConvResNet`, for one position
+    positions, image_shape, kernel_size, padding, patches = 1, (), 1, "circular", ((0,),)
     __reduce__ = pickled
 
     def __post_init__(self) -> None:
@@ -100,6 +101,12 @@ class ResNet:
     def is_shallow(self) -> bool:
         """Whether branches have one matrix."""
         return self.block == "shallow"
+
+    @property
+    def has_plain_blocks(self) -> bool:
+        """Whether two-layer, without inner activation or embedding."""
+        plain = self.inner_activation == linear and self.embedding_law is None
+        return plain and not self.is_shallow
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -161,13 +168,3 @@ class ResNet:
         else:
             record["branch_width"] = self.branch_width
         return {**record, **common_json(self)}
-
-
-def is_plain_resnet(spec: Any) -> bool:
-    """Whether fully connected, two-layer, without inner activation or embedding."""
-    return (
-        isinstance(spec, ResNet)
-        and not spec.is_shallow
-        and spec.inner_activation == linear
-        and spec.embedding_law is None
-    )

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.taylor import Taylor, taylor_at_zero
@@ -166,10 +165,10 @@ def drift_and_noise(
 
 def check_shallow(spec: Any) -> None:
     """Raise SpecError for a network without a limit of infinite depth."""
-    if not (isinstance(spec, ConvResNet) or (isinstance(spec, ResNet) and spec.is_shallow)):
-        network = "two-layer blocks" if isinstance(spec, ResNet) else type(spec).__name__
-        allowed = "di.ResNet(..., block='shallow') and di.ConvResNet"
-        raise SpecError(f"{network} for a limit of infinite depth", allowed)
+    allowed = "di.ResNet(..., block='shallow') and di.ConvResNet"
+    given = f"{getattr(spec, 'block', type(spec).__name__)} for a limit of infinite depth"
+    shallow = isinstance(spec, ResNet | ConvResNet) and spec.branch_law is None
+    validate.require(shallow, given, allowed)
 
 
 def _chosen(form: Any, law: UnitLaw, num_rows: int) -> Form:

@@ -83,10 +83,9 @@ def jacobian_fn(
 
     Reference: arXiv:2007.03253, section 3.2; module docstring.
     """
-    remedy = "Apply jax.jacfwd to path_fn instead."
-    dense, given = not isinstance(spec, ConvResNet), "the Jacobian of a convolutional diffusion"
-    validate.require(dense, given, "fully connected networks (di.ResNet)", remedy)
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)
+    given, remedy = "the Jacobian of a convolutional diffusion", "Apply jax.jacfwd to path_fn."
+    validate.require(not spec.image_shape, given, "fully connected networks (di.ResNet)", remedy)
     check_explosion(spec, points, grid.horizon, allow_explosion)
     check_brownian(brownian, grid)
     equation = drift_and_noise(spec, len(points), form="driving", dtype=dtype)

@@ -11,7 +11,6 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from deepinit.core import validate
-from deepinit.core.conv_specs import neighbours
 from deepinit.core.explosions import explosion_refusal, explosion_time
 from deepinit.core.inputs import Inputs
 from deepinit.core.inputs import points as as_points
@@ -127,9 +126,7 @@ def check_explosion(
         variance = spec.embedding_law.entry_variance(images.shape[2], spec.depth)
         variances = variance * np.sum(images**2, axis=2)
         images = np.zeros_like(images[:, :, :1])
-    around = np.zeros((1, 1), int)
-    if isinstance(spec, ConvResNet):
-        around = np.array(neighbours(spec.image_shape, spec.kernel_size, spec.padding))
+    around = np.array(spec.patches)
     weight_var = spec.weight_law.variance
     bias_var = 0.0 if spec.bias_law is None else spec.bias_law.variance
     laws = around, weight_var, bias_var, horizon

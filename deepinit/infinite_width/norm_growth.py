@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.by_kind import by_kind
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.laws import normal
-from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
@@ -80,11 +80,14 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
     return checked_limit(np.array(result), "length of a curve", along="layer")
 
 
-def output_length_variance(spec: Spec, curve: Curve) -> float:
-    """Variance of the output curve's relative length; NaN for residual networks."""
-    if not isinstance(spec, MLP):
-        return math.nan
+def _output_length_variance(spec: MLP, curve: Curve) -> float:
     return curve_length_moments(spec, curve).variance / curve.length**2
+
+
+output_length_variance = by_kind(
+    "the variance of an output length", {MLP: _output_length_variance, ResNet: lambda *_: math.nan}
+)
+"""`(spec, curve) -> variance` of the output curve's relative length; NaN for residual networks."""
 
 
 def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
@@ -92,40 +95,45 @@ def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         given = f"biases that are all {spec.bias_law.value:g}, at infinite width"
         raise SpecError(given, "biases symmetric about 0", "Simulate, or take random biases.")
-    _check_blocks(spec)
     assert spec.activation.slopes is not None
-    assert spec.weight_law is not None
     active = 0.5 * sum(slope**2 for slope in spec.activation.slopes)
-    shapes = spec.matrix_shapes(dimension)
-    if isinstance(spec, ResNet):
-        assert spec.branch_law is not None
-        (_, inner), (_, outer) = shapes[:2]
-        branch = spec.branch_law.entry_variance(inner, spec.depth) * outer
-        return layer * math.log1p(
-            branch * inner * active * spec.weight_law.entry_variance(outer, spec.depth)
-        )
+    return _log_growths(spec, active, spec.matrix_shapes(dimension), layer)
+
+
+def _of_mlp(spec: MLP, active: float, shapes: Any, layer: int) -> float:
+    assert spec.weight_law is not None
     return sum(
         math.log(active * fan_out * spec.weight_law.entry_variance(fan_in, spec.depth))
         for fan_in, fan_out in shapes[:layer]
     )
 
 
-def _check_blocks(spec: Spec) -> None:
-    if not isinstance(spec, MLP) and not is_plain_resnet(spec):
-        given = f"growth of tangents at infinite width for {in_words(spec)}"
-        allowed = (
-            "an MLP, or a ResNet of two-layer relu blocks without inner activation and embedding"
-        )
-        raise SpecError(given, allowed, "Take such a network.")
+def _of_resnet(spec: ResNet, active: float, shapes: Any, layer: int) -> float:
+    if not spec.has_plain_blocks:
+        _refuse(spec)
+    assert spec.weight_law is not None
+    assert spec.branch_law is not None
+    (_, inner), (_, outer) = shapes[:2]
+    branch = spec.branch_law.entry_variance(inner, spec.depth) * outer
+    return layer * math.log1p(
+        branch * inner * active * spec.weight_law.entry_variance(outer, spec.depth)
+    )
 
 
-def _cut(spec: Spec, layer: int) -> MLP:
+def _refuse(spec: Any, *_: Any) -> Any:
+    given = f"growth of tangents at infinite width for {in_words(spec)}"
+    allowed = (
+        "an MLP, or a ResNet of two-layer residual blocks with relu, leaky_relu, absolute or "
+        "linear, without inner activation and embedding"
+    )
+    raise SpecError(given, allowed, "Take such a network.")
+
+
+_log_growths = by_kind("growth of tangents", {MLP: _of_mlp, ResNet: _of_resnet, object: _refuse})
+
+
+def _cut_mlp(spec: MLP, layer: int) -> MLP:
     """The first layers, with one output of unit weight variance."""
-    if not isinstance(spec, MLP):
-        _check_blocks(spec)
-        given = f"growth of tangents at infinite width for {in_words(spec)}"
-        allowed = "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear"
-        raise SpecError(given, allowed, "Take another activation.")
     law = spec.weight_law
     if law is not None and law.scaling == "depth":  # the cut network is shallower
         law = dataclasses.replace(law, scaling="fan_in", variance=law.variance / spec.depth)
@@ -137,6 +145,9 @@ def _cut(spec: Spec, layer: int) -> MLP:
         output_law=normal(1.0),
         bias_law=spec.bias_law,
     )
+
+
+_cut = by_kind("growth of tangents", {MLP: _cut_mlp, object: _refuse})
 
 
 def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> float:

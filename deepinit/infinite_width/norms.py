@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
-from deepinit.core.residual_specs import ConvResNet
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 from deepinit.infinite_width.residual import residual_layers
@@ -33,9 +33,22 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
 
     Reference: arXiv 1711.00165.
     """
-    if not isinstance(spec, MLP):
-        return residual_layers(spec, x).mean_square
+    squares: np.ndarray = _mean_squares(spec, x)
+    return squares
+
+
+def _mlp_squares(spec: MLP, x: np.ndarray) -> np.ndarray:
     return np.stack([np.diagonal(kernel) for kernel in overlaps(spec, x)])
+
+
+def _residual_squares(spec: ResNet | ConvResNet, x: np.ndarray) -> np.ndarray:
+    return residual_layers(spec, x).mean_square
+
+
+_mean_squares = by_kind(
+    "mean squares at infinite width",
+    {MLP: _mlp_squares, ResNet: _residual_squares, ConvResNet: _residual_squares},
+)
 
 
 def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
@@ -46,12 +59,11 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
     Raises:
         SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
     """
-    if isinstance(spec, ConvResNet):
-        given = "overlaps of the images of a convolutional network at infinite width"
-        remedy = "infinite_width.residual.position_kernels has them by position."
-        raise SpecError(given, "fully connected networks", remedy)
-    if not isinstance(spec, MLP):
-        return residual_layers(spec, x).nngp[: spec.depth]
+    result: np.ndarray = _overlaps(spec, x)
+    return result
+
+
+def _mlp_overlaps(spec: MLP, x: np.ndarray) -> np.ndarray:
     one_more = dataclasses.replace(
         spec, widths=(*spec.widths, 1), output_width=None, output_law=None
     )
@@ -61,6 +73,22 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # weights of variance 0
         products = (kernel_layers(one_more, x).nngp[1:] - bias_vars) / weight_vars
     return checked_limit(products, "overlap", along="layer")
+
+
+def _residual_overlaps(spec: ResNet, x: np.ndarray) -> np.ndarray:
+    return residual_layers(spec, x).nngp[: spec.depth]
+
+
+def _refuse_images(spec: ConvResNet, x: np.ndarray) -> np.ndarray:
+    given = "overlaps of the images of a convolutional network at infinite width"
+    remedy = "infinite_width.residual.position_kernels has them by position."
+    raise SpecError(given, "fully connected networks", remedy)
+
+
+_overlaps = by_kind(
+    "overlaps at infinite width",
+    {MLP: _mlp_overlaps, ResNet: _residual_overlaps, ConvResNet: _refuse_images},
+)
 
 
 def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
@@ -80,8 +108,11 @@ def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
 
     Valid for: infinite width, fixed depth, error O(depth / width).
     """
-    if not isinstance(spec, MLP):
-        return _residual_distances(spec, inputs)
+    squares: np.ndarray = _distances(spec, inputs)
+    return squares
+
+
+def _mlp_distances(spec: MLP, inputs: Inputs) -> np.ndarray:
     layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
     with host_float64():
         import jax
@@ -123,3 +154,9 @@ def _residual_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
             "Simulate it, or take log_volume at one point for an infinitesimal displacement.",
         )
     return distances
+
+
+_distances = by_kind(
+    "distances at infinite width",
+    {MLP: _mlp_distances, ResNet: _residual_distances, ConvResNet: _residual_distances},
+)

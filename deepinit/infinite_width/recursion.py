@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
 from deepinit.infinite_width.validate import checked_limit, checked_rows
@@ -101,11 +102,22 @@ def kernel_layers(
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine); stable
         form: `pairs`, `duals`.
     """
-    if not isinstance(spec, MLP):
-        from deepinit.infinite_width.residual import residual_layers
+    layers: KernelLayers = _kernel_layers(spec, x, trained, last_only)
+    return layers
 
-        streams = residual_layers(spec, x, trained=trained)
-        return _selected(KernelLayers(streams.nngp, streams.ntk), last_only)
+
+def _residual_kernels(
+    spec: ResNet | ConvResNet, x: np.ndarray, trained: tuple[str, ...], last_only: bool
+) -> KernelLayers:
+    from deepinit.infinite_width.residual import residual_layers
+
+    streams = residual_layers(spec, x, trained=trained)
+    return _selected(KernelLayers(streams.nngp, streams.ntk), last_only)
+
+
+def _mlp_kernels(
+    spec: MLP, x: np.ndarray, trained: tuple[str, ...], last_only: bool
+) -> KernelLayers:
     x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     weights = np.full(len(weight_vars), flags.weights)
@@ -122,6 +134,12 @@ def kernel_layers(
         layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
         kernels = _in_blocks(spec.activation, x, layers, last_only)
         return checked_limit(kernels, along="" if last_only else "layer", is_kernel=True)
+
+
+_kernel_layers = by_kind(
+    "kernels at infinite width",
+    {MLP: _mlp_kernels, ResNet: _residual_kernels, ConvResNet: _residual_kernels},
+)
 
 
 def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:

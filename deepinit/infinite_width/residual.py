@@ -33,7 +33,6 @@ from deepinit.infinite_width.residual_parts import (
     Start,
     Trained,
     Variances,
-    patches,
     residual_variances,
     start_of_stream,
     trained_flags,
@@ -78,7 +77,7 @@ class _Static(NamedTuple):
 
     activation: Activation
     inner: Activation
-    is_shallow: bool
+    two_maps: bool
     has_mean: bool
     starts_centred: bool
     depth: int
@@ -150,15 +149,15 @@ def _layers(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
     rows = checked_rows(x)
     variances, flags = residual_variances(spec, rows.shape[1]), trained_flags(trained)
     start = start_of_stream(spec, rows, variances.embedding)
-    is_shallow = isinstance(spec, ConvResNet) or spec.is_shallow
+    two_maps = spec.branch_law is not None
     static = _Static(
         spec.activation,
         spec.inner_activation,
-        is_shallow,
-        has_mean=is_shallow and not is_odd(spec.activation),
+        two_maps,
+        has_mean=not two_maps and not is_odd(spec.activation),
         starts_centred=spec.embedding_law is not None,
         depth=spec.depth,
-        patches=patches(spec),
+        patches=spec.patches,
         engine="series",
     )
     with host_float64():
@@ -239,12 +238,12 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
         tangents = trained.weights * weights + trained.biases * variances.bias + older
         phi = gaussian_products(static.activation, None, weights + variances.bias, static.engine)
         response = phi.slopes * tangents
-        if static.is_shallow:
-            mean = phi.means if static.has_mean else jnp.zeros_like(phi.means)
-            increment, shift = phi.values - jnp.outer(mean, mean), stream.shift + mean
-        else:
+        if static.two_maps:
             increment, shift = variances.branch * phi.values, stream.shift
             response = variances.branch * (trained.branch * phi.values + response)
+        else:
+            mean = phi.means if static.has_mean else jnp.zeros_like(phi.means)
+            increment, shift = phi.values - jnp.outer(mean, mean), stream.shift + mean
         stream = _Stream(shift, stream.covariance + increment, stream.ntk + response)
         errors = jnp.stack([psi.error, phi.error])
         return stream, (pooled(stream), jnp.maximum(psi.missing, phi.missing), errors)

@@ -6,7 +6,6 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.activations import linear
-from deepinit.core.conv_specs import neighbours
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -67,12 +66,11 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
     validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)
     spec.matrix_shapes(dimension)
     _check_laws(spec)
-    stream = spec.channels if isinstance(spec, ConvResNet) else spec.width
+    stream = spec.width // spec.positions
 
     def weight(law: Any, fan_in: int | None) -> float:
         return 0.0 if law is None else law.entry_variance(fan_in, spec.depth) * fan_in
 
-    branch_width = spec.branch_width if isinstance(spec, ResNet) else None
     bias = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1, spec.depth)
     scaling = None if spec.bias_law is None else spec.bias_law.scaling
     has_output_bias = spec.output_width is not None and scaling == "absolute"
@@ -80,7 +78,7 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
         weight(spec.embedding_law, dimension // spec.positions),
         weight(spec.weight_law, stream),
         bias,
-        weight(getattr(spec, "branch_law", None), branch_width),
+        weight(spec.branch_law, spec.branch_width),
         weight(spec.output_law, stream),
         bias if has_output_bias else 0.0,
     )
@@ -99,13 +97,6 @@ def start_of_stream(spec: ResNet | ConvResNet, x: np.ndarray, embedding_var: flo
         zero = np.zeros(len(sites))
         return Start(zero[:, None], embedding_var * products, zero, embedding_var * products)
     return Start(sites, np.zeros_like(products), np.mean(sites, axis=1), products)
-
-
-def patches(spec: ResNet | ConvResNet) -> tuple[tuple[int, ...], ...]:
-    """[positions, patch]: positions in every patch; -1 for zeros."""
-    if isinstance(spec, ConvResNet):
-        return neighbours(spec.image_shape, spec.kernel_size, spec.padding)
-    return ((0,),)
 
 
 def trained_flags(trained: tuple[str, ...]) -> Trained:

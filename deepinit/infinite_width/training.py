@@ -17,6 +17,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
+from deepinit.core.training_options import require_output_layer
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.training_kernels import KernelsOf, TrainingKernels, standard_kernels
@@ -93,7 +94,8 @@ def ntk_training(
     times = _checked_times(times)
     _check_examples(examples)
     num, num_outputs = examples.targets.shape
-    if isinstance(spec, MLP) and spec.output_width not in (None, num_outputs):
+    require_output_layer(spec)
+    if spec.output_width != num_outputs:
         raise _other_outputs(num_outputs, spec.output_width)
     test = _checked_test(test_inputs, examples)
     both = kernels(spec, np.concatenate([examples.inputs, test]))

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
+from deepinit.core.training_options import require_output_layer
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.neural_tangents.layers import stax_activation
 from deepinit.infinite_width.precision import host_float64
@@ -138,9 +138,7 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
 
 def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weight variances times fan_in, bias variances, fan_ins."""
+    require_output_layer(spec)
     weight_vars, bias_vars = layer_variances(spec, dimension)
-    if spec.output_width is None:
-        remedy = "Write di.MLP(..., output_width=1)."
-        raise SpecError("a spec without an output layer", "an MLP with one", remedy)
     fan_ins = np.asarray((dimension, *spec.widths), np.float64)
     return weight_vars, np.append(bias_vars[:-1], 0.0), fan_ins

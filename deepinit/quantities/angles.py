@@ -7,7 +7,7 @@ import numpy as np
 from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP
 from deepinit.quantities import layer_limits
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
@@ -34,10 +34,8 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     return pairs.log_sin2_angle(state.postactivations)
 
 
-def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
+def _why_not(spec: MLP, inputs: Inputs, form: str) -> str | None:
     del inputs
-    if not isinstance(spec, MLP):
-        return "the spec is a residual network: its angle has no finite-width theory"
     if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
         return "the weights are orthogonal: dependent entries change the 1/width terms"
     if spec.bias_law is not None and not spec.bias_law.is_gaussian:
@@ -93,14 +91,7 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
     )
 
 
-def _why_no_limit(spec: Spec, inputs: Inputs) -> str | None:
-    del inputs
-    if isinstance(spec, MLP):
-        return None
-    return "the spec is a residual network: the limit of its angle is not built in"
-
-
-def _why_no_angle(spec: Spec, inputs: Inputs) -> str | None:
+def _why_no_angle(spec: Any, inputs: Inputs) -> str | None:
     del spec
     if inputs.num_pairs:
         return None
@@ -126,8 +117,8 @@ log_sin2_angle = Quantity(
     label="angle between two inputs, as ln sin^2",
     measurement=Forward(_measure, why_not=_why_no_angle),
     theories=(
-        *theories(_FORMS, _why_not, _predict),
-        composed_limit(_infinite, _why_no_limit, layer_limits.log_sin2_angle),
+        *theories(_FORMS, _why_not, _predict, (MLP,)),
+        composed_limit(_infinite, layer_limits.log_sin2_angle, (MLP,)),
     ),
     transform="ln sin^2",
     reference=_PAPER,

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 from deepinit.core.errors import SpecError, reason_against
+from deepinit.core.specs import MLP
 from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.condensation_theory import (
     LEVELS,
@@ -140,11 +141,11 @@ def _measure_distance(spec: Any, training: TrainingConfig) -> Any:
     return record
 
 
-def _why_not(spec: Any, training: TrainingConfig, form: str) -> str | None:
+def _why_not(spec: MLP, training: TrainingConfig, form: str) -> str | None:
     del training, form
     if is_two_layer(spec):
         return None
-    return "the theory is that of an MLP of one hidden layer with one output"
+    return "the theory is that of one hidden layer with one output"
 
 
 def _why_not_linear(spec: Any, training: TrainingConfig, form: str) -> str | None:
@@ -176,7 +177,7 @@ orientation_count = Quantity(
     symbol="number of orientations",
     label="orientations of the input weights of a layer that has condensed",
     measurement=Trained(_measure_counts, hidden_names),
-    theories=theories(_NAMES, _why_not, predict_counts),
+    theories=theories(_NAMES, _why_not, predict_counts, (MLP,)),
     transform="none: a count",
     reference=PAPER,
     events=_EVENTS,
@@ -187,7 +188,7 @@ line_count = orientation_count._replace(
     symbol="number of lines",
     label="orientations up to sign of the input weights of a layer that has condensed",
     measurement=Trained(functools.partial(_measure_counts, lines=True), hidden_names),
-    theories=theories(_NAMES, _why_not, predict_lines),
+    theories=theories(_NAMES, _why_not, predict_lines, (MLP,)),
 )
 
 aligned_fraction = Quantity(
@@ -200,8 +201,8 @@ aligned_fraction = Quantity(
         lambda spec, training: reason_against(lambda: predicted_directions(spec, training)),
     ),
     theories=(
-        *theories(_NAMES, _why_not_in_time, predict_alignment),
-        limit(lazy_alignment, _why_no_limit),
+        *theories(_NAMES, _why_not_in_time, predict_alignment, (MLP,)),
+        limit(lazy_alignment, _why_no_limit, covers=(MLP,)),
     ),
     transform="none: a fraction",
     reference="derived in deepinit.theory.condensation.alignment",
@@ -217,7 +218,7 @@ drop_time = Quantity(
         lambda spec, training: (f"loss drop {training.stop_drop:g}",),
         lambda spec, training: reason_against(lambda: _drop_setup(spec, training)),
     ),
-    theories=theories(_NAMES, _why_not_linear, predict_drop),
+    theories=theories(_NAMES, _why_not_linear, predict_drop, (MLP,)),
     transform="none: a logarithm of the overlap",
     reference="derived in deepinit.theory.condensation.linear_regime",
     events=_EVENTS,
@@ -229,7 +230,7 @@ relative_distance = Quantity(
     symbol=r"$|W - W(0)| / |W(0)|$",
     label="distance of input weights from where they started, relative to their size there",
     measurement=Trained(_measure_distance, hidden_names),
-    theories=(*theories(_NAMES, _why_not_in_time, predict_distance), limit(lazy_distance)),
+    theories=(*theories(_NAMES, _why_not_in_time, predict_distance, (MLP,)), limit(lazy_distance)),
     transform="none: a ratio of norms",
     reference="Luo, Xu, Ma & Zhang 2021, arXiv 2007.07497",
     events=_EVENTS,

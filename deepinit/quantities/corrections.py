@@ -11,7 +11,7 @@ import numpy as np
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP
 
 FORM, EXACT = "first_order", "exact"
 _THEORY = "deepinit.theory.kernel_corrections"
@@ -21,10 +21,8 @@ _EXACT_REFERENCE = (
 )
 
 
-def _why_no_corrections(spec: Spec) -> str | None:
-    """Conditions: MLP, Gaussian weights, Gaussian biases or none."""
-    if not isinstance(spec, MLP):
-        return "the 1/width expansion is that of MLPs"
+def _why_no_corrections(spec: MLP) -> str | None:
+    """Conditions: Gaussian weights, Gaussian biases or none."""
     laws = [law for law in (spec.weight_law, spec.output_law) if law is not None]
     if not all(isinstance(law, Law) and law.is_gaussian for law in laws):
         return "the 1/width expansion needs Gaussian weights"
@@ -43,35 +41,31 @@ def _is_linear(spec: MLP) -> bool:
     return slopes is not None and slopes[0] == slopes[1]
 
 
-def why_not_overlaps(spec: Spec, inputs: Inputs, form: str) -> str | None:
+def why_not_overlaps(spec: MLP, inputs: Inputs, form: str) -> str | None:
     """Conditions of second moments."""
     return _why_not(spec, inputs, form, every=True)
 
 
-def why_not_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
+def why_not_tangent(spec: MLP, inputs: Inputs, form: str) -> str | None:
     """Conditions of tangent kernels."""
-    return _why_no_output(spec) or _why_not(spec, inputs, form)
+    if spec.output_width is None:
+        return "tangent kernels are predicted with an output layer (output_width=1)"
+    return _why_not(spec, inputs, form)
 
 
-def why_not_bias_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
+def why_not_bias_tangent(spec: MLP, inputs: Inputs, form: str) -> str | None:
     """Conditions of hidden-bias tangent kernels."""
-    if isinstance(spec, MLP) and _no_biases(spec):
+    if _no_biases(spec):
         return "there are no biases"
     return why_not_tangent(spec, inputs, form)
 
 
-def _why_no_output(spec: Spec) -> str | None:
-    if isinstance(spec, MLP) and spec.output_width is None:
-        return "tangent kernels are predicted with an output layer (output_width=1)"
-    return None
-
-
-def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str | None:
+def _why_not(spec: MLP, inputs: Inputs, form: str, every: bool = False) -> str | None:
     """`every`: also several inputs of linear networks."""
     from deepinit.theory.kernel_corrections.validate import LARGEST_SUM
 
     reason = _why_no_corrections(spec)
-    if reason is not None or not isinstance(spec, MLP):
+    if reason is not None:
         return reason
     if form == EXACT:
         if not (_no_biases(spec) and any(spec.activation.slopes or ())):

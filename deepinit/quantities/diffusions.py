@@ -9,18 +9,18 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import ResNet
 from deepinit.core.results import Prediction
-from deepinit.core.specs import Spec
+from deepinit.quantities.theory import Theory, theories
 
 FORM, EXACT = "infinite_depth", "exact"
 
 
-def why_no_diffusion(spec: Spec) -> str | None:
+def why_no_diffusion(spec: ResNet) -> str | None:
     """Why a spec has no diffusion limit, or None.
 
     Conditions: shallow blocks with psi = id, independent Gaussian parameters of scaling `depth`,
     phi(0) = phi''(0) = 0, no embedding or output layer.
     """
-    if not (isinstance(spec, ResNet) and spec.is_shallow and spec.inner_activation == linear):
+    if not (spec.is_shallow and spec.inner_activation == linear):
         blocks = "shallow blocks without an inner activation"
         return f"the diffusion limit is that of a di.ResNet of {blocks}"
     laws = [law for law in (spec.weight_law, spec.bias_law) if law is not None]
@@ -36,7 +36,17 @@ def why_no_diffusion(spec: Spec) -> str | None:
     return None
 
 
-def why_no_linear_network(spec: Spec) -> str | None:
+def _why_not(spec: ResNet, inputs: Any, form: str) -> str | None:
+    del inputs, form
+    return why_no_diffusion(spec)
+
+
+def diffusion_limit(predict: Any, conditions: Any = _why_not) -> tuple[Theory, ...]:
+    """The theory at infinite depth, from functions of (spec, inputs, form)."""
+    return theories((FORM,), conditions, predict, (ResNet,))
+
+
+def why_no_linear_network(spec: ResNet) -> str | None:
     """Conditions at finite width and depth."""
     reason = why_no_diffusion(spec)
     if reason is None and spec.activation != linear:

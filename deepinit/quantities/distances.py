@@ -10,14 +10,14 @@ from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.quantities import layer_limits
-from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
+from deepinit.quantities.diffusions import diffusion_limit, predict_log_norm
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.survival import growth_limit, predict_walk, why_no_walk
-from deepinit.quantities.theory import always, theories
+from deepinit.quantities.theory import theories
 
 _EQUAL, _NOT_FINITE = 1, 2  # places in `events`, from 1
 _COLLINEAR = 1e-14  # angles up to rounding
@@ -53,19 +53,17 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
     return refusal(given, "pairs of different inputs", remedy)
 
 
-def _is_one_signal(spec: Spec, inputs: Inputs) -> bool:
+def _is_one_signal(spec: MLP, inputs: Inputs) -> bool:
     """Whether the images' difference is the image of one input, up to sign.
 
-    Linear networks; homogeneous MLPs at parallel inputs.
+    Linear networks; homogeneous ones at parallel inputs.
     """
-    if _is_linear(spec):
-        return True
     parallel = bool(np.all(inputs.angles <= _COLLINEAR))
-    return isinstance(spec, MLP) and spec.is_homogeneous and parallel
+    return _is_linear(spec) or (spec.is_homogeneous and parallel)
 
 
 def _is_linear(spec: Spec) -> bool:
-    return spec.activation == linear and (isinstance(spec, MLP) or spec.inner_activation == linear)
+    return spec.activation == getattr(spec, "inner_activation", linear) == linear
 
 
 def _as_one_signal(spec: Spec, inputs: Inputs) -> tuple[Any, Inputs]:
@@ -73,11 +71,7 @@ def _as_one_signal(spec: Spec, inputs: Inputs) -> tuple[Any, Inputs]:
     return dataclasses.replace(spec, bias_law=None), kinds.points(inputs.displacements)
 
 
-def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    if form == FORM:
-        return why_no_diffusion(spec)
-    if not isinstance(spec, MLP):
-        return "the walk of a pair is worked out for MLPs"
+def _why_not(spec: MLP, inputs: Inputs, form: str) -> str | None:
     if _is_one_signal(spec, inputs):
         return why_no_walk(*_as_one_signal(spec, inputs), form)
     if form == "exact":
@@ -93,14 +87,16 @@ def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
     return None
 
 
-def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+def _predict_diffusion(spec: ResNet, inputs: Inputs, form: str) -> Prediction:
+    """phi is linear in the limit, and biases cancel."""
+    return predict_log_norm(spec, kinds.points(inputs.displacements), form)
+
+
+def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.angles.kernel_propagation import VALID_FOR, input_grams, kernel_propagation
 
-    if form == FORM:  # phi is linear in the limit, and biases cancel
-        return predict_log_norm(spec, kinds.points(inputs.displacements), form)
     if _is_one_signal(spec, inputs):
         return predict_walk(*_as_one_signal(spec, inputs), form)
-    assert isinstance(spec, MLP)
     walks = [kernel_propagation(spec, gram) for gram in input_grams(inputs)]
     mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
     if not np.isfinite(mean).all():
@@ -137,8 +133,9 @@ log_distance = Quantity(
     label="growth of the distance of two inputs, as a logarithm",
     measurement=Forward(_measure, why_not=_why_no_growth),
     theories=(
-        *theories(("exact", "first_order", FORM), _why_not, _predict),
-        composed_limit(_infinite, always, layer_limits.log_distance),
+        *theories(("exact", "first_order"), _why_not, _predict, (MLP,)),
+        *diffusion_limit(_predict_diffusion),
+        composed_limit(_infinite, layer_limits.log_distance),
     ),
     transform="ln",
     reference="derived in deepinit.theory.angles.distances",

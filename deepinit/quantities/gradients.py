@@ -8,11 +8,10 @@ from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import outline, shape_of
 from deepinit.core.specs import Spec
-from deepinit.quantities.diffusions import FORM, predict_gradient
-from deepinit.quantities.kernels import first_output, point_names, why_no_diffusion_limit
+from deepinit.quantities.diffusions import diffusion_limit, predict_gradient
+from deepinit.quantities.kernels import first_output, point_names
 from deepinit.quantities.kinds import Backward
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 
@@ -66,7 +65,7 @@ log_gradient_norm = Quantity(
     symbol=r"$\ln |\partial f / \partial x_\ell|$",
     label="norm of the gradient of the first output with respect to every layer, as a logarithm",
     measurement=Backward(_measure_gradients, first_output, per_layer=True, entries=point_names),
-    theories=theories((FORM,), why_no_diffusion_limit, predict_gradient),
+    theories=diffusion_limit(predict_gradient),
     transform="ln",
     reference="arXiv 2007.03253, section 5",
     rounding="absolute",

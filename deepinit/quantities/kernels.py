@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.by_kind import by_kind
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.layers import outline, shape_of
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
+from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.quantities import layer_limits
 from deepinit.quantities.corrections import (
     EXACT,
@@ -21,18 +22,17 @@ from deepinit.quantities.corrections import (
 )
 from deepinit.quantities.corrections import FORM as FIRST_ORDER
 from deepinit.quantities.diffusions import (
-    FORM,
+    diffusion_limit,
     predict_bias_ntk,
     predict_nngp,
     predict_ntk,
-    why_no_diffusion,
     why_no_linear_network,
 )
 from deepinit.quantities.kinds import Backward, Forward
 from deepinit.quantities.kinds.backward import all_points
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
-from deepinit.quantities.theory import Theory, limit, limit_prediction, theories
+from deepinit.quantities.theory import limit, limit_prediction, theories
 
 _REFERENCE = "arXiv 1711.00165 (NNGP), 1806.07572 (NTK)"
 
@@ -144,48 +144,15 @@ def _limit(quantity: str, value: np.ndarray) -> Prediction:
     return limit_prediction(quantity, value, valid_for, _REFERENCE)
 
 
-def _why_no_limit_nngp(spec: Spec, inputs: Inputs) -> str | None:
-    del inputs
-    if isinstance(spec, ConvResNet):
-        kernels = "infinite_width.residual.position_kernels"
-        return f"overlaps of images differ from position to position ({kernels})"
-    return None
-
-
-def _why_no_limit_tangent(spec: Spec, inputs: Inputs) -> str | None:
-    del inputs
-    if isinstance(spec, MLP) and spec.output_width is None:
-        return "tangent kernels at infinite width are those of outputs (output_width=1)"
-    return None
-
-
-def _why_not_nngp(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    if form == EXACT and isinstance(spec, ResNet):
-        return why_no_linear_network(spec)
-    return why_not_overlaps(spec, inputs, form)
-
-
-def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    return (predict_nngp if isinstance(spec, ResNet) else predict_overlaps)(spec, inputs, form)
-
-
-def why_no_diffusion_limit(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions of the diffusion limit."""
-    del inputs, form
-    return why_no_diffusion(spec)
-
-
-def _kernel_theories(
-    why_not: Any,
-    predict_mlp: Any,
-    predict_residual: Any,
-    of_mlps: tuple[str, ...] = (EXACT, FIRST_ORDER),
-) -> tuple[Theory, ...]:
-    """MLPs: exact and expansion; residual networks: infinite depth."""
-    return (
-        *theories(of_mlps, why_not, predict_mlp),
-        *theories((FORM,), why_no_diffusion_limit, predict_residual),
-    )
+_EXACT_NNGP = theories(
+    (EXACT,),
+    by_kind(
+        "the exact law of second moments",
+        {MLP: why_not_overlaps, ResNet: lambda spec, *_: why_no_linear_network(spec)},
+    ),
+    by_kind("second moments", {MLP: predict_overlaps, ResNet: predict_nngp}),
+    (MLP, ResNet),
+)
 
 
 nngp = Quantity(
@@ -194,8 +161,10 @@ nngp = Quantity(
     label="second moment of a layer's activations",
     measurement=Forward(tap_overlaps, entries=_pair_names),
     theories=(
-        *_kernel_theories(_why_not_nngp, _predict_nngp, predict_nngp),
-        composed_limit(_infinite_nngp, _why_no_limit_nngp, layer_limits.nngp),
+        *_EXACT_NNGP,
+        *theories((FIRST_ORDER,), why_not_overlaps, predict_overlaps, (MLP,)),
+        *diffusion_limit(predict_nngp),
+        composed_limit(_infinite_nngp, layer_limits.nngp),
     ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
@@ -210,8 +179,9 @@ ntk = Quantity(
     label="tangent kernel of the first output, all parameters, in NTK parametrization",
     measurement=Backward(_measure_ntk, first_output, entries=_pair_names),
     theories=(
-        *_kernel_theories(why_not_tangent, predict_tangent, predict_ntk),
-        composed_limit(_infinite_ntk, _why_no_limit_tangent, layer_limits.ntk),
+        *theories((EXACT, FIRST_ORDER), why_not_tangent, predict_tangent, (MLP,)),
+        *diffusion_limit(predict_ntk),
+        composed_limit(_infinite_ntk, layer_limits.ntk),
     ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
@@ -235,10 +205,9 @@ bias_ntk = ntk._replace(
     label="tangent kernel of the first output, biases of the hidden layers, in NTK parametrization",
     measurement=Backward(_measure_bias_ntk, first_output, entries=_pair_names),
     theories=(
-        *_kernel_theories(
-            why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)
-        ),
-        limit(_infinite_bias_ntk, _why_no_limit_tangent),
+        *theories((FIRST_ORDER,), why_not_bias_tangent, predict_bias_tangent, (MLP,)),
+        *diffusion_limit(predict_bias_ntk),
+        limit(_infinite_bias_ntk),
     ),
 )
 """The part of `ntk` from the biases of hidden layers, in the same parametrization."""

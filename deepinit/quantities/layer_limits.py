@@ -10,6 +10,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import Layer, outline, output_shape, shape_of, sites
 from deepinit.core.results import Prediction
+from deepinit.core.specs import MLP, ConvResNet, ResNet
 from deepinit.quantities.theory import Theory, limit, limit_prediction
 
 _REFERENCE = "layer rules: deepinit.infinite_width.rules"
@@ -19,13 +20,14 @@ _LEAST_SHARE = 1e-8  # sin^2 or squared distance over squared norms: a smaller o
 
 def composed_limit(
     predict: Callable[[Any, Any], Prediction],
-    conditions: Callable[[Any, Any], str | None],
     of_layers: Callable[[Any, Any], np.ndarray],
+    covers: tuple[type, ...] = (MLP, ResNet, ConvResNet),
 ) -> Theory:
     """The limit of architectures by `predict`, of composed networks by `of_layers`.
 
     Args:
         of_layers: `(network, inputs) -> mean` [sites, entries].
+        covers: architectures.
     """
 
     def either(spec: Any, inputs: Any) -> Prediction:
@@ -34,10 +36,7 @@ def composed_limit(
         mean = of_layers(spec, inputs)
         return limit_prediction("", mean, _VALID_FOR, _REFERENCE, error_order="O(1 / width)")
 
-    def why_not(spec: Any, inputs: Any) -> str | None:
-        return None if isinstance(spec, Layer) else conditions(spec, inputs)
-
-    return limit(either, why_not, composed=True)
+    return limit(either, covers=(*covers, Layer))
 
 
 @functools.lru_cache(maxsize=8)

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
-from deepinit.core.specs import ResNet, Spec
-from deepinit.quantities.length_theory import check_fit, network_of, residual_of, why_not_exact
+from deepinit.core.specs import MLP, ResNet, Spec
+from deepinit.quantities.length_conditions import why_not_exact
+from deepinit.quantities.length_theory import check_fit, network_of, residual_of
 
 
 def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any], Any]:
@@ -21,9 +23,10 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
     count = len(inputs.points)
     validate.require(count == 1, f"{given} {count} points", "one point", "Leave it out.")
     check_fit(spec, inputs)
-    if isinstance(spec, ResNet):
-        return _residual_sampler(spec, inputs, dtype)
+    return _sampler(spec, inputs, dtype)
 
+
+def _mlp_sampler(spec: MLP, inputs: Frames, dtype: str) -> Callable[[Any], Any]:
     import jax.numpy as jnp
 
     from deepinit.networks.factors import log_layer_factors, log_layer_scales
@@ -78,3 +81,6 @@ def _residual_sampler(spec: ResNet, inputs: Frames, dtype: str) -> Callable[[Any
         return log_volume_of(0.5 * jnp.cumsum(logs)[:, None])
 
     return seed_fn
+
+
+_sampler = by_kind("the exact law of log_volume", {MLP: _mlp_sampler, ResNet: _residual_sampler})

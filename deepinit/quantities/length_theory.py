@@ -4,71 +4,41 @@ Exact at one point: positively homogeneous activations, Gaussian weights (withou
 orthogonal), symmetric biases; residual: ReLU and Gaussian weights.
 """
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepinit.core.by_kind import by_kind
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
-from deepinit.core.laws import Law
 from deepinit.core.layers import outline, shape_of
-from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.results import Prediction
-from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
-from deepinit.quantities.diffusions import FORM, predict_log_volume, why_no_diffusion
+from deepinit.quantities.diffusions import predict_log_volume
+from deepinit.quantities.length_conditions import idealized, why_not_exact
 
 if TYPE_CHECKING:
     from deepinit.theory.lengths import HomogeneousNetwork
 
 PAPER = "Hanin, Jeong & Rolnick 2022, arXiv 2102.10492"
-RELU_BOUNDS = ("price_tanner", "raghu")
 _EXACT = (
     "Gaussian (or orthogonal) weights, homogeneous activation, biases symmetric about 0, every "
     "input"
 )
-_LAWS = ("weight_law", "branch_law", "output_law")
+_ORDERS = {
+    "second_order": "O(sum 1/width^3)",
+    "first_order": "O(sum 1/width^2)",
+    "price_tanner": "a lower bound",
+    "raghu": "a lower bound up to a constant per layer, here 1",
+}
 
 
-def why_not_exact(spec: Spec) -> str | None:
-    """Why the one-point law is not exact, or None."""
-    if not isinstance(spec, MLP) and not is_plain_resnet(spec):
-        return f"{in_words(spec)}, whose lengths are not worked out"
-    if not spec.activation.is_homogeneous:
-        return f"the activation {spec.activation}, which is not positively homogeneous"
-    if spec.bias_law is not None and not spec.bias_law.is_symmetric:
-        value = f"{spec.bias_law.value:g}, not symmetric about 0"
-        return f"biases that are all {value}: they switch units on, and the masks are no fair coins"
-    laws = [getattr(spec, name, None) for name in _LAWS]
-    names = {law.name for law in laws if law is not None}
-    if names == {"orthogonal"} and isinstance(spec, MLP) and spec.output_width is None:
-        return None
-    if names != {"normal"}:
-        others = ", ".join(sorted(names - {"normal"}))
-        return f"weights of the law {others}, whose images of a tangent are not Gaussian"
-    if isinstance(spec, ResNet) and spec.activation.slopes != (0.0, 1.0):
-        return f"residual branches with {spec.activation}; the law is worked out for relu"
-    return None
-
-
-def idealized(spec: Spec) -> Spec:
-    """The spec with Gaussian weights of equal variance, no biases."""
-    changes: dict[str, Any] = {"bias_law": None}
-    for name in _LAWS:
-        law = getattr(spec, name, None)
-        if isinstance(law, Law):
-            changes[name] = dataclasses.replace(law, name="normal", density=None)
-    return dataclasses.replace(spec, **changes)
-
-
-def network_of(spec: Spec, dimension: int) -> "HomogeneousNetwork":
+def network_of(spec: MLP, dimension: int) -> "HomogeneousNetwork":
     """`HomogeneousNetwork` of an MLP; SpecError for `absolute` variances at different fan-ins."""
     from deepinit.theory.lengths import HomogeneousNetwork
 
-    assert isinstance(spec, MLP)
     assert spec.weight_law is not None
     assert spec.activation.slopes is not None
     left, right = spec.activation.slopes
@@ -119,66 +89,10 @@ def check_fit(spec: Spec, inputs: Frames) -> None:
     refuse_narrow_layers(outline(spec, shape_of(inputs)), inputs)
 
 
-def _why_not_one_point(spec: Spec, form: str) -> str | None:
-    reason = why_not_exact(spec)
-    if form == "exact":
-        return reason and f"the law is not exact for {reason}"
-    if reason is None:
-        return "the exact law applies"
-    # with more than half of the units on, the deviation is O(1)
-    if spec.bias_law is not None and not spec.bias_law.is_symmetric:
-        return f"no law is near for {reason}"
-    return why_not_exact(idealized(spec))
-
-
-def why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
-    """Conditions for log_volume."""
-    if form == FORM:
-        return why_no_diffusion(spec)
-    reason = _why_not_one_point(spec, form)
-    if reason is not None or inputs.frame_size == 1:
-        return reason
-    if not isinstance(spec, MLP):
-        return "volumes through residual blocks are not worked out, lengths (one tangent) are"
-    slopes = spec.activation.slopes
-    if slopes is not None and slopes[0] == 0.0:
-        return None
-    return f"volumes through {spec.activation} are not worked out"
-
-
-def why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
-    """Conditions for length_distortion."""
-    del inputs
-    if form == "idealized":
-        return _why_not_one_point(spec, form)
-    reason = _why_not_one_point(spec, "exact")
-    if reason is not None or form == "exact":
-        return reason
-    if not isinstance(spec, MLP):
-        return "it is worked out for fully connected networks"
-    is_gaussian = spec.weight_law is not None and spec.weight_law.is_gaussian
-    if form in RELU_BOUNDS and not (spec.activation.slopes == (0.0, 1.0) and is_gaussian):
-        return "it is worked out for relu with Gaussian weights"
-    return None
-
-
 def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
     """ln vol_d(J U)."""
-    from deepinit.theory import lengths
-
     check_fit(spec, inputs)
-    if form == FORM:
-        return predict_log_volume(spec, inputs, form)
-    ideal = idealized(spec) if form == "idealized" else spec
-    if isinstance(ideal, ResNet):
-        mean, variance = _residual_logs(ideal)
-    else:
-        network = network_of(ideal, inputs.dimension)
-        if inputs.frame_size == 1:
-            moments = lengths.log_length_moments_by_layer(network)
-        else:
-            moments = lengths.log_volume_moments_by_layer(network, inputs.frame_size)
-        mean, variance = moments.mean, moments.variance
+    mean, variance = _log_moments(idealized(spec) if form == "idealized" else spec, inputs)
     shape = (len(mean), len(inputs.points))
     return Prediction(
         quantity="log_volume",
@@ -191,36 +105,36 @@ def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
     )
 
 
+def predict_diffusion(spec: ResNet, inputs: Frames, form: str) -> Prediction:
+    """ln vol_d(J U) at infinite depth."""
+    check_fit(spec, inputs)
+    return predict_log_volume(spec, inputs, form)
+
+
 def predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
     """Mean length of the image over the curve's."""
-    from deepinit.theory import lengths
-
     spec.matrix_shapes(inputs.dimension)  # refuses inputs of another width
     ideal = idealized(spec) if form == "idealized" else spec
-    orders = {
-        "exact": "exact",
-        "idealized": f"O(1/width): {why_not_exact(spec)}",
-        "second_order": "O(sum 1/width^3)",
-        "first_order": "O(sum 1/width^2)",
-        "price_tanner": "a lower bound",
-        "raghu": "a lower bound up to a constant per layer, here 1",
-    }
-    if isinstance(ideal, ResNet):
-        value = _residual_means(ideal)
-    else:
-        network = network_of(ideal, inputs.dimension)
-        layers = range(1, len(tuple(network.widths)))
-        if form in ("exact", "idealized"):
-            value = lengths.length_moments_by_layer(network)
-        else:
-            value = np.array([_curve_form(network, layer, spec.depth, form) for layer in layers])
+    order = "exact" if form == "exact" else f"O(1/width): {why_not_exact(spec)}"
+    return _curve_prediction(form, _mean_lengths(ideal, inputs.dimension), order)
+
+
+def predict_form(spec: MLP, inputs: SampledCurve, form: str) -> Prediction:
+    """Approximations and bounds of that mean."""
+    network = network_of(spec, inputs.dimension)
+    layers = range(1, len(tuple(network.widths)))
+    value = np.array([_curve_form(network, layer, spec.depth, form) for layer in layers])
+    return _curve_prediction(form, value, _ORDERS[form])
+
+
+def _curve_prediction(form: str, value: np.ndarray, error_order: str) -> Prediction:
     derived = "derived in deepinit.theory.lengths.moments"
     return Prediction(
         quantity="length_distortion",
         name=form,
         mean=np.asarray(value)[:, None],
         variance=None,
-        error_order=orders[form],
+        error_order=error_order,
         valid_for=f"the mean of every rectifiable curve: {_EXACT}",
         reference=f"{PAPER}, Theorem 3.1" if form == "first_order" else derived,
     )
@@ -242,7 +156,20 @@ def _curve_form(network: "HomogeneousNetwork", layer: int, depth: int, form: str
     return base * math.sqrt(widths[-1] / widths[0])
 
 
-def _residual_logs(spec: ResNet) -> tuple[np.ndarray, np.ndarray]:
+def _logs(spec: MLP, inputs: Frames) -> tuple[Any, Any]:
+    """Mean and variance of ln vol^2."""
+    from deepinit.theory import lengths
+
+    network = network_of(spec, inputs.dimension)
+    if inputs.frame_size == 1:
+        moments = lengths.log_length_moments_by_layer(network)
+    else:
+        moments = lengths.log_volume_moments_by_layer(network, inputs.frame_size)
+    return moments.mean, moments.variance
+
+
+def _residual_logs(spec: ResNet, inputs: Frames) -> tuple[np.ndarray, np.ndarray]:
+    del inputs
     from deepinit.theory import lengths
 
     block = lengths.residual_log_length_moments(**residual_of(spec))
@@ -256,8 +183,16 @@ def _residual_logs(spec: ResNet) -> tuple[np.ndarray, np.ndarray]:
     return mean, variance
 
 
-def _residual_means(spec: ResNet) -> np.ndarray:
+def _means(spec: MLP, dimension: int) -> Any:
     from deepinit.theory import lengths
+
+    return lengths.length_moments_by_layer(network_of(spec, dimension))
+
+
+def _residual_means(spec: ResNet, dimension: int) -> np.ndarray:
+    from deepinit.theory import lengths
+
+    del dimension
 
     means = lengths.residual_length_moment(**residual_of(spec)) ** np.arange(1, spec.depth + 1)
     if spec.output_width is None:
@@ -275,3 +210,7 @@ def _output_of(spec: ResNet) -> "HomogeneousNetwork":
     assert spec.output_width is not None
     variance = spec.output_law.entry_variance(spec.width, spec.depth) * spec.width
     return HomogeneousNetwork((spec.width, spec.output_width), output_var=variance)
+
+
+_log_moments = by_kind("log_volume", {MLP: _logs, ResNet: _residual_logs})
+_mean_lengths = by_kind("length_distortion", {MLP: _means, ResNet: _residual_means})

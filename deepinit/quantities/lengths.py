@@ -6,20 +6,24 @@ import numpy as np
 
 from deepinit.core.curves import SampledCurve
 from deepinit.core.frames import Frames
-from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, Spec
-from deepinit.quantities.diffusions import FORM
+from deepinit.core.specs import MLP, ResNet, Spec
+from deepinit.quantities.diffusions import diffusion_limit
 from deepinit.quantities.kinds import ExactLaw, Forward
+from deepinit.quantities.length_conditions import (
+    RELU_BOUNDS,
+    why_not_curve,
+    why_not_form,
+    why_not_volume,
+)
 from deepinit.quantities.length_sampler import log_volume_sampler
 from deepinit.quantities.length_theory import (
     PAPER,
-    RELU_BOUNDS,
     check_fit,
     predict_curve,
+    predict_diffusion,
+    predict_form,
     predict_volume,
-    why_not_curve,
-    why_not_volume,
 )
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
 from deepinit.quantities.theory import limit, limit_prediction, theories
@@ -39,16 +43,6 @@ def _measure_curve(state: Any, inputs: SampledCurve) -> Any:
         return lengths.curve_length_by_tangents(state.postactivations)
     chord = inputs.curve.length / inputs.num_nodes
     return lengths.curve_length_by_chords(state.postactivations, chord)
-
-
-def _why_no_limit(spec: Spec, inputs: Any) -> str | None:
-    del inputs
-    if isinstance(spec, MLP) or is_plain_resnet(spec):
-        return None
-    return (
-        "it is worked out for an MLP, or a ResNet of two-layer blocks with relu and neither inner "
-        "activation nor embedding"
-    )
 
 
 def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:
@@ -84,15 +78,16 @@ log_volume = Quantity(
     label="stretch of a tangent frame (length for one vector), as a logarithm",
     measurement=ExactLaw(Forward(_measure_volume, Frames, at_output=True), log_volume_sampler),
     theories=(
-        *theories(("exact", "idealized", FORM), why_not_volume, predict_volume),
-        limit(_infinite_volume, _why_no_limit),
+        *theories(("exact", "idealized"), why_not_volume, predict_volume, (MLP, ResNet)),
+        *diffusion_limit(predict_diffusion),
+        limit(_infinite_volume, covers=(MLP, ResNet)),
     ),
     transform="ln",
     reference=PAPER,
     rounding="absolute",
 )
 
-_CURVE_FORMS = ("exact", "idealized", "second_order", "first_order", *RELU_BOUNDS)
+_FORMS_OF_MLPS = ("second_order", "first_order", *RELU_BOUNDS)
 
 length_distortion = Quantity(
     name="length_distortion",
@@ -100,8 +95,9 @@ length_distortion = Quantity(
     label="length of a curve's image over its own",
     measurement=Forward(_measure_curve, SampledCurve, at_output=True),
     theories=(
-        *theories(_CURVE_FORMS, why_not_curve, predict_curve),
-        limit(_infinite_curve, _why_no_limit),
+        *theories(("exact", "idealized"), why_not_curve, predict_curve, (MLP, ResNet)),
+        *theories(_FORMS_OF_MLPS, why_not_form, predict_form, (MLP,)),
+        limit(_infinite_curve, covers=(MLP, ResNet)),
     ),
     transform="none: light-tailed while depth/width is below about 1",
     reference=PAPER,

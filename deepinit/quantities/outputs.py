@@ -6,34 +6,40 @@ G = bias_var + weight_var q; so v = 3 Var G / (E G)^2 exactly. From R networks t
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 
+from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities import layer_limits
-from deepinit.quantities.corrections import EXACT, next_layers
-from deepinit.quantities.corrections import FORM as FIRST_ORDER
-from deepinit.quantities.diffusions import FORM
+from deepinit.quantities.corrections import next_layers
 from deepinit.quantities.kernels import nngp, point_names, tap_overlaps
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
-from deepinit.quantities.theory import always, theories
+from deepinit.quantities.theory import Theory
 
 _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.outputs"
 
 
+_laws_of_next_layer = by_kind(
+    "output_kurtosis",
+    {
+        MLP: lambda spec: (spec.weight_law, spec.output_law, spec.bias_law),
+        object: lambda spec: (getattr(spec, "output_law", None),),
+    },
+)
+
+
 def _why_no_kurtosis(spec: Spec, inputs: Inputs) -> str | None:
     del inputs
-    laws: tuple[Any, ...] = (getattr(spec, "output_law", None),)
-    if isinstance(spec, MLP):
-        laws = (spec.weight_law, spec.output_law, spec.bias_law)
-    for law in laws:
+    for law in _laws_of_next_layer(spec):
         if law is not None and not (isinstance(law, Law) and law.is_gaussian):
             given = f"output_kurtosis with the law {getattr(law, 'name', 'matrix')!r}"
             allowed = "Gaussian weights and biases: others add a kurtosis of their own"
@@ -49,20 +55,17 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     return Measurement(value[own], event[own], log_scale=log_scale[own])
 
 
-def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
-    """(weight_var [layers, 1], bias_var) after every hidden layer.
-
-    Residual networks: readout without biases.
-    """
-    if not isinstance(spec, MLP):
-        return np.ones((1, 1)), 0.0
-    weight_var, bias_var = next_layers(spec)
-    return weight_var[:, None], bias_var
+_next_layer = by_kind(
+    "output_kurtosis",
+    {MLP: next_layers, object: lambda spec: (np.ones(1), 0.0)},  # others: readout without biases
+)
+"""(weight_var [layers or 1], bias_var) after every hidden layer."""
 
 
 def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
     """3 Var G / (E G)^2, error by the delta method; no spread or quantiles."""
     weight_var, bias_var = _next_layer(spec)
+    weight_var = weight_var[:, None]
     count = estimate.num_seeds - estimate.num_excluded
     assert estimate.relative_variance_error is not None
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -98,20 +101,26 @@ def _own_entries(inputs: Inputs) -> np.ndarray:
     return np.flatnonzero(first == second)
 
 
-def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Conditions at one input."""
+def _of_kernel(theory: Theory) -> Theory:
+    """The theory from that of the kernel at one input."""
+    conditions, predict = functools.partial(_why_not, theory), functools.partial(_predict, theory)
+    return Theory(theory.name, conditions, predict, theory.covers)
+
+
+def _why_not(theory: Theory, spec: Spec, inputs: Inputs) -> str | None:
     from deepinit.core.inputs import points
 
-    return nngp.theory(form).conditions(spec, points(inputs.points[0]))
+    return theory.conditions(spec, points(inputs.points[0]))
 
 
-def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+def _predict(theory: Theory, spec: Spec, inputs: Inputs) -> Prediction:
     """From mean and variance of the kernel."""
     from deepinit.core.inputs import points
 
     rows = np.concatenate([inputs.points, inputs.partners])
-    kernels = [nngp.theory(form).predict(spec, points(row)) for row in rows]
+    kernels = [theory.predict(spec, points(row)) for row in rows]
     weight_var, bias_var = _next_layer(spec)
+    weight_var = weight_var[:, None]
     mean = bias_var + weight_var * np.hstack([kernel.mean for kernel in kernels])
     variance = weight_var**2 * np.hstack([np.asarray(kernel.variance) for kernel in kernels])
     with np.errstate(over="ignore", invalid="ignore"):
@@ -146,8 +155,8 @@ output_kurtosis = Quantity(
         _measure, entries=point_names, why_not=_why_no_kurtosis, statistic=_of_ensemble
     ),
     theories=(
-        *theories((EXACT, FIRST_ORDER, FORM), _why_not, _predict),
-        composed_limit(_infinite, always, layer_limits.output_kurtosis),
+        *(_of_kernel(theory) for theory in nngp.theories if not theory.is_limit),
+        composed_limit(_infinite, layer_limits.output_kurtosis),
     ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,

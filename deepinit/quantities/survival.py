@@ -8,13 +8,13 @@ from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.quantities import layer_limits
-from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
+from deepinit.quantities.diffusions import diffusion_limit, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import always, limit_prediction, theories
+from deepinit.quantities.theory import limit_prediction, theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 
@@ -65,9 +65,9 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
     return Measurement(value, event.astype(jnp.int8))
 
 
-def _why_not_survival(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    if not (isinstance(spec, MLP) and spec.activation.name == "rounded" and spec.bias_law is None):
-        return "survival is predicted for MLPs of rounded activations (di.rounded) without biases"
+def _why_not_survival(spec: MLP, inputs: Inputs, form: str) -> str | None:
+    if spec.activation.name != "rounded" or spec.bias_law is not None:
+        return "survival is predicted for rounded activations (di.rounded) without biases"
     parameters: dict[str, Any] = dict(spec.activation.parameters)
     if form == "exact":
         if set(spec.widths) != {1} or parameters["rounding"] == "flush":
@@ -83,7 +83,7 @@ def _why_not_survival(spec: Spec, inputs: Inputs, form: str) -> str | None:
     return None if np.any(inputs.points != 0, axis=1).all() else "an input is zero"
 
 
-def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+def _predict_survival(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory import cutoff
 
     parameters: dict[str, Any] = dict(spec.activation.parameters)
@@ -127,17 +127,14 @@ def _is_square_gaussian(spec: MLP) -> bool:
     return len(set(spec.widths)) == 1 and gaussian
 
 
-def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    if form == FORM:
-        return "there are biases" if spec.bias_law is not None else why_no_diffusion(spec)
-    return why_no_walk(spec, inputs, form)
+def _why_no_diffusion(spec: ResNet, inputs: Inputs, form: str) -> str | None:
+    del inputs, form
+    return "there are biases" if spec.bias_law is not None else why_no_diffusion(spec)
 
 
-def why_no_walk(spec: Spec, inputs: Inputs, form: str) -> str | None:
+def why_no_walk(spec: MLP, inputs: Inputs, form: str) -> str | None:
     """Why ln |x_l| has no independent steps, or None."""
     del inputs
-    if not isinstance(spec, MLP):
-        return "the walk of the norm is worked out for MLPs"
     if not (spec.is_homogeneous and any(spec.activation.slopes or ())):
         why = "the activation is not homogeneous, is 0, or there are biases"
         return f"the norm alone is no Markov chain: {why}"
@@ -159,15 +156,10 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
     return refusal("an input that is zero", "inputs of positive norm", remedy)
 
 
-def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    return (predict_log_norm if form == FORM else predict_walk)(spec, inputs, form)
-
-
-def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+def predict_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     """ln |x_l| / |x_0|: `theory.cutoff.log_norm_propagation`."""
     from deepinit.theory.cutoff import log_norm_propagation
 
-    assert isinstance(spec, MLP)
     walk = log_norm_propagation(spec, inputs.points)
     order = "O(1 / width^2) in every layer, of the law of the weights"
     weights = "independent weights, wide layers"
@@ -202,7 +194,9 @@ survival = Quantity(
     symbol=r"$P(x_\ell \neq 0)$",
     label="is the signal still there",
     measurement=Forward(_measure_survival, entries=_names),
-    theories=theories(("exact", "orbit", "random_walk"), _why_not_survival, _predict_survival),
+    theories=theories(
+        ("exact", "orbit", "random_walk"), _why_not_survival, _predict_survival, (MLP,)
+    ),
     transform="none: 0 or 1",
     reference="Avelin & Karlsson 2022, arXiv 2104.10727",
     rounding="absolute",
@@ -215,8 +209,9 @@ log_norm = Quantity(
     label="growth of one signal, as a logarithm",
     measurement=Forward(_measure_log_norm, entries=_names, why_not=_why_no_growth),
     theories=(
-        *theories(("exact", "first_order", FORM), _why_not_log_norm, _predict_log_norm),
-        composed_limit(_infinite_log_norm, always, layer_limits.log_norm),
+        *theories(("exact", "first_order"), why_no_walk, predict_walk, (MLP,)),
+        *diffusion_limit(predict_log_norm, _why_no_diffusion),
+        composed_limit(_infinite_log_norm, layer_limits.log_norm),
     ),
     transform="ln",
     reference="derived in deepinit.theory.cutoff.log_norm_drift",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.by_kind import kind_text
 from deepinit.core.errors import SpecError
 from deepinit.core.layers import Layer
 from deepinit.core.results import Prediction
@@ -26,13 +27,14 @@ class Theory(NamedTuple):
         conditions: `(spec, inputs) -> why the theory does not apply`, or None; cheap.
         predict: `(spec, inputs) -> Prediction` [length, entries]; SpecError for failures in the
             computation (overflow, inputs that become collinear).
-        composed: whether it covers networks of `di.layers`; else architectures only.
+        covers: types of networks: `MLP`, `ResNet`, `ConvResNet`, and `Layer` for composed networks;
+            () for all but composed networks.
     """
 
     name: str
     conditions: Callable[[Any, Any], str | None]
     predict: Callable[[Any, Any], Prediction]
-    composed: bool = False
+    covers: tuple[type, ...] = ()
 
     @property
     def is_limit(self) -> bool:
@@ -44,14 +46,15 @@ class Theory(NamedTuple):
     ) -> Prediction | str:
         """The prediction, or the reason why the theory does not apply.
 
-        Reasons: `conditions`, a SpecError of `predict`, an arithmetic error, moments not finite in
-        float64. NaN marks steps without prediction; all NaN is a reason.
+        Reasons: `covers`, `conditions`, a SpecError of `predict`, an arithmetic error, moments not
+        finite in float64. NaN marks steps without prediction; all NaN is a reason.
 
         Raises:
             SpecError: a result of wrong kind, sign or, given `axis`, shape.
         """
-        if isinstance(spec, Layer) and not self.composed:
-            return "it is worked out for MLP, ResNet and ConvResNet, not for composed networks"
+        if not (isinstance(spec, self.covers) if self.covers else not isinstance(spec, Layer)):
+            covered = kind_text(self.covers) or "named architectures"
+            return f"it covers {covered}, not {kind_text([type(spec)])}"
         reason = self.conditions(spec, inputs)
         if reason is not None:
             self._require(isinstance(reason, str), "conditions", reason, "text, or None")
@@ -139,13 +142,15 @@ def theories(
     names: tuple[str, ...],
     conditions: Callable[[Any, Any, str], str | None],
     predict: Callable[[Any, Any, str], Prediction],
+    covers: tuple[type, ...] = (),
 ) -> tuple[Theory, ...]:
-    """Theories that share functions of (spec, inputs, name)."""
+    """Theories that share functions of (spec, inputs, name), and the networks that they cover."""
     return tuple(
         Theory(
             name,
             functools.partial(_named, conditions, name),
             functools.partial(_named, predict, name),
+            covers,
         )
         for name in names
     )
@@ -159,10 +164,10 @@ def limit(
     predict: Callable[[Any, Any], Prediction],
     conditions: Callable[[Any, Any], str | None] = always,
     *,
-    composed: bool = False,
+    covers: tuple[type, ...] = (),
 ) -> Theory:
     """The infinite-width limit."""
-    return Theory(INFINITE_WIDTH, conditions, predict, composed)
+    return Theory(INFINITE_WIDTH, conditions, predict, covers)
 
 
 def limit_prediction(

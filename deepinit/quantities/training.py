@@ -93,11 +93,11 @@ def _why_no_limit(spec: Any, training: TrainingConfig) -> str | None:
     descends = training.mode == "gd" and training.rate is not None
     # a run that stops repeats its last loss
     to_the_end = training.batch_size is None and training.stop_drop is None
-    if isinstance(spec, MLP) and training.loss == "mse" and descends and to_the_end:
+    if training.loss == "mse" and descends and to_the_end:
         return None
     return (
-        "linearized training has a closed form for an MLP trained by gd on all examples of the mse "
-        f"to the end, not under {training.name} of {training.loss}"
+        "linearized training has a closed form for gd on all examples of the mse to the end, not "
+        f"under {training.name} of {training.loss}"
     )
 
 
@@ -106,7 +106,7 @@ training_loss = Quantity(
     symbol="loss $R$, mean over examples",
     label="loss on the training set",
     measurement=Trained(_measure_loss, lambda spec, training: (training.loss,)),
-    theories=(limit(_infinite_loss, _why_no_limit),),
+    theories=(limit(_infinite_loss, _why_no_limit, covers=(MLP,)),),
     transform="none",
     reference="Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
     events=_EVENTS,

@@ -40,6 +40,8 @@ def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
         right = callable(theory.conditions) and callable(theory.predict)
         allowed = f"Theory(name, conditions, predict), two functions; number {number} is not"
         require("theories", right and isinstance(theory.name, str), allowed)
+        allowed = f"theories whose `covers` is a tuple of types; that of number {number} is not"
+        require("theories", _all(theory.covers, type), allowed)
     names = [theory.name for theory in quantity.theories]
     require("theories", len({*names}) == len(names), "theories whose names differ")
     require("events", _are_names(quantity.events), 'different words like ("not_finite",)')

@@ -232,7 +232,7 @@ KERNELS = reading(
     ),
     symbol=r"$K$",
     theories=(
-        *theories((EXACT,), lambda spec, *_: why_no_diffusion(spec), kernels_exact),
+        *theories((EXACT,), lambda spec, *_: why_no_diffusion(spec), kernels_exact, (di.ResNet,)),
         limit(kernels_infinite),
     ),
     transform="none: light-tailed while horizon / width is small",

@@ -44,7 +44,7 @@ def test_times_that_no_run_has_are_refused(times, what):
     [
         (LINEAR, targets.examples(X, np.arange(4)), None, "classes"),
         (LINEAR, X, None, "examples of type ndarray"),
-        (di.MLP((5,), di.relu), EXAMPLES, None, "without an output layer"),
+        (di.MLP((5,), di.relu), EXAMPLES, None, "an MLP with an output layer"),
         (di.ResNet(3, 2, output_width=2), EXAMPLES, None, "an MLP"),
         (di.MLP((5,), di.relu, bias_law=constant(0.1), output_width=2), EXAMPLES, None, "biases"),
         (

@@ -38,6 +38,7 @@ WRONG = {
     "theories of names": own(theories=("exact",)),
     "theories twice": own(theories=(Theory("exact", never, never),) * 2),
     "theories without a function": own(theories=(Theory("exact", never, None),)),
+    "theories of an architecture": own(theories=(Theory("exact", never, never, di.MLP),)),
     "events": own(events="not_finite"),
     "events of numbers": own(events=(1, 2)),
     "events of none": own(events=()),

@@ -25,7 +25,7 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
         (
             lambda: di.infinite(CONVOLUTION, Q.log_volume, FRAMES),
             "ConvResNet networks",
-            "an MLP, or a ResNet",
+            "it covers MLP and ResNet, not ConvResNet",
         ),
         (lambda: di.infinite(SHALLOW, Q.length_distortion, CURVE), "shallow blocks", "two-layer"),
         (
@@ -64,7 +64,7 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
         (
             lambda: di.predict(CONVOLUTION, Q.log_gradient_norm, PAIR),
             "ConvResNet networks",
-            "di.ResNet of shallow",
+            "it covers ResNet, not ConvResNet",
         ),
         (
             lambda: di.predict(SHALLOW, Q.accuracy, TRAINING),

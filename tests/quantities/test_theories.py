@@ -11,6 +11,7 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
 from deepinit.quantities.routes import chosen_linear_map, evaluate
+from deepinit.quantities.theory import Theory
 
 Q = di.quantities
 
@@ -82,6 +83,27 @@ def test_a_reason_is_returned_not_raised():
     found = Q.nngp.theory("exact").evaluate(di.MLP((8,), "tanh"), POINTS["one"])
     assert isinstance(found, str)
     assert isinstance(Q.nngp.theory("exact").evaluate(di.MLP((8,)), POINTS["one"]), Prediction)
+
+
+def test_what_a_theory_does_not_cover_is_refused_before_its_functions():
+    def never(spec, inputs):
+        raise AssertionError
+
+    nets = di.MLP((2,)), di.ResNet(2, 1), di.ConvResNet((2,), 1, 1, 1), di.layers.Dense(2)
+    for covers, covered in (
+        ((di.ResNet,), "it covers ResNet, not"),
+        ((di.ResNet, di.ConvResNet), "it covers ResNet and ConvResNet, not"),
+    ):
+        theory = Theory("exact", never, never, covers)
+        assert theory.evaluate(nets[0], None) == f"{covered} MLP"
+        assert theory.evaluate(nets[3], None) == f"{covered} composed networks"
+        with pytest.raises(AssertionError):
+            theory.evaluate(nets[1], None)
+    every = Theory("exact", never, never)
+    assert "covers named architectures, not composed" in str(every.evaluate(nets[3], None))
+    for net in (*nets[:3], object()):
+        with pytest.raises(AssertionError):
+            every.evaluate(net, None)
 
 
 @pytest.mark.slow

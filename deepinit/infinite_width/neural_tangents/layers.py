@@ -69,16 +69,14 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
     """
     _check_expressible(spec)
     stax = load().stax
-    is_conv = isinstance(spec, ConvResNet)
-    kernel_size = spec.kernel_size if isinstance(spec, ConvResNet) else 1
     branch = [*_activation(spec.inner_activation)]
-    branch.append(_linear_map(spec, variances.weight, variances.bias, kernel_size))
-    if isinstance(spec, ResNet) and not spec.is_shallow:
+    branch.append(_linear_map(spec, variances.weight, variances.bias, spec.kernel_size))
+    if spec.branch_law is not None:
         branch += [*_activation(spec.activation), _dense(variances.branch, 0.0)]
     shortcut = stax.parallel(stax.Identity(), stax.serial(*branch))
     block = stax.serial(stax.FanOut(2), shortcut, stax.FanInSum())
     layers = [_linear_map(spec, variances.embedding, 0.0, 1), stax.repeat(block, spec.depth)]
-    if is_conv:
+    if spec.image_shape:
         layers.append(stax.GlobalAvgPool())
     if spec.output_width is not None:
         layers.append(_dense(variances.output, variances.output_bias))
@@ -92,9 +90,9 @@ def _dense(weight_var: float, bias_var: float) -> Any:
 
 
 def _linear_map(spec: ResNet | ConvResNet, weight_var: float, bias_var: float, size: int) -> Any:
-    if not isinstance(spec, ConvResNet):
-        return _dense(weight_var, bias_var)
     dimensions = len(spec.image_shape)
+    if not dimensions:
+        return _dense(weight_var, bias_var)
     places = "HW"[:dimensions]
     return load().stax.Conv(
         1,
@@ -113,7 +111,7 @@ def _activation(activation: Activation) -> list[Any]:
 
 def _check_expressible(spec: ResNet | ConvResNet) -> None:
     remedy = "infinite_width.recursion.kernel_layers has the kernels of every block."
-    if (isinstance(spec, ConvResNet) or spec.is_shallow) and spec.activation != linear:
+    if spec.branch_law is None and spec.activation != linear:
         given = f"shallow blocks x + {spec.activation.name}(W x + b) for neural-tangents"
         raise SpecError(given, "two-layer blocks, or shallow ones that are linear", remedy)
     if spec.embedding_law is None:
