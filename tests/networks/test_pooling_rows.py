@@ -65,6 +65,7 @@ def test_displacements_keep_their_digits_at_every_size(name):
     displacements_match(POOLS[name], IMAGE, 1e-6)
 
 
+@pytest.mark.slow
 def test_max_of_two_rows_has_the_moments_of_the_quadrature():
     # layer_rules.md 9.1: R = [[1, .3], [.3, .8]], tanh
     x = np.float32(np.linalg.cholesky([[1.0, 0.3], [0.3, 0.8]]) * np.sqrt(2)).reshape(1, 4)
@@ -151,6 +152,7 @@ def test_conditional_and_explicit_maps_of_convolutions_have_one_law():
     assert_one_law(*drawn)
 
 
+@pytest.mark.slow
 def test_partners_of_free_norm_are_rescaled_only():
     # homogeneous networks keep partners up to a scale: pools and shared masks commute with it
     x, d = np.random.default_rng(6).normal(size=(2, 1, 12))
