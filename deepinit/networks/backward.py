@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.errors import SpecError
 from deepinit.core.layers import Layer, Repeat, Sequential, Shape, output_shape, program
 from deepinit.core.layers.program import is_site
 from deepinit.networks.checkpointing import checkpoint_shapes
@@ -19,6 +18,7 @@ from deepinit.networks.cotangents import (
     Cotangents,
     Products,
     log_norm2,
+    over_batch,
     rescaled,
     sum_of,
     sum_of_parts,
@@ -39,6 +39,7 @@ from deepinit.networks.interpreter import (
 )
 from deepinit.networks.linear_maps import WITH_RESIDUALS
 from deepinit.networks.rows import Rows
+from deepinit.networks.tied_maps import tied_backward
 from deepinit.networks.transposes import cotangent_maps
 
 
@@ -99,7 +100,7 @@ def random_gradients(
     batch = len(rows.points) if couples_inputs(net.body, net.body_shape) else 1
     functions = jnp.asarray(functions, rows.points.dtype)
     if batch > 1:
-        functions, points = _over_batch(functions, points, batch)
+        functions, points = over_batch(functions, points, batch)
     draw = Draw(
         _saving(linear_map, precision),
         key_source,
@@ -108,7 +109,7 @@ def random_gradients(
         cotangent_maps(linear_map, precision, points),
         points,
         batch,
-        _tied(linear_map, precision),
+        tied_backward(linear_map, _saving("explicit", precision)),
     )
     embedding_key, body_key, readout_key = key_parts(net, key)
     rows = inputs = rows.with_inner_products()
@@ -138,15 +139,6 @@ def random_gradients(
     return Gradients(outputs.points, outputs.point_scales, layers, back, *parts)
 
 
-def _over_batch(
-    functions: jax.Array, points: tuple[int, ...], batch: int
-) -> tuple[jax.Array, tuple[int, ...]]:
-    """Functions as cotangents of every input of the batch: 0 but at their own point."""
-    own = jax.nn.one_hot(jnp.asarray(points), batch, dtype=functions.dtype)
-    every = own[:, :, None] * functions[:, None]
-    return every.reshape(-1, functions.shape[1]), tuple(range(batch)) * len(functions)
-
-
 def _no_products(functions: jax.Array) -> WeightsAndBiases:
     zeros = jnp.zeros((len(functions), len(functions)), functions.dtype)
     return Products(zeros, zeros), Products(zeros, zeros)
@@ -161,22 +153,6 @@ def _saving(linear_map: str, precision: str) -> Callable[..., tuple[Any, Any, An
         return images, bias, saved
 
     return linear
-
-
-def _tied(linear_map: str, precision: str) -> Callable[..., Any] | None:
-    """Maps that are used again: explicit."""
-    if linear_map == "explicit":
-        return None
-    linear = _saving("explicit", precision)
-
-    def again(source: Any, rows: Rows, layer: Any, times: Any, use: Any, known: Any) -> Any:
-        del times, use, known
-        if linear_map == "conditional":
-            given = "gradients through a Tied layer with conditional maps"
-            raise SpecError(given, "linear_map='explicit' or 'auto'", "Leave linear_map out.")
-        return *linear(source, rows, layer), ()
-
-    return again
 
 
 class Run(NamedTuple):

@@ -63,3 +63,18 @@ def tied_layer(
         return images, bias, (), more
 
     return layer_fn
+
+
+def tied_backward(name: str, explicit: Callable[..., tuple[Any, Any, Any]]) -> TiedFn | None:
+    """Of the backward pass: explicit; SpecError for `conditional`, which needs both sides."""
+
+    def layer_fn(
+        key: jax.Array, rows: Rows, layer: LinearLayer, times: int | None, use: Any, known: Any
+    ) -> tuple[jax.Array, jax.Array | None, Any, Any]:
+        del times, use, known
+        if name == "conditional":
+            given = "gradients through a Tied layer with conditional maps"
+            raise SpecError(given, "linear_map='explicit' or 'auto'", "Leave linear_map out.")
+        return *explicit(key, rows, layer), ()
+
+    return None if name == "explicit" else layer_fn

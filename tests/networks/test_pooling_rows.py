@@ -15,8 +15,10 @@ from reference_network import (
 )
 
 import deepinit as di
-from deepinit.core.layers import Activation, Conv, Dense, Flatten, Pool, Sequential, Shape
+from deepinit.core.inputs import Inputs
+from deepinit.core.layers import Activation, Conv, Dense, Dropout, Flatten, Pool, Sequential, Shape
 from deepinit.networks.forward import random_forward
+from deepinit.networks.input_rows import rows_from_inputs
 from deepinit.networks.interpreter import Draw, apply
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.rows import points_alone
@@ -63,6 +65,7 @@ def test_displacements_keep_their_digits_at_every_size(name):
     displacements_match(POOLS[name], IMAGE, 1e-6)
 
 
+@pytest.mark.slow
 def test_max_of_two_rows_has_the_moments_of_the_quadrature():
     # layer_rules.md 9.1: R = [[1, .3], [.3, .8]], tanh
     x = np.float32(np.linalg.cholesky([[1.0, 0.3], [0.3, 0.8]]) * np.sqrt(2)).reshape(1, 4)
@@ -147,3 +150,30 @@ def test_conditional_and_explicit_maps_of_convolutions_have_one_law():
         outputs(rival, rows, "conditional", 8000, shape, key=2),
     ]
     assert_one_law(*drawn)
+
+
+@pytest.mark.slow
+def test_partners_of_free_norm_are_rescaled_only():
+    # homogeneous networks keep partners up to a scale: pools and shared masks commute with it
+    x, d = np.random.default_rng(6).normal(size=(2, 1, 12))
+    net = Sequential(
+        Dense(4), Activation("relu"), Dropout(0.2), Pool("max", 2), Pool("mean"), Dense(3)
+    )
+    cosines = []
+    for scale_invariant in (True, False):
+        rows = rows_from_inputs(
+            Inputs(x, d, (0,), ""), scale_invariant=scale_invariant, dtype="float32"
+        )
+        _, last = random_forward(
+            net,
+            rows,
+            jax.random.key(1),
+            lambda state: (),
+            linear_map=explicit,
+            shape=Shape((4,), 3),
+        )
+        step = np.exp(last.displacement_scales)[:, None] * last.displacements
+        partner, point = np.asarray(last.points + step)[0], np.asarray(last.points)[0]
+        cosines.append(partner @ point / np.linalg.norm(partner) / np.linalg.norm(point))
+    np.testing.assert_allclose(*cosines, rtol=1e-5)
+    assert abs(cosines[0]) < 0.999

@@ -166,9 +166,6 @@ def _norm(layer, x):
     return ((values - mean) / jnp.sqrt(variance + layer.eps)).reshape(x.shape)
 
 
-# What the tests compare
-
-
 def explicit_matches(net, shape, num=3, seed=0, rtol=1e-9, prepare=lambda reference: None):
     """Values, cotangents of inputs and tangent kernel of explicit maps, in float64."""
     with jax.enable_x64(True):

@@ -38,22 +38,14 @@ def _forward(layer: Tied, rows: Rows, source: Any, shape: Shape, draw: Draw) -> 
     if layer.times == 1:
         return Applied(after, None, _stacked(saved))
 
-    def room(leaf: jax.Array) -> jax.Array:
-        return (
-            jnp.zeros((layer.times * len(leaf), leaf.shape[1]), leaf.dtype)
-            .at[: len(leaf)]
-            .set(leaf)
-        )
-
     def step(carry: Any, use: jax.Array) -> tuple[Any, Any]:
         inputs, known = carry
         applied, more = _use(layer, inputs, source, shape, draw, use, known)
         place = lambda old, new: jax.lax.dynamic_update_slice(old, new, (use * len(new), 0))
-        return (renormalize(applied.rows), jax.tree.map(place, known, more)), (
-            inputs,
-            applied.saved,
-        )
+        known = jax.tree.map(place, known, more)
+        return (renormalize(applied.rows), known), (inputs, applied.saved)
 
+    room = lambda leaf: jnp.pad(leaf, ((0, (layer.times - 1) * len(leaf)), (0, 0)))
     start = after, jax.tree.map(room, known)
     (after, _), others = scan_layers(step, start, jnp.arange(1, layer.times))
     join = lambda one, rest: jnp.concatenate([one, rest])
