@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.layers.containers import kind_name
 from deepinit.core.layers.program import Program, sites
@@ -74,7 +75,9 @@ class Limit(NamedTuple):
     output: SiteKernels
 
 
-class _Recorded(NamedTuple):
+class Recorded(NamedTuple):
+    """Kernels, and the largest flaws of the numerics so far."""
+
     kernels: SiteKernels
     missing: Any
     error: Any
@@ -105,7 +108,9 @@ def interpret(
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), arXiv 1910.12478 (tensor programs).
     """
-    first, others, same = input_rows(program, first, second)
+    first = checked_inputs(program, first)
+    others = first if second is None else checked_inputs(program, second)
+    same = equal_inputs(first, others)
     with host_float64():
         for engine in ENGINES:
             recorded, output = jax.tree.map(
@@ -114,24 +119,32 @@ def interpret(
             )
             if float(output.missing) <= MISSING_SHARE:
                 break
-    recorded = list(in_order(recorded, lambda part: isinstance(part, _Recorded)))
+    recorded = list(in_order(recorded, lambda part: isinstance(part, Recorded)))
     paths = _paths(program) if at_sites else ()
     check_resolved(paths, recorded, output)
-    parts = checked_limit(output.kernels, "of the output"), tuple(part.kernels for part in recorded)
-    return Limit(paths, parts[1], parts[0])
+    kernels = checked_limit(output.kernels, "of the output")
+    return Limit(paths, tuple(part.kernels for part in recorded), kernels)
 
 
-def input_rows(program: Program, first: Any, second: Any) -> tuple[Any, Any, Any]:
-    """Inputs [A, P, n] and [B, P, n], and which are equal [A, B]."""
+def checked_inputs(program: Program, inputs: Any) -> np.ndarray:
+    """Inputs [num, ...] as [num, P, n] of `program.shape`."""
+    array = validate.array("inputs", inputs, remedy="One input a row.")
     shape = program.shape
-    rows = [
-        np.asarray(part, np.float64).reshape(len(part), shape.num_positions, -1)
-        for part in ((first,) if second is None else (first, second))
-    ]
-    together = np.concatenate(rows).reshape(sum(map(len, rows)), -1)
-    labels = np.unique(together, axis=0, return_inverse=True)[1].ravel()
-    own, others = labels[: len(rows[0])], labels[-len(rows[-1]) :]
-    return rows[0], rows[-1], own[:, None] == others[None]
+    if array.ndim < 2 or array[:1].size != shape.size:
+        given = f"inputs of shape {array.shape}"
+        raise SpecError(given, f"[num, {shape.size}], of {shape}", "One input a row.")
+    return array.reshape(len(array), shape.num_positions, -1)
+
+
+def equal_inputs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Which inputs are equal, [A, B]."""
+    numbers: dict[bytes, int] = {}
+    parts = (first + 0.0, second + 0.0)  # -0.0 is 0.0
+    own, others = (
+        np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in part])
+        for part in parts
+    )
+    return own[:, None] == others[None]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
@@ -144,7 +157,7 @@ def compiled(
     first: Any,
     second: Any,
     same: Any,
-) -> tuple[Any, _Recorded]:
+) -> tuple[Any, Recorded]:
     """Records of the sites, as `walk` gives them, and of the output."""
     others = None if square else second
     state, shape = start(first, others, same, ntk=ntk, engine=engine), program.shape
@@ -158,17 +171,17 @@ def compiled(
     return records if at_sites else [], _recorded(state)
 
 
-def _recorded(state: State) -> _Recorded:
+def _recorded(state: State) -> Recorded:
     state = absorbed(state)
     kernels = SiteKernels(state.cross.cov, state.cross.ntk, state.mean[: len(state.same)])
-    return _Recorded(kernels, state.missing, state.error)
+    return Recorded(kernels, state.missing, state.error)
 
 
 def _paths(program: Program) -> tuple[str, ...]:
     return tuple(site.path for site in sites(program.body, program.body_shape))
 
 
-def check_resolved(paths: tuple[str, ...], recorded: list[_Recorded], output: _Recorded) -> None:
+def check_resolved(paths: tuple[str, ...], recorded: list[Recorded], output: Recorded) -> None:
     """Refuse quadratures with large errors; names the first site."""
     if not float(output.error) > LARGEST_ERROR:
         return

@@ -57,7 +57,7 @@ def with_products(
     rows = _row_moments(activation, functions, variance)
     changes["error"] = jnp.maximum(state.error, rows.error)
     kind, terms = state.engine
-    coefficients = []
+    coefficients: list[Any] = []
     if kind == "series" and not activation.kinks:
         coefficients, missing = _coefficients(functions, variance, terms)
         changes["missing"] = jnp.maximum(state.missing, missing)

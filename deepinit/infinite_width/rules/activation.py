@@ -1,5 +1,6 @@
 """Activations: E[phi(u) phi(v)], and ntk' = E[phi'(u) phi'(v)] ntk."""
 
+from deepinit.core.activations import linear
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.neuronwise import Activation
 from deepinit.infinite_width.closed_forms import Products
@@ -11,6 +12,8 @@ from deepinit.infinite_width.states import Kernel, State
 @INFINITE.rule(Activation)
 def _activation(layer: Activation, state: State, shape: Shape, depth: int, path: str) -> State:
     del shape, depth
+    if layer.phi == linear:
+        return state
     require_gaussian(layer, state, path)
     gain = state.gain
 
