@@ -171,6 +171,7 @@ def compiled(
     others = None if square else second
     record = _recorded if at_sites else None
 
+    @functools.partial(jax.jit, inline=True)  # one trace for all calls
     def run(replica: Any) -> tuple[Any, State]:
         state = start(first, others, same, ntk=ntk, engine=engine, replica=replica)
         if program.embedding is not None:
@@ -181,16 +182,15 @@ def compiled(
             state = apply(program.readout, state, program.last_shape, program.depth, path)
         return records if at_sites else [], state
 
-    records, state = run(0)
-    if not state.sampled:
-        return records, _recorded(state)
-
     def recorded(replica: Any) -> tuple[Any, Recorded]:
         records, state = run(replica)
         return records, _recorded(state)
 
-    replicas = jax.lax.map(recorded, jnp.arange(REPLICAS))
-    return jax.tree.map(_averaged, replicas, is_leaf=lambda part: isinstance(part, Recorded))
+    replicas = np.arange(REPLICAS, dtype=np.int32)
+    if not jax.eval_shape(run, replicas[0])[1].sampled:
+        return recorded(replicas[0])
+    many = jax.lax.map(recorded, replicas)
+    return jax.tree.map(_averaged, many, is_leaf=lambda part: isinstance(part, Recorded))
 
 
 def _recorded(state: State) -> Recorded:
@@ -206,8 +206,8 @@ def _averaged(replicas: Any) -> Any:
     error = lambda values: jnp.std(values, axis=0, ddof=1) / len(values) ** 0.5
     return Recorded(
         jax.tree.map(lambda values: jnp.mean(values, axis=0), replicas.kernels),
-        jnp.max(replicas.missing),
-        jnp.max(replicas.error),
+        jnp.max(replicas.missing, axis=0),
+        jnp.max(replicas.error, axis=0),
         jax.tree.map(error, replicas.kernels),
     )
 

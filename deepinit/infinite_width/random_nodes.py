@@ -14,7 +14,7 @@ import numpy as np
 
 REPLICAS = 8
 _LOG2_POINTS = 11
-_GRIDS = {1: (0.25, 8.0), 2: (0.4, 7.5), 3: (0.6, 7.0), 4: (0.8, 6.5)}  # spacing, radius
+_GRIDS = {1: (0.25, 8.0), 2: (0.4, 7.5), 3: (0.5, 7.0), 4: (0.7, 6.5)}  # spacing, radius
 
 
 def random_nodes(dimension: int, replica: Any) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ ntk_S = c^2 d w (t_q k + q t_k), t_q = v_q (cov + ntk) and t_k of queries and ke
 keep c^2 d = beta^2 / d at the head width d.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -38,7 +39,7 @@ class _Scores(NamedTuple):
 
     scale: float
     turn: Any
-    seen: Any
+    seen: np.ndarray
     normed: bool
 
 
@@ -46,8 +47,8 @@ class _Scores(NamedTuple):
 def _attention(layer: Attention, state: State, shape: Shape, depth: int, path: str) -> State:
     assert shape.width is not None
     width = head_width_of(layer, shape.width)
-    variance = lambda name: entry_variance(layer, name, shape.width or 0, depth, path) * (
-        shape.width or 0
+    variance = lambda name: (
+        entry_variance(layer, name, shape.width or 0, depth, path) * (shape.width or 0)
     )
     scale = score_factor(layer, width) ** 2 * width
     if not layer.qk_norm:
@@ -55,48 +56,44 @@ def _attention(layer: Attention, state: State, shape: Shape, depth: int, path: s
     length = shape.num_positions
     scores = _Scores(scale, _turn(layer, width, length), _seen(layer, length), layer.qk_norm)
     mixed = _mixed(scores, variance("value_law"), absorbed(state))
-    return random_map(
-        Dense(shape.width, layer.output_law), mixed, layer.heads * width, depth, path
-    )
+    return random_map(Dense(shape.width, layer.output_law), mixed, layer.heads * width, depth, path)
 
 
 def _mixed(scores: _Scores, value_variance: float, state: State) -> State:
     """Kernels of the heads' outputs."""
     length = state.within.cov.shape[-1]
-    rank = 2 * (length - 1)
-    nodes = random_nodes(max(rank, 1), state.replica)
     within, num_first = state.within, len(state.same)
+    others = within.cov[-state.same.shape[1] :]
 
-    def entry(left: Any, right: Any, both: Kernel, t: Any, u: Any) -> Kernel:
+    def entry(rank: int, left: Any, right: Any, both: Kernel, t: Any, u: Any) -> Kernel:
+        nodes = random_nodes(rank, state.replica)
         cov, ntk = _entry(scores, nodes, left, right, both, t, u)
         return Kernel(value_variance * cov, on_ntk(lambda ntk: value_variance * ntk, ntk))
 
-    def own(place: Any) -> Kernel:
+    def own(rank: int, place: Any) -> Kernel:
         a, t, u = place
         block = jax.tree.map(lambda part: part[a], within)
-        return entry(block.cov, block.cov, block, t, u)
+        return entry(rank, block.cov, block.cov, block, t, u)
 
-    def mutual(place: Any) -> Kernel:
+    def mutual(rank: int, place: Any) -> Kernel:
         a, b, t, u = place
-        others = within.cov[-state.same.shape[1] :]
         both = jax.tree.map(lambda part: part[a, b], state.cross)
-        return entry(within.cov[:num_first][a], others[b], both, t, u)
+        return entry(rank, within.cov[:num_first][a], others[b], both, t, u)
 
-    rows, columns = np.triu_indices(length)
-    places = _products(np.arange(len(within.cov))[None], np.stack([rows, columns]))
-    mirrored = (places[0], places[2], places[1])
-    inner = _filled(own, within, (places, mirrored))
+    differences = scores.seen.sum(1) - 1
+    ranks = differences[:, None] + differences
+    places = np.indices((len(within.cov), length, length)).reshape(3, -1)
+    places = places[:, places[1] <= places[2]]
+    is_own = places[1] == places[2]
+    own_ranks = np.where(is_own, differences[places[1]], ranks[places[1], places[2]])
+    inner = _filled(own, within, places, own_ranks, [0, 2, 1])
+    places = np.indices((*state.same.shape, length, length)).reshape(4, -1)
     if state.square:
-        pairs = np.stack(np.triu_indices(num_first, 1))
-    else:
-        pairs = np.indices(state.same.shape).reshape(2, -1)
-    places = _products(pairs, np.indices((length, length)).reshape(2, -1))
-    copies = (places, places[[1, 0, 3, 2]]) if state.square else (places,)
-    outer = _filled(mutual, state.cross, copies)
-    changes = {"mean": jnp.zeros_like(state.mean), "sampled": state.sampled or rank > 0}
-    return tied(
-        state.replace(cross=outer, within=inner, gaussian=False, source=None, **changes)
-    )
+        places = places[:, places[0] < places[1]]
+    copy = [1, 0, 3, 2] if state.square else [0, 1, 2, 3]
+    outer = _filled(mutual, state.cross, places, ranks[places[2], places[3]], copy)
+    changes = {"mean": jnp.zeros_like(state.mean), "sampled": state.sampled or length > 1}
+    return tied(state.replace(cross=outer, within=inner, gaussian=False, source=None, **changes))
 
 
 def _entry(
@@ -113,9 +110,7 @@ def _entry(
     scale_left, scale_right = _scales(scores, left), _scales(scores, right)
     normed = lambda block, first, second: first[:, None] * block * second
     keys = normed(both.cov, scale_left, scale_right)
-    turned = lambda shift: scores.scale * scores.turn[
-        shift - at[:, None] + at + 2 * (length - 1)
-    ]
+    turned = lambda shift: scores.scale * scores.turn[shift - at[:, None] + at + 2 * (length - 1)]
     across = turned(t - u) * keys
     own = lambda block, scale, row: (
         turned(0) * normed(block, scale, scale) * block[row, row] * scale[row] ** 2
@@ -127,7 +122,7 @@ def _entry(
         ]
     )
     with_ntk = both.ntk is not None
-    seen = jnp.stack([scores.seen[t], scores.seen[u]])
+    seen = jnp.asarray(scores.seen)[jnp.stack([t, u])]
     averages = softmax_averages(joint, seen, both.cov, *nodes, with_ntk)
     cov = jnp.sum(averages.products * both.cov)
     if not with_ntk:
@@ -146,20 +141,21 @@ def _scales(scores: _Scores, block: Any) -> Any:
     return jnp.where(variance > 0, 1.0 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
 
 
-def _filled(entry: Any, like: Kernel, copies: tuple[Any, ...]) -> Kernel:
-    """A kernel of entries at places, an integer array per axis; the same at every copy."""
-    entries = jax.lax.map(entry, tuple(jnp.asarray(axis) for axis in copies[0]))
+def _filled(entry: Any, like: Kernel, places: Any, ranks: Any, copy: list[int]) -> Kernel:
+    """A kernel of entries at places [axes, num], and at the places with axes permuted.
+
+    Args:
+        entry: `(rank, place) -> entry`; nodes of rank 2 are cheap and exact.
+    """
     result = jax.tree.map(jnp.zeros_like, like)
-    for places in copies:
-        put = lambda block, values, places=places: block.at[tuple(places)].set(values)
-        result = jax.tree.map(put, result, entries)
+    ranks = np.where(ranks <= 2, 2, np.max(ranks, initial=2))
+    for rank in np.unique(ranks):
+        part = places[:, ranks == rank]
+        entries = jax.lax.map(functools.partial(entry, int(rank)), tuple(map(jnp.asarray, part)))
+        for at in (part, part[copy]):
+            put = lambda block, values, at=at: block.at[tuple(at)].set(values)
+            result = jax.tree.map(put, result, entries)
     return result
-
-
-def _products(outer: Any, inner: Any) -> Any:
-    """Places [axes, num] of every outer place with every inner place."""
-    repeated = np.repeat(outer, inner.shape[1], axis=1)
-    return np.concatenate([repeated, np.tile(inner, (1, outer.shape[1]))])
 
 
 def _turn(layer: Attention, width: int, length: int) -> Any:
@@ -171,6 +167,6 @@ def _turn(layer: Attention, width: int, length: int) -> Any:
     return jnp.asarray(np.cos(np.outer(shifts, layer.rotary ** (-np.arange(half) / half))).mean(1))
 
 
-def _seen(layer: Attention, length: int) -> Any:
+def _seen(layer: Attention, length: int) -> np.ndarray:
     seen = np.ones((length, length), bool)
-    return jnp.asarray(seen if layer.mask is None else np.tril(seen))
+    return seen if layer.mask is None else np.tril(seen)
