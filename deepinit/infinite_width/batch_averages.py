@@ -137,9 +137,7 @@ def _numerical(phi: Activation, cov: Any, ntk: Any, eps: float, replica: Any) ->
             both = (weights * gained).T @ (slope * pushed) / num
             along = jnp.sum(f * pushed, axis=1, keepdims=True) / num**2
             own = (weights * slope).T @ slope * ntk
-            parts = parts._replace(
-                ntk=own - both - both.T + (weights * along * gained).T @ gained
-            )
+            parts = parts._replace(ntk=own - both - both.T + (weights * along * gained).T @ gained)
         return jax.tree.map(jnp.add, totals, parts), None
 
     zero = jnp.zeros_like(cov)

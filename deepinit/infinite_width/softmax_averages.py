@@ -33,7 +33,7 @@ def softmax_averages(
         nodes, weights: [N, D] and [N]; D at least the rank of score differences.
     """
     length = len(values)
-    samples = nodes @ _root(_centred(scores, seen), nodes.shape[1]).T
+    samples = nodes @ covariance_root(_centred(scores, seen), nodes.shape[1]).T
     samples = jnp.where(seen, samples.reshape(-1, 2, length), -jnp.inf)
     both = jax.nn.softmax(samples, axis=-1)
     left, right = both[:, 0], both[:, 1]
@@ -56,7 +56,7 @@ def _centred(scores: Any, seen: Any) -> Any:
     return centred.reshape(2 * length, 2 * length)
 
 
-def _root(matrix: Any, rank: int) -> Any:
+def covariance_root(matrix: Any, rank: int) -> Any:
     """R [n, rank] with R R^T = matrix, largest eigenvalues first."""
     values, vectors = jnp.linalg.eigh(0.5 * (matrix + matrix.T))
     root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))

@@ -11,21 +11,20 @@ ntk_S = c^2 d w (t_q k + q t_k), t_q = v_q (cov + ntk) and t_k of queries and ke
 keep c^2 d = beta^2 / d at the head width d.
 """
 
-import functools
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.layers.attention import Attention, head_width_of, score_factor
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.linear import Dense
+from deepinit.infinite_width.entries import by_entries
 from deepinit.infinite_width.random_maps import random_map
 from deepinit.infinite_width.random_nodes import random_nodes
 from deepinit.infinite_width.rules_table import INFINITE, entry_variance
 from deepinit.infinite_width.softmax_averages import softmax_averages
-from deepinit.infinite_width.states import Kernel, State, absorbed, on_ntk, tied
+from deepinit.infinite_width.states import Kernel, State, absorbed, on_ntk
 
 
 class _Scores(NamedTuple):
@@ -61,39 +60,19 @@ def _attention(layer: Attention, state: State, shape: Shape, depth: int, path: s
 
 def _mixed(scores: _Scores, value_variance: float, state: State) -> State:
     """Kernels of the heads' outputs."""
-    length = state.within.cov.shape[-1]
-    within, num_first = state.within, len(state.same)
-    others = within.cov[-state.same.shape[1] :]
-
-    def entry(rank: int, left: Any, right: Any, both: Kernel, t: Any, u: Any) -> Kernel:
-        nodes = random_nodes(rank, state.replica)
-        cov, ntk = _entry(scores, nodes, left, right, both, t, u)
-        return Kernel(value_variance * cov, on_ntk(lambda ntk: value_variance * ntk, ntk))
-
-    def own(rank: int, place: Any) -> Kernel:
-        a, t, u = place
-        block = jax.tree.map(lambda part: part[a], within)
-        return entry(rank, block.cov, block.cov, block, t, u)
-
-    def mutual(rank: int, place: Any) -> Kernel:
-        a, b, t, u = place
-        both = jax.tree.map(lambda part: part[a, b], state.cross)
-        return entry(rank, within.cov[:num_first][a], others[b], both, t, u)
-
     differences = scores.seen.sum(1) - 1
     ranks = differences[:, None] + differences
-    places = np.indices((len(within.cov), length, length)).reshape(3, -1)
-    places = places[:, places[1] <= places[2]]
-    is_own = places[1] == places[2]
-    own_ranks = np.where(is_own, differences[places[1]], ranks[places[1], places[2]])
-    inner = _filled(own, within, places, own_ranks, [0, 2, 1])
-    places = np.indices((*state.same.shape, length, length)).reshape(4, -1)
-    if state.square:
-        places = places[:, places[0] < places[1]]
-    copy = [1, 0, 3, 2] if state.square else [0, 1, 2, 3]
-    outer = _filled(mutual, state.cross, places, ranks[places[2], places[3]], copy)
-    changes = {"mean": jnp.zeros_like(state.mean), "sampled": state.sampled or length > 1}
-    return tied(state.replace(cross=outer, within=inner, gaussian=False, source=None, **changes))
+    rest = int(ranks.max(initial=2))  # nodes of rank 2 are cheap and exact
+    rank = lambda exact: np.where(exact <= 2, 2, rest)
+
+    def entry(rank: int, left: Kernel, right: Kernel, both: Kernel, t: Any, u: Any) -> Kernel:
+        nodes = random_nodes(rank, state.replica)
+        cov, ntk = _entry(scores, nodes, left.cov, right.cov, both, t, u)
+        return Kernel(value_variance * cov, on_ntk(lambda ntk: value_variance * ntk, ntk))
+
+    own_ranks = np.where(np.eye(len(ranks), dtype=bool), differences, ranks)
+    mixed = by_entries(state, entry, rank(own_ranks), rank(ranks))
+    return mixed.replace(mean=jnp.zeros_like(state.mean), sampled=state.sampled or len(ranks) > 1)
 
 
 def _entry(
@@ -139,23 +118,6 @@ def _scales(scores: _Scores, block: Any) -> Any:
     if not scores.normed:
         return jnp.ones_like(variance)
     return jnp.where(variance > 0, 1.0 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
-
-
-def _filled(entry: Any, like: Kernel, places: Any, ranks: Any, copy: list[int]) -> Kernel:
-    """A kernel of entries at places [axes, num], and at the places with axes permuted.
-
-    Args:
-        entry: `(rank, place) -> entry`; nodes of rank 2 are cheap and exact.
-    """
-    result = jax.tree.map(jnp.zeros_like, like)
-    ranks = np.where(ranks <= 2, 2, np.max(ranks, initial=2))
-    for rank in np.unique(ranks):
-        part = places[:, ranks == rank]
-        entries = jax.lax.map(functools.partial(entry, int(rank)), tuple(map(jnp.asarray, part)))
-        for at in (part, part[copy]):
-            put = lambda block, values, at=at: block.at[tuple(at)].set(values)
-            result = jax.tree.map(put, result, entries)
-    return result
 
 
 def _turn(layer: Attention, width: int, length: int) -> Any:
