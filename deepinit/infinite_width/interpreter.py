@@ -18,7 +18,10 @@ A rule, one layer kind a file in `rules/` (imported by name, so that a new file 
 - Layers that mix the inputs of a batch add their kind to `COUPLES_INPUTS`; their state is `square`:
   first and second list are one, R = A = B, and `cross` holds every pair.
 - `apply(layer, ...)` runs a part of a layer; layers without a rule use `core.layers.expanded`.
-- Quadratures put their largest relative error in `state.error`.
+- Quadratures put their largest relative error in `state.error`. Averages over randomized nodes,
+  `random_nodes(dimension, state.replica)`, set `sampled`: the network is then averaged over
+  independent replicas, whose spread is the standard error of its kernels.
+- Layers of neurons leave `source`, for layers that read the Gaussian columns before them.
 
 Engines are tried in order until no series misses a share of a mean square.
 """
@@ -29,6 +32,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core import validate
@@ -37,6 +41,7 @@ from deepinit.core.layers.containers import kind_name
 from deepinit.core.layers.program import Program, sites
 from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.random_nodes import REPLICAS
 from deepinit.infinite_width.resolution import LARGEST_ERROR
 from deepinit.infinite_width.rules_table import COUPLES_INPUTS as COUPLES_INPUTS
 from deepinit.infinite_width.rules_table import INFINITE as INFINITE
@@ -71,11 +76,13 @@ class Limit(NamedTuple):
         paths: of the sites (`core.layers.sites`); () if not asked.
         sites: kernels after every site.
         output: kernels of an output: [A, B, P, P], P = 1 for vectors.
+        standard_error: of `output`, where averages over randomized nodes enter; else None.
     """
 
     paths: tuple[str, ...]
     sites: tuple[SiteKernels, ...]
     output: SiteKernels
+    standard_error: SiteKernels | None = None
 
 
 class Recorded(NamedTuple):
@@ -84,6 +91,7 @@ class Recorded(NamedTuple):
     kernels: SiteKernels
     missing: Any
     error: Any
+    standard_error: SiteKernels | None = None
 
 
 def interpret(
@@ -101,7 +109,8 @@ def interpret(
     Returns:
         float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
         activations 1e-11 a layer where 256 Hermite polynomials suffice (deviations up to about
-        2.5), else, and with kinks, quadrature at every entry: slow.
+        2.5), else, and with kinks, quadrature at every entry: slow. Averages over randomized nodes
+        (attention; batch norms and maxima in part): `standard_error`, from 8 replicas.
 
     Raises:
         SpecError: a layer without a rule, or whose input is not Gaussian; unresolved activation;
@@ -126,7 +135,7 @@ def interpret(
     paths = _paths(program) if at_sites else ()
     check_resolved(paths, recorded, output)
     kernels = checked_limit(output.kernels, "of the output")
-    return Limit(paths, tuple(part.kernels for part in recorded), kernels)
+    return Limit(paths, tuple(part.kernels for part in recorded), kernels, output.standard_error)
 
 
 @contextlib.contextmanager
@@ -173,21 +182,47 @@ def compiled(
 ) -> tuple[Any, Recorded]:
     """Records of the sites, as `walk` gives them, and of the output."""
     others = None if square else second
-    state, shape = start(first, others, same, ntk=ntk, engine=engine), program.shape
-    if program.embedding is not None:
-        state = apply(program.embedding, state, shape, program.depth, "embedding")
     record = _recorded if at_sites else None
-    state, records = walk(program.body, state, program.body_shape, program.depth, "", record)
-    if program.readout is not None:
-        path = kind_name(program.readout)
-        state = apply(program.readout, state, program.last_shape, program.depth, path)
-    return records if at_sites else [], _recorded(state)
+
+    @functools.partial(jax.jit, inline=True)  # one trace for all calls
+    def run(replica: Any) -> tuple[Any, State]:
+        state = start(first, others, same, ntk=ntk, engine=engine, replica=replica)
+        if program.embedding is not None:
+            state = apply(program.embedding, state, program.shape, program.depth, "embedding")
+        state, records = walk(program.body, state, program.body_shape, program.depth, "", record)
+        if program.readout is not None:
+            path = kind_name(program.readout)
+            state = apply(program.readout, state, program.last_shape, program.depth, path)
+        return records if at_sites else [], state
+
+    def recorded(replica: Any) -> tuple[Any, Recorded]:
+        records, state = run(replica)
+        return records, _recorded(state)
+
+    replicas = np.arange(REPLICAS, dtype=np.int32)
+    if not jax.eval_shape(run, replicas[0])[1].sampled:
+        return recorded(replicas[0])
+    many = jax.lax.map(recorded, replicas)
+    return jax.tree.map(_averaged, many, is_leaf=lambda part: isinstance(part, Recorded))
 
 
 def _recorded(state: State) -> Recorded:
     state = absorbed(state)
     kernels = SiteKernels(state.cross.cov, state.cross.ntk, state.mean[: len(state.same)])
     return Recorded(kernels, state.missing, state.error)
+
+
+def _averaged(replicas: Any) -> Any:
+    """Mean and standard error over the first axis; counts as they are."""
+    if not isinstance(replicas, Recorded):
+        return replicas[0]
+    error = lambda values: jnp.std(values, axis=0, ddof=1) / len(values) ** 0.5
+    return Recorded(
+        jax.tree.map(lambda values: jnp.mean(values, axis=0), replicas.kernels),
+        jnp.max(replicas.missing, axis=0),
+        jnp.max(replicas.error, axis=0),
+        jax.tree.map(error, replicas.kernels),
+    )
 
 
 def _paths(program: Program) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from deepinit.core.layers.layer import Layer
+
 Engine = tuple[str, int]  # ("series", terms) or ("quadrature", 0)
 
 
@@ -47,6 +49,9 @@ class State:
             ntk + g h_a h_b; `absorbed` averages it.
         blurred: gains were averaged although neurons are Gaussian: no ntk after an activation.
         engine: of activations without a closed form.
+        replica: [], number of the randomized nodes that `random_nodes` gives.
+        sampled: whether such nodes were used: the interpreter averages over replicas.
+        source: Gaussian columns that a layer of neurons was just applied to, or None.
     """
 
     cross: Kernel
@@ -55,11 +60,14 @@ class State:
     same: Any
     missing: Any
     error: Any
+    replica: Any = 0
+    source: "Source | None" = None
     gaussian: bool = dataclasses.field(default=False, metadata={"static": True})
     fresh: bool = dataclasses.field(default=False, metadata={"static": True})
     square: bool = dataclasses.field(default=False, metadata={"static": True})
     gain: float = dataclasses.field(default=0.0, metadata={"static": True})
     blurred: bool = dataclasses.field(default=False, metadata={"static": True})
+    sampled: bool = dataclasses.field(default=False, metadata={"static": True})
     engine: Engine = dataclasses.field(default=("series", 256), metadata={"static": True})
 
     @property
@@ -77,6 +85,15 @@ class State:
         return dataclasses.replace(self, **changes)
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Gaussian columns, and the layer of neurons after them."""
+
+    state: State
+    layer: Layer = dataclasses.field(metadata={"static": True})
+
+
 class Sides(NamedTuple):
     """A number per row, at the left and at the right of a kernel's entries."""
 
@@ -84,7 +101,9 @@ class Sides(NamedTuple):
     right: Any
 
 
-def start(first: Any, second: Any, same: Any, *, ntk: bool, engine: Engine) -> State:
+def start(
+    first: Any, second: Any, same: Any, *, ntk: bool, engine: Engine, replica: Any = 0
+) -> State:
     """Inputs as a state: first [A, P, n], second [B, P, n] or None for `first`."""
 
     def kernel(pattern: str, left: Any, right: Any) -> Kernel:
@@ -99,6 +118,7 @@ def start(first: Any, second: Any, same: Any, *, ntk: bool, engine: Engine) -> S
         same,
         missing=jnp.zeros(()),
         error=jnp.zeros(()),
+        replica=jnp.asarray(replica, jnp.int32),
         square=second is None,
         engine=engine,
     )
@@ -111,8 +131,9 @@ def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: A
     Args:
         rows: arrays [..., R, P]; `fn` gets them as `Sides`, which broadcast against
             [..., A, B, P, P], or [..., R, P, P] within one input.
-        changes: other fields.
+        changes: other fields; `source` is dropped unless given.
     """
+    changes.setdefault("source", None)
     num_first, num_second = state.same.shape
     cross, within = [], []
     for row in rows:

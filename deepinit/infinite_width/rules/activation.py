@@ -3,10 +3,12 @@
 from deepinit.core.activations import linear
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.neuronwise import Activation
+from deepinit.core.layers.norms import BatchNorm
+from deepinit.infinite_width.batch_norms import batch_normed
 from deepinit.infinite_width.closed_forms import Products
 from deepinit.infinite_width.products import with_products
 from deepinit.infinite_width.rules_table import INFINITE, require_gaussian
-from deepinit.infinite_width.states import Kernel, State
+from deepinit.infinite_width.states import Kernel, Source, State
 
 
 @INFINITE.rule(Activation)
@@ -14,6 +16,8 @@ def _activation(layer: Activation, state: State, shape: Shape, depth: int, path:
     del shape, depth
     if layer.phi == linear:
         return state
+    if state.source is not None and isinstance(state.source.layer, BatchNorm):
+        return batch_normed(layer.phi, state.source)
     require_gaussian(layer, state, path)
     gain = state.gain
 
@@ -24,4 +28,4 @@ def _activation(layer: Activation, state: State, shape: Shape, depth: int, path:
         return Kernel(products.values, ntk + gain * products.gains if gain else ntk)
 
     after, mean = with_products(layer.phi, state, combine, gaussian=False, gain=0.0)
-    return after.replace(mean=mean)
+    return after.replace(mean=mean, source=Source(state, layer))

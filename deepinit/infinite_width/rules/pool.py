@@ -1,7 +1,8 @@
-"""Means over positions."""
+"""Means and maxima over positions."""
 
-from deepinit.core.layers.layer import Shape, refuse
+from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.pooling import Pool
+from deepinit.infinite_width.max_pool import max_pooled
 from deepinit.infinite_width.rules_table import INFINITE
 from deepinit.infinite_width.states import State
 from deepinit.infinite_width.windows import mean_over_positions, pooled
@@ -11,7 +12,7 @@ from deepinit.infinite_width.windows import mean_over_positions, pooled
 def _pool(layer: Pool, state: State, shape: Shape, depth: int, path: str) -> State:
     del depth
     if layer.kind == "max":
-        raise refuse(path, layer, "a maximum, at infinite width", "means", "Simulate.")
+        return max_pooled(layer, state, shape, path)
     if layer.size is None:
         return mean_over_positions(state)
     assert shape.positions

@@ -33,6 +33,8 @@ def _sum(skip: State, branch: State, scale: float, fresh: bool) -> State:
         mean=skip.mean + scale * branch.mean,
         missing=jnp.maximum(skip.missing, branch.missing),
         error=jnp.maximum(skip.error, branch.error),
+        source=None,
+        sampled=skip.sampled or branch.sampled,
         gaussian=gaussian,
         fresh=fresh,
         blurred=had_gains and gaussian,
