@@ -26,6 +26,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.taylor import Taylor, taylor_at_zero
+from deepinit.core.typing import Float, Like
 from deepinit.diffusions.unit_laws import UnitLaw, unit_law
 from deepinit.networks.layers import inner_layer
 from deepinit.networks.linear_maps import lower_factor
@@ -42,8 +43,8 @@ class Noise(NamedTuple):
         biases: [fan_out], dB_b, or None.
     """
 
-    weights: Any
-    biases: Any
+    weights: Float[Like, "rows columns"]
+    biases: Float[Like, "fan_out"] | None
 
 
 class Equation(NamedTuple):
@@ -154,7 +155,8 @@ def drift_and_noise(
         return Noise(duration**0.5 * normals, biases)
 
     def coloured(standard: Noise) -> Noise:
-        biases = None if bias_law is None else bias_law.coloured(standard.biases[:, None])[:, 0]
+        column = None if standard.biases is None else standard.biases[:, None]
+        biases = None if bias_law is None or column is None else bias_law.coloured(column)[:, 0]
         weights = standard.weights
         return Noise(law.coloured(weights) if form == "driving" else weights, biases)
 
@@ -164,7 +166,7 @@ def drift_and_noise(
     return Equation(drift, noise, increment, coloured, shapes, taylor, law, form)
 
 
-def check_shallow(spec: Any) -> None:
+def check_shallow(spec: ResNet | ConvResNet) -> None:
     """Raise SpecError for a network without a limit of infinite depth."""
     if not (isinstance(spec, ConvResNet) or (isinstance(spec, ResNet) and spec.is_shallow)):
         network = "two-layer blocks" if isinstance(spec, ResNet) else type(spec).__name__

@@ -1,11 +1,12 @@
 """Kernels at training and test inputs, in blocks."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.specs import Spec
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.inference import validate as checks
 
 ENGINES = ("recursion", "neural_tangents")
@@ -20,9 +21,9 @@ class Blocks(NamedTuple):
         test: [m, m].
     """
 
-    train: np.ndarray
-    cross: np.ndarray
-    test: np.ndarray
+    train: Float[np.ndarray, "n n"]
+    cross: Float[np.ndarray, "m n"]
+    test: Float[np.ndarray, "m m"]
 
 
 class NetworkBlocks(NamedTuple):
@@ -34,8 +35,8 @@ class NetworkBlocks(NamedTuple):
 
 def kernel_for(
     spec: Spec,
-    x_train: Any,
-    x_test: Any,
+    x_train: Real[Array, "n dimension"] | Plain,
+    x_test: Real[Array, "m dimension"] | Plain,
     *,
     engine: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> NetworkBlocks:
@@ -72,7 +73,7 @@ def kernel_for(
     return NetworkBlocks(blocks_of(nngp, len(train)), blocks_of(ntk, len(train)))
 
 
-def blocks_of(kernel: Any, num_train: int) -> Blocks:
+def blocks_of(kernel: Real[Array, "inputs inputs"] | Plain, num_train: int) -> Blocks:
     """Blocks of a kernel at n + m inputs, training inputs first.
 
     Args:

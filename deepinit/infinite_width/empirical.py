@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.typing import Array, Float, KeyLike, Like, Plain, PyTree, Shaped
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 
@@ -19,13 +20,13 @@ Implementation = Literal[
 
 
 def empirical_ntk(
-    apply_fn: Callable[[Any, Any], Any],
-    params: Any,
-    x: Any,
+    apply_fn: Callable[[PyTree, Array], Array],
+    params: PyTree,
+    x: Shaped[Array, "num ..."] | Plain,
     *,
     implementation: Implementation = "STRUCTURED_DERIVATIVES",
     dtype: str = "float64",
-) -> np.ndarray:
+) -> Float[np.ndarray, "num num"]:
     """NTK of one network: mean over outputs k of sum_p (df_k(x)/dp) (df_k(x')/dp).
 
     Args:
@@ -68,13 +69,13 @@ def empirical_ntk(
 def monte_carlo_kernel(
     init_fn: Callable[..., Any],
     apply_fn: Callable[..., Any],
-    x: Any,
+    x: Shaped[Array, "num ..."] | Plain,
     *,
-    key: Any,
+    key: KeyLike,
     num_seeds: int,
     kind: Literal["nngp", "ntk"] = "ntk",
     dtype: str = "float64",
-) -> np.ndarray:
+) -> Float[np.ndarray, "num num"]:
     """Mean over random networks of the empirical NNGP or NTK, by neural-tangents.
 
     Args:
@@ -105,7 +106,7 @@ def monte_carlo_kernel(
         return np.asarray(kernel_fn(in_dtype(x, dtype), None, kind))
 
 
-def in_dtype(leaf: Any, dtype: str) -> Any:
+def in_dtype(leaf: Shaped[Array, "*shape"] | Plain, dtype: str) -> Shaped[Like, "*shape"]:
     """Array of that dtype; integers and booleans unchanged."""
     import jax.numpy as jnp
 
@@ -113,7 +114,7 @@ def in_dtype(leaf: Any, dtype: str) -> Any:
     return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
 
-def trained_leaves(params: Any) -> tuple[list[Any], Callable[[Any], Any]]:
+def trained_leaves(params: PyTree) -> tuple[list[Any], Callable[[Any], Any]]:
     """The floating-point leaves, and a function that restores the tree."""
     import jax
     import jax.numpy as jnp

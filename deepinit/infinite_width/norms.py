@@ -8,6 +8,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet
 from deepinit.core.specs import MLP, Spec
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 from deepinit.infinite_width.residual import residual_layers
@@ -16,7 +17,9 @@ from deepinit.infinite_width.validate import checked_limit
 _LEAST_SHARE = 1e-4  # of a mean square; a smaller difference of kernels keeps too few digits
 
 
-def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
+def mean_squares(
+    spec: Spec, x: Real[Array, "num dimension"] | Plain
+) -> Float[np.ndarray, "depth num"]:
     """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream.
 
     Args:
@@ -38,7 +41,9 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
     return np.stack([np.diagonal(kernel) for kernel in overlaps(spec, x)])
 
 
-def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
+def overlaps(
+    spec: Spec, x: Real[Array, "num dimension"] | Plain
+) -> Float[np.ndarray, "depth num num"]:
     """<x_i^l, x_j^l> / width, l = 1..depth: [depth, num, num] float64.
 
     E[phi(z_i^l) phi(z_j^l)], or of a residual stream. Otherwise as `mean_squares`.
@@ -63,7 +68,7 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
     return checked_limit(products, "overlap", along="layer")
 
 
-def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
+def mean_square_distances(spec: Spec, inputs: Inputs) -> Float[np.ndarray, "depth pairs"]:
     """|x^l - x'^l|^2 / width of each pair, l = 1..depth: [depth, pairs] float64.
 
     MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)
