@@ -6,6 +6,7 @@ import shutil
 import signal
 
 import pytest
+import shape_checks
 from paths import TINY_EXPERIMENT
 
 if (
@@ -23,6 +24,7 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
+shape_checks.install()  # before deepinit is imported
 
 _DURATIONS = {
     "not slow and not exhaustive": "6 minutes",

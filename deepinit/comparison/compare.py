@@ -10,8 +10,10 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction, component_names
+from deepinit.core.typing import Float, Like, Numbers
 
 if TYPE_CHECKING:
+    import rich.table
     import xarray
 
 NOT_JUDGED = "not judged"
@@ -43,7 +45,7 @@ class Comparison:
         return self.dataset._repr_html_()
 
 
-def threshold(num_seeds: Any) -> np.ndarray:
+def threshold(num_seeds: Numbers) -> Float[Like, "..."]:
     """|z| of rejection: Student's t quantile at 5 normal standard deviations.
 
     Two-sided probability 5.7e-7, `num_seeds` - 1 degrees of freedom: 1.1e6 for 2 networks, 5.35 for
@@ -194,7 +196,7 @@ def judged_z(dataset: "xarray.Dataset", route: str) -> np.ndarray:
     return np.where(selected["judged"].values == 1, selected["z"].values, np.nan)
 
 
-def largest_z(z: np.ndarray) -> float:
+def largest_z(z: Float[Like, "..."]) -> float:
     """Largest |z|; NaN where nothing is judged."""
     return float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else float("nan")
 
@@ -206,14 +208,14 @@ def worst_of(values: Iterable[float]) -> float:
     return largest_z(z) if rejected or not np.isnan(z).any() else float("nan")
 
 
-def verdict(z: Any, num_seeds: Any = np.inf) -> str:
+def verdict(z: Numbers, num_seeds: Numbers = np.inf) -> str:
     """`rejected` if a |z| reaches `threshold`, `not judged` if all NaN, else `agrees`."""
     if np.isnan(z).all():
         return NOT_JUDGED
     return "rejected" if np.any(np.abs(z) >= threshold(num_seeds)) else "agrees"
 
 
-def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> Any:
+def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> "rich.table.Table":
     """Rich table of one component, a row per layer."""
     from rich.table import Table
 

@@ -7,13 +7,14 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate
+from deepinit.core.typing import Float
 
 
 class Covariance(NamedTuple):
     """Covariances over networks, [rows, entries of the first, of the second]."""
 
-    value: np.ndarray
-    standard_error: np.ndarray
+    value: Float[np.ndarray, "rows first second"]
+    standard_error: Float[np.ndarray, "rows first second"]
 
 
 def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:

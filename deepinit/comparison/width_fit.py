@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 
 
 class WidthFit(NamedTuple):
@@ -14,14 +15,17 @@ class WidthFit(NamedTuple):
         chi_square: [...], of `degrees_of_freedom`.
     """
 
-    coefficients: np.ndarray
-    covariance: np.ndarray
-    chi_square: np.ndarray
+    coefficients: Float[np.ndarray, "terms *shape"]
+    covariance: Float[np.ndarray, "terms terms *shape"]
+    chi_square: Float[Like, "*shape"]
     degrees_of_freedom: int
 
 
 def fit_widths(
-    widths: npt.ArrayLike, differences: npt.ArrayLike, standard_errors: npt.ArrayLike, terms: int
+    widths: Real[Array, "widths"] | Plain,
+    differences: Real[Array, "widths *shape"] | Plain,
+    standard_errors: Real[Array, "widths *shape"] | Plain,
+    terms: int,
 ) -> WidthFit:
     """Least squares of d(n) = c1/n + ... + c_terms/n^terms per entry; NaN without errors.
 

@@ -8,6 +8,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction
+from deepinit.core.typing import Float, Real
 
 _WRITE = "Write {64: (di.simulate(...), di.predict(...), di.infinite(...)), ...}."
 _ERRORS = {"mean": "standard_error", "variance": "variance_standard_error"}
@@ -23,11 +24,11 @@ class Results(NamedTuple):
         limit, predicted: at infinite width, and by finite-width theory.
     """
 
-    widths: np.ndarray
+    widths: Real[np.ndarray, "widths"]
     estimates: list[Estimate]
-    measured: np.ndarray
-    error: np.ndarray
-    limit: np.ndarray
+    measured: Float[np.ndarray, "widths layers entries"]
+    error: Float[np.ndarray, "widths layers entries"]
+    limit: Float[np.ndarray, "widths layers entries"]
     predicted: dict[str, np.ndarray]
 
 

@@ -27,6 +27,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, heavy_tails
 
 if TYPE_CHECKING:
+    import rich.table
     import xarray
 
 STATISTICS = ("mean", "variance")
@@ -162,7 +163,9 @@ def _dataset(
     )
 
 
-def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 0) -> Any:
+def width_table(
+    dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 0
+) -> "rich.table.Table":
     """Rich table of one component: n (finite - infinite), slopes, z."""
     from rich.table import Table
 

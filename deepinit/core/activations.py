@@ -39,6 +39,7 @@ from deepinit.core.builtin_activations import x_tanh as x_tanh
 from deepinit.core.errors import SpecError
 from deepinit.core.examination import examined
 from deepinit.core.rounding import ROUNDINGS, STORED, Rounding, rounded_activation
+from deepinit.core.typing import ActivationLike
 
 _ALIASES = {"swish": "silu"}
 _COPY = "Copy a network by dataclasses.replace(net), or by di.spec_from_json(net.to_json())."
@@ -65,7 +66,7 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
     return examined(name, fn, tuple(declared.tolist()))
 
 
-def as_activation(value: Any) -> Activation:
+def as_activation(value: ActivationLike | dict[str, Any]) -> Activation:
     """Activation from itself, a name, a JSON record or a JAX function.
 
     Raises:
@@ -136,7 +137,7 @@ def _reduced(activation: Activation) -> tuple[Any, ...]:
 copyreg.pickle(Activation, _reduced)
 
 
-def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Activation:
+def rounded(activation: ActivationLike, rho: float, rounding: Rounding = "nearest") -> Activation:
     """Q(phi(x)): values rounded to multiples of rho, or flushed to 0 below.
 
     Args:
@@ -153,7 +154,7 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
     return rounded_activation(as_activation(activation), rho, name)  # type: ignore[arg-type]
 
 
-def stored(activation: Any, dtype: str) -> Activation:
+def stored(activation: ActivationLike, dtype: str) -> Activation:
     """phi with the underflow of a dtype.
 
     float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16, with subnormal numbers:

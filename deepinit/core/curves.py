@@ -16,6 +16,7 @@ from deepinit.core.array_api import array_namespace
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import checked_seed, images
 from deepinit.core.reproducible import dot, norm
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 
 Kind = Literal["line", "circle"]
 Method = Literal["tangents", "polygon"]
@@ -85,14 +86,14 @@ class Curve:
         candidates = [self.start, self.stop, *(t for t in turns if self.start <= t <= self.stop)]
         return float(np.linalg.norm(self.points(np.array(candidates)), axis=1).min())
 
-    def points(self, t: Any) -> Any:
+    def points(self, t: Real[Like, "*shape"]) -> Float[Like, "*shape dimension"]:
         """gamma(t) [num_nodes, dimension], NumPy or JAX."""
         xp = array_namespace(t)
         one = xp.ones_like(t)
         basis = [one, t] if self.kind == "line" else [one, xp.cos(t), xp.sin(t)]
         return _combine(xp, basis, self.coefficients)
 
-    def tangents(self, t: Any) -> Any:
+    def tangents(self, t: Real[Like, "*shape"]) -> Float[Like, "*shape dimension"]:
         """d gamma / dt [num_nodes, dimension]."""
         xp = array_namespace(t)
         basis = [xp.ones_like(t)] if self.kind == "line" else [-xp.sin(t), xp.cos(t)]
@@ -164,7 +165,11 @@ def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
     return sum(terms[1:], terms[0])
 
 
-def line(start: Any, end: Any, label: str | None = None) -> Curve:
+def line(
+    start: Real[Array, "dimension"] | Plain,
+    end: Real[Array, "dimension"] | Plain,
+    label: str | None = None,
+) -> Curve:
     """Segment between two points [dimension], t in [0, 1].
 
     Raises:
@@ -189,7 +194,12 @@ def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
     return _full_circle(coefficients, f"circle of radius {radius:g}")
 
 
-def circle_through(first: Any, second: Any, third: Any, label: str | None = None) -> Curve:
+def circle_through(
+    first: Real[Array, "dimension"] | Plain,
+    second: Real[Array, "dimension"] | Plain,
+    third: Real[Array, "dimension"] | Plain,
+    label: str | None = None,
+) -> Curve:
     """Circle through three points [dimension], starting at the first.
 
     Raises:

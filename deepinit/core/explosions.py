@@ -12,7 +12,6 @@ than tau; psi = id: `theory.diffusion.explosion_times`. At finite width the time
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -20,13 +19,14 @@ from deepinit.core.activations import Activation, as_activation, linear
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule, values
 from deepinit.core.taylor import taylor_at_zero
+from deepinit.core.typing import ActivationLike
 
 _FAR = 300.0  # e-folds of the clock: the rest is below 1e-15 for psi growing like |x|^0.6
 _LARGEST = 1e300
 _REACH, _NODES = 9.0, 40  # of Gauss-Legendre on every piece between kinks: error below 1e-12
 
 
-def may_explode(activation: Any, inner: Any = linear) -> bool:
+def may_explode(activation: ActivationLike, inner: ActivationLike = linear) -> bool:
     """Whether dx = a dW psi(x) + (b/2) diag Var dt + ... can explode.
 
     Impossible if psi is O(|x|^(1/2)), or O(|x|) with b = phi''(0) = 0; else of positive probability
@@ -63,8 +63,8 @@ def growth_order(psi: Activation) -> float:
 
 
 def explosion_time(
-    activation: Any,
-    inner: Any,
+    activation: ActivationLike,
+    inner: ActivationLike,
     start: np.ndarray,
     around: np.ndarray,
     weight_var: float,

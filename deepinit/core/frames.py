@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-from typing import Any
 
 import numpy as np
 
 from deepinit.core import inputs, validate
 from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import orthonormalized
+from deepinit.core.typing import Array, Plain, Real
 
 _SIZES = "One vector measures length, two measure area."
 
@@ -55,7 +55,11 @@ class Frames:
         ).hexdigest()
 
 
-def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
+def at(
+    points: Real[Array, "*points dimension"] | Plain,
+    tangents: Real[Array, "*tangents dimension"] | Plain,
+    label: str = "frames",
+) -> Frames:
     """Orthonormal frames of the spans of given vectors.
 
     Args:

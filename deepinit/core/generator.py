@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.host import require_unforked
+from deepinit.core.typing import DTypeLike, Float, KeyLike, Like
 
 # Rotations of threefry-2x32 per group of four rounds, and the constant of its key schedule.
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -25,7 +26,9 @@ def sequential_bits() -> AbstractContextManager[Any]:
     return jax.threefry_partitionable(False)
 
 
-def standard_normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+def standard_normals(
+    key: KeyLike, shape: tuple[int, ...], dtype: DTypeLike
+) -> Float[Like, "*shape"]:
     """`jax.random.normal(key, shape, dtype)` in sequential mode, bit for bit, faster on CPUs.
 
     In float32 the threefry rounds are unrolled into registers. Other keys and dtypes, and odd

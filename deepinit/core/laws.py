@@ -7,6 +7,7 @@ from typing import Any, Literal
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
+from deepinit.core.typing import DTypeLike, Float, KeyLike, Like
 
 LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "sparse", "constant"]
 Scaling = Literal["fan_in", "absolute", "depth"]
@@ -85,7 +86,7 @@ class Law:
         divisor = {"fan_in": fan_in, "absolute": 1, "depth": fan_in * depth}[self.scaling]
         return self.variance / divisor
 
-    def entry_std(self, fan_in: int, depth: int = 1, dtype: Any = "float32") -> float:
+    def entry_std(self, fan_in: int, depth: int = 1, dtype: DTypeLike = "float32") -> float:
         """Entry standard deviation.
 
         Raises:
@@ -128,8 +129,8 @@ class Law:
         return normal
 
     def sample(
-        self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32"
-    ) -> Any:
+        self, key: KeyLike, shape: tuple[int, int], *, depth: int = 1, dtype: DTypeLike = "float32"
+    ) -> Float[Like, "fan_out fan_in"]:
         """Random matrix [fan_out, fan_in].
 
         Raises:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from deepinit.core.typing import Float, Like, PyTree
 
-def norm(leaves: list[Any]) -> Any:
+
+def norm(leaves: list[Float[Like, "..."]]) -> Float[Like, ""]:
     """Euclidean norm of several JAX arrays together.
 
     Scaled by the largest entry: squares of small gradients (1e-24) underflow in float32.
@@ -15,7 +17,7 @@ def norm(leaves: list[Any]) -> Any:
     return largest * jnp.sqrt(sum(jnp.sum((leaf / unit) ** 2) for leaf in leaves))
 
 
-def row_norms(rows: Any) -> Any:
+def row_norms(rows: Float[Like, "m n"]) -> Float[Like, "m"]:
     """Euclidean norms [m] of the rows."""
     import jax.numpy as jnp
 
@@ -24,7 +26,7 @@ def row_norms(rows: Any) -> Any:
     return largest * jnp.sqrt(jnp.sum((rows / unit[:, None]) ** 2, axis=1))
 
 
-def layer_norms(tree: Any) -> Any:
+def layer_norms(tree: PyTree) -> Float[Like, "layers"]:
     """Parameter norms [layers], grouped by all but the last key."""
     import jax
     import jax.numpy as jnp

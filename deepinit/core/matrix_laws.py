@@ -13,6 +13,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.laws import Law
+from deepinit.core.typing import Array, DTypeLike, Float, KeyLike, Like, Plain, Real
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -76,7 +77,7 @@ class MatrixLaw:
         given = "the variance of one entry of a matrix with correlated entries"
         raise SpecError(given, "laws of independent entries", "Take di.normal(...), or simulate.")
 
-    def arrays(self, depth: int, dtype: Any) -> tuple[Any, Any, Any]:
+    def arrays(self, depth: int, dtype: DTypeLike) -> tuple[Any, Any, Any]:
         """(mean or None, A, B) of one of `depth` layers: W = mean + A Z B^T.
 
         Raises:
@@ -91,25 +92,27 @@ class MatrixLaw:
         outer, inner = semidefinite_factor(self.output_cov), semidefinite_factor(self.input_cov)
         return self.drift(depth, dtype), (outer / np.sqrt(depth)).astype(dtype), inner.astype(dtype)
 
-    def full_factor(self, depth: int, dtype: Any) -> Any:
+    def full_factor(self, depth: int, dtype: DTypeLike) -> Float[Like, "entries entries"]:
         """F of one of `depth` layers of general covariance: entries mean + F Z."""
         assert self.full_cov is not None
         return (semidefinite_factor(self.full_cov) / np.sqrt(depth)).astype(dtype)
 
-    def drift(self, depth: int, dtype: Any) -> Any:
+    def drift(self, depth: int, dtype: DTypeLike) -> Any:
         """mean / depth, or None."""
         return None if self.mean is None else (np.asarray(self.mean) / depth).astype(dtype)
 
     def sample(
-        self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32"
-    ) -> Any:
+        self, key: KeyLike, shape: tuple[int, int], *, depth: int = 1, dtype: DTypeLike = "float32"
+    ) -> Float[Like, "fan_out fan_in"]:
         """Matrix [fan_out, fan_in]."""
         import jax
 
         with sequential_bits():
             return self.of_normals(jax.random.normal(key, shape, dtype), depth)
 
-    def of_normals(self, normals: Any, depth: int) -> Any:
+    def of_normals(
+        self, normals: Float[Like, "fan_out fan_in"], depth: int
+    ) -> Float[Like, "fan_out fan_in"]:
         """mean + A Z B^T or mean + F Z, from standard normals Z [fan_out, fan_in]."""
         import jax.numpy as jnp
 
@@ -133,7 +136,11 @@ class MatrixLaw:
         return f"{self.name}({' x '.join(str(size) for size in self.shape)}{drift})"
 
 
-def matrix_normal(output_cov: Any, input_cov: Any, mean: Any = None) -> MatrixLaw:
+def matrix_normal(
+    output_cov: Real[Array, "fan_out fan_out"] | Plain,
+    input_cov: Real[Array, "fan_in fan_in"] | Plain,
+    mean: Real[Array, "fan_out fan_in"] | Plain | None = None,
+) -> MatrixLaw:
     """W = mean / L + noise / sqrt(L), noise of product covariance.
 
     Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'].
@@ -162,7 +169,9 @@ def matrix_normal(output_cov: Any, input_cov: Any, mean: Any = None) -> MatrixLa
     )
 
 
-def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
+def gaussian_matrix(
+    covariance: Real[Array, "entries entries"] | Plain, mean: Real[Array, "fan_out fan_in"] | Plain
+) -> MatrixLaw:
     """W = mean / L + noise / sqrt(L), noise of any covariance.
 
     Args:
@@ -183,7 +192,10 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
     return MatrixLaw(_tuples(drift), full_cov=_tuples(full), name="gaussian_matrix")
 
 
-def vector_normal(output_cov: Any, mean: Any = None) -> MatrixLaw:
+def vector_normal(
+    output_cov: Real[Array, "fan_out fan_out"] | Plain,
+    mean: Real[Array, "fan_out"] | Plain | None = None,
+) -> MatrixLaw:
     """Bias mean / L + noise / sqrt(L), Cov(noise) = output_cov [width, width]."""
     drift = None if mean is None else validate.array("mean", mean).reshape(-1, 1)
     return matrix_normal(output_cov, np.eye(1), drift)

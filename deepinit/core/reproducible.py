@@ -6,21 +6,22 @@ decimal arithmetic, `math.fsum` and single operations do not.
 
 import decimal
 import math
-from typing import Any
 
 import numpy as np
+
+from deepinit.core.typing import Numbers
 
 _PI = decimal.Decimal(
     "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899"
 )
 
 
-def sine(x: Any) -> np.ndarray:
+def sine(x: Numbers) -> np.ndarray:
     """sin x, correctly rounded float64; |x| up to 1e15."""
     return np.vectorize(_sine, otypes=[np.float64])(np.asarray(x, np.float64))
 
 
-def cosine(x: Any) -> np.ndarray:
+def cosine(x: Numbers) -> np.ndarray:
     """cos x, correctly rounded."""
     quarter_turn = lambda angle: _sine(angle, quarters=1)
     return np.vectorize(quarter_turn, otypes=[np.float64])(np.asarray(x, np.float64))

@@ -11,6 +11,7 @@ from deepinit.core import validate
 from deepinit.core.activation import Activation
 from deepinit.core.array_api import array_namespace
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Float, Like
 
 ROUNDINGS = ("nearest", "truncate", "flush")
 Rounding = Literal["nearest", "truncate", "flush"]
@@ -72,7 +73,7 @@ def _rounded_difference(
     return xp.where(intact, activation.difference(x, dx), direct)
 
 
-def to_grid(values: Any, rho: float, rounding: Rounding) -> Any:
+def to_grid(values: Float[Like, "*shape"], rho: float, rounding: Rounding) -> Float[Like, "*shape"]:
     """Q(x), elementwise.
 
     x / rho is taken in the dtype of x: near a midpoint either neighbour may result. The forward

@@ -8,7 +8,6 @@ sampling noise.
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import checked_seed, images
 from deepinit.core.reproducible import cosine, sine
+from deepinit.core.typing import Array, Plain, Real
 
 _COORDINATES = "Give at least one coordinate."
 
@@ -44,7 +44,11 @@ class Examples:
         return self.targets.ndim == 1
 
 
-def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
+def examples(
+    inputs: Real[Array, "n *dimension"] | Plain,
+    targets: Real[Array, "n *outputs"] | Plain,
+    label: str = "examples",
+) -> Examples:
     """Training set from arrays.
 
     Args:
@@ -143,7 +147,7 @@ def four_points() -> Examples:
     return examples(x, y, "four points")
 
 
-def simplex(dimension: int, targets: Any = 1.0) -> Examples:
+def simplex(dimension: int, targets: Real[Array, "n *outputs"] | Plain = 1.0) -> Examples:
     """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension.
 
     z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has attractors

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.targets import Examples
 from deepinit.core.training_options import check_end_time, check_options
+
+if TYPE_CHECKING:
+    import optax  # type: ignore[import-untyped]
 
 MODES = ("gd", "sgd", "adam", "sign", "flow", "neuron_flow")
 LOSSES = ("mse", "cross_entropy")
@@ -46,7 +49,7 @@ class TrainingConfig:
 
     examples: Examples
     record_steps: Sequence[int]
-    mode: Any = "gd"
+    mode: "str | optax.GradientTransformation" = "gd"
     rate: float | None = None
     loss: str = "mse"
     stop_drop: float | None = None

@@ -1,14 +1,22 @@
 """Checks of training options and trainable networks."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.specs import MLP
+from deepinit.core.specs import MLP, NetworkSpec
+
+if TYPE_CHECKING:
+    import optax  # type: ignore[import-untyped]
 
 
 def check_options(
-    mode: Any, rate: Any, stop_drop: Any, batch_size: Any, tolerance: Any, num_examples: int
+    mode: "str | optax.GradientTransformation",
+    rate: float | None,
+    stop_drop: float | None,
+    batch_size: int | None,
+    tolerance: float | None,
+    num_examples: int,
 ) -> None:
     """Raise SpecError for values out of range or of another mode."""
     named = isinstance(mode, str)
@@ -36,7 +44,7 @@ def check_options(
         raise SpecError(given, allowed, "A flow follows the gradient on all examples.")
 
 
-def check_end_time(mode: Any, end_time: Any) -> None:
+def check_end_time(mode: "str | optax.GradientTransformation", end_time: float | None) -> None:
     """Raise SpecError unless None, or > 0 with mode `flow`."""
     is_flow = isinstance(mode, str) and mode == "flow"
     if end_time is not None and not (is_positive(end_time) and is_flow):
@@ -50,7 +58,7 @@ def is_positive(value: Any) -> bool:
     return validate.is_number(value) and 0.0 < value < float("inf")
 
 
-def require_output_layer(spec: Any) -> None:
+def require_output_layer(spec: NetworkSpec) -> None:
     """Raise SpecError unless an MLP with an output layer."""
     if not isinstance(spec, MLP) or spec.output_width is None:
         remedy = "Write di.MLP(..., output_width=1)."

@@ -8,18 +8,19 @@ square, is O(depth^(-1/2)) for phi''(0) = b != 0, O(depth^(-1)) for b = 0.
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.typing import Array, Float, Int, KeyLike, Plain, Real
 from deepinit.diffusions.equation import check_shallow, drift_and_noise
 from deepinit.diffusions.paths import check_explosion, prepared, stream_start, within_floats
 from deepinit.diffusions.steps import euler
@@ -33,8 +34,8 @@ _BATCH_SIZE = 64  # pairs of paths
 class Coupled(NamedTuple):
     """Streams after the last block, [num_inputs, width] each, from one draw of W and b."""
 
-    network: jax.Array
-    diffusion: jax.Array
+    network: Float[jax.Array, "inputs width"]
+    diffusion: Float[jax.Array, "inputs width"]
 
 
 class CoupledErrors(NamedTuple):
@@ -50,19 +51,22 @@ class CoupledErrors(NamedTuple):
         num_left: [num_depths], excluded draws (not finite).
     """
 
-    depths: np.ndarray
-    rms: np.ndarray
-    standard_errors: np.ndarray
-    orders: np.ndarray
-    order_errors: np.ndarray
-    local_orders: np.ndarray
-    local_order_errors: np.ndarray
-    num_left: np.ndarray
+    depths: Int[np.ndarray, "depths"]
+    rms: Float[np.ndarray, "depths inputs"]
+    standard_errors: Float[np.ndarray, "depths inputs"]
+    orders: Float[np.ndarray, "inputs"]
+    order_errors: Float[np.ndarray, "inputs"]
+    local_orders: Float[np.ndarray, "pairs inputs"]
+    local_order_errors: Float[np.ndarray, "pairs inputs"]
+    num_left: Int[np.ndarray, "depths"]
 
 
 def coupled_fn(
-    spec: ResNet | ConvResNet, inputs: Inputs | ArrayLike, *, dtype: DTypeLike = "float32"
-) -> Any:
+    spec: ResNet | ConvResNet,
+    inputs: Inputs | Real[Array, "*inputs dimension"] | Plain,
+    *,
+    dtype: DTypeLike = "float32",
+) -> Callable[[KeyLike], Coupled]:
     """`key -> Coupled`: a network and its diffusion's path on the same W and b.
 
     The network is `di.network(spec).init(key, ...)`; the path has one Euler step per block. The
@@ -87,7 +91,7 @@ def coupled_fn(
 
 def coupled_errors(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | ArrayLike,
+    inputs: Inputs | Real[Array, "*inputs dimension"] | Plain,
     depths: tuple[int, ...] = (32, 64, 128, 256),
     *,
     num_seeds: int = 256,

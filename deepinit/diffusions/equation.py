@@ -25,6 +25,7 @@ from deepinit.core import validate
 from deepinit.core.generator import sequential_bits
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.taylor import Taylor, taylor_at_zero
+from deepinit.core.typing import Float, Like
 from deepinit.diffusions.unit_laws import UnitLaw, unit_law
 from deepinit.networks.linear_maps import lower_factor
 from deepinit.networks.network import inner_layer
@@ -41,8 +42,8 @@ class Noise(NamedTuple):
         biases: [fan_out], dB_b, or None.
     """
 
-    weights: Any
-    biases: Any
+    weights: Float[Like, "rows columns"]
+    biases: Float[Like, "fan_out"] | None
 
 
 class Equation(NamedTuple):
@@ -153,7 +154,8 @@ def drift_and_noise(
         return Noise(duration**0.5 * normals, biases)
 
     def coloured(standard: Noise) -> Noise:
-        biases = None if bias_law is None else bias_law.coloured(standard.biases[:, None])[:, 0]
+        column = None if standard.biases is None else standard.biases[:, None]
+        biases = None if bias_law is None or column is None else bias_law.coloured(column)[:, 0]
         weights = standard.weights
         return Noise(law.coloured(weights) if form == "driving" else weights, biases)
 
@@ -163,7 +165,7 @@ def drift_and_noise(
     return Equation(drift, noise, increment, coloured, shapes, taylor, law, form)
 
 
-def check_shallow(spec: Any) -> None:
+def check_shallow(spec: ResNet | ConvResNet) -> None:
     """Raise SpecError for a network without a limit of infinite depth."""
     allowed = "di.ResNet(..., block='shallow') and di.ConvResNet"
     given = f"{getattr(spec, 'block', type(spec).__name__)} for a limit of infinite depth"

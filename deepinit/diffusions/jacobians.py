@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.typing import Array, Bool, Float, KeyLike, Plain, Real
 from deepinit.diffusions.equation import drift_and_noise
 from deepinit.diffusions.paths import (
     check_brownian,
@@ -45,28 +45,28 @@ class Jacobians(NamedTuple):
         left: [num_inputs] bool: the path is not finite.
     """
 
-    states: jax.Array
-    forward: jax.Array
-    inverse: jax.Array
-    log_determinants: jax.Array
-    left: jax.Array
+    states: Float[jax.Array, "times inputs width"]
+    forward: Float[jax.Array, "times inputs width width"]
+    inverse: Float[jax.Array, "times inputs width width"]
+    log_determinants: Float[jax.Array, "times inputs"]
+    left: Bool[jax.Array, "inputs"]
 
-    def between(self, start: int, end: int) -> jax.Array:
+    def between(self, start: int, end: int) -> Float[jax.Array, "inputs width width"]:
         """[num_inputs, width, width]: dx_T / dx_t = g_T g_t^{-1}, t and T by record index."""
         return jnp.matmul(self.forward[end], self.inverse[start], precision="highest")
 
 
 def jacobian_fn(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | ArrayLike,
+    inputs: Inputs | Real[Array, "*inputs dimension"] | Plain,
     *,
-    times: ArrayLike | None = None,
+    times: Real[Array, "times"] | Plain | None = None,
     horizon: float = 1.0,
     num_steps: int | None = None,
     brownian: Brownian = "layers",
     dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
-) -> Callable[[Any], Jacobians]:
+) -> Callable[[KeyLike], Jacobians]:
     """`key -> Jacobians`: a path with its Jacobian and inverse.
 
     A step costs width^3 per input. The transpose of `between(t, T)` maps a gradient at x_T to x_t.

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.explosions import explosion_refusal, explosion_time
@@ -17,6 +16,7 @@ from deepinit.core.inputs import points as as_points
 from deepinit.core.laws import Law
 from deepinit.core.layers import Shape
 from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.typing import Array, Bool, Float, KeyLike, Plain, Real
 from deepinit.diffusions.equation import Form, check_shallow, drift_and_noise
 from deepinit.diffusions.steps import Brownian, Grid, euler, grid_of
 from deepinit.networks.forward import key_parts, random_draw
@@ -36,23 +36,23 @@ class Paths(NamedTuple):
         left: [num_inputs] bool: the path is not finite.
     """
 
-    states: jax.Array
-    lifetimes: jax.Array
-    left: jax.Array
+    states: Float[jax.Array, "times inputs width"]
+    lifetimes: Float[jax.Array, "inputs"]
+    left: Bool[jax.Array, "inputs"]
 
 
 def path_fn(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | ArrayLike,
+    inputs: Inputs | Real[Array, "*inputs dimension"] | Plain,
     *,
-    times: ArrayLike | None = None,
+    times: Real[Array, "times"] | Plain | None = None,
     horizon: float = 1.0,
     num_steps: int | None = None,
     form: Form | None = None,
     brownian: Brownian = "layers",
     dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
-) -> Callable[[Any], Paths]:
+) -> Callable[[KeyLike], Paths]:
     """`key -> Paths` of the limiting diffusion (`drift_and_noise`), by Euler's method.
 
     Step l is block l of a network of depth `num_steps`, phi(h) replaced by a h + (b/2) Var h.
@@ -100,16 +100,16 @@ def path_fn(
     return path
 
 
-def within_floats(x: jax.Array) -> jax.Array:
+def within_floats(x: Float[jax.Array, "inputs *shape"]) -> Bool[jax.Array, "inputs"]:
     """[num_inputs] bool: finite states."""
     return jnp.all(jnp.isfinite(x), axis=-1)
 
 
 def check_explosion(
     spec: ResNet | ConvResNet,
-    points: np.ndarray,
+    points: Float[np.ndarray, "inputs dimension"],
     horizon: float,
-    allowed: Any = False,
+    allowed: bool = False,
     remedy: str = _COUNTED,
 ) -> None:
     """Raise SpecError for a horizon at or beyond an explosion time at large width.
@@ -136,7 +136,7 @@ def check_explosion(
             raise explosion_refusal(horizon, time, which, remedy)
 
 
-def check_brownian(brownian: Any, grid: Grid) -> None:
+def check_brownian(brownian: str, grid: Grid) -> None:
     """Raise SpecError for an unknown kind, or a tree whose points are not the grid's."""
     brownian, num_steps = validate.choice("brownian", brownian, ("layers", "tree")), grid.num_steps
     valid = brownian == "layers" or num_steps & (num_steps - 1) == 0
@@ -145,7 +145,11 @@ def check_brownian(brownian: Any, grid: Grid) -> None:
 
 
 def prepared(
-    spec: Any, inputs: Any, times: Any, horizon: Any, num_steps: Any
+    spec: ResNet | ConvResNet,
+    inputs: Inputs | Real[Array, "*inputs dimension"] | Plain,
+    times: Real[Array, "times"] | Plain | None,
+    horizon: float,
+    num_steps: int | None,
 ) -> tuple[ResNet | ConvResNet, np.ndarray, Grid]:
     """The stream's spec with one block per step, the inputs as rows, the grid."""
     check_shallow(spec)
@@ -156,7 +160,9 @@ def prepared(
     return stream, points, grid
 
 
-def rows_of(inputs: Any) -> np.ndarray:
+def rows_of(
+    inputs: Inputs | Real[Array, "*inputs dimension"] | Plain,
+) -> Float[np.ndarray, "inputs dimension"]:
     """[num_inputs, dimension]: points, then partners."""
     if not isinstance(inputs, Inputs):
         rows = validate.real_numbers(inputs)
@@ -165,8 +171,11 @@ def rows_of(inputs: Any) -> np.ndarray:
 
 
 def stream_start(
-    spec: ResNet | ConvResNet, points: np.ndarray, key: jax.Array, dtype: Any
-) -> jax.Array:
+    spec: ResNet | ConvResNet,
+    points: Float[np.ndarray, "inputs dimension"],
+    key: KeyLike,
+    dtype: DTypeLike,
+) -> Float[jax.Array, "inputs width"]:
     """x at time 0: the inputs, or their embedding in the network of this key."""
     start = jnp.asarray(points, dtype)
     net = spec.layers(Shape((), start.shape[1]))

@@ -10,6 +10,7 @@ import lineax
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.typing import Array, Float, Plain, PyTree, Real
 from deepinit.diffusions.equation import Equation, Noise
 
 Brownian = Literal["layers", "tree"]
@@ -34,12 +35,12 @@ class Grid(NamedTuple):
         return self.horizon / self.num_steps
 
     @property
-    def times(self) -> np.ndarray:
+    def times(self) -> Float[np.ndarray, "steps"]:
         """[L + 1] float64."""
         return self.horizon * np.arange(self.num_steps + 1) / self.num_steps
 
 
-def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
+def grid_of(horizon: float, num_steps: int, times: Real[Array, "times"] | Plain | None) -> Grid:
     """The grid; `times` None records the horizon alone. SpecError for times off the grid."""
     num_steps = validate.integer("num_steps", num_steps, 1, "200 steps leave a bias of 0.5 %.")
     horizon = validate.positive("horizon", horizon, "1 is the limit of the network itself.")
@@ -62,12 +63,12 @@ def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
 def euler(
     drift: Callable[[Any], Any],
     noise: Callable[[Any, Noise], Any],
-    start: Any,
+    start: PyTree,
     equation: Equation,
     grid: Grid,
     key: jax.Array,
     brownian: Brownian = "layers",
-) -> Any:
+) -> PyTree:
     """States at recorded times [num_times, ...] of dy = drift(y) dt + noise(y, dB).
 
     y is a pytree that may contain more than the equation's state; noise is linear in dB.

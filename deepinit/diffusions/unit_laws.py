@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.laws import Law
@@ -44,7 +45,7 @@ class UnitLaw(NamedTuple):
         """Whether images of rows can be drawn without the matrix."""
         return self.full is None
 
-    def increment(self, key: jax.Array, duration: float, dtype: Any) -> jax.Array:
+    def increment(self, key: jax.Array, duration: float, dtype: DTypeLike) -> jax.Array:
         """The Brownian part over `duration`: the draw of a network of 1 / duration layers."""
         depth: Any = 1.0 / duration
         return self.law.sample(key, self.shape, depth=depth, dtype=dtype)
@@ -96,7 +97,12 @@ class UnitLaw(NamedTuple):
 
 
 def unit_law(
-    law: Law | MatrixLaw, shape: tuple[int, int], name: str, dtype: Any, *, brownian: bool = True
+    law: Law | MatrixLaw,
+    shape: tuple[int, int],
+    name: str,
+    dtype: DTypeLike,
+    *,
+    brownian: bool = True,
 ) -> UnitLaw:
     """The law per unit of time of one layer's law; SpecError if it does not shrink with depth.
 

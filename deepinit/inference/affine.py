@@ -1,10 +1,11 @@
 """Nearest affine kernel, and its share: limited expressivity."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Plain, Real
 from deepinit.inference import validate as checks
 
 _ROUNDING = 1e-14  # of an entry that centring should have made 0
@@ -25,7 +26,9 @@ class AffinePart(NamedTuple):
     centred_share: float
 
 
-def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
+def affine_part(
+    kernel: Real[Array, "n n"] | Plain, inner_products: Real[Array, "n n"] | Plain
+) -> AffinePart:
     """Projection of a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
 
     min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0.

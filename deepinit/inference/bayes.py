@@ -16,6 +16,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.activations import tanh
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.inference import validate as checks
 from deepinit.inference.evidence import Spectrum, linear_log_marginal, spectrum
 from deepinit.theory.diffusion import diffusion_constants
@@ -53,19 +54,19 @@ class EmpiricalBayes(NamedTuple):
     embedding_var: float
     log_marginal: float
     negative_per_target: float
-    curvatures: np.ndarray
-    directions: np.ndarray
+    curvatures: Float[np.ndarray, "parameters"]
+    directions: Float[np.ndarray, "parameters parameters"]
     parameters: tuple[str, ...]
-    flat_direction: np.ndarray
-    starts: np.ndarray
+    flat_direction: Float[np.ndarray, "3"]
+    starts: Float[np.ndarray, "starts"]
     num_agreeing: int
     at_bound: tuple[str, ...]
 
 
 def empirical_bayes(
-    x: Any,
-    targets: Any,
-    activation: Any = tanh,
+    x: Real[Array, "n dimension"] | Plain,
+    targets: Real[Array, "n *outputs"] | Plain,
+    activation: ActivationLike = tanh,
     *,
     noise: float | None = None,
     weight_var: float = 1.0,

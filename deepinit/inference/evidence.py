@@ -8,12 +8,13 @@ outputs. For K = alpha 1 1^T + beta X X^T, M = beta lambda + noise in the eigenb
     y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.inference import validate as checks
 from deepinit.inference.gaussian import factor
 
@@ -32,11 +33,11 @@ class Spectrum(NamedTuple):
         num: n.
     """
 
-    eigenvalues: np.ndarray
-    counts: np.ndarray
-    ones: np.ndarray
-    mixed: np.ndarray
-    targets: np.ndarray
+    eigenvalues: Float[np.ndarray, "groups"]
+    counts: Real[np.ndarray, "groups"]
+    ones: Float[np.ndarray, "groups"]
+    mixed: Float[np.ndarray, "groups outputs"]
+    targets: Float[np.ndarray, "groups outputs"]
     num: int
 
     @property
@@ -53,10 +54,14 @@ class Evidence(NamedTuple):
     """
 
     value: float
-    gradient: np.ndarray
+    gradient: Float[np.ndarray, "3"]
 
 
-def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
+def log_marginal(
+    kernel: Real[Array, "n n"] | Plain,
+    targets: Real[Array, "n *outputs"] | Plain,
+    noise: float = 0.0,
+) -> float:
     """log p(y) in nats of targets under N(0, kernel + noise), summed over outputs.
 
     Args:
@@ -83,7 +88,9 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
     )
 
 
-def spectrum(x: Any, targets: Any) -> Spectrum:
+def spectrum(
+    x: Real[Array, "n dimension"] | Plain, targets: Real[Array, "n *K"] | Plain
+) -> Spectrum:
     """Data (x [n, dimension], targets [n] or [n, outputs]) for `linear_log_marginal`, by one SVD.
 
     Raises:

@@ -15,21 +15,20 @@ Theta = K, noise = 0, t -> infinity: the posterior. f_0 = 0: the same mean, vari
 averaged over examples, times are n times as long.
 """
 
-from typing import Any
-
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Plain, Real
 from deepinit.inference import validate as checks
 from deepinit.inference.gaussian import Posterior, factor
 from deepinit.inference.kernels import Blocks
 
 
 def trained(
-    ntk_train: Any,
-    ntk_cross: Any,
-    targets: Any,
+    ntk_train: Real[Array, "n n"] | Plain,
+    ntk_cross: Real[Array, "m n"] | Plain,
+    targets: Real[Array, "n *outputs"] | Plain,
     *,
     prior: Blocks | None = None,
     time: float | None = None,

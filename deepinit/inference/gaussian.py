@@ -8,10 +8,11 @@ Gradient flow on the readout alone (K = h h^T, frozen features h) converges to t
 the weight decay; at noise = 0 also to the same covariance over initializations.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.inference import validate as checks
 
 
@@ -23,17 +24,21 @@ class Posterior(NamedTuple):
         covariance: [m, m], of each output without observation noise.
     """
 
-    mean: np.ndarray
-    covariance: np.ndarray
+    mean: Float[np.ndarray, "m *outputs"]
+    covariance: Float[np.ndarray, "m m"]
 
     @property
-    def deviation(self) -> np.ndarray:
+    def deviation(self) -> Float[np.ndarray, "m"]:
         """[m], standard deviations; negative rounding gives 0."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
 
 def posterior(
-    kernel_train: Any, kernel_cross: Any, kernel_test: Any, targets: Any, noise: float = 0.0
+    kernel_train: Real[Array, "n n"] | Plain,
+    kernel_cross: Real[Array, "m n"] | Plain,
+    kernel_test: Real[Array, "m m"] | Plain,
+    targets: Real[Array, "n *outputs"] | Plain,
+    noise: float = 0.0,
 ) -> Posterior:
     """Gaussian-process posterior given training targets, by Cholesky in float64.
 
@@ -66,7 +71,7 @@ def posterior(
     return Posterior(mean[:, 0] if is_vector else mean, test - half.T @ half)
 
 
-def factor(name: str, kernel: np.ndarray, noise: float) -> np.ndarray:
+def factor(name: str, kernel: Float[np.ndarray, "n n"], noise: float) -> Float[np.ndarray, "n n"]:
     """Lower Cholesky factor of kernel + noise.
 
     Raises:

@@ -8,6 +8,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.layers.layer import Layer
 from deepinit.core.specs import Spec
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.inference import validate as checks
 
 ENGINES = ("recursion", "neural_tangents")
@@ -22,9 +23,9 @@ class Blocks(NamedTuple):
         test: [m, m].
     """
 
-    train: np.ndarray
-    cross: np.ndarray
-    test: np.ndarray
+    train: Float[np.ndarray, "n n"]
+    cross: Float[np.ndarray, "m n"]
+    test: Float[np.ndarray, "m m"]
 
 
 class NetworkBlocks(NamedTuple):
@@ -36,8 +37,8 @@ class NetworkBlocks(NamedTuple):
 
 def kernel_for(
     spec: Spec | Layer,
-    x_train: Any,
-    x_test: Any,
+    x_train: Real[Array, "n dimension"] | Plain,
+    x_test: Real[Array, "m dimension"] | Plain,
     *,
     engine: Literal["recursion", "neural_tangents"] = "recursion",
     positions: tuple[int, ...] | None = None,
@@ -69,6 +70,7 @@ def kernel_for(
         nngp, ntk = kernel_matrices(spec, rows, positions=positions)
     else:
         nngp, ntk = _by_neural_tangents(spec, rows)
+    assert ntk is not None
     return NetworkBlocks(blocks_of(nngp, len(train)), blocks_of(ntk, len(train)))
 
 
@@ -83,7 +85,7 @@ def _by_neural_tangents(spec: Any, rows: np.ndarray) -> tuple[np.ndarray, np.nda
     return nngp_and_ntk(spec, rows)
 
 
-def blocks_of(kernel: Any, num_train: int) -> Blocks:
+def blocks_of(kernel: Real[Array, "inputs inputs"] | Plain, num_train: int) -> Blocks:
     """Blocks of a kernel at n + m inputs, training inputs first.
 
     Args:

@@ -1,12 +1,12 @@
 """Checks of kernels, targets and variances."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Numbers, Plain, Real
 
 SMALLEST, LARGEST = 1e-75, 1e75  # products and ratios of two squares stay in float64
 _ROUNDING = 1e-8  # of an eigenvalue, relative to the largest: neural-tangents keeps such digits
@@ -14,7 +14,7 @@ RANK_ROUNDING = 1e-13  # of an eigenvalue, relative to the number of rows times 
 
 
 def bounded(
-    name: str, given: Any, shape: Sequence[int | str] | None = None, remedy: str = ""
+    name: str, given: Numbers, shape: Sequence[int | str] | None = None, remedy: str = ""
 ) -> np.ndarray:
     """`core.validate.array`, for numbers up to 1e75."""
     numbers = validate.array(name, given, shape, remedy)
@@ -25,25 +25,31 @@ def bounded(
     return numbers
 
 
-def kernel(name: str, given: Any) -> np.ndarray:
+def kernel(name: str, given: Real[Array, "n n"] | Plain) -> Float[np.ndarray, "n n"]:
     """[n, n] float64, symmetric."""
     remedy = "Rows and columns are the same inputs in the same order; else it is a cross kernel."
     return validate.symmetric(name, bounded(name, given), remedy=remedy)
 
 
-def cross_kernel(name: str, given: Any, num_train: int, num_test: int | None = None) -> np.ndarray:
+def cross_kernel(
+    name: str, given: Real[Array, "m n"] | Plain, num_train: int, num_test: int | None = None
+) -> Float[np.ndarray, "m n"]:
     """[m, n] float64."""
     remedy = "Test inputs are rows, training inputs columns."
     return bounded(name, given, ["m" if num_test is None else num_test, num_train], remedy)
 
 
-def rows(name: str, given: Any, dimension: int | None = None) -> np.ndarray:
+def rows(
+    name: str, given: Real[Array, "num dimension"] | Plain, dimension: int | None = None
+) -> Float[np.ndarray, "num dimension"]:
     """Inputs [num, dimension] float64."""
     shape = ["num", "dimension" if dimension is None else dimension]
     return bounded(name, given, shape, "One input a row; flatten images.")
 
 
-def targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
+def targets(
+    given: Real[Array, "n *outputs"] | Plain, num: int
+) -> tuple[Float[np.ndarray, "n outputs"], bool]:
     """Targets as [n, outputs] float64, and whether they came as [n].
 
     Raises:
@@ -60,18 +66,18 @@ def targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
     return values.reshape(num, -1), values.ndim == 1
 
 
-def variance(name: str, given: Any) -> float:
+def variance(name: str, given: float) -> float:
     """0, or a number from 1e-75 to 1e75."""
     number = validate.real(name, given, 0.0, LARGEST, "Square a standard deviation first.")
     return positive(name, number) if number else 0.0
 
 
-def positive(name: str, given: Any) -> float:
+def positive(name: str, given: float) -> float:
     """A number from 1e-75 to 1e75."""
     return validate.real(name, given, SMALLEST, LARGEST, "0 would switch it off.")
 
 
-def positive_semidefinite(name: str, eigenvalues: np.ndarray) -> None:
+def positive_semidefinite(name: str, eigenvalues: Float[np.ndarray, "n"]) -> None:
     """Refuse negative eigenvalues (ascending) beyond rounding."""
     if eigenvalues[0] < -_ROUNDING * float(np.max(np.abs(eigenvalues))) * len(eigenvalues) ** 0.5:
         raise SpecError(
@@ -81,7 +87,7 @@ def positive_semidefinite(name: str, eigenvalues: np.ndarray) -> None:
         )
 
 
-def singular_error(name: str, eigenvalues: np.ndarray, noise: float) -> SpecError:
+def singular_error(name: str, eigenvalues: Float[np.ndarray, "n"], noise: float) -> SpecError:
     """Error for kernel + noise (eigenvalues of the kernel, ascending) without Cholesky factor."""
     try:
         positive_semidefinite(name, eigenvalues)
@@ -97,7 +103,7 @@ def singular_error(name: str, eigenvalues: np.ndarray, noise: float) -> SpecErro
     )
 
 
-def numerical_rank(eigenvalues: np.ndarray) -> int:
+def numerical_rank(eigenvalues: Float[np.ndarray, "n"]) -> int:
     """Eigenvalues above rounding."""
     least = RANK_ROUNDING * len(eigenvalues) * max(float(np.max(eigenvalues)), 0.0)
     return int(np.sum(eigenvalues > least))

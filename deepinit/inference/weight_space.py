@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.inference import validate as checks
 
 
@@ -29,18 +30,18 @@ class LinearPosterior(NamedTuple):
         rank: of the features.
     """
 
-    intercept: np.ndarray
-    slopes: np.ndarray
-    weight_covariance: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
+    intercept: Float[Like, "*outputs"]
+    slopes: Float[np.ndarray, "dimension *outputs"]
+    weight_covariance: Float[np.ndarray, "weights weights"]
+    mean: Float[np.ndarray, "m *outputs"]
+    variance: Float[np.ndarray, "m"]
     rank: int
 
 
 def linear_model(
-    x_train: Any,
-    targets: Any,
-    x_test: Any,
+    x_train: Real[Array, "n dimension"] | Plain,
+    targets: Real[Array, "n *outputs"] | Plain,
+    x_test: Real[Array, "m dimension"] | Plain,
     intercept_var: float,
     slope_var: float,
     noise: float = 0.0,

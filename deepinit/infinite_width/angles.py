@@ -4,12 +4,13 @@ import numpy as np
 
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
+from deepinit.core.typing import Float
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import layer_variances
 from deepinit.infinite_width.validate import checked_limit
 
 
-def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
+def log_sin2_angles(spec: MLP, inputs: Inputs) -> Float[np.ndarray, "layers pairs"]:
     """ln sin^2 of the angle between phi(z^l) of each pair, at infinite width.
 
     cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l), l =

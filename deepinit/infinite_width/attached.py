@@ -4,7 +4,7 @@ Reverse mode of `lax.scan` drops rules of `jax.custom_jvp`: `jax.hessian` would 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -12,10 +12,12 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from deepinit.core.typing import PyTree
+
 Rule = Callable[[Any, Any, Any], Any]
 
 
-def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
+def attach(rule: Rule, static: Hashable, values: PyTree, variables: PyTree) -> PyTree:
     """`values`, with the derivatives of `rule` in `variables`.
 
     Args:

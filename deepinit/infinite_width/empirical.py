@@ -9,6 +9,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, KeyLike, Like, Plain, PyTree, Shaped
 from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
@@ -27,10 +28,10 @@ AXES: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 def empirical_ntk(
-    apply_fn: Callable[[Any, Any], Any],
-    params: Any,
-    x: Any,
-    x2: Any = None,
+    apply_fn: Callable[[PyTree, Array], Array],
+    params: PyTree,
+    x: Shaped[Array, "num ..."] | Plain,
+    x2: Shaped[Array, "others ..."] | Plain | None = None,
     *,
     outputs: Outputs = "mean",
     diagonal: bool = False,
@@ -84,7 +85,7 @@ def empirical_ntk(
         # AUTO compiles and counts its candidates, which fails with traced arguments.
         run = kernel_fn if implementation == "AUTO" else jax.jit(kernel_fn)
         if diagonal:
-            rows = [run(row[None], None, trained)[0, 0] for row in x]
+            rows = [run(row[None], None, trained)[0, 0] for row in np.asarray(x)]
             return np.stack([np.asarray(row) for row in rows])
         x2 = None if x2 is None else in_dtype(x2, dtype)
         if batch is None:
@@ -113,13 +114,13 @@ def _in_blocks(run: Callable[..., Any], x: Any, x2: Any, trained: Any, batch: in
 def monte_carlo_kernel(
     init_fn: Callable[..., Any],
     apply_fn: Callable[..., Any],
-    x: Any,
+    x: Shaped[Array, "num ..."] | Plain,
     *,
-    key: Any,
+    key: KeyLike,
     num_seeds: int,
     kind: Literal["nngp", "ntk"] = "ntk",
     dtype: str = "float64",
-) -> np.ndarray:
+) -> Float[np.ndarray, "num num"]:
     """Mean over random networks of the empirical NNGP or NTK, by neural-tangents.
 
     Args:
@@ -150,7 +151,7 @@ def monte_carlo_kernel(
         return np.asarray(kernel_fn(in_dtype(x, dtype), None, kind))
 
 
-def in_dtype(leaf: Any, dtype: str) -> Any:
+def in_dtype(leaf: Shaped[Array, "*shape"] | Plain, dtype: str) -> Shaped[Like, "*shape"]:
     """Array of that dtype; integers and booleans unchanged."""
     import jax.numpy as jnp
 
@@ -158,7 +159,7 @@ def in_dtype(leaf: Any, dtype: str) -> Any:
     return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
 
-def trained_leaves(params: Any) -> tuple[list[Any], Callable[[Any], Any]]:
+def trained_leaves(params: PyTree) -> tuple[list[Any], Callable[[Any], Any]]:
     """The floating-point leaves, and a function that restores the tree."""
     import jax
     import jax.numpy as jnp

@@ -7,6 +7,7 @@ import numpy as np
 from deepinit.core.curves import Curve
 from deepinit.core.residual_specs import ConvResNet
 from deepinit.core.specs import MLP, Spec
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.infinite_width.neural_tangents.layers import residual_stax_network, stax_network
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import layer_variances
@@ -14,7 +15,9 @@ from deepinit.infinite_width.residual_parts import residual_variances
 from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 
-def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nngp_and_ntk(
+    spec: Spec, x: Real[Array, "num dimension"] | Plain
+) -> tuple[Float[np.ndarray, "num num"], Float[np.ndarray, "num num"]]:
     """NNGP and NTK of the last layer, by neural-tangents in float64.
 
     Compile time is constant in depth. Every layer: `recursion.kernel_layers`.
@@ -55,7 +58,9 @@ def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return checked_limit(nngp, "NNGP kernel"), checked_limit(ntk, "NTK kernel")
 
 
-def neural_tangents_velocities(spec: MLP, curve: Curve, t: np.ndarray, s: np.ndarray) -> np.ndarray:
+def neural_tangents_velocities(
+    spec: MLP, curve: Curve, t: Float[np.ndarray, "pairs"], s: Float[np.ndarray, "pairs"]
+) -> Float[np.ndarray, "pairs"]:
     """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of pairs, from neural-tangents' NNGP.
 
     Args:

@@ -23,6 +23,7 @@ from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import layer_variances
 from deepinit.infinite_width.validate import checked_limit
@@ -43,7 +44,9 @@ class LengthMoments(NamedTuple):
     variance_error: float
 
 
-def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
+def velocity_kernel(
+    spec: MLP, curve: Curve, t: Real[Array, "nodes"] | Plain
+) -> Float[np.ndarray, "nodes nodes"]:
     """Covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron's velocities.
 
     Bias-free ReLU, circle about 0: C = -q c'', K = q c(t - s), c the iterated arc-cosine kernel.
@@ -126,7 +129,9 @@ def curve_length_moments(
     return checked_limit(moments, "of the length")
 
 
-def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
+def squared_speeds(
+    spec: MLP, curve: Curve, t: Float[np.ndarray, "nodes"]
+) -> Float[np.ndarray, "nodes"]:
     """Diagonal C(t, t) of `velocity_kernel`: [nodes]."""
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
@@ -134,7 +139,9 @@ def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
     return _velocities(spec, curve, t, none, none)[0]
 
 
-def speed_product_excess(output_width: int, correlation: np.ndarray) -> np.ndarray:
+def speed_product_excess(
+    output_width: int, correlation: Float[Like, "*shape"]
+) -> Float[Like, "*shape"]:
     """Cov[|g|, |h|] / E[|g|]^2 of correlated standard normal vectors of size output_width.
 
     2F1(-1/2, -1/2; n/2; rho^2) - 1, elementwise in rho; 1/(2n) rho^2 for large n.

@@ -13,13 +13,14 @@ from deepinit.core.frames import Frames
 from deepinit.core.laws import normal
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
+from deepinit.core.typing import Float
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
 from deepinit.infinite_width.validate import checked_limit
 
 _NUM_NODES = 33
 
 
-def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
+def log_volumes(spec: Spec, frames: Frames) -> Float[np.ndarray, "layers points"]:
     """ln volume of each frame's image: [layers (+1 with an output layer), points].
 
     Gram matrix n_l C_ij, C the velocity kernel; the output width n_L adds
@@ -54,7 +55,7 @@ def output_log_volume_variance(output_width: int, size: int) -> float:
     return 0.25 * float(sum(polygamma(1, 0.5 * (output_width - j)) for j in range(size)))
 
 
-def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
+def mean_lengths(spec: Spec, curve: Curve) -> Float[np.ndarray, "layers"]:
     """Relative length of the curve's image: [layers (+1, a mean, with an output layer)].
 
     Raises:

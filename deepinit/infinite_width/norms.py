@@ -8,6 +8,7 @@ from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 from deepinit.infinite_width.residual import residual_layers
@@ -16,7 +17,9 @@ from deepinit.infinite_width.validate import checked_limit
 _LEAST_SHARE = 1e-4  # of a mean square; a smaller difference of kernels keeps too few digits
 
 
-def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
+def mean_squares(
+    spec: Spec, x: Real[Array, "num dimension"] | Plain
+) -> Float[np.ndarray, "depth num"]:
     """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream.
 
     Args:
@@ -51,7 +54,9 @@ _mean_squares = by_kind(
 )
 
 
-def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
+def overlaps(
+    spec: Spec, x: Real[Array, "num dimension"] | Plain
+) -> Float[np.ndarray, "depth num num"]:
     """<x_i^l, x_j^l> / width, l = 1..depth: [depth, num, num] float64.
 
     E[phi(z_i^l) phi(z_j^l)], or of a residual stream. Otherwise as `mean_squares`.
@@ -91,7 +96,7 @@ _overlaps = by_kind(
 )
 
 
-def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
+def mean_square_distances(spec: Spec, inputs: Inputs) -> Float[np.ndarray, "depth pairs"]:
     """|x^l - x'^l|^2 / width of each pair, l = 1..depth: [depth, pairs] float64.
 
     MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)

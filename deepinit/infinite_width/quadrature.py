@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.typing import Like, Real
+
 Kinks = tuple[Any, ...]
 
 REACH = 9.0  # standard deviations; the normal density integrates to 1 - 2e-19 on [-9, 9]
@@ -101,7 +103,7 @@ def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
     return nodes, (half[:, None] * _LEGENDRE_WEIGHTS).ravel() * _normal_density(nodes)
 
 
-def quotient(numerator: Any, denominator: Any) -> jax.Array:
+def quotient(numerator: Real[Like, "..."], denominator: Real[Like, "..."]) -> jax.Array:
     """numerator / denominator, finite for a zero denominator."""
     ratio = numerator / jnp.where(jnp.abs(denominator) > 1e-300, denominator, 1e-300)
     return jnp.clip(

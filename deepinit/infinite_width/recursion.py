@@ -1,12 +1,13 @@
 """NNGP and NTK of every layer at infinite width, by recursion."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
 from deepinit.infinite_width.validate import checked_limit, checked_rows
@@ -27,8 +28,8 @@ class KernelLayers(NamedTuple):
         ntk: [layers, num, num], NTK parametrization.
     """
 
-    nngp: Any
-    ntk: Any
+    nngp: Float[Like, "layers num num"]
+    ntk: Float[Like, "layers num num"]
 
 
 def check_output_layer(spec: Spec) -> None:
@@ -38,7 +39,9 @@ def check_output_layer(spec: Spec) -> None:
         raise SpecError(given, "networks that end in a linear map", "Write output_width=1.")
 
 
-def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+def layer_variances(
+    spec: Spec, dimension: int
+) -> tuple[Float[np.ndarray, "layers"], Float[np.ndarray, "layers"]]:
     """Weight variances times fan_in, and bias variances: [depth (+1 with an output layer)].
 
     Args:
@@ -71,7 +74,11 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def kernel_layers(
-    spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS, last_only: bool = False
+    spec: Spec,
+    x: Real[Array, "num dimension"] | Plain,
+    *,
+    trained: tuple[str, ...] = PARAMETERS,
+    last_only: bool = False,
 ) -> KernelLayers:
     """NNGP kernel K^l and NTK Theta^l of every layer at infinite width.
 

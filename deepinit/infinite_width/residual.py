@@ -27,6 +27,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation, linear
 from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import (
     PARAMETERS,
@@ -52,10 +53,10 @@ class ResidualLayers(NamedTuple):
         ntk: [depth (+1), num, num].
     """
 
-    mean: np.ndarray
-    mean_square: np.ndarray
-    nngp: np.ndarray
-    ntk: np.ndarray
+    mean: Float[np.ndarray, "depth num"]
+    mean_square: Float[np.ndarray, "depth num"]
+    nngp: Float[np.ndarray, "layers num num"]
+    ntk: Float[np.ndarray, "layers num num"]
 
 
 class Positions(NamedTuple):
@@ -67,9 +68,9 @@ class Positions(NamedTuple):
         ntk: [num, positions, num, positions].
     """
 
-    mean: np.ndarray
-    nngp: np.ndarray
-    ntk: np.ndarray
+    mean: Float[np.ndarray, "num positions"]
+    nngp: Float[np.ndarray, "num positions num positions"]
+    ntk: Float[np.ndarray, "num positions num positions"]
 
 
 class _Static(NamedTuple):
@@ -92,7 +93,10 @@ class _Stream(NamedTuple):
 
 
 def residual_layers(
-    spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS
+    spec: ResNet | ConvResNet,
+    x: Real[Array, "num dimension"] | Plain,
+    *,
+    trained: tuple[str, ...] = PARAMETERS,
 ) -> ResidualLayers:
     """Means, second moments and NTK of the stream after every block.
 
@@ -127,7 +131,10 @@ def residual_layers(
 
 
 def position_kernels(
-    spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS
+    spec: ResNet | ConvResNet,
+    x: Real[Array, "num dimension"] | Plain,
+    *,
+    trained: tuple[str, ...] = PARAMETERS,
 ) -> Positions:
     """Second moment Lambda_{ip,jp'} and NTK by position after the last block.
 

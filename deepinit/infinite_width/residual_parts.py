@@ -10,6 +10,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import LAWS, laws_of
+from deepinit.core.typing import Float
 
 PARAMETERS = ("embedding", "weights", "branch", "biases", "output")
 
@@ -45,10 +46,10 @@ class Start(NamedTuple):
         second_moment: [sites, sites], lambda.
     """
 
-    means: np.ndarray
-    covariance: np.ndarray
-    mean: np.ndarray
-    second_moment: np.ndarray
+    means: Float[np.ndarray, "sites coordinates"]
+    covariance: Float[np.ndarray, "sites sites"]
+    mean: Float[np.ndarray, "sites"]
+    second_moment: Float[np.ndarray, "sites sites"]
 
 
 def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
@@ -84,7 +85,9 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
     )
 
 
-def start_of_stream(spec: ResNet | ConvResNet, x: np.ndarray, embedding_var: float) -> Start:
+def start_of_stream(
+    spec: ResNet | ConvResNet, x: Float[np.ndarray, "num dimension"], embedding_var: float
+) -> Start:
     """The stream before the first block.
 
     Args:

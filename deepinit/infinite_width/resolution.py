@@ -9,6 +9,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Float
 from deepinit.infinite_width.quadrature import point_rule, root
 
 # Largest relative difference of E phi^2 or E phi'^2 between the rules in a layer. Bounds the error
@@ -20,9 +21,9 @@ _NUM_ROWS = 16
 
 def check_resolution(
     activation: Activation,
-    mean_squares: np.ndarray,
-    weight_vars: np.ndarray,
-    bias_vars: np.ndarray,
+    mean_squares: Float[np.ndarray, "num"],
+    weight_vars: Float[np.ndarray, "layers"],
+    bias_vars: Float[np.ndarray, "layers"],
     *,
     with_derivative: bool = True,
 ) -> None:

@@ -18,6 +18,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
 from deepinit.core.training_options import require_output_layer
+from deepinit.core.typing import Array, Float, Plain, PyTree, Real
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.training_kernels import KernelsOf, TrainingKernels, standard_kernels
@@ -37,12 +38,12 @@ class NtkTraining(NamedTuple):
         test_mean, test_variance: [T, num, K] or None.
     """
 
-    times: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
-    loss: np.ndarray
-    test_mean: np.ndarray | None
-    test_variance: np.ndarray | None
+    times: Float[np.ndarray, "times"]
+    mean: Float[np.ndarray, "times examples outputs"]
+    variance: Float[np.ndarray, "times examples outputs"]
+    loss: Float[np.ndarray, "times"]
+    test_mean: Float[np.ndarray, "times tests outputs"] | None
+    test_variance: Float[np.ndarray, "times tests outputs"] | None
 
 
 class LinearizedTraining(NamedTuple):
@@ -54,18 +55,18 @@ class LinearizedTraining(NamedTuple):
         test_outputs: [T, num, K] or None.
     """
 
-    times: np.ndarray
-    outputs: np.ndarray
-    loss: np.ndarray
-    test_outputs: np.ndarray | None
+    times: Float[np.ndarray, "times"]
+    outputs: Float[np.ndarray, "times examples outputs"]
+    loss: Float[np.ndarray, "times"]
+    test_outputs: Float[np.ndarray, "times tests outputs"] | None
 
 
 def ntk_training(
     spec: MLP,
     examples: Examples,
-    times: Any,
+    times: Real[Array, "times"] | Plain,
     *,
-    test_inputs: Any = None,
+    test_inputs: Real[Array, "tests dimension"] | Plain | None = None,
     kernels: KernelsOf = standard_kernels,
 ) -> NtkTraining:
     """Mean and variance over initializations of gradient flow under the mean NTK.
@@ -146,12 +147,12 @@ def _check_parameters(parameters: Any) -> None:
 
 
 def linearized_training(
-    apply_fn: Callable[[Any, Any], Any],
-    parameters: Any,
+    apply_fn: Callable[[PyTree, Array], Array],
+    parameters: PyTree,
     examples: Examples,
-    times: Any,
+    times: Real[Array, "times"] | Plain,
     *,
-    test_inputs: Any = None,
+    test_inputs: Real[Array, "tests dimension"] | Plain | None = None,
 ) -> LinearizedTraining:
     """Gradient flow of one network, linearised about its parameters.
 

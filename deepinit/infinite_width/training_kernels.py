@@ -17,6 +17,7 @@ import numpy as np
 
 from deepinit.core.specs import MLP
 from deepinit.core.training_options import require_output_layer
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.neural_tangents.layers import stax_activation
 from deepinit.infinite_width.precision import host_float64
@@ -32,14 +33,14 @@ class TrainingKernels(NamedTuple):
         ntk: [num, num].
     """
 
-    nngp: np.ndarray
-    ntk: np.ndarray
+    nngp: Float[np.ndarray, "num num"]
+    ntk: Float[np.ndarray, "num num"]
 
 
 KernelsOf = Callable[[MLP, np.ndarray], TrainingKernels]
 
 
-def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
+def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
     """NNGP and NTK of the output in standard parametrization.
 
     Args:
@@ -73,7 +74,7 @@ def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
     return checked_limit(kernels, is_kernel=True)
 
 
-def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
+def stax_standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
     """`standard_kernels` by neural-tangents' stax, for its activations.
 
     Returns:

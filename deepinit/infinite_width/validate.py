@@ -6,11 +6,12 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Plain, Real
 
 T = TypeVar("T")
 
 
-def checked_rows(x: Any) -> np.ndarray:
+def checked_rows(x: Real[Array, "num dimension"] | Plain) -> Float[np.ndarray, "num dimension"]:
     """x as float64 [num, dimension], finite."""
     remedy = "One input a row; flatten images: x.reshape(len(x), -1)."
     return validate.array("inputs", x, ["num", "dimension"], remedy)

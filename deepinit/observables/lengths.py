@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from deepinit.core.typing import Float, Like
 from deepinit.observables.measurement import Measurement
 
 # Codes of `networks.rows.EVENTS`, which observables may not import; a test compares them.
@@ -24,7 +25,7 @@ def _log_stretches(rows: Any) -> Any:
     return jnp.where(rows.of_frame_bases(finite)[:, None], rows.log_norm_growths, jnp.nan)
 
 
-def log_volume_of(value: Any) -> Measurement:
+def log_volume_of(value: Float[Like, "*shape"]) -> Measurement:
     """Measurement of a log-volume, -inf where the volume is 0."""
     event = jnp.where(jnp.isneginf(value), DEAD, jnp.where(jnp.isfinite(value), FINE, NOT_FINITE))
     return Measurement(jnp.where(event == FINE, value, 0), event.astype(jnp.int8))

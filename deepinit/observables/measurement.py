@@ -1,8 +1,10 @@
 """Return value of an observable."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
+
+from deepinit.core.typing import Float, Int, PyTree, Shaped
 
 
 class Measurement(NamedTuple):
@@ -17,8 +19,8 @@ class Measurement(NamedTuple):
         exponent: same shape, integers; None for 0.
     """
 
-    value: jax.Array
-    event: jax.Array
-    kept: Any = None
-    log_scale: Any = None
-    exponent: Any = None
+    value: Shaped[jax.Array, "*shape"]
+    event: Int[jax.Array, "*shape"]
+    kept: PyTree = None
+    log_scale: Float[jax.Array, "*shape"] | None = None
+    exponent: Int[jax.Array, "*shape"] | None = None

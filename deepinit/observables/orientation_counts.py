@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from numpy.typing import ArrayLike
 
+from deepinit.core.typing import Array, Bool, Float, Int, Plain, Real
 from deepinit.observables.orientations import cosine_similarities
 
 LEVEL, LEVELS_OF_DOUBT = 0.95, (0.90, 0.98)
@@ -30,17 +30,17 @@ class OrientationCount(NamedTuple):
         live: number of live neurons.
     """
 
-    num_orientations: jax.Array
-    coverage: jax.Array
-    condensed: jax.Array
-    members: jax.Array
-    live: jax.Array
+    num_orientations: Int[jax.Array, ""]
+    coverage: Float[jax.Array, ""]
+    condensed: Bool[jax.Array, ""]
+    members: Int[jax.Array, "m"]
+    live: Int[jax.Array, ""]
 
 
 def count_orientations(
-    vectors: ArrayLike,
+    vectors: Real[Array, "m D"] | Plain,
     *,
-    amplitudes: ArrayLike | None = None,
+    amplitudes: Real[Array, "m"] | Plain | None = None,
     smallest_amplitude: float = 0.05,
     lines: bool = False,
 ) -> OrientationCount:

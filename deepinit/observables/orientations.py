@@ -4,19 +4,21 @@ Arrays [m, D] of any scale (1e-30 in float32 is safe); a zero vector has the zer
 except where noted.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core.linear_algebra import row_norms
+from deepinit.core.typing import Array, Bool, Float, Int, Like, Plain, PyTree, Real
 
 _VISIT = 0.97  # cosine at which a neuron has reached an orientation
 
 
-def input_vectors(weights: ArrayLike, biases: ArrayLike | None = None) -> jax.Array:
+def input_vectors(
+    weights: Real[Array, "m fan_in"] | Plain, biases: Real[Array, "m"] | Plain | None = None
+) -> Float[jax.Array, "m D"]:
     """Input vectors [m, fan_in + 1] of weights [m, fan_in] and biases [m], or the weights."""
     weights = jnp.asarray(weights)
     if biases is None:
@@ -24,7 +26,7 @@ def input_vectors(weights: ArrayLike, biases: ArrayLike | None = None) -> jax.Ar
     return jnp.concatenate([weights, jnp.asarray(biases)[:, None]], axis=1)
 
 
-def orientations(vectors: ArrayLike) -> jax.Array:
+def orientations(vectors: Real[Array, "m D"] | Plain) -> Float[jax.Array, "m D"]:
     """w_j / |w_j|: [m, D]."""
     vectors = jnp.asarray(vectors)
     largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
@@ -33,7 +35,7 @@ def orientations(vectors: ArrayLike) -> jax.Array:
     return scaled / jnp.where(largest == 0, 1, norm)
 
 
-def cosine_similarities(vectors: ArrayLike) -> jax.Array:
+def cosine_similarities(vectors: Real[Array, "m D"] | Plain) -> Float[jax.Array, "m m"]:
     """Cosines w_i.w_j / (|w_i| |w_j|): [m, m].
 
     Reference: arXiv:2105.11686.
@@ -42,7 +44,7 @@ def cosine_similarities(vectors: ArrayLike) -> jax.Array:
     return jnp.clip(jnp.matmul(units, units.T, precision="highest"), -1.0, 1.0)
 
 
-def display_order(similarities: ArrayLike) -> np.ndarray:
+def display_order(similarities: Real[Array, "m m"] | Plain) -> Int[np.ndarray, "m"]:
     """Order [m] of neurons that groups equal orientations, by eigenvectors on the host.
 
     Opposite orientations of one line are at opposite ends. Show `similarities[order][:, order]`.
@@ -57,7 +59,9 @@ def display_order(similarities: ArrayLike) -> np.ndarray:
     return np.lexsort((np.take_along_axis(coordinates, leading[:, None], axis=1)[:, 0], leading))
 
 
-def angles_to(vectors: ArrayLike, directions: ArrayLike) -> jax.Array:
+def angles_to(
+    vectors: Real[Array, "m D"] | Plain, directions: Real[Array, "k D"] | Plain
+) -> Float[jax.Array, "m k"]:
     """Angles [m, k] in radians between neurons and directions, accurate near 0 and pi.
 
     2 atan2(|u - d|, |u + d|); NaN for zero vectors.
@@ -85,15 +89,17 @@ class Alignment(NamedTuple):
         visited: [k], whether some neuron has reached the orientation.
     """
 
-    best: jax.Array
-    nearest: jax.Array
-    median: jax.Array
-    low: jax.Array
-    fraction: jax.Array
-    visited: jax.Array
+    best: Float[jax.Array, "m"]
+    nearest: Int[jax.Array, "m"]
+    median: Float[jax.Array, ""]
+    low: Float[jax.Array, ""]
+    fraction: Float[jax.Array, ""]
+    visited: Bool[jax.Array, "k"]
 
 
-def alignment(vectors: ArrayLike, directions: ArrayLike) -> Alignment:
+def alignment(
+    vectors: Real[Array, "m D"] | Plain, directions: Real[Array, "k D"] | Plain
+) -> Alignment:
     """Alignment of neurons with predicted orientations; zero vectors align with nothing.
 
     Args:
@@ -109,7 +115,9 @@ def alignment(vectors: ArrayLike, directions: ArrayLike) -> Alignment:
     return Alignment(best, nearest, median, low, jnp.mean(reached), visited)
 
 
-def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
+def amplitudes(
+    vectors: Real[Array, "m D"] | Plain, outputs: Real[Like, "*k m"] | Plain
+) -> Float[jax.Array, "m"]:
     """A_j = |a_j| |w_j|: [m].
 
     Args:
@@ -123,7 +131,7 @@ def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
     return row_norms(jnp.asarray(vectors)) * sizes
 
 
-def relative_distance(parameters: Any, initial: Any) -> jax.Array:
+def relative_distance(parameters: PyTree, initial: PyTree) -> Float[jax.Array, ""]:
     """RD = |W - W(0)| / |W(0)| of a pytree of parameters.
 
     Near 0 where the network behaves like its linearization, large where it condenses.

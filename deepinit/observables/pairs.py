@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from deepinit.core.typing import Float, Like
 from deepinit.observables.measurement import Measurement
 
 
@@ -24,7 +25,7 @@ def log_sin2_angle(rows: Any) -> Measurement:
     return Measurement(jnp.minimum(value, 0), rows.events)  # rounding of a right angle
 
 
-def log_distance(rows: Any) -> Any:
+def log_distance(rows: Any) -> Float[Like, "pairs"]:
     """ln |x - x'| of each point x and its partner x': [num_pairs]; -inf where they are equal.
 
     With x = exp(c) a, x' = exp(c + p) (a + exp(s) d), d = b a + r, r orthogonal to a,

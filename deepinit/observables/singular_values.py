@@ -7,10 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.typing import Array, Float, Real
+
 _SWEEPS = 12  # quadratic convergence: 6 to 8 sweeps reach float64 for some 100 rows
 
 
-def log_singular_values(rows: Any, log_scales: Any) -> Any:
+def log_singular_values(
+    rows: Real[Array, "m n"], log_scales: Real[Array, "m"]
+) -> Float[jax.Array, "singular_values"]:
     """Logarithms of the singular values of exp(log_scales) * rows, by one-sided Jacobi.
 
     Args:

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.special
 
 from deepinit.core.curves import Curve, Kind
+from deepinit.core.typing import Float
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _MOST_HALVINGS = 40
@@ -32,8 +33,8 @@ class Pieces(NamedTuple):
     """
 
     kind: Kind
-    edges: np.ndarray
-    coefficients: np.ndarray
+    edges: Float[np.ndarray, "edges"]
+    coefficients: Float[np.ndarray, "pieces basis width"]
     smooth_seam: bool
 
     @property
@@ -42,12 +43,12 @@ class Pieces(NamedTuple):
         return len(self.coefficients)
 
     @property
-    def spans(self) -> np.ndarray:
+    def spans(self) -> Float[np.ndarray, "pieces"]:
         """Parameter lengths: [num_pieces]."""
         return np.diff(self.edges)
 
     @property
-    def middles(self) -> np.ndarray:
+    def middles(self) -> Float[np.ndarray, "pieces"]:
         """Midpoints: [num_pieces]."""
         return self.edges[:-1] + 0.5 * self.spans
 
@@ -59,19 +60,21 @@ def pieces_of(curve: Curve) -> Pieces:
     )
 
 
-def basis(kind: Kind, t: np.ndarray) -> np.ndarray:
+def basis(kind: Kind, t: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape basis"]:
     """(1, t) or (1, cos t, sin t): [..., 2 or 3] for t [...]."""
     terms = [np.ones_like(t), t] if kind == "line" else [np.ones_like(t), np.cos(t), np.sin(t)]
     return np.stack(terms, axis=-1)
 
 
-def basis_derivative(kind: Kind, t: np.ndarray) -> np.ndarray:
+def basis_derivative(
+    kind: Kind, t: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape basis"]:
     """Derivative of `basis` in t: [..., 2 or 3]."""
     terms = [np.ones_like(t)] if kind == "line" else [-np.sin(t), np.cos(t)]
     return np.stack([np.zeros_like(t), *terms], axis=-1)
 
 
-def mean_basis(pieces: Pieces) -> np.ndarray:
+def mean_basis(pieces: Pieces) -> Float[np.ndarray, "pieces basis"]:
     """Mean of the basis over each piece: [num_pieces, 2 or 3]."""
     means = basis(pieces.kind, pieces.middles)
     if pieces.kind == "circle":  # np.sinc(x) = sin(pi x) / (pi x)
@@ -79,7 +82,7 @@ def mean_basis(pieces: Pieces) -> np.ndarray:
     return means
 
 
-def lengths(pieces: Pieces) -> np.ndarray:
+def lengths(pieces: Pieces) -> Float[np.ndarray, "pieces"]:
     """Length of every piece: [num_pieces]; error 1e-15 of speed times span."""
     if pieces.kind == "line":
         return np.linalg.norm(pieces.coefficients[:, 1], axis=1) * pieces.spans
@@ -99,7 +102,7 @@ def lengths(pieces: Pieces) -> np.ndarray:
     return size * np.sqrt(a + b) * arc
 
 
-def angular_lengths(pieces: Pieces) -> np.ndarray:
+def angular_lengths(pieces: Pieces) -> Float[np.ndarray, "pieces"]:
     """Length of each piece's central projection to the unit sphere, radians: [num_pieces].
 
     0 for a piece on one ray, or at 0. A line through 0 turns by pi.

@@ -13,13 +13,14 @@ boundary to rounding does not cross it. Lengths change by a few eps.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.curves import Curve
+from deepinit.core.typing import Float, Int
 from deepinit.piecewise_linear.pieces import (
     Pieces,
     angular_lengths,
@@ -45,13 +46,17 @@ class ExactLengths(NamedTuple):
         pieces: number of smooth pieces, a closed curve cut at its start.
     """
 
-    lengths: np.ndarray
-    breakpoints: np.ndarray
-    pieces: np.ndarray
+    lengths: Float[np.ndarray, "layers"]
+    breakpoints: Int[np.ndarray, "layers"]
+    pieces: Int[np.ndarray, "layers"]
 
 
 def exact_lengths(
-    layers: Any, curve: Curve, *, negative_slope: float = 0.0, last_is_linear: bool = True
+    layers: Sequence[tuple[Any, ...]],
+    curve: Curve,
+    *,
+    negative_slope: float = 0.0,
+    last_is_linear: bool = True,
 ) -> ExactLengths:
     """Lengths int |d x^l(gamma(t)) / dt| dt of a curve's images in a (leaky) ReLU network, exact.
 
@@ -78,7 +83,11 @@ def exact_lengths(
 
 
 def sweep(
-    layers: Any, curve: Curve, *, negative_slope: float = 0.0, last_is_linear: bool = True
+    layers: Sequence[tuple[Any, ...]],
+    curve: Curve,
+    *,
+    negative_slope: float = 0.0,
+    last_is_linear: bool = True,
 ) -> Iterator[tuple[Pieces, int]]:
     """Pieces of the image after each layer, and its number of new breakpoints."""
     negative_slope = validate.real("negative_slope", negative_slope, remedy="0 is ReLU.")

@@ -7,6 +7,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.specs import Spec
+from deepinit.core.typing import Float, PyTree
 
 _LAYERS = "a sequence of (weights [fan_out, fan_in], biases [fan_out] or None)"
 
@@ -21,9 +22,9 @@ class Layer(NamedTuple):
         is_linear: no activation.
     """
 
-    weights: np.ndarray
-    biases: np.ndarray
-    out_weights: np.ndarray | None
+    weights: Float[np.ndarray, "fan_out fan_in"]
+    biases: Float[np.ndarray, "fan_out"]
+    out_weights: Float[np.ndarray, "width fan_out"] | None
     is_linear: bool
 
     @property
@@ -32,7 +33,7 @@ class Layer(NamedTuple):
         return len(self.weights if self.out_weights is None else self.out_weights)
 
 
-def layers_of(spec: Spec, parameters: Any) -> list[tuple[np.ndarray | None, ...]]:
+def layers_of(spec: Spec, parameters: PyTree) -> list[tuple[np.ndarray | None, ...]]:
     """Layers of one network of `network(spec).init`, for `exact_lengths`.
 
     To be passed with `negative_slope=spec.activation.slopes[0]` and
@@ -85,7 +86,9 @@ def _layers_of_segment(run: dict[str, Any]) -> Iterator[tuple[np.ndarray | None,
         yield pair if outer is None else (*pair, outer[layer])
 
 
-def checked_layers(layers: Any, input_width: int, last_is_linear: bool = True) -> list[Layer]:
+def checked_layers(
+    layers: Sequence[tuple[Any, ...]], input_width: int, last_is_linear: bool = True
+) -> list[Layer]:
     """Layers in float64, checked.
 
     Args:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Plain, Real
 from deepinit.core.validate import array, positive, require
 from deepinit.plots import validate
 from deepinit.plots.directions import (
@@ -30,11 +31,11 @@ _LAST_FRAME_MS = 2500
 
 
 def animate_orientations(
-    vectors: Any,
-    amplitudes: Any,
-    times: Any,
+    vectors: Real[Array, "T m *plane"] | Plain,
+    amplitudes: Real[Array, "T m"] | Plain | None,
+    times: Real[Array, "T"] | Plain,
     *,
-    predicted: Any = None,
+    predicted: Real[Array, "K 2"] | Plain | None = None,
     labels: Sequence[str] | None = None,
     title: str,
     note: str = "",
@@ -106,7 +107,7 @@ def animate_orientations(
 
 
 def animate_similarities(
-    panels: Any,
+    panels: Real[Array, "T m m"] | Plain,
     labels: Sequence[str] | None = None,
     *,
     title: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Numbers, Plain, Real
 from deepinit.core.validate import choice
 from deepinit.plots import validate
 from deepinit.plots.style import BLACK, BLUE, add_legend, new_figure, panel_grid, set_title, styled
@@ -30,10 +31,10 @@ _ARROW_COLOUR = "#9a9a9a"
 
 
 def direction_field(
-    panels: Mapping[str, tuple[Any, Any]],
+    panels: Mapping[str, tuple[Numbers, Numbers]],
     *,
-    orientations: Any = None,
-    neurons: Any = None,
+    orientations: Real[Array, "K 2"] | Plain | Mapping[str, Numbers] | None = None,
+    neurons: Real[Array, "m 2"] | Plain | Mapping[str, Numbers] | None = None,
     place: Literal["circle", "log", "true"] = "circle",
     title: str,
     note: str = "",
@@ -157,13 +158,13 @@ def per_panel(
     return {panel: arrays.get(panel) for panel in panels}
 
 
-def as_vectors(name: str, values: Any) -> np.ndarray:
+def as_vectors(name: str, values: Real[Array, "m 2"] | Plain) -> np.ndarray:
     """[m, 2]."""
     (array,) = validate.shaped("", f"{name} [m, 2]", values, least=0)
     return array
 
 
-def as_directions(name: str, values: Any) -> np.ndarray:
+def as_directions(name: str, values: Real[Array, "K 2"] | Plain) -> np.ndarray:
     """[K, 2], finite and non-zero."""
     array = as_vectors(name, values)
     if not (np.isfinite(array).all() and array.any(axis=1).all()):

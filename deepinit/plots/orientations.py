@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepinit.core.typing import Numbers
 from deepinit.core.validate import require
 from deepinit.plots import validate
 from deepinit.plots.directions import DOTS, PREDICTED_COLOUR, PREDICTED_LABEL, pair_of, per_panel
@@ -35,10 +36,10 @@ ANGLE_LABEL = r"angle of $(w, b)$"
 
 
 def amplitude_angles(
-    panels: Mapping[str, tuple[Any, Any]],
+    panels: Mapping[str, tuple[Numbers, Numbers]],
     *,
-    predicted: Any = None,
-    rivals: Any = None,
+    predicted: Numbers | Mapping[str, Numbers] | None = None,
+    rivals: tuple[str, Numbers | Mapping[str, Numbers]] | None = None,
     x_label: str = ANGLE_LABEL,
     y_label: str = r"amplitude $|a|\,|w|$",
     projection: bool = False,
@@ -99,9 +100,9 @@ def amplitude_angles(
 
 
 def orientation_paths(
-    panels: Mapping[str, tuple[Any, Any]],
+    panels: Mapping[str, tuple[Numbers, Numbers]],
     *,
-    predicted: Any = None,
+    predicted: Numbers | Mapping[str, Numbers] | None = None,
     x_label: str = "training step",
     y_label: str = ANGLE_LABEL,
     log_x: bool = False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepinit.core.typing import Array, Plain, Real
 from deepinit.core.validate import require
 from deepinit.plots import validate
 from deepinit.plots.similarities import DIVERGING
@@ -26,9 +27,9 @@ _MARGIN = 0.16  # relative to the extent of the points
 
 
 def phase_diagram(
-    points: Any,
-    exponents: Any,
-    errors: Any = None,
+    points: Real[Array, "k 2"] | Plain,
+    exponents: Real[Array, "k"] | Plain,
+    errors: Real[Array, "k"] | Plain | None = None,
     *,
     boundary: Callable[[float], float] | Sequence[Any] | None = None,
     regimes: Mapping[str, tuple[float, float]] | None = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Numbers, Plain, Real
 from deepinit.plots import validate
 from deepinit.plots.style import (
     add_legend,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def histogram(
-    samples: Any,
+    samples: Real[Array, "seeds"] | Plain | Mapping[str, Numbers],
     *,
     density: Mapping[str, Any] | None = None,
     label: str = "",
@@ -43,7 +44,7 @@ def histogram(
         SpecError: no finite values, other panels.
     """
     single = not isinstance(samples, Mapping)
-    panels = {"": samples} if single else dict(samples)
+    panels: dict[str, Any] = dict(samples) if isinstance(samples, Mapping) else {"": samples}
     curves: dict[str, Any] = ({"": density} if single else dict(density)) if density else {}
     headings = {"": notes} if isinstance(notes, str) else dict(notes or {})
     _check(panels, curves, headings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Numbers, Plain, Real
 from deepinit.core.validate import require
 from deepinit.plots.curves import Curves, Predicted, read_curves
 from deepinit.plots.style import (
@@ -31,9 +32,9 @@ FINITE_DASHES = ("-", "-.", ":", (0, (1, 3)))
 
 def widths(
     widths: Sequence[int] | np.ndarray,
-    measured: Any,
-    standard_error: Any,
-    predicted: Mapping[str, Any],
+    measured: Real[Array, "widths"] | Plain,
+    standard_error: Real[Array, "widths"] | Plain,
+    predicted: Mapping[str, Numbers],
     *,
     label: str = "",
     title: str | None = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Plain, Real
 from deepinit.core.validate import integer
 from deepinit.plots import validate
 from deepinit.plots.style import new_figure, set_title, styled
@@ -57,7 +58,7 @@ def similarities(
     return fig
 
 
-def as_cosines(name: str, values: Any) -> np.ndarray:
+def as_cosines(name: str, values: Real[Array, "m m"] | Plain) -> np.ndarray:
     """[m, m] in [-1, 1] or NaN."""
     (array,) = validate.shaped(name, "cosines [m, m]", values)
     largest = np.abs(array[np.isfinite(array)]).max(initial=0.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from deepinit.core import validate
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.random_maps.iterates import Iterates
 from deepinit.random_maps.metrics import Metric
 from deepinit.random_maps.scaled import Scaled
@@ -28,12 +29,12 @@ class Drift(NamedTuple):
 
     mean: float
     standard_error: float
-    per_network: np.ndarray
+    per_network: Float[np.ndarray, "networks"]
     num_networks: int
     num_excluded: int
 
 
-def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
+def drift(distances: Real[Array, "networks layers"] | Plain, *, start: int | None = None) -> Drift:
     """Rate (a(T) - a(start)) / (T - start) of a log-norm or distance from x_0.
 
     Args:
@@ -53,7 +54,9 @@ def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
         return _summary((distances[:, -1] - distances[:, start]) / (total - start))
 
 
-def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
+def drift_of_increments(
+    increments: Real[Array, "networks layers"] | Plain, *, start: int = 0
+) -> Drift:
     """Mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
 
     Args:

@@ -19,6 +19,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.random_maps.scaled import (
     Scaled,
     added,
@@ -49,16 +50,27 @@ class Iterates(NamedTuple):
     """
 
     states: Scaled
-    log_norms: jax.Array
-    increments: jax.Array
+    log_norms: Float[jax.Array, "iterates *shape"]
+    increments: Float[jax.Array, "layers *shape"]
 
 
-def layer_image(weights: Any, bias: Any, activation: Any, x: Scaled) -> Scaled:
+def layer_image(
+    weights: Real[Array, "n n"],
+    bias: Real[Array, "n"] | None,
+    activation: ActivationLike,
+    x: Scaled,
+) -> Scaled:
     """T(x) = sigma(W x + b) for a vector of any size."""
     return scaled_activation(activation, preactivation(weights, bias, x))
 
 
-def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = None) -> Iterates:
+def forward_iterates(
+    weights: Real[Array, "layers n n"] | Plain,
+    activation: ActivationLike,
+    x: Scaled | Real[Array, "*shape n"] | Plain,
+    *,
+    biases: Real[Array, "layers n"] | Plain | None = None,
+) -> Iterates:
     """x_t = T_t ... T_1 x_0 for every t <= T, T_t(x) = sigma(W_t x + b_t).
 
     Args:
@@ -72,7 +84,9 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
     return drawn_iterates(draw, weights.shape[0], activation, x)
 
 
-def drawn_iterates(draw: Draw, depth: int, activation: Any, x: Any) -> Iterates:
+def drawn_iterates(
+    draw: Draw, depth: int, activation: ActivationLike, x: Scaled | Real[Array, "*shape n"] | Plain
+) -> Iterates:
     """Forward iterates of layers drawn one at a time, with one layer's weights in memory.
 
     Args:
@@ -98,7 +112,12 @@ def _iterates(start: Scaled, states: Scaled, increments: jax.Array) -> Iterates:
 
 
 def backward_iterates(
-    weights: Any, activation: Any, x: Any, *, biases: Any = None, depths: Any = None
+    weights: Real[Array, "layers n n"] | Plain,
+    activation: ActivationLike,
+    x: Scaled | Real[Array, "*shape n"] | Plain,
+    *,
+    biases: Real[Array, "layers n"] | Plain | None = None,
+    depths: Real[Array, "depths"] | Plain | None = None,
 ) -> Scaled:
     """x_t = T_1 ... T_t x_0 at every t of `depths`: mantissa [len(depths), ..., n].
 
@@ -116,7 +135,7 @@ def backward_iterates(
     total = weights.shape[0]
     depths = np.arange(total + 1) if depths is None else np.asarray(depths)
     valid = depths.ndim == 1 and depths.dtype.kind in "iu"
-    valid = valid and ((depths >= 0) & (depths <= total)).all()
+    valid = valid and bool(((depths >= 0) & (depths <= total)).all())
     validate.require(valid, f"depths={depths.tolist()!r}", f"integers in [0, {total}]")
     start = as_scaled(x)
 
@@ -132,7 +151,12 @@ def backward_iterates(
 
 
 def pulled_back_values(
-    weights: Any, activation: Any, decision: Any, points: Any, *, biases: Any = None
+    weights: Real[Array, "layers n n"] | Plain,
+    activation: ActivationLike,
+    decision: Real[Array, "k n"] | Plain,
+    points: Scaled | Real[Array, "*shape n"] | Plain,
+    *,
+    biases: Real[Array, "layers n"] | Plain | None = None,
 ) -> Scaled:
     """f_t(x) = f(T_t ... T_1 x) for every t <= T: mantissa [T + 1, ..., k].
 
@@ -149,8 +173,13 @@ def pulled_back_values(
 
 
 def tangent_iterates(
-    weights: Any, activation: Any, x: Any, tangent: Any, *, biases: Any = None
-) -> tuple[Iterates, jax.Array]:
+    weights: Real[Array, "layers n n"] | Plain,
+    activation: ActivationLike,
+    x: Real[Array, "n"] | Plain,
+    tangent: Real[Array, "*k n"] | Plain,
+    *,
+    biases: Real[Array, "layers n"] | Plain | None = None,
+) -> tuple[Iterates, Float[jax.Array, "layers *k"]]:
     """x_t and the growth of tangent vectors v_t = D T_t(x_{t-1}) v_{t-1}.
 
     The mean growth after a burn-in is the top Lyapunov exponent at x.
@@ -180,8 +209,12 @@ def tangent_iterates(
 
 
 def log_jacobian_determinants(
-    weights: Any, activation: Any, points: Any, *, biases: Any = None
-) -> jax.Array:
+    weights: Real[Array, "layers n n"] | Plain,
+    activation: ActivationLike,
+    points: Real[Array, "m n"] | Plain,
+    *,
+    biases: Real[Array, "layers n"] | Plain | None = None,
+) -> Float[jax.Array, "iterates m"]:
     """ln |det D(T_t ... T_1)(x)| for every t <= T: [T + 1, m].
 
     -inf where a derivative underflows.
@@ -209,7 +242,7 @@ def log_jacobian_determinants(
     return jnp.concatenate([jnp.zeros_like(total[:1]), total])
 
 
-def check_invertible(weights: Any) -> None:
+def check_invertible(weights: Real[Array, "layers n n"]) -> None:
     """Raise SpecError, naming the layer, for weights [T, n, n] singular to float32 rounding."""
     weights = np.asarray(weights, np.float64)
     singular_values = np.linalg.svd(weights, compute_uv=False)
@@ -232,7 +265,7 @@ def _log_derivative(activation: Activation) -> Callable[[Scaled], jax.Array]:
     return of
 
 
-def preactivation(weights: Any, bias: Any, x: Scaled) -> Scaled:
+def preactivation(weights: Real[Array, "n n"], bias: Real[Array, "n"] | None, x: Scaled) -> Scaled:
     """W x + b for a vector of any size."""
     z = image(weights, x)
     return z if bias is None else added(z, as_scaled(jnp.broadcast_to(bias, z.mantissa.shape)))
@@ -243,7 +276,10 @@ def _times(factors: Scaled, vectors: Scaled) -> Scaled:
 
 
 def checked_layers(
-    weights: Any, biases: Any, activation: Any, x: Any
+    weights: Real[Array, "layers n n"] | Plain,
+    biases: Real[Array, "layers n"] | Plain | None,
+    activation: ActivationLike,
+    x: Scaled | Real[Array, "*shape n"] | Plain,
 ) -> tuple[jax.Array, jax.Array | None, Activation]:
     """Weights [T, n, n], biases [T, n] or None, and the activation, for x [..., n]."""
     weights = jnp.asarray(weights)

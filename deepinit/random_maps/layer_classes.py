@@ -18,6 +18,7 @@ from deepinit.core import validate
 from deepinit.core.activations import BUILTIN, Activation, as_activation
 from deepinit.core.array_api import array_namespace
 from deepinit.core.gaussian import on_host, values
+from deepinit.core.typing import ActivationLike, Array, Float, Like, Plain, Real
 
 POSITIVE_HOMOGENEOUS = "positive homogeneous"
 POSITIVE_SUBHOMOGENEOUS = "positive subhomogeneous"
@@ -48,13 +49,13 @@ class Layer(NamedTuple):
         output: [k, m]; None for the identity.
     """
 
-    weights: Any
-    activation: Any
-    bias: Any = None
-    output: Any = None
+    weights: Real[Array, "m n"] | Plain
+    activation: ActivationLike
+    bias: Real[Array, "m"] | Plain | None = None
+    output: Real[Array, "k m"] | Plain | None = None
 
 
-def apply(layer: Layer, x: Any) -> Any:
+def apply(layer: Layer, x: Real[Array, "*shape n"]) -> Float[Like, "*shape m"]:
     """T(x) for points [..., n], JAX or NumPy."""
     xp = array_namespace(x, layer.weights)
     precision = {} if xp is np else {"precision": "highest"}
@@ -106,25 +107,29 @@ def checked(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Ac
     return weights, bias, output, as_activation(layer.activation)
 
 
-def operator_norm(matrix: np.ndarray, order: float) -> float:
+def operator_norm(matrix: Float[np.ndarray, "m n"], order: float) -> float:
     """Operator norm in l^order, order 1, 2 or infinity, on the host."""
     return float(np.linalg.norm(np.asarray(matrix, np.float64), order))
 
 
-def has_full_column_rank(weights: Any) -> bool:
+def has_full_column_rank(weights: Real[Array, "m n"] | Plain) -> bool:
     """Whether x -> W x is injective beyond float32 rounding, on the host."""
     weights = np.asarray(weights, np.float64)
     singular = scipy.linalg.svdvals(weights)
     return weights.shape[0] >= weights.shape[1] and singular[-1] > 1e-7 * singular[0]
 
 
-def derivative_values(activation: Activation, z: np.ndarray) -> np.ndarray:
+def derivative_values(
+    activation: Activation, z: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
     """sigma'(z) in float64 on the host."""
     is_builtin = activation.name in BUILTIN
     return np.asarray(activation.derivative(z)) if is_builtin else on_host(activation.derivative, z)
 
 
-def elasticities(activation: Any, bias: float, z: np.ndarray) -> np.ndarray:
+def elasticities(
+    activation: ActivationLike, bias: float, z: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
     """Elasticities (z - bias) sigma'(z) / sigma(z), z > bias."""
     activation = as_activation(activation)
     return (z - bias) * derivative_values(activation, z) / values(activation, z)

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.array_api import is_traced
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Numbers, Plain, Real
 from deepinit.random_maps import layer_classes as classes
 from deepinit.random_maps.scaled import (
     Scaled,
@@ -49,12 +49,14 @@ class Metric(NamedTuple):
     layer_class: str
     reference: str
 
-    def __call__(self, x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
+    def __call__(self, x: Scaled | Numbers, y: Scaled | Numbers) -> jax.Array:
         """The distance."""
         return self.function(x, y)
 
 
-def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
+def thompson_distance(
+    x: Scaled | Real[Array, "*shape n"] | Plain, y: Scaled | Real[Array, "*shape n"] | Plain
+) -> Float[jax.Array, "..."]:
     """Thompson's metric max_i |ln x_i - ln y_i|, accurate also for x near y: [...].
 
     Args:
@@ -68,7 +70,9 @@ def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
     return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
 
 
-def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
+def hilbert_distance(
+    x: Scaled | Real[Array, "*shape n"] | Plain, y: Scaled | Real[Array, "*shape n"] | Plain
+) -> Float[jax.Array, "..."]:
     """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i): [...].
 
     0 for y = s x.
@@ -84,18 +88,26 @@ def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
 
 
-def norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike, order: float = 2) -> jax.Array:
+def norm_distance(
+    x: Scaled | Real[Array, "*shape n"] | Plain,
+    y: Scaled | Real[Array, "*shape n"] | Plain,
+    order: float = 2,
+) -> Float[jax.Array, "..."]:
     """|x - y| in l^order, order 1, 2 or infinity: [...]; 0 or infinite outside the floats."""
     difference = _difference(x, y)
     return shifted(_norm(difference.mantissa, order), difference.exponent)
 
 
-def log_norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
+def log_norm_distance(
+    x: Scaled | Real[Array, "*shape n"] | Plain, y: Scaled | Real[Array, "*shape n"] | Plain
+) -> Float[jax.Array, "..."]:
     """ln |x - y| in l^2 of vectors of any size: [...]; -inf where they are equal."""
     return log_norm(_difference(x, y))
 
 
-def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
+def bilipschitz_distance(
+    first: Real[Array, "*shape pairs"] | Plain, second: Real[Array, "*shape pairs"] | Plain
+) -> Float[jax.Array, "..."]:
     """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|, [...].
 
     A lower bound of the supremum over all pairs. D(d, T^* d) is the logarithm of the bi-Lipschitz
@@ -113,7 +125,9 @@ def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
     return _checked("the bi-Lipschitz metric", distance, remedy=_IDENTIFIED)
 
 
-def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
+def jacobian_distortion(
+    first: Real[Array, "*shape points"] | Plain, second: Real[Array, "*shape points"] | Plain
+) -> Float[jax.Array, "..."]:
     """Hilbert's metric sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))| between |Jf| and |Jg|, [...].
 
     A lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
@@ -133,12 +147,16 @@ def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
     return largest(difference) + largest(-difference)
 
 
-def sup_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
+def sup_distance(
+    first: Real[Array, "*shape points"] | Plain, second: Real[Array, "*shape points"] | Plain
+) -> Float[jax.Array, "..."]:
     """max |f(x) - g(x)|, from values [..., points]: never expands under pull-back."""
     return largest(jnp.abs(jnp.asarray(first) - jnp.asarray(second)))
 
 
-def distance_function(points: ArrayLike, order: float = 2) -> jax.Array:
+def distance_function(
+    points: Real[Array, "m n"] | Plain, order: float = 2
+) -> Float[jax.Array, "pairs"]:
     """Distances |p - q| of pairs of points [m, n]: [m (m - 1) / 2], `numpy.triu_indices(m, 1)`."""
     points = jnp.asarray(points)
     rows, columns = np.triu_indices(points.shape[0], 1)
@@ -193,7 +211,7 @@ def norm(order: float = 2) -> Metric:
 METRICS = (hilbert, thompson, norm(2), norm(1), norm(np.inf), distortion, bilipschitz, supremum)
 
 
-def metric_for(layer_class: Any) -> Metric:
+def metric_for(layer_class: str | Iterable[str] | classes.Layer) -> Metric:
     """Metric of the most special class that contains the layers.
 
     Args:
@@ -206,7 +224,7 @@ def metric_for(layer_class: Any) -> Metric:
     return next(metric for metric in METRICS if metric.layer_class in names)
 
 
-def check_semi_invariant(metric: Metric, layer_class: Any) -> None:
+def check_semi_invariant(metric: Metric, layer_class: str | Iterable[str] | classes.Layer) -> None:
     """Raise SpecError, naming alternatives, unless a metric is semi-invariant for a class.
 
     Args:
@@ -243,7 +261,7 @@ def _spread_of_log_ratios(x: Scaled, y: Scaled) -> jax.Array:
 
 
 @jax.jit
-def _difference(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> Scaled:
+def _difference(x: Scaled | Numbers, y: Scaled | Numbers) -> Scaled:
     x, y = as_scaled(x), as_scaled(y)
     return added(x, Scaled(-y.mantissa, y.exponent))
 

@@ -1,12 +1,12 @@
 """Vectors of any size: x = mantissa * 2^exponent, with an exact integer exponent."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from numpy.typing import ArrayLike
 
 from deepinit.core.array_api import array_namespace
+from deepinit.core.typing import Array, Bool, Float, Int, Like, Plain, Real
 
 SATURATED = 2**27  # |exponent| of an infinitely small or large vector
 LN2 = 0.6931471805599453
@@ -21,11 +21,11 @@ class Scaled(NamedTuple):
         exponent: [...], int32.
     """
 
-    mantissa: jax.Array
-    exponent: jax.Array
+    mantissa: Float[jax.Array, "*shape n"]
+    exponent: Int[jax.Array, "*shape"]
 
 
-def as_scaled(x: Scaled | ArrayLike) -> Scaled:
+def as_scaled(x: Scaled | Real[Array, "*shape n"] | Plain) -> Scaled:
     """`Scaled` from an array [..., n] (integers become floats) or a `Scaled`."""
     if isinstance(x, Scaled):
         return x
@@ -35,7 +35,7 @@ def as_scaled(x: Scaled | ArrayLike) -> Scaled:
 
 
 @jax.jit
-def normalized(x: jax.Array, exponent: Any) -> Scaled:
+def normalized(x: Float[jax.Array, "*shape n"], exponent: Int[Like, "..."] | int) -> Scaled:
     """x * 2^exponent with the largest |entry| of its mantissa in [1/2, 1)."""
     top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1))
     shift = jnp.frexp(top)[1].astype(jnp.int32)
@@ -43,7 +43,7 @@ def normalized(x: jax.Array, exponent: Any) -> Scaled:
     return Scaled(shifted(x, -shift[..., None]), jnp.where(top == 0, 0, moved).astype(jnp.int32))
 
 
-def shifted(x: jax.Array, exponent: jax.Array) -> jax.Array:
+def shifted(x: Float[jax.Array, "..."], exponent: Int[jax.Array, "..."]) -> Float[jax.Array, "..."]:
     """x * 2^exponent, exact while the result is normal; 0 or infinite beyond."""
     most = jnp.finfo(x.dtype).maxexp - 2  # 2^most and 2^-most are both normal
     exponent = jnp.clip(exponent, -2 * most, 2 * most)
@@ -53,7 +53,7 @@ def shifted(x: jax.Array, exponent: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def to_array(x: Scaled) -> jax.Array:
+def to_array(x: Scaled) -> Float[jax.Array, "*shape n"]:
     """Array of the vector: 0 where it underflows, infinite where it overflows."""
     return shifted(x.mantissa, x.exponent[..., None])
 
@@ -71,19 +71,19 @@ def added(x: Scaled, y: Scaled) -> Scaled:
 
 
 @jax.jit
-def image(weights: jax.Array, x: Scaled) -> Scaled:
+def image(weights: Real[Array, "m n"], x: Scaled) -> Scaled:
     """weights @ x, for weights [m, n]."""
     images = jnp.matmul(x.mantissa, jnp.swapaxes(weights, -1, -2), precision="highest")
     return normalized(images, x.exponent)
 
 
-def is_zero(x: Scaled) -> jax.Array:
+def is_zero(x: Scaled) -> Bool[jax.Array, "*shape"]:
     """[...]: zero vectors."""
     return jnp.all(x.mantissa == 0, axis=-1)
 
 
 @jax.jit
-def log_norm(x: Scaled) -> jax.Array:
+def log_norm(x: Scaled) -> Float[jax.Array, "*shape"]:
     """ln |x|: [...]; -inf for the zero vector, -inf or inf for a saturated one."""
     value = x.exponent * jnp.asarray(LN2, x.mantissa.dtype) + _log_size(x)
     infinite = jnp.where(x.exponent > 0, jnp.inf, -jnp.inf).astype(value.dtype)
@@ -91,7 +91,7 @@ def log_norm(x: Scaled) -> jax.Array:
 
 
 @jax.jit
-def log_norm_increment(before: Scaled, after: Scaled) -> jax.Array:
+def log_norm_increment(before: Scaled, after: Scaled) -> Float[jax.Array, "*shape"]:
     """ln |after| - ln |before| to full precision: [...].
 
     -inf at a death; NaN after it and for saturated vectors.
@@ -103,7 +103,9 @@ def log_norm_increment(before: Scaled, after: Scaled) -> jax.Array:
 
 
 @jax.jit
-def log_ratios(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
+def log_ratios(
+    x: Scaled | Real[Array, "*shape n"] | Plain, y: Scaled | Real[Array, "*shape n"] | Plain
+) -> Float[jax.Array, "..."]:
     """ln x_i - ln y_i of positive vectors: [..., n]; NaN for other entries."""
     x, y = as_scaled(x), as_scaled(y)
     shift = (x.exponent - y.exponent)[..., None] * jnp.asarray(LN2, x.mantissa.dtype)
@@ -112,7 +114,7 @@ def log_ratios(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     return jnp.where(positive, _log_quotient(*safe) + shift, jnp.nan)
 
 
-def largest(x: Any, axis: int = -1) -> Any:
+def largest(x: Float[Like, "..."], axis: int = -1) -> Float[Like, "..."]:
     """max along an axis, NaN if an entry is NaN (XLA's CPU reduction can lose NaN, jaxlib 0.10)."""
     xp = array_namespace(x)
     return xp.where(xp.any(xp.isnan(x), axis=axis), xp.nan, xp.max(x, axis=axis))

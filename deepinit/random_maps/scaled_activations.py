@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.power_laws import HIGHEST_ORDER, Orders, evaluation_range, gains, power_laws
+from deepinit.core.typing import ActivationLike
 from deepinit.random_maps.scaled import Scaled, normalized, shifted
 
 
-def checked_activation(activation: Any) -> Activation:
+def checked_activation(activation: ActivationLike) -> Activation:
     """The activation, if it has integer power laws near 0.
 
     Raises:
@@ -26,7 +27,7 @@ def checked_activation(activation: Any) -> Activation:
     return activation
 
 
-def scaled_activation(activation: Any, z: Scaled) -> Scaled:
+def scaled_activation(activation: ActivationLike, z: Scaled) -> Scaled:
     """sigma(z), elementwise, for z of any size, to the dtype's relative accuracy.
 
     NaN where sigma overflows and is no power at infinity. Exponential tails underflow: GELU is 0
@@ -43,7 +44,7 @@ def scaled_activation(activation: Any, z: Scaled) -> Scaled:
     return _image(activation, activation, power_laws(activation).values, z)
 
 
-def scaled_derivative(activation: Any, z: Scaled) -> Scaled:
+def scaled_derivative(activation: ActivationLike, z: Scaled) -> Scaled:
     """sigma'(z), elementwise; arguments of `scaled_activation`."""
     activation = checked_activation(activation)
     return _image(activation, activation.derivative, power_laws(activation).derivatives, z)

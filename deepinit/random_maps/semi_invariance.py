@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.generator import sequential_bits
+from deepinit.core.typing import Array, Bool, Float, KeyLike, Like, Plain, Real
 from deepinit.random_maps import layer_classes as classes
 from deepinit.random_maps.layer_classes import (
     Layer,
@@ -49,24 +50,24 @@ class Audit(NamedTuple):
     """
 
     kinds: tuple[str, ...]
-    ratios: jax.Array
-    rounding: jax.Array
+    ratios: Float[Like, "kinds pairs"]
+    rounding: Float[Like, "kinds pairs"]
     bound: float
 
     @property
-    def violations(self) -> jax.Array:
+    def violations(self) -> Bool[Like, "kinds pairs"]:
         """[kinds, pairs]: ratios above the bound beyond rounding, and images outside the domain."""
         return ~(self.ratios <= self.bound + self.rounding)
 
     @property
-    def largest(self) -> jax.Array:
+    def largest(self) -> Float[Like, "kinds"]:
         """[kinds]: largest ratio; NaN if an image left the domain."""
         return largest(self.ratios, axis=1)
 
 
 def draw_pairs(
-    key: jax.Array, metric: Metric, width: int, num_pairs: int, dtype: DTypeLike = "float32"
-) -> tuple[jax.Array, jax.Array]:
+    key: KeyLike, metric: Metric, width: int, num_pairs: int, dtype: DTypeLike = "float32"
+) -> tuple[Float[jax.Array, "kinds pairs n"], Float[jax.Array, "kinds pairs n"]]:
     """Random pairs of points of a metric's domain: x and y, each [kinds, pairs, width].
 
     Args:
@@ -90,7 +91,12 @@ def draw_pairs(
     return jnp.stack([x] * 3), jnp.stack([other, x + NEAR * other, x * factor])
 
 
-def expansion_ratios(layer: Layer, metric: Metric, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
+def expansion_ratios(
+    layer: Layer,
+    metric: Metric,
+    x: Real[Array, "*shape n"] | Plain,
+    y: Real[Array, "*shape n"] | Plain,
+) -> tuple[Float[jax.Array, "*shape"], Float[jax.Array, "*shape"]]:
     """Ratios d(T x, T y) / d(x, y) of points [..., n] and their rounding, [...]; pure JAX."""
     arrays = (layer.weights, layer.bias, layer.output, jnp.asarray(x), jnp.asarray(y))
     # traced: values outside the domain become NaN, which is what an audit counts
@@ -122,7 +128,7 @@ def _traced_ratios(
 def audit(
     layer: Layer,
     metric: Metric,
-    key: jax.Array,
+    key: KeyLike,
     *,
     num_pairs: int = 1000,
     bound: float = 1.0,
@@ -144,7 +150,7 @@ def audit(
     weights, bias, output, activation = checked(layer)
     x, y = draw_pairs(key, metric, weights.shape[1], num_pairs, dtype)
     cast = lambda array: None if array is None else jnp.asarray(array, x.dtype)
-    layer = Layer(cast(weights), activation, cast(bias), cast(output))
+    layer = Layer(jnp.asarray(weights, x.dtype), activation, cast(bias), cast(output))
     ratios, rounding = expansion_ratios(layer, metric, x, y)
     return Audit(KINDS, ratios, rounding, bound)
 
@@ -182,7 +188,7 @@ def lipschitz_constant(layer: Layer, metric: Metric) -> float:
     return operator_norm(weights, order) * outer * steepest
 
 
-def birkhoff(matrix: Any) -> float:
+def birkhoff(matrix: Real[Array, "m n"] | Plain) -> float:
     """Contraction tanh(Delta / 4) of Hilbert's metric by a positive matrix; 1 if an entry is 0.
 
     Delta = max ln(M_ik M_jl / (M_il M_jk)).

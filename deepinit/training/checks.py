@@ -12,6 +12,7 @@ from deepinit.core import validate
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
 from deepinit.core.training_config import check_targets
+from deepinit.core.typing import DTypeLike, PyTree
 from deepinit.networks.network import Network
 from deepinit.training.losses import cross_entropy, mse
 from deepinit.training.neurons import part_name
@@ -20,7 +21,7 @@ SMALL_OUTPUT = 0.01  # of the targets: the residual is that of the zero network 
 _NUM_PROBES = 64  # examples for the order of magnitude of a gradient
 
 
-def check_examples(network: Network, examples: Any, loss: Any) -> None:
+def check_examples(network: Network, examples: Examples, loss: str | Callable[..., Any]) -> None:
     """Raise SpecError for examples unfit for network or loss."""
     remedy = "Write targets.examples(inputs, targets)."
     validate.instance("examples", examples, Examples, "Examples", remedy)
@@ -87,12 +88,12 @@ def check_initialization(
     validate.require(small or not initial_stage, given, allowed, remedy)
 
 
-def common_dtype(parameters: Any) -> Any:
+def common_dtype(parameters: PyTree) -> np.dtype:
     """Common dtype of parameters."""
     return jnp.result_type(*jax.tree.leaves(parameters))
 
 
-def as_arrays(examples: Examples, dtype: Any) -> tuple[jax.Array, jax.Array]:
+def as_arrays(examples: Examples, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
     """Inputs and targets on the device; classes as int32."""
     targets = jnp.asarray(examples.targets, jnp.int32 if examples.are_classes else dtype)
     return jnp.asarray(examples.inputs, dtype), targets

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.linear_algebra import layer_norms
+from deepinit.core.typing import PyTree
 
 # Dormand & Prince (1980): rows of stages 2..7 (the last is the step of order 5), and order 5 minus
 # order 4.
@@ -37,13 +38,13 @@ class FlowStep(NamedTuple):
     """An attempted step: accepted (or old) state, and the next length."""
 
     time: jax.Array
-    parameters: Any
+    parameters: PyTree
     loss: jax.Array
-    gradient: Any
+    gradient: PyTree
     next_length: jax.Array
 
 
-def longest_step(parameters: Any, gradient: Any, rate: float) -> jax.Array:
+def longest_step(parameters: PyTree, gradient: PyTree, rate: float) -> jax.Array:
     """Time in which no layer changes by more than `rate`, relative."""
     sizes, speeds = layer_norms(parameters), layer_norms(gradient)
     limits = rate * (sizes / jnp.where(speeds > 0, speeds, 1))
@@ -54,9 +55,9 @@ def longest_step(parameters: Any, gradient: Any, rate: float) -> jax.Array:
 def flow_step(
     loss_and_gradient: LossAndGradient,
     time: jax.Array,
-    parameters: Any,
+    parameters: PyTree,
     loss: jax.Array,
-    gradient: Any,
+    gradient: PyTree,
     length: jax.Array,
     *,
     rate: float,

@@ -15,6 +15,7 @@ from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
 from deepinit.core.training_config import checked_steps
 from deepinit.core.training_options import check_end_time, check_options
+from deepinit.core.typing import PyTree
 from deepinit.networks.network import Network
 from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
 from deepinit.training.flow import flow_step, longest_step
@@ -43,8 +44,8 @@ class Snapshot(NamedTuple):
         status: RUNNING; DROPPED, loss reached `stop_drop`; NOT_FINITE, loss infinite or NaN.
     """
 
-    parameters: Any
-    initial: Any
+    parameters: PyTree
+    initial: PyTree
     step: jax.Array
     time: jax.Array
     loss: jax.Array
@@ -62,7 +63,7 @@ class Records(NamedTuple):
     time: jax.Array
     loss: jax.Array
     status: jax.Array
-    values: Any
+    values: PyTree
 
 
 class _State(NamedTuple):
@@ -82,7 +83,7 @@ def training_seed_fn(
     mode: str | optax.GradientTransformation = "gd",
     record_steps: Sequence[int],
     rate: float | None = None,
-    loss: Any = "mse",
+    loss: str | Callable[..., Any] = "mse",
     stop_drop: float | None = None,
     batch_size: int | None = None,
     record: Callable[[Snapshot], Any] | None = None,

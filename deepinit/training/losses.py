@@ -25,7 +25,7 @@ def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
 
 
-def as_loss(loss: Any) -> Loss:
+def as_loss(loss: str | Callable[..., Any]) -> Loss:
     """The loss of a name, or the given (outputs [n, k], targets) -> scalar."""
     if isinstance(loss, str) and loss in LOSSES:
         return LOSSES[loss]

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import PyTree
 
 _WEIGHTS = {"weights": False, "kernel": True}  # name -> neurons on the last axis
 _BIASES = ("biases", "bias")
 
 
-def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
+def layers(parameters: PyTree) -> dict[str, dict[str, jax.Array]]:
     """Layers with neurons: name -> parameters by name."""
     groups: dict[str, dict[str, jax.Array]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):
@@ -21,7 +22,7 @@ def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
     return {layer: group for layer, group in groups.items() if _WEIGHTS.keys() & group.keys()}
 
 
-def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
+def layer_vectors(parameters: PyTree) -> dict[str, jax.Array]:
     """Input vectors [neurons, fan_in] of layers by name, plus a last column of biases.
 
     Layers are dicts of `weights` [neurons, fan_in], optional `biases` (perceptrons: `layer 1`, ...
@@ -34,7 +35,7 @@ def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
     return {layer: _vectors(group) for layer, group in layers(parameters).items()}
 
 
-def hidden_layers(parameters: Any) -> tuple[str, ...]:
+def hidden_layers(parameters: PyTree) -> tuple[str, ...]:
     """Layers that can condense: all but a perceptron's output."""
     names = tuple(layers(parameters))
     return names[:-1] if isinstance(parameters, tuple) else names

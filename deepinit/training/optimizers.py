@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import optax  # type: ignore[import-untyped]
 
 from deepinit.core.linear_algebra import row_norms
+from deepinit.core.typing import PyTree
 
 
 class AdamState(NamedTuple):
     """Steps, mean and root mean square gradient, before bias correction."""
 
     steps: jax.Array
-    mean: Any
-    root: Any
+    mean: PyTree
+    root: PyTree
 
 
 def adam(
@@ -79,7 +80,7 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
     return optax.stateless(step)
 
 
-def has_own_neurons(parameters: Any) -> bool:
+def has_own_neurons(parameters: PyTree) -> bool:
     """Whether a perceptron has one hidden layer and no output bias."""
     return (
         isinstance(parameters, tuple)

@@ -6,6 +6,7 @@ import optax  # type: ignore[import-untyped]
 
 from deepinit.core import validate
 from deepinit.core.training_config import MODES
+from deepinit.core.typing import PyTree
 from deepinit.training.optimizers import adam, has_own_neurons, neuron_flow, sign_descent
 
 _DEFAULT_RATES = {"flow": 0.1, "neuron_flow": 0.02}
@@ -52,7 +53,7 @@ def check_optimizer(mode: Any) -> None:
     validate.require(valid, f"mode={mode!r}", ", ".join(MODES) + ", or an optax transformation")
 
 
-def check_layout(mode: Any, parameters: Any) -> None:
+def check_layout(mode: Any, parameters: PyTree) -> None:
     """Raise SpecError for `neuron_flow` without a vector per neuron."""
     valid = mode != "neuron_flow" or has_own_neurons(parameters)
     allowed = "training.perceptron of one hidden layer without output bias"

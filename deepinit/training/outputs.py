@@ -5,13 +5,14 @@ from typing import Any
 
 import jax
 
+from deepinit.core.typing import PyTree
 from deepinit.networks.network import Network
 
 RESIDUAL_BYTES = 2**27  # of one network, for the backward pass through a chunk of examples
 
 
 def outputs_fn(
-    network: Network, parameters: Any, x: jax.Array
+    network: Network, parameters: PyTree, x: jax.Array
 ) -> Callable[[Any, jax.Array], jax.Array]:
     """(parameters, x [n, dimension]) -> outputs [n, k].
 

@@ -159,7 +159,7 @@ def test_convolutions_count_positions_as_rows():
 def test_partial_batches_are_refused_by_path():
     x = np.random.default_rng(0).normal(size=(3, 4))
     net = program(Sequential(Dense(8), BatchNorm(), Dense(1)), Shape((), 4))
-    with pytest.raises(di.SpecError, match="batchnorm .BatchNorm.: kernels between two lists"):
+    with pytest.raises(di.SpecError, match=r"batchnorm .BatchNorm.: kernels between two lists"):
         interpret(net, x[:1], x[1:])
     with pytest.raises(di.SpecError, match="a batch of one row"):
         interpret(net, x[:1])

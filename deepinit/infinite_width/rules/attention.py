@@ -102,7 +102,7 @@ def _entry(
     )
     with_ntk = both.ntk is not None
     seen = jnp.asarray(scores.seen)[jnp.stack([t, u])]
-    averages = softmax_averages(joint, seen, both.cov, *nodes, with_ntk)
+    averages = softmax_averages(joint, seen, both.cov, nodes[0], nodes[1], with_ntk)
     cov = jnp.sum(averages.products * both.cov)
     if not with_ntk:
         return cov, None

@@ -10,6 +10,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.theory.angles.layer import rho
 from deepinit.theory.angles.relu import next_angle
 from deepinit.theory.angles.small_angle import check_width
@@ -18,7 +19,9 @@ _COLLINEAR = -1400.0  # floor of ln sin^2
 DRIFT = 2.0 / (3.0 * math.pi)  # of -ln sin^2 per layer and radian at infinite width, small angles
 
 
-def infinite_width_angles(theta0: Any, depth: int) -> Any:
+def infinite_width_angles(
+    theta0: Real[Array, "*shape"] | Plain, depth: int
+) -> Float[Like, "layers *shape"]:
     """Angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
 
     Arc-cosine kernel of order one (`angles.relu`), relative error a few roundings per layer.
@@ -44,7 +47,9 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
     return _iterate(xp, lambda angle, _: next_angle(angle), theta, np.zeros(depth))
 
 
-def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
+def approximation_1(
+    theta0: Real[Array, "*shape"] | Plain, widths: Sequence[int]
+) -> Float[Like, "layers *shape"]:
     """ln sin^2 of the angle after each layer by the paper's Approximation 1.
 
     X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
@@ -78,14 +83,14 @@ def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
     return _iterate(xp, step, start - DRIFT * theta - drifts[0], drifts[1:])
 
 
-def log_sin2(theta: Any) -> Any:
+def log_sin2(theta: Float[Like, "*shape"]) -> Float[Like, "*shape"]:
     """ln sin^2(theta); -inf at 0."""
     xp = array_namespace(theta)
     with np.errstate(divide="ignore"):
         return 2.0 * xp.log(xp.sin(xp.minimum(theta, math.pi - theta)))
 
 
-def acute_angle(x: Any) -> Any:
+def acute_angle(x: Float[Like, "*shape"]) -> Float[Like, "*shape"]:
     """Angle in [0, pi/2] with ln sin^2 = x; pi/2 for x > 0."""
     xp = array_namespace(x)
     return xp.arcsin(xp.exp(0.5 * xp.minimum(xp.where(x > _COLLINEAR, x, _COLLINEAR), 0.0)))

@@ -18,6 +18,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
+from deepinit.core.typing import Float
 from deepinit.theory.angles.distances import log_distance2_moments
 from deepinit.theory.angles.kernel_layer import (
     LOG_NORMS,
@@ -69,14 +70,14 @@ class KernelWalk(NamedTuple):
         log_distance2_mean, log_distance2_variance: [layers], of ln |a - b|^2/n.
     """
 
-    log_sin2_mean: np.ndarray
-    log_sin2_variance: np.ndarray
-    log_norm2_mean: np.ndarray
-    log_norm2_variance: np.ndarray
-    state_mean: np.ndarray
-    state_covariance: np.ndarray
-    log_distance2_mean: np.ndarray
-    log_distance2_variance: np.ndarray
+    log_sin2_mean: Float[np.ndarray, "layers"]
+    log_sin2_variance: Float[np.ndarray, "layers"]
+    log_norm2_mean: Float[np.ndarray, "layers 2"]
+    log_norm2_variance: Float[np.ndarray, "layers 2"]
+    state_mean: Float[np.ndarray, "layers 3"]
+    state_covariance: Float[np.ndarray, "layers 3 3"]
+    log_distance2_mean: Float[np.ndarray, "layers"]
+    log_distance2_variance: Float[np.ndarray, "layers"]
 
 
 def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
@@ -134,7 +135,9 @@ def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) 
     )
 
 
-def log_sin2_kernel_walk(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+def log_sin2_kernel_walk(
+    spec: MLP, inputs: Inputs
+) -> tuple[Float[np.ndarray, "layers pairs"], Float[np.ndarray, "layers pairs"]]:
     """Mean and variance of ln sin^2 of the angle of every pair, each [layers, pairs].
 
     Errors, range and reference: `kernel_propagation`.

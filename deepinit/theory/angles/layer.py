@@ -14,6 +14,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation, relu
 from deepinit.core.array_api import array_namespace, as_floats, with_derivative_of
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Like, Numbers, Plain, Real
 from deepinit.theory.angles import pair_cumulants
 from deepinit.theory.angles.relu import relu_layer
 from deepinit.theory.angles.small_angle import (
@@ -40,13 +41,13 @@ class LayerCoefficients(NamedTuple):
 
 
 def log_sin2_mean(
-    theta: Any,
-    width: Any,
+    theta: Numbers,
+    width: Numbers,
     form: str = "second_order",
     *,
-    activation: Any = relu,
+    activation: ActivationLike = relu,
     variances: tuple[float, float] = (1.0, 1.0),
-) -> Any:
+) -> Float[Like, "..."]:
     """E ln sin^2(theta') of the angle theta' after one layer.
 
         first_order    ln e + c1/n,    ln e the value at infinite width
@@ -84,13 +85,13 @@ def log_sin2_mean(
 
 
 def log_sin2_variance(
-    theta: Any,
-    width: Any,
+    theta: Numbers,
+    width: Numbers,
     form: str = "second_order",
     *,
-    activation: Any = relu,
+    activation: ActivationLike = relu,
     variances: tuple[float, float] = (1.0, 1.0),
-) -> Any:
+) -> Float[Like, "..."]:
     """Var ln sin^2(theta') of the angle theta' after one layer.
 
         first_order    d1/n
@@ -107,7 +108,7 @@ def log_sin2_variance(
     return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
 
 
-def rho(width: Any) -> Any:
+def rho(width: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
     """The paper's drift ln((n+5)/(n-1)) - 10n/(n+5)^2 + 6n/(n-1)^2 = 2/n + 100/n^2 + ...
 
     The true drift is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`).
@@ -130,7 +131,7 @@ def rho(width: Any) -> Any:
 
 
 def layer_coefficients(
-    theta: Any, form: str, activation: Activation, variances: tuple[float, float]
+    theta: Float[Like, "*shape"], form: str, activation: Activation, variances: tuple[float, float]
 ) -> LayerCoefficients:
     """Coefficients of a form."""
     check_form(form, activation)
@@ -143,7 +144,7 @@ def layer_coefficients(
     return LayerCoefficients(log_mean, c1, d1, c2, d2, *ratios)
 
 
-def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
+def mean_at_width(at: LayerCoefficients, width: Numbers, form: str) -> Float[Like, "..."]:
     """Mean from the coefficients."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
@@ -161,7 +162,7 @@ def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
     return mean
 
 
-def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
+def variance_at_width(at: LayerCoefficients, width: Numbers, form: str) -> Float[Like, "..."]:
     """Variance from the coefficients, cut at 0."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)

@@ -9,15 +9,15 @@ Closed forms and the recursion in (a, b) lose digits as theta -> pi, by up to de
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 
 
-def mixed_moment(a: int, b: int, theta: Any) -> Any:
+def mixed_moment(a: int, b: int, theta: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
     """J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi ReLU, corr(G, H) = cos(theta).
 
     phi(x)^0 = 1{x > 0}: J_{a,0} is not the marginal moment.
@@ -37,17 +37,17 @@ def mixed_moment(a: int, b: int, theta: Any) -> Any:
     """
     a, b = validate.integer("a", a), validate.integer("b", b)
     xp = array_namespace(theta)
-    (theta,) = as_floats(xp, theta)
-    validate.angle(theta)
-    opening = xp.maximum(math.pi - theta, 0.0)[..., None]
+    (angle,) = as_floats(xp, theta)
+    validate.angle(angle)
+    opening = xp.maximum(math.pi - angle, 0.0)[..., None]
     nodes, weights = unit_legendre(20 + 3 * (a + b) // 4)
-    fractions = xp.asarray(nodes, dtype=theta.dtype)
+    fractions = xp.asarray(nodes, dtype=angle.dtype)
     # One factor of the prefactor per power: no overflow meets an underflow.
     scale = math.exp(_log_prefactor(a + b) / max(a + b, 1))
     first, second = xp.sin(opening * fractions), xp.sin(opening * (1 - fractions))
     integrand = (scale * first) ** a * (scale * second) ** b
     constant = 1.0 if a + b else math.exp(_log_prefactor(0))
-    return constant * opening[..., 0] * (integrand * xp.asarray(weights, dtype=theta.dtype)).sum(-1)
+    return constant * opening[..., 0] * (integrand * xp.asarray(weights, dtype=angle.dtype)).sum(-1)
 
 
 def marginal_moment(k: int) -> float:

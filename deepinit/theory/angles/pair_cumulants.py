@@ -14,6 +14,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.array_api import array_namespace, as_floats, is_traced, with_derivative_of
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Like, Plain, Real
 from deepinit.theory.numerics.delta_method import angle_expansion
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
 
@@ -21,15 +22,17 @@ from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadratur
 class Coefficients(NamedTuple):
     """E ln sin^2 = log_mean + c1/n + c2/n^2 + O(n^-3), Var ln sin^2 = d1/n + d2/n^2 + O(n^-3)."""
 
-    log_mean: Any
-    c1: Any
-    d1: Any
-    c2: Any
-    d2: Any
+    log_mean: Float[Like, "*shape"]
+    c1: Float[Like, "*shape"]
+    d1: Float[Like, "*shape"]
+    c2: Float[Like, "*shape"]
+    d2: Float[Like, "*shape"]
 
 
 def coefficients(
-    theta: Any, activation: Any, variances: tuple[float, float] = (1.0, 1.0)
+    theta: Real[Array, "*shape"] | Plain,
+    activation: ActivationLike,
+    variances: tuple[float, float] = (1.0, 1.0),
 ) -> Coefficients:
     """Coefficients in 1/n of mean and variance of ln sin^2 after a layer.
 

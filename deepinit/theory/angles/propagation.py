@@ -25,6 +25,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation, relu
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Float, Like
 from deepinit.theory.angles import density_grid
 from deepinit.theory.angles.chain import DRIFT, acute_angle, check_widths, log_sin2
 from deepinit.theory.angles.layer import (
@@ -58,16 +59,20 @@ class Walk(NamedTuple):
         closure_mean, closure_variance: [layers], of the Gaussian closure.
     """
 
-    mean: np.ndarray
-    variance: np.ndarray
-    grid: np.ndarray
-    density: np.ndarray
-    closure_mean: np.ndarray
-    closure_variance: np.ndarray
+    mean: Float[Like, "layers"]
+    variance: Float[Like, "layers"]
+    grid: Float[Like, "points"]
+    density: Float[Like, "layers points"]
+    closure_mean: Float[Like, "layers"]
+    closure_variance: Float[Like, "layers"]
 
 
 def log_sin2_propagation(
-    theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu
+    theta0: float,
+    widths: Sequence[int],
+    form: str = "second_order",
+    *,
+    activation: ActivationLike = relu,
 ) -> Walk:
     """Law of ln sin^2 of the angle after every layer, by a Gaussian random walk.
 

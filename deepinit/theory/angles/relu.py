@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.array_api import array_namespace
+from deepinit.core.typing import Float, Like
 from deepinit.theory.angles.mixed_moments import mixed_moment, unit_legendre
 
 _NODES, _WEIGHTS = unit_legendre(16)  # exact to float64 rounding for sin^4 on [0, pi]
@@ -41,15 +42,15 @@ class ReluLayer(NamedTuple):
         ratio_t, ratio_u, j22: R, S and J_22.
     """
 
-    log_mean: Any
-    c1: Any
-    d1: Any
-    ratio_t: Any
-    ratio_u: Any
-    j22: Any
+    log_mean: Float[Like, "*shape"]
+    c1: Float[Like, "*shape"]
+    d1: Float[Like, "*shape"]
+    ratio_t: Float[Like, "*shape"]
+    ratio_u: Float[Like, "*shape"]
+    j22: Float[Like, "*shape"]
 
 
-def relu_layer(theta: Any) -> ReluLayer:
+def relu_layer(theta: Float[Like, "*shape"]) -> ReluLayer:
     """Coefficients of the first-order ReLU laws.
 
     Args:
@@ -69,7 +70,7 @@ def relu_layer(theta: Any) -> ReluLayer:
     )
 
 
-def next_angle(theta: Any) -> Any:
+def next_angle(theta: Float[Like, "*shape"]) -> Float[Like, "*shape"]:
     """Angle after one ReLU layer of infinite width, to relative accuracy.
 
     cos(theta') = (sin(theta) + (pi - theta) cos(theta)) / pi.

@@ -12,13 +12,14 @@ with q. Images are collinear if one neuron is active on both, the others on neit
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Like, Numbers, Plain, Real
 
 _HALF_WINDOW = 10.0  # of the binomial sum, in standard deviations: the rest is below 1e-22
 _SERIES_FROM = 60  # active neurons beyond which the digamma series is exact to rounding
@@ -27,18 +28,18 @@ _SERIES_FROM = 60  # active neurons beyond which the digamma series is exact to 
 class SmallAngleMoments(NamedTuple):
     """Mean and variance of ln(sin^2(theta') / sin^2(theta)) as theta -> 0."""
 
-    mean: Any
-    variance: Any
+    mean: Float[Like, "*shape"]
+    variance: Float[Like, "*shape"]
 
 
 class Degeneracy(NamedTuple):
     """Probabilities of collinear images and of a zero image."""
 
-    collinear: Any
-    dead: Any
+    collinear: Float[Like, "*shape"]
+    dead: Float[Like, "*shape"]
 
 
-def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
+def small_angle_log_sin2_moments(width: Real[Array, "*shape"] | Plain) -> SmallAngleMoments:
     """Mean E0 and variance V0 of the change of ln sin^2 in one ReLU layer as theta -> 0.
 
     E0 = E_m[psi((m-1)/2) - psi(m/2)] = -2/n - 8/n^2 + ...,
@@ -59,7 +60,7 @@ def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
     check_concrete_width(width, "small_angle_log_sin2_moments")
     check_width(width, 2, "two active neurons")
     if np.ndim(width) == 0 and array_namespace(width) is np:
-        return _one_width(int(width))
+        return _one_width(int(np.asarray(width)))
     sizes = np.asarray(width)
     rows = np.array([_one_width(int(n)) for n in sizes.ravel()], dtype=np.float64).reshape(-1, 2)
     mean, variance = rows.T.reshape(2, *sizes.shape)
@@ -86,7 +87,7 @@ def _one_width(n: int) -> SmallAngleMoments:
     return SmallAngleMoments(mean, within + spread)
 
 
-def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
+def degeneracy_probability(theta: Numbers, width: Numbers) -> Degeneracy:
     """Probabilities that one ReLU layer makes images collinear, or one of them zero.
 
     collinear: n q^n; dead: 2^{1-n} - q^n, at least one zero image; q = (pi - theta)/(2 pi).
@@ -104,22 +105,22 @@ def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
     Valid for: no bias, Gaussian weights (or any symmetric law without atoms on rays).
     """
     xp = array_namespace(theta, width)
-    (theta,) = as_floats(xp, theta)
-    validate.angle(theta)
+    (angle,) = as_floats(xp, theta)
+    validate.angle(angle)
     check_width(width, 1, "degeneracy_probability")
-    n = xp.asarray(width, dtype=theta.dtype)
-    q = xp.maximum(math.pi - theta, 0.0) / (2.0 * math.pi)
+    n = xp.asarray(width, dtype=angle.dtype)
+    q = xp.maximum(math.pi - angle, 0.0) / (2.0 * math.pi)
     return Degeneracy(n * q**n, 2.0 ** (1 - n) - q**n)
 
 
-def check_concrete_width(width: Any, what: str) -> None:
+def check_concrete_width(width: Numbers, what: str) -> None:
     """Refuse a traced width."""
     given, remedy = f"a traced width for {what}", "Close over the width, or take second_order."
     allowed = "a concrete width: the host sums over active neurons"
     validate.require(not is_traced(width), given, allowed, remedy)
 
 
-def check_width(width: Any, least: int, what: str) -> None:
+def check_width(width: Numbers, least: int, what: str) -> None:
     """Refuse concrete widths below `least` or not whole."""
     if is_traced(width):
         return

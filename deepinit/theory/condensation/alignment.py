@@ -12,19 +12,20 @@ from scipy import stats
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Like, Numbers, Plain, Real
 from deepinit.theory.condensation.validate import check_times
 
 
 def alignment_law(
-    tau: Any,
-    time: Any,
+    tau: Numbers,
+    time: Numbers,
     *,
     rate: float,
     dimension: int,
     output_std: float = 1.0,
     weight_std: float = 1.0,
     step_size: float | None = None,
-) -> np.ndarray:
+) -> Float[Like, "..."]:
     """P(|cos| > tau) of a neuron's angle with +-v, multiplicity 1.
 
         F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
@@ -85,14 +86,14 @@ def condensation_time(
 
 
 def relative_displacement(
-    time: Any,
+    time: Real[Array, "*shape"] | Plain,
     *,
     rate: float,
     dimension: int,
     output_std: float = 1.0,
     weight_std: float = 1.0,
     step_size: float | None = None,
-) -> np.ndarray:
+) -> Float[Like, "*shape"]:
     """Displacement of input weights: sqrt(E |W(t) - W(0)|^2 / E |W(0)|^2), multiplicity 1.
 
         sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A, B: module docstring.

@@ -1,18 +1,17 @@
 """Number of orientations: counts and bounds."""
 
-from typing import Any
-
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.theory.condensation.sphere import critical_angles
 from deepinit.theory.condensation.target_form import TargetForm, check_form
 
 _PARALLEL = 1e-3  # angle below which two lines are one
 
 
-def critical_lines(form: TargetForm) -> np.ndarray:
+def critical_lines(form: TargetForm) -> Float[np.ndarray, "lines"]:
     """Lines of 1-D inputs on which neurons do not turn: angles of (w, b).
 
     t = b/w at the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t); w = 0 if its leading
@@ -37,7 +36,7 @@ def critical_lines(form: TargetForm) -> np.ndarray:
     return critical_angles(form)
 
 
-def count_lines(directions: Any) -> int:
+def count_lines(directions: Real[Array, "directions D"] | Plain) -> int:
     """Number of lines spanned by directions, u and -u as one.
 
     Args:

@@ -5,20 +5,23 @@ A cos(phi - psi). Maxima of |H| are at +-D/|D| inside such a sector,
 D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink.
 """
 
-from typing import Any
-
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Plain, Real
 from deepinit.theory.condensation.gradient_ascent import highest_first
 from deepinit.theory.condensation.orientations import Orientations
 from deepinit.theory.condensation.validate import VANISHING, check_rows, check_targets, with_bias
 
 
 def homogeneous_orientations(
-    x: Any, y: Any, activation: Any = "relu", *, bias: bool = True
+    x: Real[Array, "n *d"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
+    activation: ActivationLike = "relu",
+    *,
+    bias: bool = True,
 ) -> Orientations:
     """Directions on which ReLU or leaky ReLU neurons condense at tiny initialization, D = 2.
 

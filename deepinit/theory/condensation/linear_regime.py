@@ -17,6 +17,7 @@ from scipy import integrate, special
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.theory.condensation.orientations import check_not_zero
 from deepinit.theory.condensation.target_form import TargetForm, target_form
 from deepinit.theory.condensation.validate import check_rows, nonzero
@@ -39,7 +40,13 @@ class LossDrop(NamedTuple):
     rate: float
 
 
-def growth_rate(x: Any, y: Any, *, slope: float = 1.0, bias: bool = True) -> float:
+def growth_rate(
+    x: Real[Array, "n *d"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
+    *,
+    slope: float = 1.0,
+    bias: bool = True,
+) -> float:
     """Growth rate |s| nu of aligned weights, multiplicity 1.
 
     nu = |v|, v = (1/n) sum_i y_i z_i; per time of gradient flow of 1/(2n) sum_i (f - y)^2.
@@ -61,8 +68,15 @@ def growth_rate(x: Any, y: Any, *, slope: float = 1.0, bias: bool = True) -> flo
 
 
 def linear_flow(
-    x: Any, y: Any, output: Any, weights: Any, time: Any, *, slope: float = 1.0, bias: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+    x: Real[Array, "n *d"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
+    output: Real[Array, "m"] | Plain,
+    weights: Real[Array, "m D"] | Plain,
+    time: float,
+    *,
+    slope: float = 1.0,
+    bias: bool = True,
+) -> tuple[Float[np.ndarray, "m"], Float[np.ndarray, "m D"]]:
     """Output and input weights under gradient flow at leading order, multiplicity 1.
 
         a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t),    c_j = w_j.v/nu,
@@ -92,16 +106,16 @@ def linear_flow(
 
 
 def linear_descent(
-    x: Any,
-    y: Any,
-    output: Any,
-    weights: Any,
+    x: Real[Array, "n *d"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
+    output: Real[Array, "m"] | Plain,
+    weights: Real[Array, "m D"] | Plain,
     num_steps: int,
     step_size: float,
     *,
     slope: float = 1.0,
     bias: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Float[np.ndarray, "m"], Float[np.ndarray, "m D"]]:
     """`linear_flow` by gradient descent: e^{+-s nu t} becomes (1 +- step_size s nu)^num_steps.
 
     Args:
@@ -122,8 +136,8 @@ def linear_descent(
 
 
 def loss_drop_time(
-    x: Any,
-    y: Any,
+    x: Real[Array, "n *d"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
     *,
     width: int,
     output_std: float,

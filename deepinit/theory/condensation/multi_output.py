@@ -12,6 +12,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.condensation.counting import count_lines
 from deepinit.theory.condensation.multiplicity import multiplicity
 from deepinit.theory.condensation.orientations import (
@@ -34,11 +35,11 @@ class MatrixOrientations(NamedTuple):
         matrix: V [K, D].
     """
 
-    directions: np.ndarray
-    outputs: np.ndarray
+    directions: Float[np.ndarray, "2 D"]
+    outputs: Float[np.ndarray, "2 K"]
     rate: float
     kappa: float
-    matrix: np.ndarray
+    matrix: Float[np.ndarray, "K D"]
 
     @property
     def num_lines(self) -> int:
@@ -47,9 +48,9 @@ class MatrixOrientations(NamedTuple):
 
 
 def multi_output_orientations(
-    x: Any,
-    targets: Any,
-    activation: Any,
+    x: Real[Array, "n *d"] | Plain,
+    targets: Real[Array, "n *K"] | Plain,
+    activation: ActivationLike,
     *,
     loss: Literal["squared", "cross_entropy"] = "squared",
     bias: bool = True,
@@ -91,9 +92,9 @@ def multi_output_orientations(
 
 
 def cnn_orientations(
-    patches: Any,
-    y: Any,
-    activation: Any,
+    patches: Real[Array, "n positions entries"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
+    activation: ActivationLike,
     *,
     readout: Literal["average", "position"] = "average",
     bias: bool = True,
@@ -140,11 +141,13 @@ class LayerOrientation(NamedTuple):
         bias_share: |last coordinate|, 0 without bias; near 1 the layer fits a constant.
     """
 
-    direction: np.ndarray
+    direction: Float[np.ndarray, "D"]
     bias_share: float
 
 
-def layer_orientation(features: Any, y: Any, *, bias: bool = True) -> LayerOrientation:
+def layer_orientation(
+    features: Real[Array, "n m"] | Plain, y: Real[Array, "n *column"] | Plain, *, bias: bool = True
+) -> LayerOrientation:
     """Line of the rows of layer k of a deep network, p = 1: +- sum_i y_i (h_i^{k-1}, 1).
 
     Center the targets: with bias, a mean target turns rows to the bias from layer 2 on.

@@ -13,6 +13,7 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import on_host, values
+from deepinit.core.typing import ActivationLike
 
 HIGHEST_MULTIPLICITY = 6  # nested derivatives double their cost with every order
 _NEGLIGIBLE = 1e-7  # smaller coefficients are rounding of float32 constants in a user's function
@@ -35,7 +36,7 @@ class Multiplicity(NamedTuple):
     right: float
 
 
-def multiplicity(activation: Any) -> Multiplicity:
+def multiplicity(activation: ActivationLike) -> Multiplicity:
     """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
     p = 1: tanh, GELU, sigmoid; 2: s tanh(s), cos; 3: s^2 tanh(s). Coefficients below 1e-7 of the

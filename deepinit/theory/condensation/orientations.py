@@ -5,12 +5,13 @@ ybar / (m sigma(0)), and the residual becomes y - ybar. If the move is large aga
 a_j, all have the sign of ybar / sigma(0), and neurons ascend the centred form with that sign.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.condensation.cube import cube_maxima
 from deepinit.theory.condensation.multiplicity import multiplicity
 from deepinit.theory.condensation.sphere import sphere_maxima
@@ -30,14 +31,19 @@ class Orientations(NamedTuple):
         kappa: [K]; misalignment is proportional to (|w| / |w_0|)^{-kappa}.
     """
 
-    directions: np.ndarray
-    values: np.ndarray
-    output_sign: np.ndarray
-    kappa: np.ndarray
+    directions: Float[np.ndarray, "K D"]
+    values: Float[np.ndarray, "K"]
+    output_sign: Real[np.ndarray, "K"]
+    kappa: Float[np.ndarray, "K"]
 
 
 def predict_orientations(
-    x: Any, y: Any, activation: Any, *, geometry: Geometry = "l2", bias: bool = True
+    x: Real[Array, "n *d"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
+    activation: ActivationLike,
+    *,
+    geometry: Geometry = "l2",
+    bias: bool = True,
 ) -> Orientations:
     """Directions on which input weights of a two-layer network condense at tiny initialization.
 

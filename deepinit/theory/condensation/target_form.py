@@ -17,6 +17,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.theory.condensation.validate import check_rows, check_targets, nonzero, with_bias
 
 
@@ -30,8 +31,8 @@ class TargetForm:
         p: the degree.
     """
 
-    rows: np.ndarray
-    weights: np.ndarray
+    rows: Float[np.ndarray, "n D"]
+    weights: Float[np.ndarray, "n"]
     p: int
 
     @property
@@ -39,20 +40,20 @@ class TargetForm:
         """D: input weights of a neuron, with its bias."""
         return self.rows.shape[1]
 
-    def value(self, u: Any) -> np.ndarray:
+    def value(self, u: Real[Array, "*shape D"] | Plain) -> Float[Like, "*shape"]:
         """H(u), [...]."""
         return (self._products(u) ** self.p) @ self.weights
 
-    def gradient(self, u: Any) -> np.ndarray:
+    def gradient(self, u: Real[Array, "*shape D"] | Plain) -> Float[np.ndarray, "*shape D"]:
         """grad H(u), [..., D]."""
         return self.p * (self._products(u) ** (self.p - 1) * self.weights) @ self.rows
 
-    def sphere_gradient(self, u: Any) -> np.ndarray:
+    def sphere_gradient(self, u: Real[Array, "*shape D"] | Plain) -> Float[np.ndarray, "*shape D"]:
         """grad_S H(u) for unit vectors u, [..., D]."""
         gradient, u = self.gradient(u), self._vectors(u)
         return gradient - (gradient * u).sum(axis=-1, keepdims=True) * u
 
-    def hessian(self, u: Any) -> np.ndarray:
+    def hessian(self, u: Real[Array, "D"] | Plain) -> Float[np.ndarray, "D D"]:
         """Hessian of H at one vector u, [D, D]."""
         if self._vectors(u).ndim != 1:
             allowed = f"one vector [{self.dimension}]"
@@ -79,7 +80,14 @@ class TargetForm:
         return float(np.abs(self.weights) @ np.linalg.norm(self.rows, axis=1) ** self.p)
 
 
-def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) -> TargetForm:
+def target_form(
+    x: Real[Array, "n *d"] | Plain,
+    y: Real[Array, "n *column"] | Plain,
+    p: int,
+    c: float = 1.0,
+    *,
+    bias: bool = True,
+) -> TargetForm:
     """H(u) = (c/n) sum_i y_i (u.z_i)^p, whose maxima in size are neurons' orientations.
 
     Args:
@@ -104,7 +112,7 @@ def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) ->
     return TargetForm(with_bias(inputs, bias), factor * targets / len(targets), p)
 
 
-def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
+def condensation_exponent(form: TargetForm, u: Float[np.ndarray, "D"]) -> float:
     """kappa(u) = 1 - mu / (p |H(u)|) at a critical unit vector u of H on the sphere.
 
     mu is the largest eigenvalue of sign(H) Hess H on the tangent space. |u(t) - u| is proportional
@@ -133,6 +141,6 @@ def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     return 1.0 - float(np.linalg.eigvalsh(hessian)[-1]) / (form.p * abs(value))
 
 
-def check_form(form: Any) -> None:
+def check_form(form: TargetForm) -> None:
     """Refuse anything but a `TargetForm`."""
     validate.instance("form", form, TargetForm, "a TargetForm", "Write target_form(x, y, p).")

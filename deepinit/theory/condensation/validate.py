@@ -1,16 +1,15 @@
 """Checks of the condensation theory."""
 
-from typing import Any
-
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 
 VANISHING = 1e-12  # relative to the sum of sizes, below which a sum of both signs is rounding
 
 
-def check_rows(name: str, rows: Any) -> np.ndarray:
+def check_rows(name: str, rows: Real[Array, "n *d"] | Plain) -> Float[np.ndarray, "n dimension"]:
     """[n, dimension] float64, finite, not empty; [n] becomes [n, 1]."""
     array = validate.array(name, rows, remedy="Drop rows with NaN or infinity.")
     array = array[:, None] if array.ndim == 1 else array
@@ -20,7 +19,7 @@ def check_rows(name: str, rows: Any) -> np.ndarray:
     return array
 
 
-def check_targets(y: Any, num_samples: int) -> np.ndarray:
+def check_targets(y: Real[Array, "n *column"] | Plain, num_samples: int) -> Float[np.ndarray, "n"]:
     """[n] float64, one finite number per sample; a column [n, 1] is flattened."""
     array = validate.array("y", y, remedy="Drop samples with NaN or infinity.")
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
@@ -30,20 +29,20 @@ def check_targets(y: Any, num_samples: int) -> np.ndarray:
     return array
 
 
-def with_bias(rows: np.ndarray, bias: bool) -> np.ndarray:
+def with_bias(rows: Float[np.ndarray, "n d"], bias: bool) -> Float[np.ndarray, "n D"]:
     """Rows z = (x, 1), or x without bias."""
     validate.flag("bias", bias, "True appends the coordinate 1 to every input.")
     return np.column_stack([rows, np.ones(len(rows))]) if bias else rows
 
 
-def nonzero(name: str, value: Any, remedy: str) -> float:
+def nonzero(name: str, value: float, remedy: str) -> float:
     """A finite number other than 0."""
     number = validate.real(name, value, remedy=remedy)
     validate.require(number != 0.0, f"{name}=0", "a finite number, not 0", remedy)
     return number
 
 
-def check_times(time: Any) -> np.ndarray:
+def check_times(time: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
     """Finite times >= 0, any shape."""
     array = validate.array("time", time)
     least = array.min(initial=0.0)

@@ -12,6 +12,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import constant
+from deepinit.core.typing import ActivationLike
 from deepinit.theory.criticality.edge import (
     Edge,
     EdgePoint,
@@ -54,7 +55,7 @@ class Critical(NamedTuple):
     note: str
 
 
-def critical(activation: Any, fixed_point: float | None = None) -> Critical:
+def critical(activation: ActivationLike, fixed_point: float | None = None) -> Critical:
     """Variances at which norms, angles and gradients do not change exponentially with depth.
 
     Classes, from g(K) = E phi(z)^2, h(K) = E phi'(z)^2 and g'(K), z ~ N(0, K), 1e-8 <= K <= 1e6:
@@ -121,7 +122,7 @@ class OtherSide(NamedTuple):
     chi_perp: float
 
 
-def other_side(activation: Any, point: Critical | EdgePoint) -> OtherSide:
+def other_side(activation: ActivationLike, point: Critical | EdgePoint) -> OtherSide:
     """Attracting side of a half-stable `point`; fate of K on the repelling side."""
     phi, at = as_activation(activation), point.fixed_point
     distances = np.concatenate([[0.0], np.geomspace(1e-3, math.log(1e4), 80)])

@@ -11,9 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core.activations import Activation
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
 _RADIUS = 38.0  # standard deviations; phi = exp has its mass at 2 sqrt(K) of them
@@ -36,14 +36,14 @@ class SingleMoments(NamedTuple):
             unless phi jumps or phi' is not its derivative.
     """
 
-    square: np.ndarray
-    slope_square: np.ndarray
-    growth: np.ndarray
-    discontinuity: np.ndarray
+    square: Float[np.ndarray, "k"]
+    slope_square: Float[np.ndarray, "k"]
+    growth: Float[np.ndarray, "k"]
+    discontinuity: Float[np.ndarray, "k"]
 
 
 def single_variance_moments(
-    activation: Activation, variances: ArrayLike, shift: float = 0.0
+    activation: Activation, variances: Real[Array, "k"] | Plain, shift: float = 0.0
 ) -> SingleMoments:
     """g, h and g' of phi - shift, to 1e-13 of the integrals of absolute values.
 

@@ -10,12 +10,13 @@ phi' does and phi'' is not 0 (p = 1/2).
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike
 from deepinit.theory.numerics.smooth_moments import derivatives_at
 
 _BESIDE = 1e-20  # one-sided derivatives are taken here and at twice this distance
@@ -83,7 +84,7 @@ def _limits(near: np.ndarray, far: np.ndarray) -> np.ndarray:
     return np.where(settled, near, np.where(vanishes, 0.0, np.nan))
 
 
-def norm_decay(activation: Any) -> Decay:
+def norm_decay(activation: ActivationLike) -> Decay:
     """Decay of the preactivation variance with depth at a critical point K* = 0.
 
     Args:

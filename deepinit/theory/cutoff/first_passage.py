@@ -1,11 +1,12 @@
 """Cut-off as first passage of the random walk log|x_t| from log|x_0| to log rho."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammainc, ndtr
 
 from deepinit.core import validate
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.theory.cutoff.validate import check_layers
 
 QUARTILES = 1.3489795003921634  # interquartile range of the normal law
@@ -26,11 +27,14 @@ class FirstPassage(NamedTuple):
     scale: float
     window: float
     ratio: float
-    survival: Any
+    survival: Float[Like, "*shape"] | None
 
 
 def first_passage_profile(
-    distance: float, drift: float, variance: float, layers: Any = None
+    distance: float,
+    drift: float,
+    variance: float,
+    layers: Real[Array, "*shape"] | Plain | None = None,
 ) -> FirstPassage:
     """Gaussian cut-off profile of a random walk that falls by L.
 
@@ -63,7 +67,9 @@ def first_passage_profile(
     return FirstPassage(centre, scale, QUARTILES * scale, QUARTILES * scale / centre, survival)
 
 
-def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np.ndarray:
+def poisson_survival(
+    distance: float, layers: Real[Array, "*shape"] | Plain, amplitude: float = 1.0
+) -> Float[Like, "*shape"]:
     """P(|x_t| > rho) for x_t = w_t x_{t-1}, w uniform on (-a, a): exact.
 
         S(t) = P(Poisson(L + t log a) >= t),    L = log|x_0 / rho|.

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import erfc
 
 from deepinit.core import validate
+from deepinit.core.typing import Float
 from deepinit.theory.cutoff.validate import check_rounding
 
 _GRID = 200  # points per decade of alpha
@@ -100,7 +101,7 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
 
 def rounded_orbit(
     gain: float, rho: float, rounding: str, depth: int, mean_square: float = 1.0
-) -> np.ndarray:
+) -> Float[np.ndarray, "layers"]:
     """Mean squares h_{t+1} = v(A sqrt(h_t)) of the infinitely wide rounded tanh chain.
 
     At width N the signal dies around the first t with h_t < 1 / log N, in a bounded window.

@@ -10,13 +10,14 @@ v = 2: -5/(4N), 5/(4N).
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
 
 from deepinit.core import validate
 from deepinit.core.activations import linear
+from deepinit.core.typing import ActivationLike, Array, Float, Like, Plain, Real
 from deepinit.theory.cutoff.validate import slopes_at_zero
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor, width_array
 from deepinit.theory.numerics.layer_factors import factor_log_moments
@@ -30,14 +31,14 @@ class LogNormDrift(NamedTuple):
         death_probability: P(x_t = 0 | x_{t-1} != 0).
     """
 
-    drift: Any
-    variance: Any
-    death_probability: Any
+    drift: Float[Like, "*shape"]
+    variance: Float[Like, "*shape"]
+    death_probability: Float[Like, "*shape"]
 
 
 def log_norm_drift(
-    activation: Any,
-    width: Any,
+    activation: ActivationLike,
+    width: Real[Array, "*shape"] | Plain,
     weight_var: float,
     *,
     excess_kurtosis: float = 0.0,
@@ -88,7 +89,9 @@ def log_norm_drift(
     return LogNormDrift(drift, spread, death)
 
 
-def critical_gain(width: Any, activation: Any = linear) -> Any:
+def critical_gain(
+    width: Real[Array, "*shape"] | Plain, activation: ActivationLike = linear
+) -> Float[Like, "*shape"]:
     """Gain A_c(N) without drift of log|x_t|: small signals die out below it.
 
         A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2)

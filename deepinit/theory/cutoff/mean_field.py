@@ -9,7 +9,7 @@ W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N, c = p 
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import derivatives, normal_rule, values
+from deepinit.core.typing import ActivationLike
 from deepinit.theory.cutoff.validate import slopes_at_zero
 from deepinit.theory.numerics.delta_method import PairFrame
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
@@ -61,7 +62,11 @@ class MeanField(NamedTuple):
 
 
 def mean_field(
-    activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
+    activation: ActivationLike,
+    weight_var: float,
+    bias_var: float = 0.0,
+    *,
+    mean_square: float = 1.0,
 ) -> MeanField:
     """Fixed points q*, c* and depth scales xi_q, xi_c at infinite width.
 
@@ -96,7 +101,7 @@ def mean_field(
     return MeanField(q, mu, chi_1, p / q, chi, scale_of(mu), scale_of(chi))
 
 
-def checked_recursion(activation: Any, weight_var: Any, bias_var: Any) -> Recursion:
+def checked_recursion(activation: ActivationLike, weight_var: float, bias_var: float) -> Recursion:
     """Recursion of checked numbers."""
     weight = validate.positive("weight_var", weight_var, "It is the variance times fan_in, A^2.")
     bias = validate.not_negative("bias_var", bias_var, "Omit it for no bias.")

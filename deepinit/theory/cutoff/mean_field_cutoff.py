@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
+from deepinit.core.typing import ActivationLike, Array, Float, Like, Plain, Real
 from deepinit.theory.cutoff.mean_field import (
     Recursion,
     checked_recursion,
@@ -60,18 +61,18 @@ class MeanFieldCutoff(NamedTuple):
     spread: float
     centre: float
     t50: float
-    total_variation: Any
+    total_variation: Float[Like, "*shape"] | None
 
 
 def mean_field_cutoff(
-    activation: Any,
+    activation: ActivationLike,
     weight_var: float,
     width: int,
     *,
     bias_var: float = 0.0,
     mean_square: float = 1.0,
     cosine: float | None = None,
-    layers: Any = None,
+    layers: Real[Array, "*shape"] | Plain | None = None,
 ) -> MeanFieldCutoff:
     """Depth at which a wide network forgets an input's length, or two inputs' angle.
 

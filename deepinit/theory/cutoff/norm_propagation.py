@@ -20,6 +20,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
+from deepinit.core.typing import Float
 from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_drift
 
 
@@ -31,12 +32,12 @@ class LogNormWalk(NamedTuple):
         is_exact: exact at every width (Gaussian and orthogonal weights).
     """
 
-    mean: np.ndarray
-    variance: np.ndarray
+    mean: Float[np.ndarray, "layers inputs"]
+    variance: Float[np.ndarray, "layers inputs"]
     is_exact: bool
 
 
-def log_norm_propagation(spec: MLP, points: np.ndarray) -> LogNormWalk:
+def log_norm_propagation(spec: MLP, points: Float[np.ndarray, "inputs dimension"]) -> LogNormWalk:
     """Mean and variance of ln(|x_l| / |x_0|) through a homogeneous MLP without biases.
 
     Args:

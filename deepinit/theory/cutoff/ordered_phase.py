@@ -20,13 +20,14 @@ for log|y| halve the drift, quarter the variance.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import derivatives, values
+from deepinit.core.typing import ActivationLike, Array, Float, Like, Plain, Real
 from deepinit.theory.cutoff.first_passage import first_passage_profile
 from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_drift
 from deepinit.theory.cutoff.mean_field import (
@@ -64,21 +65,21 @@ class OrderedCutoff(NamedTuple):
     wide_centre: float
     centre: float
     window: float
-    survival: Any
+    survival: Float[Like, "*shape"] | None
     drift_limit: float
     drift_coefficient: float
     variance_coefficient: float
 
 
 def ordered_cutoff(
-    activation: Any,
+    activation: ActivationLike,
     weight_var: float,
     width: int,
     distance: float,
     *,
     bias_var: float = 0.0,
     mean_square: float = 1.0,
-    layers: Any = None,
+    layers: Real[Array, "*shape"] | Plain | None = None,
 ) -> OrderedCutoff:
     """Depth at which two inputs (with biases), or a signal and 0 (without), agree.
 

@@ -16,6 +16,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
+from deepinit.core.typing import ActivationLike, Float
 from deepinit.theory.cutoff.levels import Levels, largest_value, level_sets
 from deepinit.theory.cutoff.tails import Tail, normal_tail, uniform_tail
 from deepinit.theory.cutoff.validate import check_rounding, fixing_zero
@@ -34,12 +35,12 @@ class ChainSurvival(NamedTuple):
             bounds the error of S(t), too low for rising |phi|.
     """
 
-    survival: np.ndarray
-    escaped: np.ndarray
+    survival: Float[np.ndarray, "layers"]
+    escaped: Float[np.ndarray, "layers"]
 
 
 def scalar_survival(
-    activation: Any,
+    activation: ActivationLike,
     weight_law: Law,
     rho: float,
     rounding: str,

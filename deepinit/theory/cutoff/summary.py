@@ -1,12 +1,13 @@
 """Fall of a curve of survival or total variation."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Plain, Real
 
 
 class CutoffSummary(NamedTuple):
@@ -27,7 +28,7 @@ class CutoffSummary(NamedTuple):
     ratio: float
 
 
-def summary(S: Any) -> CutoffSummary:
+def summary(S: Real[Array, "layers"] | Plain) -> CutoffSummary:
     """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
 
     A step has window 1/2: for windows near 1/2 report S at the two layers around the jump.

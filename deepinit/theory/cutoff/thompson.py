@@ -5,8 +5,6 @@ positive value. Sigmoid, u = z - b: stationary at u sigmoid(z) = 1, value u - 1,
 only if b >= -2.
 """
 
-from typing import Any
-
 import numpy as np
 from scipy.special import wrightomega
 
@@ -14,11 +12,12 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import derivatives, values
+from deepinit.core.typing import ActivationLike, Numbers
 
 _FARTHEST = 1e12  # stands for infinity
 
 
-def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
+def thompson_lipschitz(activation: ActivationLike, bias: Numbers = 0.0) -> float:
     """Lipschitz constant of x -> phi(W x + b) in the Thompson metric, for every W > 0.
 
         sup_{z > b} (z - b) |phi'(z)| / phi(z);    sigmoid: W_0(e^-(1 + b)), the Lambert function.

@@ -24,6 +24,7 @@ from deepinit.core.activations import tanh
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.core.laws import Law
+from deepinit.core.typing import Float
 from deepinit.theory.cutoff.lattice import rounded_mean_square
 from deepinit.theory.cutoff.log_norm_drift import critical_gain
 from deepinit.theory.cutoff.mean_field import checked_recursion, length_step
@@ -36,7 +37,7 @@ _SMALL = 1e-9  # a mean square at which tanh is the identity to 1e-9
 
 def rounded_survival(
     width: int, gain: float, rho: float, rounding: str, depth: int, *, mean_square: float = 1.0
-) -> np.ndarray:
+) -> Float[np.ndarray, "layers"]:
     """Survival S(t) = P(x_t != 0) of the tanh chain in finite precision at width N: [depth + 1].
 
     Args:

@@ -1,13 +1,12 @@
 """Checks of rounding, layer numbers and activations with phi(0) = 0."""
 
-from typing import Any
-
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import derivatives, values
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 
 # Level k of the lattice: |phi| >= (k - offset) rho. Truncation is toward zero.
 OFFSETS = {"truncate": 0.0, "nearest": 0.5}
@@ -15,7 +14,7 @@ OFFSETS = {"truncate": 0.0, "nearest": 0.5}
 _NEXT_TO_ZERO = 1e-30  # argument of one-sided derivatives at 0, far from underflow
 
 
-def check_rounding(rounding: Any) -> float:
+def check_rounding(rounding: str) -> float:
     """The offset of the levels."""
     if isinstance(rounding, str) and rounding == "flush":
         remedy = "For underflow take `rounded_survival`, `rounded_orbit` or `underflow_layer`."
@@ -24,7 +23,7 @@ def check_rounding(rounding: Any) -> float:
     return OFFSETS[validate.choice("rounding", rounding, tuple(OFFSETS), remedy)]
 
 
-def check_layers(layers: Any) -> np.ndarray:
+def check_layers(layers: Real[Array, "*shape"] | Plain) -> Float[np.ndarray, "*shape"]:
     """Layer numbers t >= 0 as float64, of any shape."""
     numbers = validate.array("layers", layers, remedy="Write numpy.arange(20).")
     validate.require(
@@ -33,7 +32,7 @@ def check_layers(layers: Any) -> np.ndarray:
     return numbers
 
 
-def fixing_zero(activation: Any) -> Activation:
+def fixing_zero(activation: ActivationLike) -> Activation:
     """The activation, refused unless phi(0) = 0."""
     checked = as_activation(activation)
     at_zero = float(values(checked, np.zeros(1))[0])
@@ -45,7 +44,7 @@ def fixing_zero(activation: Any) -> Activation:
     return checked
 
 
-def slopes_at_zero(activation: Any) -> tuple[float, float]:
+def slopes_at_zero(activation: ActivationLike) -> tuple[float, float]:
     """(phi'(0-), phi'(0+)).
 
     Raises:

@@ -17,10 +17,10 @@ are kernels of a Bayesian linear model y = alpha + beta . z, singular for more t
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.diffusion.double_limit import double_limit
 from deepinit.theory.diffusion.growth import (
     diffusion_constants,
@@ -41,11 +41,11 @@ class NetworkKernels(NamedTuple):
         readout, blocks, embedding: [N, N], shares of the tangent kernel; readout equals nngp.
     """
 
-    nngp: np.ndarray
-    ntk: np.ndarray
-    readout: np.ndarray
-    blocks: np.ndarray
-    embedding: np.ndarray
+    nngp: Float[np.ndarray, "N N"]
+    ntk: Float[np.ndarray, "N N"]
+    readout: Float[np.ndarray, "N N"]
+    blocks: Float[np.ndarray, "N N"]
+    embedding: Float[np.ndarray, "N N"]
 
 
 class LinearModel(NamedTuple):
@@ -61,8 +61,8 @@ class LinearModel(NamedTuple):
 
 
 def network_kernels(
-    activation: Any,
-    inner_products: ArrayLike,
+    activation: ActivationLike,
+    inner_products: Real[Array, "N N"] | Plain,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
@@ -100,7 +100,7 @@ def network_kernels(
 
 
 def linear_model(
-    activation: Any,
+    activation: ActivationLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,

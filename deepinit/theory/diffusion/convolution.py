@@ -11,13 +11,13 @@ circular padding grow like e^{K^2 kappa T} for K x K filters: 8100 at K = 3, kap
 """
 
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Int, Plain, Real
 from deepinit.theory.diffusion.growth import (
     Growth,
     check_exponent,
@@ -38,23 +38,23 @@ class ConvolutionLimit(NamedTuple):
         block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel.
     """
 
-    overlap: np.ndarray
-    block_kernel: np.ndarray
+    overlap: Float[np.ndarray, "N N P P"]
+    block_kernel: Float[np.ndarray, "N N P P"]
 
     @property
-    def pooled(self) -> np.ndarray:
+    def pooled(self) -> Float[np.ndarray, "N N"]:
         """[N, N], mean of Lambda over positions: kernel after global average pooling."""
         return self.overlap.mean(axis=(2, 3))
 
     @property
-    def pooled_block_kernel(self) -> np.ndarray:
+    def pooled_block_kernel(self) -> Float[np.ndarray, "N N"]:
         """[N, N], mean of Theta over positions."""
         return self.block_kernel.mean(axis=(2, 3))
 
 
 def patch_indices(
     image_shape: tuple[int, ...], filter_size: int, padding: str = "circular"
-) -> np.ndarray:
+) -> Int[np.ndarray, "offsets P"]:
     """Positions that the filter reads at each position, [offsets, P], stride 1.
 
     P, one beyond the last position, stands for 0.
@@ -92,8 +92,8 @@ def patch_indices(
 
 
 def convolution_limit(
-    activation: Any,
-    gram: ArrayLike,
+    activation: ActivationLike,
+    gram: Real[Array, "sites sites"] | Plain,
     image_shape: tuple[int, ...],
     filter_size: int,
     weight_var: float,

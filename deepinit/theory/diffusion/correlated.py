@@ -9,12 +9,12 @@ columns i), db = mu_b dt + f sqrt(dt), cov f = B. For psi = id, phi''(0) = 0, M_
 Independent entries: R = weight_var I / D, K = I, B = bias_var I.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.diffusion.growth import (
     bounded,
     bounded_array,
@@ -33,25 +33,25 @@ class CorrelatedMoments(NamedTuple):
         second: [N, N, D, D], E x_i x_j^T.
     """
 
-    mean: np.ndarray
-    second: np.ndarray
+    mean: Float[np.ndarray, "N D"]
+    second: Float[np.ndarray, "N N D D"]
 
     @property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> Float[np.ndarray, "N N D D"]:
         """[N, N, D, D], of x_i with x_j."""
         return self.second - np.einsum("id,je->ijde", self.mean, self.mean)
 
 
 def correlated_moments(
-    activation: Any,
-    start: ArrayLike,
-    row_covariance: ArrayLike,
-    column_covariance: ArrayLike,
-    bias_covariance: ArrayLike | None = None,
+    activation: ActivationLike,
+    start: Real[Array, "*N D"] | Plain,
+    row_covariance: Real[Array, "D D"] | Plain,
+    column_covariance: Real[Array, "D D"] | Plain,
+    bias_covariance: Real[Array, "D D"] | Plain | None = None,
     horizon: float = 1.0,
     *,
-    weight_drift: ArrayLike | None = None,
-    bias_drift: ArrayLike | None = None,
+    weight_drift: Real[Array, "D D"] | Plain | None = None,
+    bias_drift: Real[Array, "D"] | Plain | None = None,
 ) -> CorrelatedMoments:
     """E x_i and E x_i x_j^T for matrix-Gaussian weights with drift.
 

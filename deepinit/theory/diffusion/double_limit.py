@@ -16,12 +16,12 @@ correlation given x_0 depends neither on T nor on phi. For b != 0 the kernel is 
 <x_i, x_j>, and explodes. The published eq. (39) lacks the drift (b/2) s.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.diffusion.growth import (
     DiffusionConstants,
     Growth,
@@ -48,21 +48,21 @@ class DoubleLimit(NamedTuple):
         explosion_times: [N].
     """
 
-    mean: np.ndarray
-    overlap: np.ndarray
-    covariance: np.ndarray
-    conditional_covariance: np.ndarray
-    weight_kernel: np.ndarray
+    mean: Float[np.ndarray, "N"]
+    overlap: Float[np.ndarray, "N N"]
+    covariance: Float[np.ndarray, "N N"]
+    conditional_covariance: Float[np.ndarray, "N N"]
+    weight_kernel: Float[np.ndarray, "N N"]
     bias_kernel: float
-    explosion_times: np.ndarray
+    explosion_times: Float[np.ndarray, "N"]
 
     @property
-    def block_kernel(self) -> np.ndarray:
+    def block_kernel(self) -> Float[np.ndarray, "N N"]:
         """[N, N], Theta = K_W + K_b."""
         return self.weight_kernel + self.bias_kernel
 
     @property
-    def correlation(self) -> np.ndarray:
+    def correlation(self) -> Float[np.ndarray, "N N"]:
         """[N, N], correlation of one coordinate given the inputs; nan without variance."""
         deviation = np.sqrt(np.diag(self.conditional_covariance))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -70,12 +70,12 @@ class DoubleLimit(NamedTuple):
 
 
 def double_limit(
-    activation: Any,
-    gram: ArrayLike,
+    activation: ActivationLike,
+    gram: Real[Array, "N N"] | Plain,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
-    mean: ArrayLike | None = None,
+    mean: Real[Array, "N"] | Plain | None = None,
 ) -> DoubleLimit:
     """Mean, covariance and tangent kernels at the horizon, psi = id.
 
@@ -118,12 +118,12 @@ def double_limit(
 
 
 def explosion_times(
-    activation: Any,
-    mean_squares: ArrayLike,
+    activation: ActivationLike,
+    mean_squares: Real[Array, "N"] | Plain,
     weight_var: float,
     bias_var: float = 0.0,
-    mean: ArrayLike | None = None,
-) -> np.ndarray:
+    mean: Real[Array, "N"] | Plain | None = None,
+) -> Float[np.ndarray, "N"]:
     """Explosion time T* of q for each input in the double limit, [N].
 
     With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(|A|),
@@ -156,7 +156,12 @@ def explosion_times(
     return np.array([system.explosion_time() for system in systems])
 
 
-def check_start(gram: Any, mean: Any, *, with_means: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def check_start(
+    gram: Real[Array, "N N"] | Plain,
+    mean: Real[Array, "N"] | Plain | None,
+    *,
+    with_means: bool = True,
+) -> tuple[Float[np.ndarray, "N N"], Float[np.ndarray, "N"]]:
     """Gram matrix [N, N] and means [N]; gram - mean mean^T is positive semidefinite."""
     start = gram_matrix("gram", gram)
     means = vector("mean", np.zeros(len(start)) if mean is None else mean, len(start))

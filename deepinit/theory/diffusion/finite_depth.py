@@ -18,12 +18,12 @@ Linear networks, any width: E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.diffusion.growth import Growth, gram_matrix, growth_of, without_curvature
 
 
@@ -35,8 +35,8 @@ class DepthBias(NamedTuple):
         block_kernel: [N, N], e_Theta, of the tangent kernel of all blocks.
     """
 
-    overlap: np.ndarray
-    block_kernel: np.ndarray
+    overlap: Float[np.ndarray, "N N"]
+    block_kernel: Float[np.ndarray, "N N"]
 
 
 class LinearNetwork(NamedTuple):
@@ -50,15 +50,19 @@ class LinearNetwork(NamedTuple):
         jacobian_mean_square: E tr(g^T g) / D.
     """
 
-    overlap: np.ndarray
-    block_kernel: np.ndarray
-    weight_kernel: np.ndarray
+    overlap: Float[np.ndarray, "N N"]
+    block_kernel: Float[np.ndarray, "N N"]
+    weight_kernel: Float[np.ndarray, "N N"]
     bias_kernel: float
     jacobian_mean_square: float
 
 
 def depth_bias(
-    activation: Any, gram: ArrayLike, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    activation: ActivationLike,
+    gram: Real[Array, "N N"] | Plain,
+    weight_var: float,
+    bias_var: float = 0.0,
+    horizon: float = 1.0,
 ) -> DepthBias:
     """Coefficients of 1/L of overlaps and tangent kernels, against infinite depth.
 
@@ -85,7 +89,11 @@ def depth_bias(
 
 
 def linear_network(
-    gram: ArrayLike, depth: int, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    gram: Real[Array, "N N"] | Plain,
+    depth: int,
+    weight_var: float,
+    bias_var: float = 0.0,
+    horizon: float = 1.0,
 ) -> LinearNetwork:
     """Overlaps and tangent kernels of x + dW x + db, exact means at every width and depth.
 

@@ -6,7 +6,7 @@ Symbols: package docstring. Combinations of r stay finite at weight_var = 0:
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from deepinit.core.explosions import growth_order as growth_order
 from deepinit.core.explosions import may_explode as may_explode
 from deepinit.core.taylor import Taylor as DiffusionConstants
 from deepinit.core.taylor import taylor_at_zero as diffusion_constants
+from deepinit.core.typing import ActivationLike, Array, Float, Numbers, Plain, Real
 
 SMALLEST, LARGEST = 1e-75, 1e75  # third powers, and ratios of two numbers, stay in float64
 
@@ -72,7 +73,7 @@ def _exp_excess(c: float) -> float:
     return math.exp(c) - _exp_ratio(c)
 
 
-def growth_of(slope: float, weight_var: Any, bias_var: Any, horizon: Any) -> Growth:
+def growth_of(slope: float, weight_var: float, bias_var: float, horizon: float) -> Growth:
     """The rates of a linear diffusion with slope a; SpecError for growth beyond float64."""
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)
     growth = Growth(slope**2 * weight, slope**2 * bias, time)
@@ -80,7 +81,7 @@ def growth_of(slope: float, weight_var: Any, bias_var: Any, horizon: Any) -> Gro
     return growth
 
 
-def without_curvature(activation: Any) -> DiffusionConstants:
+def without_curvature(activation: ActivationLike) -> DiffusionConstants:
     """The constants of an activation; SpecError for b != 0."""
     constants = diffusion_constants(activation)
     if constants.curvature != 0.0:
@@ -93,7 +94,9 @@ def without_curvature(activation: Any) -> DiffusionConstants:
 # Checks
 
 
-def checked_variances(weight_var: Any, bias_var: Any, horizon: Any) -> tuple[float, float, float]:
+def checked_variances(
+    weight_var: float, bias_var: float, horizon: float
+) -> tuple[float, float, float]:
     """Three bounded numbers >= 0."""
     return (
         bounded("weight_var", weight_var, "A block's weights have variance weight_var dt / width."),
@@ -102,7 +105,7 @@ def checked_variances(weight_var: Any, bias_var: Any, horizon: Any) -> tuple[flo
     )
 
 
-def bounded(name: str, given: Any, remedy: str = "") -> float:
+def bounded(name: str, given: float, remedy: str = "") -> float:
     """0, or a number from 1e-75 to 1e75."""
     number = validate.not_negative(name, given, remedy)
     if number != 0.0 and not SMALLEST <= number <= LARGEST:
@@ -118,7 +121,9 @@ def check_exponent(exponent: float, most: float = 100.0) -> None:
         raise SpecError(given, f"at most {most:g}", "Shorten the horizon or scale weights down.")
 
 
-def bounded_array(name: str, given: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def bounded_array(
+    name: str, given: Numbers, shape: tuple[int, ...] | None = None
+) -> Float[np.ndarray, "..."]:
     """Float64, absolute values up to 1e75."""
     values = validate.array(name, given, shape)
     largest = np.max(np.abs(values), initial=0.0)
@@ -128,13 +133,15 @@ def bounded_array(name: str, given: Any, shape: tuple[int, ...] | None = None) -
     return values
 
 
-def gram_matrix(name: str, given: Any, size: int | None = None) -> np.ndarray:
+def gram_matrix(
+    name: str, given: Real[Array, "N N"] | Plain, size: int | None = None
+) -> Float[np.ndarray, "N N"]:
     """[N, N], symmetric positive semidefinite; a number counts as [1, 1]."""
     matrix = bounded_array(name, given)
     matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix
     return validate.covariance(name, matrix, size, "For rows x [N, D] of inputs: x @ x.T / D.")
 
 
-def vector(name: str, given: Any, size: int) -> np.ndarray:
+def vector(name: str, given: Real[Array, "N"] | Plain, size: int) -> Float[np.ndarray, "N"]:
     """[size]; a number counts as [1]."""
     return bounded_array(name, np.atleast_1d(bounded_array(name, given)), (size,))

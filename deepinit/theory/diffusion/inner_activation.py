@@ -10,13 +10,13 @@ N(m, Sigma):
 The kernel is affine in the inner product only for psi = id and b = 0.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.diffusion.growth import (
     check_exponent,
     checked_variances,
@@ -38,24 +38,24 @@ class InnerLimit(NamedTuple):
         block_kernel: [N, N], Theta: tangent kernel of all blocks for one coordinate.
     """
 
-    mean: np.ndarray
-    covariance: np.ndarray
-    block_kernel: np.ndarray
+    mean: Float[np.ndarray, "N"]
+    covariance: Float[np.ndarray, "N N"]
+    block_kernel: Float[np.ndarray, "N N"]
 
     @property
-    def overlap(self) -> np.ndarray:
+    def overlap(self) -> Float[np.ndarray, "N N"]:
         """[N, N], lambda = Sigma + m m."""
         return self.covariance + np.outer(self.mean, self.mean)
 
 
 def inner_limit(
-    activation: Any,
-    inner: Any,
-    covariance: ArrayLike,
+    activation: ActivationLike,
+    inner: ActivationLike,
+    covariance: Real[Array, "N N"] | Plain,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
-    mean: ArrayLike | None = None,
+    mean: Real[Array, "N"] | Plain | None = None,
 ) -> InnerLimit:
     """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 

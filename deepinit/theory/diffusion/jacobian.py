@@ -21,12 +21,13 @@ K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt. With gamma = 4 kappa / D
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import expm
 
 from deepinit.core import validate
+from deepinit.core.typing import ActivationLike
 from deepinit.theory.diffusion.growth import growth_of, without_curvature
 from deepinit.theory.numerics import LogNormal
 
@@ -59,7 +60,7 @@ class JacobianLaw(NamedTuple):
 
 
 def jacobian_law(
-    activation: Any, width: int, weight_var: float, horizon: float = 1.0
+    activation: ActivationLike, width: int, weight_var: float, horizon: float = 1.0
 ) -> JacobianLaw:
     """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id.
 
@@ -86,7 +87,7 @@ def jacobian_law(
 
 
 def bias_kernel_variance(
-    activation: Any, width: int, weight_var: float, bias_var: float, horizon: float = 1.0
+    activation: ActivationLike, width: int, weight_var: float, bias_var: float, horizon: float = 1.0
 ) -> float:
     """Variance over networks of K_b, the biases' tangent kernel of one output coordinate.
 

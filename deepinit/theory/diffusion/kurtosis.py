@@ -4,18 +4,17 @@ For psi = id and phi''(0) = 0, dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w
 Gaussians over the path of q. The fourth moment closes for coordinates that start at one number.
 """
 
-from typing import Any
-
 import numpy as np
 from scipy.linalg import expm
 
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike
 from deepinit.theory.diffusion.growth import vector
 from deepinit.theory.diffusion.moments import checked_start
 
 
 def coordinate_excess_kurtosis(
-    activation: Any,
+    activation: ActivationLike,
     width: int,
     start: float,
     weight_var: float,

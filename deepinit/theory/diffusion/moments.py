@@ -34,12 +34,12 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.diffusion.growth import (
     Growth,
     bounded,
@@ -60,18 +60,18 @@ class OverlapMoments(NamedTuple):
         square_product: E q_1 q_2.
     """
 
-    mean: np.ndarray
-    second: np.ndarray
+    mean: Float[np.ndarray, "2 2"]
+    second: Float[np.ndarray, "2 2"]
     square_product: float
 
     @property
-    def variance(self) -> np.ndarray:
+    def variance(self) -> Float[np.ndarray, "2 2"]:
         """[2, 2], Var lambda_ij."""
         return self.second - self.mean**2
 
 
 def mean_square_moments(
-    activation: Any,
+    activation: ActivationLike,
     width: int,
     mean_square: float,
     weight_var: float,
@@ -80,7 +80,7 @@ def mean_square_moments(
     highest: int = 2,
     *,
     depth: int | None = None,
-) -> np.ndarray:
+) -> Float[np.ndarray, "powers"]:
     """E q^k, k = 0, ..., highest, at the last block: q = |x|^2 / D, exact at width D.
 
     Args:
@@ -120,9 +120,9 @@ def mean_square_moments(
 
 
 def overlap_moments(
-    activation: Any,
+    activation: ActivationLike,
     width: int,
-    gram: ArrayLike,
+    gram: Real[Array, "2 2"] | Plain,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
@@ -156,7 +156,7 @@ def overlap_moments(
 
 
 def log_mean_square_law(
-    activation: Any, width: int, weight_var: float, horizon: float = 1.0
+    activation: ActivationLike, width: int, weight_var: float, horizon: float = 1.0
 ) -> LogNormal:
     """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D).
 
@@ -169,7 +169,12 @@ def log_mean_square_law(
 
 
 def checked_start(
-    activation: Any, width: Any, mean_square: Any, weight_var: Any, bias_var: Any, horizon: Any
+    activation: ActivationLike,
+    width: int,
+    mean_square: float,
+    weight_var: float,
+    bias_var: float,
+    horizon: float,
 ) -> tuple[Growth, int, float]:
     """Rates, width and q_0 of a linear diffusion."""
     slope = without_curvature(activation).slope

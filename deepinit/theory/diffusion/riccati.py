@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.explosions import explosion_refusal
+from deepinit.core.typing import Float, Like
 from deepinit.theory.diffusion.growth import DiffusionConstants
 
 
@@ -72,7 +73,7 @@ class Riccati(NamedTuple):
         beyond = self._beyond()  # y - 1
         return 0.5 * math.log1p(2.0 / beyond) / omega if beyond > 0.0 else math.inf
 
-    def at(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, t: Float[Like, "*shape"]) -> tuple[Float[Like, "*shape"], Float[Like, "*shape"]]:
         """(m, q) at times t [...] below the explosion time."""
         b, a2 = self.constants.curvature, self.constants.slope**2
         sine, denominator = self._solution(np.asarray(t, dtype=np.float64))

@@ -5,14 +5,12 @@ W_ij ~ N(0, sigma_1^2 / D), not shrinking, V_ij ~ N(0, sigma_2^2 / n). For every
     lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2).
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.diffusion.growth import bounded, check_exponent, checked_variances, gram_matrix
 from deepinit.theory.diffusion.inner_activation import not_superlinear
 from deepinit.theory.diffusion.pairs import product_means
@@ -21,13 +19,13 @@ from deepinit.theory.numerics import LogNormal
 
 
 def two_layer_limit(
-    activation: Any,
-    gram: ArrayLike,
+    activation: ActivationLike,
+    gram: Real[Array, "N N"] | Plain,
     weight_var: float,
     branch_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
-) -> np.ndarray:
+) -> Float[np.ndarray, "N N"]:
     """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b), [N, N], in the double limit.
 
     Args:
@@ -58,7 +56,11 @@ def two_layer_limit(
 
 
 def two_layer_log_mean_square_law(
-    activation: Any, width: int, weight_var: float, branch_var: float, horizon: float = 1.0
+    activation: ActivationLike,
+    width: int,
+    weight_var: float,
+    branch_var: float,
+    horizon: float = 1.0,
 ) -> LogNormal:
     """Law of log(q_T / q_0) of two-layer blocks without bias: N(kappa T (1 - 2/D), 4 kappa T / D).
 

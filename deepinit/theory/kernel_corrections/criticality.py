@@ -21,13 +21,14 @@ tangent variance saturates for chi_perp < 1 and grows with depth for chi_perp > 
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.gaussian import is_odd
+from deepinit.core.typing import ActivationLike
 from deepinit.theory.criticality.edge import Edge, edge_of_chaos, root_between
 from deepinit.theory.criticality.moments import single_variance_moments
 from deepinit.theory.criticality.origin import origin
@@ -70,7 +71,11 @@ class Criticality(NamedTuple):
 
 
 def criticality_class(
-    activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
+    activation: ActivationLike,
+    weight_var: float,
+    bias_var: float = 0.0,
+    *,
+    mean_square: float = 1.0,
 ) -> Criticality:
     """Universality class of an initialization, and growth of 1/width corrections.
 

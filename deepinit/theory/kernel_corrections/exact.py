@@ -18,11 +18,11 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.kernel_corrections.validate import layer_widths, per_layer
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor
 from deepinit.theory.numerics.layer_factors import factor_log_moments, layer_factor_moment
@@ -43,8 +43,8 @@ class TangentMoments(NamedTuple):
 class ExactKernel(NamedTuple):
     """Mean and variance of the kernel after 1, ..., L hidden layers, [L, ...]."""
 
-    mean: np.ndarray
-    variance: np.ndarray
+    mean: Float[np.ndarray, "layers *shape"]
+    variance: Float[np.ndarray, "layers *shape"]
 
 
 class KernelLogMoments(NamedTuple):
@@ -56,7 +56,10 @@ class KernelLogMoments(NamedTuple):
 
 
 def homogeneous_kernel_moment(
-    activation: Any, widths: ArrayLike, weight_var: ArrayLike, order: float = 2.0
+    activation: ActivationLike,
+    widths: Real[Array, "layers"] | Plain,
+    weight_var: Real[Array, "layers"] | Plain,
+    order: float = 2.0,
 ) -> float:
     """E (G^{L+1} / K^1)^s after L hidden layers, one input, exact.
 
@@ -89,7 +92,10 @@ def homogeneous_kernel_moment(
 
 
 def homogeneous_kernel_layers(
-    activation: Any, first_kernel: float, widths: ArrayLike, weight_var: ArrayLike
+    activation: ActivationLike,
+    first_kernel: float,
+    widths: Real[Array, "layers"] | Plain,
+    weight_var: Real[Array, "layers"] | Plain,
 ) -> ExactKernel:
     """Mean and variance of G^{l+1} after every hidden layer, one input, exact.
 
@@ -119,7 +125,9 @@ def homogeneous_kernel_layers(
 
 
 def homogeneous_kernel_log(
-    activation: Any, widths: ArrayLike, weight_var: ArrayLike
+    activation: ActivationLike,
+    widths: Real[Array, "layers"] | Plain,
+    weight_var: Real[Array, "layers"] | Plain,
 ) -> KernelLogMoments:
     """Mean and variance of ln(G^{L+1} / K^1) given G > 0, exact.
 
@@ -148,10 +156,10 @@ def homogeneous_kernel_log(
 
 
 def homogeneous_ntk_moments(
-    activation: Any,
+    activation: ActivationLike,
     first_kernel: float,
-    widths: ArrayLike,
-    weight_var: ArrayLike,
+    widths: Real[Array, "layers"] | Plain,
+    weight_var: Real[Array, "layers"] | Plain,
     *,
     bias_rate: float = 0.0,
 ) -> TangentMoments:
@@ -216,7 +224,7 @@ def _ntk_moments(
     return TangentMoments(mean, second)
 
 
-def homogeneous_constants(activation: Any) -> tuple[float, float, float]:
+def homogeneous_constants(activation: ActivationLike) -> tuple[float, float, float]:
     """(p, q, c): means of squares and fourth powers of the slopes, c = 3q/p^2 - 1."""
     phi = as_activation(activation)
     if phi.slopes is None or phi.slopes == (0.0, 0.0):

@@ -19,11 +19,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import default_weight_var
+from deepinit.core.typing import ActivationLike, Array, Plain, Real
 from deepinit.theory.kernel_corrections.criticality import criticality_class
 from deepinit.theory.kernel_corrections.four_point import with_vertex
 from deepinit.theory.kernel_corrections.layer_moments import entries, layer_moments
@@ -48,16 +48,16 @@ _LARGEST_POWER = 70  # of 10: fourth powers of the kernel stay in float64
 
 
 def kernel_corrections(
-    activation: Any,
-    first_kernel: ArrayLike,
-    widths: ArrayLike,
-    weight_var: ArrayLike | None = None,
-    bias_var: ArrayLike = 0.0,
+    activation: ActivationLike,
+    first_kernel: Real[Array, "k k"] | Plain,
+    widths: Real[Array, "layers"] | Plain,
+    weight_var: Real[Array, "layers"] | Plain | None = None,
+    bias_var: Real[Array, "layers"] | Plain = 0.0,
     *,
     vertex: Vertex = "pairs",
-    first_tangent: ArrayLike | None = None,
-    weight_rate: ArrayLike | None = None,
-    bias_rate: ArrayLike | None = None,
+    first_tangent: Real[Array, "k k"] | Plain | None = None,
+    weight_rate: Real[Array, "layers"] | Plain | None = None,
+    bias_rate: Real[Array, "layers"] | Plain | None = None,
 ) -> KernelCorrections:
     """NNGP and tangent kernel of a random MLP to order 1/width, by layer.
 

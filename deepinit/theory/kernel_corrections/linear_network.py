@@ -6,14 +6,16 @@ G' = (w/n) X^T X, rows X_i ~ N(0, G). With v = Var G_ab and u = Cov(G_aa, G_bb) 
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.theory.kernel_corrections.exact import ExactKernel
 from deepinit.theory.kernel_corrections.validate import kernel_matrix, layer_widths, per_layer
 
 
 def linear_kernel_layers(
-    first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
+    first_kernel: Real[Array, "k k"] | Plain,
+    widths: Real[Array, "layers"] | Plain,
+    weight_var: Real[Array, "layers"] | Plain,
 ) -> ExactKernel:
     """Mean and variance of the kernel of a linear network, by layer, exact.
 
@@ -48,8 +50,10 @@ def linear_kernel_layers(
 
 
 def linear_kernel_second_moments(
-    first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
-) -> np.ndarray:
+    first_kernel: Real[Array, "k k"] | Plain,
+    widths: Real[Array, "layers"] | Plain,
+    weight_var: Real[Array, "layers"] | Plain,
+) -> Float[np.ndarray, "k k k k"]:
     """[k, k, k, k] E G_ab G_cd after L hidden linear layers, exact.
 
         E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n)

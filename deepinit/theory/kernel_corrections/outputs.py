@@ -8,13 +8,13 @@ E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) d
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import ActivationLike, Array, Float, Like, Plain, Real
 from deepinit.theory.kernel_corrections.exact import homogeneous_constants
 from deepinit.theory.kernel_corrections.layer_moments import entries
 from deepinit.theory.kernel_corrections.result import KernelCorrections, check_corrections
@@ -24,18 +24,18 @@ from deepinit.theory.numerics import LogNormal
 class OutputStatistics(NamedTuple):
     """Excess kurtosis of an output, and correlation of two outputs' squares, one input."""
 
-    excess_kurtosis: Any
-    square_correlation: Any
+    excess_kurtosis: Float[Like, "*shape"]
+    square_correlation: Float[Like, "*shape"]
 
 
 class LogKernel(NamedTuple):
     """Mean and variance of ln G_aa, [L, k]."""
 
-    mean: np.ndarray
-    variance: np.ndarray
+    mean: Float[np.ndarray, "L k"]
+    variance: Float[np.ndarray, "L k"]
 
 
-def output_statistics(relative_variance: ArrayLike) -> OutputStatistics:
+def output_statistics(relative_variance: Real[Array, "*shape"] | Plain) -> OutputStatistics:
     """Excess kurtosis 3 v of an output; correlation v/(2 + 3 v) of squared outputs.
 
     Args:
@@ -60,7 +60,7 @@ def output_statistics(relative_variance: ArrayLike) -> OutputStatistics:
 
 def output_fourth_cumulant(
     corrections: KernelCorrections, inputs: tuple[int, int, int, int], same: bool = True
-) -> np.ndarray:
+) -> Float[np.ndarray, "layers"]:
     """[L] connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs.
 
     Args:
@@ -110,7 +110,7 @@ def log_kernel(corrections: KernelCorrections) -> LogKernel:
     return LogKernel(np.log(k) + shift / k - 0.5 * variance, variance)
 
 
-def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
+def deep_wide_kernel(activation: ActivationLike, beta: float) -> LogNormal:
     """Limit law N(-c beta/2, c beta) of ln(G/K) as sum 1/n_l -> beta.
 
     c = 3q/p^2 - 1 (ReLU 5).
@@ -130,7 +130,7 @@ def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
     return LogNormal(-0.5 * c * total, c * total)
 
 
-def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
+def deep_wide_ntk_ratio(activation: ActivationLike, beta: float) -> float:
     """E Theta^2/(E Theta)^2 of one output and input as sum 1/n_l -> beta.
 
         e^{c beta} (1/3 + (4/(3 beta^2)) (beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2))

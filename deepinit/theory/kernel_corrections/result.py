@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.typing import Float, Int
 
 
 class KernelCorrections(NamedTuple):
@@ -34,28 +35,30 @@ class KernelCorrections(NamedTuple):
         valid_for: hypotheses and range.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
-    kernel: np.ndarray
-    kernel_shift: np.ndarray
-    kernel_covariance: np.ndarray
-    tangent: np.ndarray
-    tangent_shift: np.ndarray
-    tangent_covariance: np.ndarray
-    tangent_kernel_covariance: np.ndarray
-    straight: np.ndarray
-    crossed: np.ndarray
-    angle_spread: np.ndarray
-    sum_inverse_widths: np.ndarray
-    relative_variance: np.ndarray
-    relative_shift: np.ndarray
+    rows: Int[np.ndarray, "p"]
+    columns: Int[np.ndarray, "p"]
+    kernel: Float[np.ndarray, "L p"]
+    kernel_shift: Float[np.ndarray, "L p"]
+    kernel_covariance: Float[np.ndarray, "L p p"]
+    tangent: Float[np.ndarray, "L p"]
+    tangent_shift: Float[np.ndarray, "L p"]
+    tangent_covariance: Float[np.ndarray, "L p p"]
+    tangent_kernel_covariance: Float[np.ndarray, "L p p"]
+    straight: Float[np.ndarray, "L p p"]
+    crossed: Float[np.ndarray, "L p p"]
+    angle_spread: Float[np.ndarray, "L p"]
+    sum_inverse_widths: Float[np.ndarray, "L"]
+    relative_variance: Float[np.ndarray, "L"]
+    relative_shift: Float[np.ndarray, "L"]
     vertex_error: float
     largest_sum: float
     class_name: str
     valid_for: str
 
 
-def tangent_covariance(corrections: KernelCorrections, num_outputs: int = 1) -> np.ndarray:
+def tangent_covariance(
+    corrections: KernelCorrections, num_outputs: int = 1
+) -> Float[np.ndarray, "L p p"]:
     """[L, p, p] covariance of the tangent kernel averaged over outputs.
 
     A + (straight + crossed) / num_outputs.

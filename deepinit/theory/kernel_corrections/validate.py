@@ -1,7 +1,7 @@
 """Checks of the corrections of order 1/width."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.gaussian import normal_rule
+from deepinit.core.typing import ActivationLike, Array, Float, Plain, Real
 from deepinit.theory.numerics.homogeneous_layers import width_array
 from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
@@ -18,7 +19,7 @@ _PARALLEL = 1e-10  # 1 - |rho|
 Vertex = Literal["pairs", "all"]
 
 
-def differentiable(activation: Any, variance: float) -> Activation:
+def differentiable(activation: ActivationLike, variance: float) -> Activation:
     """`activation`, checked: its derivative is that of its values, E phi' = E z phi / K, in L2."""
     phi = as_activation(activation)
     if phi.slopes is not None:
@@ -47,7 +48,9 @@ def differentiable(activation: Any, variance: float) -> Activation:
     return phi
 
 
-def kernel_matrix(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarray:
+def kernel_matrix(
+    name: str, kernel: Real[Array, "k k"] | Plain, *, parallel: bool = False
+) -> Float[np.ndarray, "k k"]:
     """[k, k] covariance, variances > 0, no parallel inputs unless allowed."""
     given = validate.array(name, kernel, remedy="Take X X^T.")
     matrix = validate.symmetric(name, np.atleast_2d(given), remedy="Take X X^T.")
@@ -69,7 +72,7 @@ def kernel_matrix(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarr
     return matrix
 
 
-def layer_widths(widths: Any) -> np.ndarray:
+def layer_widths(widths: Real[Array, "layers"] | Plain) -> np.ndarray:
     """[layers] integers >= 1, at least one."""
     sizes = width_array(widths)
     if sizes.ndim != 1 or not sizes.size:
@@ -87,8 +90,12 @@ def check_range(sizes: np.ndarray) -> None:
 
 
 def per_layer(
-    name: str, given: Any, depth: int, least: float, strictly: bool = False
-) -> np.ndarray:
+    name: str,
+    given: Real[Array, "layers"] | Plain,
+    depth: int,
+    least: float,
+    strictly: bool = False,
+) -> Float[np.ndarray, "layers"]:
     """[depth] from one number or one per layer."""
     numbers = validate.real_numbers(given)
     if numbers is not None and numbers.ndim == 0:

@@ -21,9 +21,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
+from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.theory.angles.mixed_moments import unit_legendre
 from deepinit.theory.numerics.homogeneous_layers import network_widths
 
@@ -56,7 +56,9 @@ def circle_relative_variance(depth: int) -> float:
     return float(np.sum(_layer_terms(validate.integer("depth", depth, 1))))
 
 
-def circle_relative_variances_by_layer(widths: ArrayLike) -> np.ndarray:
+def circle_relative_variances_by_layer(
+    widths: Real[Array, "layers"] | Plain,
+) -> Float[np.ndarray, "layers"]:
     """[H] Var(len_l) / E(len_l)^2 of the circle after hidden layer l, order 1/width, ReLU.
 
     sum_{i<=l} (V_i - V_{i-1}) / n_i, V_l = `circle_relative_variance`, V_0 = 0.

@@ -11,14 +11,13 @@ exp(-pi t / 2) per layer. Chernoff's bound chooses delta.
 
 import math
 from collections import Counter
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.array_api import as_floats
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.theory.lengths.log_moments import cumulative_log_moments, log_alive
 from deepinit.theory.numerics.homogeneous_layers import (
     HomogeneousLayer,
@@ -32,7 +31,9 @@ _LOG_TAIL = 34.0  # e^-34 = 2e-15 is neglected on either side, in t and in y
 _BLOCK = 64  # points t evaluated at once
 
 
-def length_cdf(x: ArrayLike, network: HomogeneousNetwork) -> Any:
+def length_cdf(
+    x: Real[Array, "*shape"] | Plain, network: HomogeneousNetwork
+) -> Float[Like, "*shape"]:
     """P(||J u|| <= x), any input and unit tangent, Gaussian weights, exact in the widths.
 
         1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),    p = prod_{l<L} (1 - 2^{-n_l}) for ReLU.

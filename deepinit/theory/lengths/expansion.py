@@ -21,6 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.typing import Float
 from deepinit.theory.numerics.homogeneous_layers import (
     HomogeneousNetwork,
     checked_moment,
@@ -92,7 +93,7 @@ def expansion(
 
 def log_factor_series(
     order: int, m: float = 1, d: int = 1, *, negative_slope: float = 0.0, law: str = "normal"
-) -> np.ndarray:
+) -> Float[np.ndarray, "order"]:
     """[order] c_p of one layer's log factor ln a = c_1/n + c_2/n^2 + ...
 
     d = 1: ln of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU. d > 1: of the factor of E

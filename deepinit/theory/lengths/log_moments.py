@@ -10,10 +10,11 @@ d = 1, critical variance, large n: mean -5/(2n) - 49/(12 n^2), variance 5/n + 37
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from deepinit.core.typing import Float, Like
 from deepinit.theory.numerics.homogeneous_layers import (
     HomogeneousLayer,
     HomogeneousNetwork,
@@ -29,9 +30,9 @@ class LogMoments(NamedTuple):
     Floats or [layers]; mean and variance are nan where p_alive is 0.
     """
 
-    mean: Any
-    variance: Any
-    p_alive: Any
+    mean: Float[Like, "*layers"]
+    variance: Float[Like, "*layers"]
+    p_alive: Float[Like, "*layers"]
 
 
 def log_length_moments(network: HomogeneousNetwork) -> LogMoments:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from deepinit.core.typing import Float
 from deepinit.theory.numerics.homogeneous_layers import (
     HomogeneousLayer,
     HomogeneousNetwork,
@@ -45,7 +46,9 @@ def length_moment(network: HomogeneousNetwork, m: float = 1) -> float:
     return volume_moment(network, 1, m)
 
 
-def length_moments_by_layer(network: HomogeneousNetwork, m: float = 1) -> np.ndarray:
+def length_moments_by_layer(
+    network: HomogeneousNetwork, m: float = 1
+) -> Float[np.ndarray, "layers"]:
     """[L] E ||J_l u||^m after every layer; see `length_moment`."""
     return _cumulative(network_layers(network), m)
 

@@ -22,6 +22,7 @@ d(ln sin^2)/d eta = cos, second derivative -sin^2 / 2, so d1 = c^2 K_hh, c1 = c 
 from typing import Any, NamedTuple
 
 from deepinit.core.array_api import array_namespace
+from deepinit.core.typing import Float, Like
 
 
 class PairFrame(NamedTuple):
@@ -36,16 +37,16 @@ class PairFrame(NamedTuple):
         log_sine2: [...], ln sin^2 of that angle, accurate at small angles.
     """
 
-    alpha: Any
-    omega: Any
-    weights: Any
+    alpha: Float[Like, "*shape nodes"]
+    omega: Float[Like, "*shape nodes"]
+    weights: Float[Like, "*shape nodes"]
     radial4: float
     radial6: float
-    cosine: Any
-    sine: Any
-    log_norm2_a: Any
-    log_norm2_b: Any
-    log_sine2: Any
+    cosine: Float[Like, "*shape"]
+    sine: Float[Like, "*shape"]
+    log_norm2_a: Float[Like, "*shape"]
+    log_norm2_b: Float[Like, "*shape"]
+    log_sine2: Float[Like, "*shape"]
 
 
 class _Form(NamedTuple):
@@ -67,10 +68,10 @@ class _Forms(NamedTuple):
 class AngleExpansion(NamedTuple):
     """ln sin^2: mean = limit + c1 / n + c2 / n^2, variance = d1 / n + d2 / n^2."""
 
-    c1: Any
-    d1: Any
-    c2: Any
-    d2: Any
+    c1: Float[Like, "*shape"]
+    d1: Float[Like, "*shape"]
+    c2: Float[Like, "*shape"]
+    d2: Float[Like, "*shape"]
 
 
 class StateExpansion(NamedTuple):
@@ -79,8 +80,8 @@ class StateExpansion(NamedTuple):
     Shapes [..., 3] and [..., 3, 3].
     """
 
-    shift: Any
-    covariance: Any
+    shift: Float[Like, "*shape 3"]
+    covariance: Float[Like, "*shape 3 3"]
 
 
 def angle_expansion(frame: PairFrame) -> AngleExpansion:

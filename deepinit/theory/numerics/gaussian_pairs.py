@@ -27,6 +27,7 @@ from deepinit.core.activations import Activation
 from deepinit.core.array_api import with_derivative_of
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import differences, normal_rule, values
+from deepinit.core.typing import Float, Like
 from deepinit.theory.numerics.delta_method import PairFrame
 
 _ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 6 on arcs up to pi
@@ -36,7 +37,9 @@ _RADIUS = 10.5  # the weight of the plane outside it is 1e-24
 _PANEL_NODES = 20
 
 
-def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -> PairFrame:
+def homogeneous_frame(
+    xp: ModuleType, theta: Float[Like, "*shape"], slopes: tuple[float, float]
+) -> PairFrame:
     """Frame of a homogeneous activation, unit variances, traceable in JAX.
 
     Args:

@@ -3,12 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.typing import Array, Plain, Real
 from deepinit.theory.numerics.gamma_functions import log_survival
 
 LAWS = ("normal", "orthogonal")
@@ -111,12 +112,12 @@ def critical_var(slope: float) -> float:
     return 2.0 / (1.0 + slope * slope)
 
 
-def network_widths(widths: Any, least: int = 2) -> tuple[int, ...]:
+def network_widths(widths: Real[Array, "layers"] | Plain, least: int = 2) -> tuple[int, ...]:
     """(n_0, ..., n_L), at least `least` integers >= 1."""
     return validate.widths(widths, least, "Input width first: (784, *[256] * 10, 10).")
 
 
-def width_array(width: Any) -> np.ndarray:
+def width_array(width: Real[Array, "*shape"] | Plain) -> np.ndarray:
     """Integers from 1 to 2^53, any shape, as int64."""
     sizes = validate.real_numbers(width)
     if sizes is None or not ((sizes >= 1) & (sizes <= 2.0**53) & (sizes == np.floor(sizes))).all():
@@ -125,12 +126,12 @@ def width_array(width: Any) -> np.ndarray:
     return sizes.astype(np.int64)
 
 
-def checked_moment(m: Any) -> float:
+def checked_moment(m: float) -> float:
     """The order of a moment, >= 0."""
     remedy = "Negative moments are infinite where units can be off; see log_length_moments."
     return validate.not_negative("m", m, remedy)
 
 
-def checked_slope(slope: Any) -> float:
+def checked_slope(slope: float) -> float:
     """The slope for negative inputs, finite."""
     return validate.real("negative_slope", slope, remedy="ReLU is 0, leaky ReLU often 0.01.")

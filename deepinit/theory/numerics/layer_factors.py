@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from deepinit.core import validate
+from deepinit.core.typing import Array, Float, Like, Plain, Real, Shaped
 from deepinit.theory.numerics.gamma_functions import half_binomial, log_gamma_ratio
 from deepinit.theory.numerics.homogeneous_layers import (
     LAWS,
@@ -39,7 +39,7 @@ def log_factor_moment(factor: LayerFactor, s: float) -> float:
     return float(log_mellin(factor, s))
 
 
-def log_mellin(factor: LayerFactor, s: Any) -> Any:
+def log_mellin(factor: LayerFactor, s: Shaped[Like, "..."]) -> Shaped[Like, "..."]:
     """ln E[factor^s; factor > 0], array s, real or complex (modulo 2 pi i); width >= d."""
     s = np.asarray(s)
     n, d = factor.width, factor.d
@@ -86,8 +86,12 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
 
 
 def layer_factor_moment(
-    width: ArrayLike, m: float, *, negative_slope: float = 0.0, law: str = "normal"
-) -> Any:
+    width: Real[Array, "*shape"] | Plain,
+    m: float,
+    *,
+    negative_slope: float = 0.0,
+    law: str = "normal",
+) -> Float[Like, "*shape"]:
     """a_m = E X^{m/2}, m-th moment of a (leaky) ReLU layer's length factor.
 
     X is the factor of the squared length over its mean, n = width:
@@ -121,7 +125,7 @@ def layer_factor_moment(
     return _shaped(lambda n: _normalised_moment(n, m, slope, law), widths)
 
 
-def output_factor_moment(width: ArrayLike, m: float) -> Any:
+def output_factor_moment(width: Real[Array, "*shape"] | Plain, m: float) -> Float[Like, "*shape"]:
     """g_m = E (chi^2_n / n)^{m/2}, m-th moment of a linear Gaussian layer's length factor.
 
     g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2); g_2 = 1, g_1 = exp(-1/(4n) + 1/(24 n^3) - ...).
@@ -149,7 +153,7 @@ def output_factor_moment(width: ArrayLike, m: float) -> Any:
     return _shaped(moment, widths)
 
 
-def growth_threshold(width: ArrayLike) -> Any:
+def growth_threshold(width: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
     """2 / a_1^2: weight variance times fan_in above which mean ReLU lengths grow.
 
     A hidden layer multiplies the mean length by sqrt(v/2) a_1(n). The threshold

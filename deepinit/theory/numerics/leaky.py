@@ -11,14 +11,14 @@ geometrically.
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from deepinit.core.typing import Like, Shaped
 from deepinit.theory.numerics.gamma_functions import half_binomial
 
 
-def log_angular_moment(n: int, s: Any, slope: float) -> Any:
+def log_angular_moment(n: int, s: Shaped[Like, "..."], slope: float) -> Shaped[Like, "..."]:
     """ln E D^s, s real or complex, slope not 0; error 1e-14 for real s of order 1."""
     s = np.asarray(s)
     highest = 1.0 + float(np.abs(s.imag).max(initial=0.0))
