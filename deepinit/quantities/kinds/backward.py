@@ -1,5 +1,6 @@
 """Measurements on the backward pass."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -81,4 +82,5 @@ class Backward(NamedTuple):
 
 def all_points(inputs: Inputs) -> Inputs:
     """Points, then partners."""
-    return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)
+    every = kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)
+    return dataclasses.replace(every, positions=inputs.positions, tokens=inputs.tokens)
