@@ -6,6 +6,7 @@ and plots read it. To add one, write tap and theories in a module here and appen
 """
 
 from deepinit.quantities.angles import log_sin2_angle
+from deepinit.quantities.attention import attention_entropy, token_cosine
 from deepinit.quantities.condensation import (
     aligned_fraction,
     drop_time,
@@ -45,6 +46,8 @@ _ALL = (
     bias_ntk,
     log_gradient_norm,
     log_singular_values,
+    token_cosine,
+    attention_entropy,
 )
 BUILTIN = {quantity.name: quantity for quantity in _ALL}
 
@@ -58,6 +61,7 @@ __all__ = [
     "Trained",
     "accuracy",
     "aligned_fraction",
+    "attention_entropy",
     "bias_ntk",
     "drop_time",
     "infinite",
@@ -77,5 +81,6 @@ __all__ = [
     "relative_distance",
     "simulate",
     "survival",
+    "token_cosine",
     "training_loss",
 ]

@@ -173,40 +173,62 @@ def given_network(attention, key):
     return weights, function
 
 
-@pytest.mark.parametrize("attention", [Attention(2, mask="causal"), Attention(2, qk_norm=True)])
-def test_tangents_cotangents_and_kernel_of_a_network_are_those_of_its_weights(attention):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["causal", "normed"])
+def test_tangents_cotangents_and_kernel_of_a_network_are_those_of_its_weights(name):
+    attention = {"causal": Attention(2, mask="causal"), "normed": Attention(2, qk_norm=True)}[name]
     net, shape, key = net_of(attention), Shape((3,), WIDTH), jax.random.key(3)
-    with jax.enable_x64(True):
-        x, t = jnp.asarray(np.random.default_rng(8).normal(size=(2, 2, 3 * WIDTH)))
-        t = t / jnp.linalg.norm(t, axis=1, keepdims=True)
-        weights, function = given_network(attention, key)
-        _, rows = random_forward(
-            net,
-            frames_at(x, t[:, None]),
-            key,
-            lambda state: (),
-            linear_map=FUNCTIONS["explicit"],
-            shape=shape,
-        )
-        images, pushed = jax.vmap(lambda x, t: jax.jvp(lambda x: function(weights, x), (x,), (t,)))(
-            x, t
-        )
-        found = np.exp(rows.log_norm_growths)[..., None] * rows.tangents
-        np.testing.assert_allclose(
-            np.exp(rows.point_scales)[:, None] * rows.points, images, rtol=1e-10
-        )
-        np.testing.assert_allclose(found[:, 0], pushed, rtol=1e-9, atol=1e-12)
+    points, outputs = (0, 1, 1), np.array([0, 5, 3])
 
-        functions, points = jnp.eye(6)[jnp.array([0, 5, 3])], (0, 1, 1)
+    @jax.jit
+    def simulated(x, t):
+        explicit, none = FUNCTIONS["explicit"], lambda state: ()
+        frames = frames_at(x, t[:, None])
+        _, rows = random_forward(net, frames, key, none, linear_map=explicit, shape=shape)
+        rows_out = jnp.exp(rows.point_scales)[:, None] * rows.points
+        tangents = jnp.exp(rows.log_norm_growths) * rows.tangents[:, 0]
+        functions = jnp.eye(6)[outputs]
         gradients = random_gradients(
             net, points_alone(x), key, functions, points, linear_map="explicit", shape=shape
         )
-        cotangents = np.exp(gradients.inputs.log_scales)[:, None] * gradients.inputs.vectors
-        jacobians = []
-        for index, point in enumerate(points):
-            value = lambda weights, x, index=index: functions[index] @ function(weights, x)
-            by_weights, by_input = jax.grad(value, (0, 1))(weights, x[point])
-            np.testing.assert_allclose(cotangents[index], by_input, rtol=1e-9, atol=1e-12)
-            jacobians.append(np.concatenate([np.ravel(part) for part in by_weights]))
-        kernel = np.array(jacobians) @ np.array(jacobians).T
-        np.testing.assert_allclose(gradients.ntk, kernel, rtol=1e-9)
+        cotangents = jnp.exp(gradients.inputs.log_scales)[:, None] * gradients.inputs.vectors
+        return rows_out, tangents, cotangents, gradients.ntk
+
+    @jax.jit
+    def by_hand(x, t):
+        weights, function = given_network(attention, key)
+        at_weights = lambda x: function(weights, x)
+        push = jax.vmap(lambda x, t: jax.jvp(at_weights, (x,), (t,)))
+        by_weights, by_input = jax.vmap(jax.jacrev(function, (0, 1)), (None, 0))(weights, x)
+        chosen = np.asarray(points), outputs
+        rows = jnp.concatenate([part[chosen].reshape(3, -1) for part in by_weights], axis=1)
+        return *push(x, t), by_input[chosen], rows @ rows.T
+
+    with jax.enable_x64(True):
+        x, t = jnp.asarray(np.random.default_rng(8).normal(size=(2, 2, 3 * WIDTH)))
+        t = t / jnp.linalg.norm(t, axis=1, keepdims=True)
+        for found, expected in zip(simulated(x, t), by_hand(x, t), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1e-8, 0.3])
+def test_displacements_of_a_network_are_differences_of_two_points(size):
+    net, key = net_of(Attention(2, mask="causal", rotary=10.0)), jax.random.key(5)
+    shape = Shape((3,), WIDTH)
+
+    @jax.jit
+    def last(rows):
+        none, explicit = lambda state: (), FUNCTIONS["explicit"]
+        return random_forward(net, rows, key, none, linear_map=explicit, shape=shape)[1]
+
+    with jax.enable_x64(True):
+        point, change = np.random.default_rng(9).normal(size=(2, 1, 3 * WIDTH))
+        change *= size
+        rows = last(pair_of(point, change, 0.0, "float64"))
+        scale = np.exp(rows.point_scales + rows.displacement_scales)[:, None]
+        found = scale * rows.displacements
+        points = points_alone(jnp.asarray(np.concatenate([point, point + change])))
+        ends = last(points)
+        ends = np.exp(ends.point_scales)[:, None] * ends.points
+    np.testing.assert_allclose(found[0], ends[1] - ends[0], rtol=1e-13 + 1e-14 / size, atol=1e-15)
