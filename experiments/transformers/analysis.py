@@ -1,0 +1,134 @@
+"""Laws of rank collapse and of the variance over heads, and their measurements.
+
+Attention A = softmax(S) on tokens x_t of Gram G = (1 - c) I + c 1 1^T (mean square 1), H heads of
+width d, laws normal(1.0), S = c_S q.k with c_S^2 d = beta^2 (sqrt) or beta^2 / d (mup).
+
+Rank collapse, no mask. With x_t = m + e_t and e_t -> 0, A_ts = (1 + c_S q_t.(k_s - mean k)) / T, so
+that o_t - mean o = sum_s c_S (W_q e_t).(W_k e_s) W_v e_s / T and, for H and d -> infinity,
+
+    1 - c' = beta^2 (T - 1) / T^2 (1 - c)^3:    ln(1 - c') = 3 ln(1 - c) + constant.
+
+Causal mask: A -> 1/t on s <= t, of eigenvalues 1/t; the second, 1/2, leaves
+
+    1 - c ~ 4^-layers.
+
+Variance of the mean token cosine f over networks, H -> infinity at fixed width n = H d. Given the
+tokens the heads are independent, and for d -> infinity one head has the Gram A G A^T with
+S ~ N(0, beta^2 G (x) G):
+
+    Var f = Var_S[g . A G A^T] / H + O(1/n) + O(1/H^2),    g = gradient of f at E_S[A G A^T].
+
+The remainder is fitted. Rivals: heads do not matter (slope 0); the queries of different tokens are
+independent (S ~ N(0, beta^2 I (x) G)).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from deepinit.core.results import GATE
+from deepinit.runs.experiment import CaseResult
+
+from .cases import Config, Results
+
+LOG_DRAWS, SCRAMBLES = 12, 4  # of Sobol points: the slope to 0.5 %
+
+
+class Verdict(NamedTuple):
+    """A measured number, a law and wrong rules."""
+
+    name: str
+    law: str
+    measured: float
+    error: float
+    predicted: float
+    rivals: dict[str, float]
+
+    def z(self, value: float) -> float:
+        """Distance of the measurement from a value, in standard errors."""
+        return (self.measured - value) / self.error
+
+    @property
+    def held(self) -> bool:
+        """The law within the gate, every rival outside."""
+        rejected = all(abs(self.z(value)) >= GATE for value in self.rivals.values())
+        return bool(abs(self.z(self.predicted)) < GATE and rejected)
+
+
+def depth_curve(result: CaseResult, num_blocks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(block, mean, standard error): the embedding, 0, and every block."""
+    first = slice(num_blocks + 1)
+    estimate = result.estimate
+    return np.arange(num_blocks + 1), estimate.mean[first, 0], estimate.standard_error[first, 0]
+
+
+def verdicts(config: Config, results: Results) -> list[Verdict]:
+    """All laws of a run."""
+    found = [collapse_verdict(kind, results[f"collapse-{kind}"]) for kind in config.collapse]
+    return [*found, heads_verdict(config, results)] if config.law_heads else found
+
+
+def collapse_verdict(kind: str, result: CaseResult) -> Verdict:
+    """The rate of ln(1 - cosine)."""
+    samples = result.estimate.samples
+    assert samples is not None
+    values = samples[:, :, 0].astype(np.float64)
+    steps = np.diff(values[np.isfinite(values).all(axis=1)], axis=1)
+    if kind == "causal":
+        late = steps[:, -4:].mean(axis=1)
+        error = float(late.std(ddof=1) / math.sqrt(len(late)))
+        law, rivals = "change per layer: -ln 4", {"-ln 2": -math.log(2)}
+        return Verdict(kind, law, float(late.mean()), error, -math.log(4), rivals)
+    before, after = steps[:, -2], steps[:, -1]
+    ratio = after.mean() / before.mean()
+    error = float(np.std(after - ratio * before, ddof=1) / abs(before.mean()))
+    law, rivals = "exponent of 1 - cos: 3", {"2": 2.0, "geometric, 1": 1.0}
+    return Verdict(kind, law, float(ratio), error / math.sqrt(len(before)), 3.0, rivals)
+
+
+def heads_verdict(config: Config, results: Results) -> Verdict:
+    """The slope in 1/heads of the variance of the mean token cosine."""
+    (_, slope, _), covariance = heads_fit(config, results)
+    predicted = heads_slope(config.length, config.law_cosine)
+    rivals = {
+        "heads do not matter": 0.0,
+        "independent queries": heads_slope(config.length, config.law_cosine, queries="independent"),
+    }
+    error = math.sqrt(covariance[1, 1])
+    law = "slope of the variance in 1/heads"
+    return Verdict("heads", law, float(slope), error, predicted, rivals)
+
+
+def heads_fit(config: Config, results: Results) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted least squares of Var = a + b / H + c / H^2: ((a, b, c), covariance)."""
+    inverse = 1.0 / np.array(config.law_heads)
+    estimates = [results[f"heads-{heads}"].estimate for heads in config.law_heads]
+    variances = np.array([estimate.variance[0, 0] for estimate in estimates])
+    errors = np.array([estimate.variance_standard_error[0, 0] for estimate in estimates])
+    design = np.stack([np.ones_like(inverse), inverse, inverse**2], axis=1) / errors[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    return covariance @ design.T @ (variances / errors), covariance
+
+
+def heads_slope(length: int, cosine: float, beta: float = 1.0, *, queries: str = "joint") -> float:
+    """Var_S[g . A G A^T] for one head; `queries`: joint, or independent (a wrong rule)."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    gram = (1 - cosine) * np.eye(length) + cosine
+    root = np.linalg.cholesky(gram)
+    left = root if queries == "joint" else np.eye(length)
+    slopes = []
+    for seed in range(SCRAMBLES):
+        uniform = qmc.Sobol(length**2, seed=seed).random_base2(LOG_DRAWS)
+        normals = ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)).reshape(-1, length, length)
+        scores = beta * left @ normals @ root.T
+        weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+        weights /= weights.sum(axis=2, keepdims=True)
+        output = weights @ gram @ weights.swapaxes(1, 2)
+        size = np.trace(output, axis1=1, axis2=2) / length
+        overlap = (output.sum(axis=(1, 2)) - length * size) / (length * (length - 1))
+        change = overlap - overlap.mean() / size.mean() * size  # f = overlap / size, symmetric mean
+        slopes.append(np.var(change / size.mean()))
+    return float(np.mean(slopes))
