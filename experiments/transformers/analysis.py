@@ -6,7 +6,9 @@ width d, laws normal(1.0), S = c_S q.k with c_S^2 d = beta^2 (sqrt) or beta^2 / 
 Rank collapse, no mask. With x_t = m + e_t and e_t -> 0, A_ts = (1 + c_S q_t.(k_s - mean k)) / T, so
 that o_t - mean o = sum_s c_S (W_q e_t).(W_k e_s) W_v e_s / T and, for H and d -> infinity,
 
-    1 - c' = beta^2 (T - 1) / T^2 (1 - c)^3:    ln(1 - c') = 3 ln(1 - c) + constant.
+    1 - c' = beta^2 (T - 1) / T^2 (1 - c)^3    as c -> 1;
+
+`distance_orbit` has all c.
 
 Causal mask: A -> 1/t on s <= t, of eigenvalues 1/t; the second, 1/2, leaves
 
@@ -30,9 +32,9 @@ import numpy as np
 from deepinit.core.results import GATE
 from deepinit.runs.experiment import CaseResult
 
-from .cases import Config, Results
+from .cases import COLLAPSE_DEPTHS, Config, Results
 
-LOG_DRAWS, SCRAMBLES = 12, 4  # of Sobol points: the slope to 0.5 %
+LOG_DRAWS = 13  # of Sobol points: slopes to 0.5 %
 
 
 class Verdict(NamedTuple):
@@ -65,12 +67,20 @@ def depth_curve(result: CaseResult, num_blocks: int) -> tuple[np.ndarray, np.nda
 
 def verdicts(config: Config, results: Results) -> list[Verdict]:
     """All laws of a run."""
-    found = [collapse_verdict(kind, results[f"collapse-{kind}"]) for kind in config.collapse]
+    found = [
+        collapse_verdict(config, kind, results[f"collapse-{kind}"]) for kind in config.collapse
+    ]
     return [*found, heads_verdict(config, results)] if config.law_heads else found
 
 
-def collapse_verdict(kind: str, result: CaseResult) -> Verdict:
-    """The rate of ln(1 - cosine)."""
+def collapse_line(config: Config, kind: str) -> np.ndarray:
+    """`distance_orbit` of a case without a mask."""
+    square = 1.0 if kind == "sqrt" else config.heads / config.width
+    return distance_orbit(config.length, COLLAPSE_DEPTHS[kind], math.sqrt(square))
+
+
+def collapse_verdict(config: Config, kind: str, result: CaseResult) -> Verdict:
+    """The rate of ln(1 - cosine): change per layer, or ratio of the last two changes."""
     samples = result.estimate.samples
     assert samples is not None
     values = samples[:, :, 0].astype(np.float64)
@@ -83,8 +93,10 @@ def collapse_verdict(kind: str, result: CaseResult) -> Verdict:
     before, after = steps[:, -2], steps[:, -1]
     ratio = after.mean() / before.mean()
     error = float(np.std(after - ratio * before, ddof=1) / abs(before.mean()))
-    law, rivals = "exponent of 1 - cos: 3", {"2": 2.0, "geometric, 1": 1.0}
-    return Verdict(kind, law, float(ratio), error / math.sqrt(len(before)), 3.0, rivals)
+    changes = np.diff(collapse_line(config, kind))
+    law, rivals = "ratio of changes of ln(1 - cos)", {"geometric, 1": 1.0, "squares, 2": 2.0}
+    predicted = float(changes[-1] / changes[-2])
+    return Verdict(kind, law, float(ratio), error / math.sqrt(len(before)), predicted, rivals)
 
 
 def heads_verdict(config: Config, results: Results) -> Verdict:
@@ -111,24 +123,40 @@ def heads_fit(config: Config, results: Results) -> tuple[np.ndarray, np.ndarray]
     return covariance @ design.T @ (variances / errors), covariance
 
 
-def heads_slope(length: int, cosine: float, beta: float = 1.0, *, queries: str = "joint") -> float:
-    """Var_S[g . A G A^T] for one head; `queries`: joint, or independent (a wrong rule)."""
+def heads_slope(length: int, cosine: float, *, queries: str = "joint") -> float:
+    """Var_S[g . A G A^T] of one head; `queries`: joint, or independent (a wrong rule)."""
+    size, spread = head_draws(length, 1 - cosine, queries=queries)
+    ratio = spread.mean() / size.mean()  # 1 - f
+    return float(np.var((spread - ratio * size) / size.mean()))
+
+
+def distance_orbit(length: int, layers: int, beta: float = 1.0) -> np.ndarray:
+    """ln(1 - c) at infinite width, no mask, RMSNorm before attention: from c = 0, [layers + 1]."""
+    distances = [1.0]
+    for _ in range(layers):
+        size, spread = head_draws(length, distances[-1], beta)
+        distances.append(spread.mean() / size.mean())
+    return np.log(distances)
+
+
+def head_draws(
+    length: int, distance: float, beta: float = 1.0, *, queries: str = "joint"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of O = A G A^T, 1 - c = distance, over Sobol draws of S: mean diagonal; mean diagonal minus
+    mean off-diagonal, without cancellation.
+    """
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    gram = (1 - cosine) * np.eye(length) + cosine
-    root = np.linalg.cholesky(gram)
+    mean = np.full((length, length), 1 / length)
+    root = math.sqrt(distance) * (np.eye(length) - mean)
+    root += math.sqrt(length - (length - 1) * distance) * mean
     left = root if queries == "joint" else np.eye(length)
-    slopes = []
-    for seed in range(SCRAMBLES):
-        uniform = qmc.Sobol(length**2, seed=seed).random_base2(LOG_DRAWS)
-        normals = ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)).reshape(-1, length, length)
-        scores = beta * left @ normals @ root.T
-        weights = np.exp(scores - scores.max(axis=2, keepdims=True))
-        weights /= weights.sum(axis=2, keepdims=True)
-        output = weights @ gram @ weights.swapaxes(1, 2)
-        size = np.trace(output, axis1=1, axis2=2) / length
-        overlap = (output.sum(axis=(1, 2)) - length * size) / (length * (length - 1))
-        change = overlap - overlap.mean() / size.mean() * size  # f = overlap / size, symmetric mean
-        slopes.append(np.var(change / size.mean()))
-    return float(np.mean(slopes))
+    uniform = qmc.Sobol(length**2, seed=0).random_base2(LOG_DRAWS)
+    normals = ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)).reshape(-1, length, length)
+    scores = beta * left @ normals @ root
+    weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+    weights /= weights.sum(axis=2, keepdims=True)
+    centred = weights - weights.mean(axis=1, keepdims=True)
+    size = (1 - distance) + distance * np.mean(np.sum(weights**2, axis=2), axis=1)
+    return size, distance * np.sum(centred**2, axis=(1, 2)) / (length - 1)

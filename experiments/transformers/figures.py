@@ -7,7 +7,7 @@ import numpy as np
 import deepinit as di
 from deepinit.runs.report import FigureItem, figure_item
 
-from .analysis import depth_curve, heads_fit, heads_slope
+from .analysis import collapse_line, depth_curve, heads_fit, heads_slope
 from .cases import COLLAPSE_DEPTHS, Config, Results, variants
 
 PANELS = {"pre": "pre-norm", "post": "post-norm"}
@@ -82,8 +82,8 @@ def collapse(config: Config, results: Results) -> FigureItem:
         lines_are="laws",
     )
     caption = (
-        "Without a mask 1 - cos is cubed by every layer; with a causal mask it falls by 4. "
-        "The laws start from the measured layer before last (causal: the middle)."
+        "Without a mask every layer cubes 1 - cos (line: infinite width); with a causal mask it "
+        "divides by 4 (line from the middle layer)."
     )
     return figure_item(title, caption, drawing)
 
@@ -94,13 +94,7 @@ def collapse_law(config: Config, kind: str, curve: tuple) -> tuple[np.ndarray, n
     if kind == "causal":
         start = len(layers) // 2
         return layers[start:], means[start] - math.log(4) * (layers[start:] - start)
-    head_width = config.width // config.heads
-    square = 1.0 if kind == "sqrt" else 1.0 / head_width
-    constant = math.log(square * (config.length - 1) / config.length**2)
-    line = [means[1]]
-    while len(line) < len(means) - 1:
-        line.append(3 * line[-1] + constant)
-    return layers[1:], np.array(line)
+    return layers, collapse_line(config, kind)
 
 
 def heads(config: Config, results: Results) -> FigureItem:
