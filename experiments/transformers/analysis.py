@@ -10,7 +10,7 @@ that o_t - mean o = sum_s c_S (W_q e_t).(W_k e_s) W_v e_s / T and, for H and d -
 
 `distance_orbit` has all c.
 
-Causal mask: A -> 1/t on s <= t, of eigenvalues 1/t; the second, 1/2, leaves
+Causal mask: A -> 1/t on s <= t (`causal_orbit`), of eigenvalues 1/t; the second, 1/2, leaves
 
     1 - c ~ 4^-layers.
 
@@ -38,7 +38,7 @@ LOG_DRAWS = 13  # of Sobol points: slopes to 0.5 %
 
 
 class Verdict(NamedTuple):
-    """A measured number, a law and wrong rules."""
+    """A measured number, a law and wrong rules; `allowed`: size of the law's next order."""
 
     name: str
     law: str
@@ -46,16 +46,17 @@ class Verdict(NamedTuple):
     error: float
     predicted: float
     rivals: dict[str, float]
+    allowed: float = 0.0
 
     def z(self, value: float) -> float:
-        """Distance of the measurement from a value, in standard errors."""
-        return (self.measured - value) / self.error
+        """Distance of the measurement from a value beyond `allowed`, in standard errors."""
+        return max(abs(self.measured - value) - self.allowed, 0.0) / self.error
 
     @property
     def held(self) -> bool:
         """The law within the gate, every rival outside."""
-        rejected = all(abs(self.z(value)) >= GATE for value in self.rivals.values())
-        return bool(abs(self.z(self.predicted)) < GATE and rejected)
+        rejected = all(self.z(value) >= GATE for value in self.rivals.values())
+        return bool(self.z(self.predicted) < GATE and rejected)
 
 
 def depth_curve(result: CaseResult, num_blocks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,29 +75,31 @@ def verdicts(config: Config, results: Results) -> list[Verdict]:
 
 
 def collapse_line(config: Config, kind: str) -> np.ndarray:
-    """`distance_orbit` of a case without a mask."""
+    """ln(1 - c) by layer: `distance_orbit`, with a mask `causal_orbit`."""
+    if kind == "causal":
+        return causal_orbit(config.length, COLLAPSE_DEPTHS[kind])
     square = 1.0 if kind == "sqrt" else config.heads / config.width
     return distance_orbit(config.length, COLLAPSE_DEPTHS[kind], math.sqrt(square))
 
 
 def collapse_verdict(config: Config, kind: str, result: CaseResult) -> Verdict:
-    """The rate of ln(1 - cosine): change per layer, or ratio of the last two changes."""
+    """Ratio of the last two changes of ln(1 - c); with a mask, mean of the last four."""
     samples = result.estimate.samples
     assert samples is not None
     values = samples[:, :, 0].astype(np.float64)
     steps = np.diff(values[np.isfinite(values).all(axis=1)], axis=1)
+    changes, root = np.diff(collapse_line(config, kind)), math.sqrt(len(steps))
     if kind == "causal":
         late = steps[:, -4:].mean(axis=1)
-        error = float(late.std(ddof=1) / math.sqrt(len(late)))
-        law, rivals = "change per layer: -ln 4", {"-ln 2": -math.log(2)}
-        return Verdict(kind, law, float(late.mean()), error, -math.log(4), rivals)
+        error, rivals = float(late.std(ddof=1) / root), {"-ln 2": -math.log(2)}
+        law, predicted = "change of ln(1 - cos) per layer", float(changes[-4:].mean())
+        return Verdict(kind, law, float(late.mean()), error, predicted, rivals)
     before, after = steps[:, -2], steps[:, -1]
-    ratio = after.mean() / before.mean()
-    error = float(np.std(after - ratio * before, ddof=1) / abs(before.mean()))
-    changes = np.diff(collapse_line(config, kind))
+    ratio = float(after.mean() / before.mean())
+    error = float(np.std(after - ratio * before, ddof=1) / abs(before.mean()) / root)
     law, rivals = "ratio of changes of ln(1 - cos)", {"geometric, 1": 1.0, "squares, 2": 2.0}
     predicted = float(changes[-1] / changes[-2])
-    return Verdict(kind, law, float(ratio), error / math.sqrt(len(before)), predicted, rivals)
+    return Verdict(kind, law, ratio, error, predicted, rivals, predicted / config.heads)
 
 
 def heads_verdict(config: Config, results: Results) -> Verdict:
@@ -137,6 +140,17 @@ def distance_orbit(length: int, layers: int, beta: float = 1.0) -> np.ndarray:
         size, spread = head_draws(length, distances[-1], beta)
         distances.append(spread.mean() / size.mean())
     return np.log(distances)
+
+
+def causal_orbit(length: int, layers: int) -> np.ndarray:
+    """ln(1 - c) under uniform causal attention, from orthogonal tokens: [layers + 1]."""
+    weights = np.tril(np.ones((length, length))) / np.arange(1, length + 1)[:, None]
+    above, root, found = np.triu_indices(length, 1), np.eye(length), []
+    for _ in range(layers + 1):
+        root /= np.linalg.norm(root, axis=1, keepdims=True)  # tokens, in some basis
+        found.append(np.mean(np.sum((root[above[0]] - root[above[1]]) ** 2, axis=1)) / 2)
+        root = weights @ root
+    return np.log(found)
 
 
 def head_draws(

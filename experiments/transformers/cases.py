@@ -46,7 +46,7 @@ class Config:
     """Residual scale: one; depth, 1/sqrt(number of residual layers)."""
     width: int = 128
     """Neurons of a token, in depth and in rank collapse."""
-    heads: int = 4
+    heads: int = 8
     """Heads, in depth and in rank collapse."""
     length: int = 8
     """Tokens of a sequence."""
@@ -72,7 +72,6 @@ PRESETS = {
     "smoke": Config(),
     "full": Config(
         width=512,
-        heads=8,
         length=16,
         depth=48,
         num_seeds=200,

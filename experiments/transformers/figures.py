@@ -1,7 +1,5 @@
 """Figures of transformers."""
 
-import math
-
 import numpy as np
 
 import deepinit as di
@@ -83,18 +81,19 @@ def collapse(config: Config, results: Results) -> FigureItem:
     )
     caption = (
         "Without a mask every layer cubes 1 - cos (line: infinite width); with a causal mask it "
-        "divides by 4 (line from the middle layer)."
+        "divides it by 4 (line: uniform attention, from the middle layer on)."
     )
     return figure_item(title, caption, drawing)
 
 
 def collapse_law(config: Config, kind: str, curve: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """The law's line from a measured layer on."""
+    """The law's line; with a mask from the middle layer on."""
     layers, means, _ = curve
-    if kind == "causal":
-        start = len(layers) // 2
-        return layers[start:], means[start] - math.log(4) * (layers[start:] - start)
-    return layers, collapse_line(config, kind)
+    line = collapse_line(config, kind)
+    if kind != "causal":
+        return layers, line
+    start = len(layers) // 2
+    return layers[start:], means[start] + line[start:] - line[start]
 
 
 def heads(config: Config, results: Results) -> FigureItem:

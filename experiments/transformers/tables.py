@@ -45,7 +45,8 @@ def laws_table(config: Config, results: Results) -> Table:
         "Laws of rank collapse and heads",
         ["case", "law", "measured", "predicted", "z", "wrong rules"],
         rows,
-        "Leading order for wide heads. Wrong rules must be rejected.",
+        "z beyond the law's next order: 1/heads of the ratio without a mask, 0 elsewhere. Wrong "
+        "rules must be rejected.",
     )
 
 
