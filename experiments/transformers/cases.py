@@ -108,6 +108,8 @@ def variants(config: Config) -> list[Variant]:
 
 def cases(config: Config) -> tuple[Case, ...]:
     """Cosine and gradient with depth; rank collapse; heads."""
+    given, allowed = f"{len(config.law_heads)} numbers of heads", "none, or three and more"
+    validate.require(len(config.law_heads) not in (1, 2), given, allowed, "Add one.")
     tokens, result = di.inputs.tokens(config.length), []
     shared = {"num_seeds": config.num_seeds, "key": config.key, "linear_map": "explicit"}
     for variant in variants(config):
