@@ -35,24 +35,28 @@ def layer_norms(tree: Any) -> Any:
     return jnp.stack([norm(leaves) for leaves in groups.values()])
 
 
-def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
-    """H = L Q: orthonormal rows Q [k, n], lower triangular L [k, k].
+def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
+    """H = L [K; Q]: orthonormal rows Q [k, n], lower triangular L [k, k] (K absent).
 
     Gram-Schmidt, two projections per row. Dependent rows (to rounding) have zero rows of Q and zero
     diagonal entries of L. LAPACK's QR can deadlock on several CPU devices: its batches wait for
     pool threads that wait for it (jaxlib 0.10).
+
+    Args:
+        known: K [r, n], orthonormal or zero rows, which Q is orthogonal to; L is [k, r + k].
     """
     import jax
     import jax.numpy as jnp
 
     rows = jnp.asarray(rows)
     tolerance = 4.0 * float(jnp.finfo(rows.dtype).eps)
-    num_rows = rows.shape[0]
+    num_rows, num_known = rows.shape[0], 0 if known is None else len(known)
+    size = num_known + num_rows
 
     def step(index: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
         directions, lower = state
         residual = row = rows[index]
-        line = jnp.zeros(num_rows, rows.dtype)
+        line = jnp.zeros(size, rows.dtype)
         for _ in range(2):
             coefficients = jnp.matmul(directions, residual, precision="highest")
             residual = residual - jnp.matmul(coefficients, directions, precision="highest")
@@ -60,7 +64,12 @@ def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
         norm = jnp.sqrt(jnp.sum(residual * residual))
         norm = jnp.where(norm <= tolerance * jnp.sqrt(jnp.sum(row * row)), 0, norm)
         direction = jnp.where(norm == 0, 0, residual / jnp.where(norm == 0, 1, norm))
-        return directions.at[index].set(direction), lower.at[index].set(line.at[index].set(norm))
+        own = index + num_known
+        return directions.at[own].set(direction), lower.at[index].set(line.at[own].set(norm))
 
-    start = jnp.zeros_like(rows), jnp.zeros((num_rows, num_rows), rows.dtype)
-    return jax.lax.fori_loop(0, num_rows, step, start)
+    directions = jnp.zeros_like(rows)
+    if known is not None:
+        directions = jnp.concatenate([known, directions])
+    start = directions, jnp.zeros((num_rows, size), rows.dtype)
+    directions, lower = jax.lax.fori_loop(0, num_rows, step, start)
+    return directions[num_known:], lower

@@ -14,13 +14,23 @@ import jax.numpy as jnp
 from deepinit.core.layers import Layer, Repeat, Sequential, Shape, output_shape, program
 from deepinit.core.layers.program import is_site
 from deepinit.networks.checkpointing import checkpoint_shapes
-from deepinit.networks.cotangents import Cotangents, Products, log_norm2, rescaled, sum_of, total
+from deepinit.networks.cotangents import (
+    Cotangents,
+    Products,
+    log_norm2,
+    over_batch,
+    rescaled,
+    sum_of,
+    sum_of_parts,
+    total,
+)
 from deepinit.networks.forward import drawn_layer, key_parts
 from deepinit.networks.interpreter import (
     Draw,
     WeightsAndBiases,
     apply,
     check_rules,
+    couples_inputs,
     key_source,
     key_sources,
     pull_back,
@@ -29,6 +39,7 @@ from deepinit.networks.interpreter import (
 )
 from deepinit.networks.linear_maps import WITH_RESIDUALS
 from deepinit.networks.rows import Rows
+from deepinit.networks.tied_maps import tied_backward
 from deepinit.networks.transposes import cotangent_maps
 
 
@@ -39,7 +50,8 @@ class Gradients(NamedTuple):
         outputs: [num_points, width], or last site, times exp(output_scales).
         output_scales: [num_points].
         layers: [sites, num], ln |gradient|^2 by each site's output (stream after a block).
-        inputs: cotangents [num, dimension].
+        inputs: cotangents [num, dimension]; with layers that couple inputs, of every input of the
+            batch, [num * num_points, dimension].
         weights, biases: products [num, num], of the body.
         embedding, readout: products [num, num], weights and biases; 0 without the layer.
     """
@@ -85,6 +97,10 @@ def random_gradients(
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     check_rules(net.body, net.body_shape, rows)
+    batch = len(rows.points) if couples_inputs(net.body, net.body_shape) else 1
+    functions = jnp.asarray(functions, rows.points.dtype)
+    if batch > 1:
+        functions, points = over_batch(functions, points, batch)
     draw = Draw(
         _saving(linear_map, precision),
         key_source,
@@ -92,6 +108,8 @@ def random_gradients(
         net.depth,
         cotangent_maps(linear_map, precision, points),
         points,
+        batch,
+        tied_backward(linear_map, _saving("explicit", precision)),
     )
     embedding_key, body_key, readout_key = key_parts(net, key)
     rows = inputs = rows.with_inner_products()
@@ -99,7 +117,6 @@ def random_gradients(
         embedded = apply(net.embedding, rows, embedding_key, net.shape, draw)
         rows = renormalize(embedded.rows)
     last, residuals = _forward(net.body, rows, body_key, net.body_shape, draw)
-    functions = jnp.asarray(functions, last.points.dtype)
     back = Cotangents(functions, jnp.zeros(len(functions), functions.dtype))
     outputs, readout, embedding = last, None, None
     if net.readout is not None:
@@ -116,7 +133,10 @@ def random_gradients(
     zeros = _no_products(functions)
     weights, biases = products or zeros
     ends = (sum_of(*(part or zeros)) for part in (embedding, readout))
-    return Gradients(outputs.points, outputs.point_scales, layers, back, weights, biases, *ends)
+    parts = weights, biases, *ends
+    if batch > 1:
+        parts = tuple(sum_of_parts(part, batch) for part in parts)
+    return Gradients(outputs.points, outputs.point_scales, layers, back, *parts)
 
 
 def _no_products(functions: jax.Array) -> WeightsAndBiases:

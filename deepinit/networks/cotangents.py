@@ -40,6 +40,25 @@ def sum_of(*parts: Products) -> Products:
     return total(jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts))
 
 
+def sum_of_parts(products: Products, parts: int) -> Products:
+    """[num, num] from [num * parts, num * parts]: gradients that are sums of `parts`."""
+    num = len(products.value) // parts
+
+    def split(values: jax.Array) -> jax.Array:
+        return values.reshape(num, parts, num, parts).transpose(1, 3, 0, 2).reshape(-1, num, num)
+
+    return total(Products(*(split(values) for values in products)))
+
+
+def over_batch(
+    functions: jax.Array, points: tuple[int, ...], batch: int
+) -> tuple[jax.Array, tuple[int, ...]]:
+    """Functions as cotangents of every input of the batch: 0 but at their own point."""
+    own = jax.nn.one_hot(jnp.asarray(points), batch, dtype=functions.dtype)
+    every = own[:, :, None] * functions[:, None]
+    return every.reshape(-1, functions.shape[1]), tuple(range(batch)) * len(functions)
+
+
 def times_derivative(
     back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation
 ) -> Cotangents:

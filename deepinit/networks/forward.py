@@ -22,6 +22,7 @@ from deepinit.networks.interpreter import (
 from deepinit.networks.linear_layers import LinearLayer
 from deepinit.networks.renormalization import orthonormalize_frames
 from deepinit.networks.rows import Rows
+from deepinit.networks.tied_maps import tied_layer
 
 
 def drawn_layer(linear_map: Callable[..., Any], precision: str) -> Callable[..., Any]:
@@ -43,7 +44,8 @@ def random_draw(linear_map: Callable[..., jax.Array], precision: str, depth: int
     """Draws from keys, without residuals."""
     layer_fn = drawn_layer(linear_map, precision)
     linear = lambda source, rows, layer: (*layer_fn(source, rows, layer), ())
-    return Draw(linear, key_source, key_sources, depth)
+    tied = tied_layer(drawn_layer, linear_map, precision)
+    return Draw(linear, key_source, key_sources, depth, tied=tied)
 
 
 def forward(

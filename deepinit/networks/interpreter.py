@@ -33,7 +33,7 @@ register_rows()
 
 WeightsAndBiases = tuple[Products, Products]
 LayerFn = Callable[[Any, Rows, LinearLayer], tuple[jax.Array, jax.Array | None, Any]]
-Transpose = Callable[[Any, Any, Rows, Cotangents, LinearLayer], tuple[Cotangents, WeightsAndBiases]]
+Transpose = Callable[..., tuple[Cotangents, WeightsAndBiases]]
 
 
 class Draw(NamedTuple):
@@ -48,6 +48,8 @@ class Draw(NamedTuple):
         transpose: of linear maps, on the backward pass.
         points: index of the point that every cotangent belongs to.
         batch: cotangents per function; they belong to all points of a batch, or 1.
+        tied: `(source, rows, layer, times, use, known) -> (*linear's, known)`, of maps that are
+            used again (`networks.tied_maps`); None for `linear`, which draws W again.
     """
 
     linear: LayerFn
@@ -57,6 +59,7 @@ class Draw(NamedTuple):
     transpose: Transpose | None = None
     points: tuple[int, ...] = ()
     batch: int = 1
+    tied: Callable[..., Any] | None = None
 
 
 class Applied(NamedTuple):

@@ -5,6 +5,7 @@
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -85,9 +86,15 @@ def explicit_with_residuals(
 
 
 def conditional_with_residuals(
-    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+    key: jax.Array,
+    rows: Rows,
+    law: Law | MatrixLaw,
+    fan_out: int,
+    depth: int,
+    precision: str,
+    known: Saved | None = None,
 ) -> tuple[jax.Array, Saved]:
-    """`conditional` of Gaussian weights, with residuals."""
+    """`conditional` of Gaussian weights, with residuals; `known`: of earlier uses of the matrix."""
     del precision
     stacked = rows.stacked
     mean = outer = None
@@ -96,9 +103,10 @@ def conditional_with_residuals(
         inputs, scale = _product(stacked, inner), 1.0
     else:
         inputs, scale = stacked, law.entry_std(stacked.shape[1], depth, stacked.dtype)
-    directions, factor = orthonormalize_rows(inputs)
     normals = standard_normals(key, (len(inputs), fan_out), inputs.dtype)
-    images = _product(scale * factor, normals)
+    earlier = () if known is None else (known.directions, known.normals)
+    directions, factor = orthonormalize_rows(inputs, *earlier[:1])
+    images = _product(scale * factor, jnp.concatenate([*earlier[1:], normals]))
     if outer is not None:
         images = _product(images, outer.T)
     if mean is not None:
@@ -167,7 +175,7 @@ def auto_with_residuals(
 
 
 FUNCTIONS = {"explicit": explicit, "conditional": conditional, "auto": auto}
-WITH_RESIDUALS = {
+WITH_RESIDUALS: dict[str, Callable[..., Any]] = {
     "explicit": explicit_with_residuals,
     "conditional": conditional_with_residuals,
     "auto": auto_with_residuals,

@@ -125,15 +125,20 @@ TRANSPOSES: dict[str, Callable[..., jax.Array]] = {
 
 
 WeightsAndBiases = tuple[Products, Products]  # of weights, of biases
-Transpose = Callable[[Any, Any, Rows, Cotangents, LinearLayer], tuple[Cotangents, WeightsAndBiases]]
+Transpose = Callable[..., tuple[Cotangents, WeightsAndBiases]]
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
-    """Transposed linear maps of cotangents, for any view."""
+    """Transposed linear maps of cotangents, for any view; `at`: other points of cotangents."""
     draw = TRANSPOSES[linear_map]
 
     def transpose(
-        key: jax.Array, saved: Any, rows: Rows, back: Cotangents, layer: LinearLayer
+        key: jax.Array,
+        saved: Any,
+        rows: Rows,
+        back: Cotangents,
+        layer: LinearLayer,
+        at: tuple[int, ...] = points,
     ) -> tuple[Cotangents, WeightsAndBiases]:
         stacked, vectors, num, view = rows.points, back.vectors, len(back.vectors), layer.view
         inputs = stacked if view is None else view.extract(stacked)
@@ -143,10 +148,10 @@ def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> 
             one = jax.vjp(view.extract, jnp.zeros((1, stacked.shape[1]), stacked.dtype))[1]
             images = images.reshape(num, -1, images.shape[1])
             images = jax.vmap(lambda image: one(image)[0][0])(images)
-        weights, biases = parameter_products(layer, inputs, vectors, points, num, len(stacked))
-        at = np.asarray(points)
+        weights, biases = parameter_products(layer, inputs, vectors, at, num, len(stacked))
+        own = rows.point_scales[np.asarray(at)]
         scale = back.log_scales[:, None] + back.log_scales[None]
-        sizes = rows.point_scales[at][:, None] + rows.point_scales[at][None]
+        sizes = own[:, None] + own[None]
         products = Products(weights, scale + sizes), Products(biases, scale)
         return Cotangents(images, back.log_scales), products
 

@@ -36,7 +36,8 @@ def _backward(
     layer: Any, rows: Rows, saved: Any, back: Cotangents, source: Any, shape: Shape, draw: Draw
 ) -> tuple[Cotangents, WeightsAndBiases]:
     assert draw.transpose is not None
-    return draw.transpose(source, saved, rows, back, linear_layer(layer, shape, draw.depth))
+    resolved = linear_layer(layer, shape, draw.depth)
+    return draw.transpose(source, saved, rows, back, resolved, draw.points)
 
 
 ROWS.rule(Dense, Conv)(RowRule(_forward, _backward, is_random=True))

@@ -1,7 +1,8 @@
-"""Row rules of RMSNorm and LayerNorm.
+"""Row rules of RMSNorm, LayerNorm and GroupNorm.
 
-With c = h (RMSNorm) or h less its mean over neurons (LayerNorm), s^2 = |c|^2 / n + eps,
-e = (2 c.d + |d|^2) / n for a displacement d of c, s'^2 = s^2 + e:
+With c = h (RMSNorm) or h less its mean over n neurons (LayerNorm) or over the positions and
+channels of a group (GroupNorm), s^2 = |c|^2 / n + eps, e = (2 c.d + |d|^2) / n for a displacement d
+of c, s'^2 = s^2 + e:
 
     difference = d / s' - c e / (s s' (s + s')),
 
@@ -15,25 +16,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.layers import LayerNorm, RMSNorm, Shape
+from deepinit.core.layers import GroupNorm, LayerNorm, RMSNorm, Shape
 from deepinit.networks.cotangents import Cotangents, Products
 from deepinit.networks.interpreter import ROWS, Draw, RowRule, WeightsAndBiases
 from deepinit.networks.row_map import row_map
 from deepinit.networks.rows import Rows
 
 
+def _mean(layer: Any, values: jax.Array) -> jax.Array:
+    """Mean over what is normalized together."""
+    axes = (0, 2) if isinstance(layer, GroupNorm) else 2
+    return jnp.mean(values, axis=axes, keepdims=True)
+
+
 def _centred(layer: Any, shape: Shape, x: jax.Array) -> jax.Array:
-    """[positions, width]."""
-    rows = x.reshape(shape.num_positions, -1)
-    if isinstance(layer, LayerNorm):
-        rows = rows - jnp.mean(rows, axis=1, keepdims=True)
-    return rows
+    """[positions, groups, channels]."""
+    groups = layer.groups if isinstance(layer, GroupNorm) else 1
+    rows = x.reshape(shape.num_positions, groups, -1)
+    return rows if isinstance(layer, RMSNorm) else rows - _mean(layer, rows)
 
 
 def normalized(layer: Any, shape: Shape, x: jax.Array, log_scale: jax.Array) -> jax.Array:
     """The norm at exp(log_scale) x; rows that vanish with eps = 0 stay 0."""
     rows = _centred(layer, shape, x)
-    size2 = jnp.mean(rows * rows, axis=1, keepdims=True) + layer.eps * jnp.exp(-2 * log_scale)
+    size2 = _mean(layer, rows * rows) + layer.eps * jnp.exp(-2 * log_scale)
     return (rows / jnp.sqrt(jnp.where(size2 > 0, size2, 1))).ravel()
 
 
@@ -41,14 +47,13 @@ def _difference(
     layer: Any, shape: Shape, x: jax.Array, dx: jax.Array, log_scale: jax.Array
 ) -> jax.Array:
     rows, change = _centred(layer, shape, x), _centred(layer, shape, dx)
-    mean = lambda values: jnp.mean(values, axis=1, keepdims=True)
     eps = layer.eps * jnp.exp(-2 * log_scale)
-    positive = lambda square: jnp.sqrt(jnp.where(square > 0, square, 1))
-    size2 = mean(rows * rows) + eps
-    excess = mean(2 * rows * change + change * change)
     # s'^2 from the partner itself: s^2 + excess may cancel
-    size, partner = positive(size2), positive(mean((rows + change) ** 2) + eps)
-    return (change / partner - rows * excess / (size * partner * (size + partner))).ravel()
+    size2, partner2 = _mean(layer, rows * rows) + eps, _mean(layer, (rows + change) ** 2) + eps
+    excess = _mean(layer, 2 * rows * change + change * change)
+    size, partner = (jnp.sqrt(jnp.where(each > 0, each, 1)) for each in (size2, partner2))
+    difference = change / partner - rows * excess / (size * partner * (size + partner))
+    return jnp.where(partner2 > 0, difference, -rows / size).ravel()
 
 
 _rule = row_map(normalized, _difference)
@@ -63,7 +68,7 @@ def _backward(
     points = np.asarray(draw.points, np.int32)
     at = lambda x, scale: normalized(layer, shape, x, scale)
     outputs = jax.vmap(at)(rows.points, rows.point_scales)[points]
-    return into, gain_products(outputs, back, shape, isinstance(layer, LayerNorm))
+    return into, gain_products(outputs, back, shape, not isinstance(layer, RMSNorm))
 
 
 def gain_products(
@@ -80,4 +85,4 @@ def gain_products(
     return gains, biases if has_bias else Products(0 * biases.value, scale)
 
 
-ROWS.rule(RMSNorm, LayerNorm)(RowRule(_rule.forward, _backward))
+ROWS.rule(RMSNorm, LayerNorm, GroupNorm)(RowRule(_rule.forward, _backward))
