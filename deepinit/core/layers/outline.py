@@ -100,7 +100,7 @@ def random_maps(layer: Layer, shape: Shape, uses: int = 1) -> list[RandomMap]:
         return [RandomMap(fan_in, layer.channels, after.num_positions, uses, layer.law)]
     if isinstance(layer, Dense):
         assert layer.law is not None
-        rows = output_shape(layer, shape).num_positions
+        rows = output_shape(layer, shape._replace(tokens=False)).num_positions  # an Embed
         return [RandomMap(shape.width or 0, layer.width, rows, uses, layer.law)]
     if isinstance(layer, Positions):
         return []
