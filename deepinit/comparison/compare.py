@@ -148,13 +148,16 @@ def comparison(
     return Comparison(dataset)
 
 
-def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, np.ndarray]:
-    """Coordinates of both axes; numbers where unnamed."""
+def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, Any]:
+    """Coordinates of both axes, numbers where unnamed; `path` along sites of composed networks."""
     rows, columns = estimate.mean.shape
     positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
     labels = estimate.entries if pairs is None else pairs
     names = [str(index) for index in range(columns)] if labels is None else labels
-    return {estimate.axis: np.array(positions), "component": np.array(names)}
+    coordinates: dict[str, Any] = {estimate.axis: np.array(positions), "component": np.array(names)}
+    if estimate.paths is not None:
+        coordinates["path"] = (estimate.axis, np.array(estimate.paths))
+    return coordinates
 
 
 def _rounding(estimate: Estimate) -> np.ndarray:
@@ -228,7 +231,8 @@ def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> 
     for index in shown_layers(dataset.sizes[axis], max_layers):
         layer = component.isel({axis: index})
         measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
-        cells = [str(int(layer[axis])), measured, f"{float(layer['variance']) ** 0.5:.4g}"]
+        place = str(layer["path"].values) if "path" in layer.coords else str(int(layer[axis]))
+        cells = [place, measured, f"{float(layer['variance']) ** 0.5:.4g}"]
         for column in range(len(routes)):
             z = shown_z(float(layer["z"][column]), bool(layer["judged"][column]))
             cells += [f"{float(layer['predicted'][column]):.5g}", z]
