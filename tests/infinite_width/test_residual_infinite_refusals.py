@@ -63,7 +63,7 @@ def test_unknown_groups_of_parameters_and_bad_rows_are_refused():
     ("call", "words"),
     [
         (lambda: residual_layers(di.MLP((2,)), np.eye(2)), "type MLP"),
-        (lambda: kernel_layers(None, np.eye(2)), "type NoneType"),
+        (lambda: kernel_layers(None, np.eye(2)), "of NoneType"),
         (lambda: position_kernels(di.ResNet(2, 2, block="shallow"), "a"), "real numbers"),
         (
             lambda: residual_layers(di.ResNet(2, 2, block="shallow"), np.eye(2), trained="biases"),
