@@ -9,7 +9,6 @@ memory. Checked before: both agree with the recursion over layers to 1e-7.
 """
 
 from pathlib import Path
-from typing import Any
 
 import harness
 import numpy as np
