@@ -37,7 +37,11 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.layers.containers import kind_name
+from deepinit.core.layers.containers import Sequential, kind_name, leaves
+from deepinit.core.layers.linear import Conv, Dense, Embed
+from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
+from deepinit.core.layers.norms import LayerNorm, RMSNorm
+from deepinit.core.layers.pooling import Flatten
 from deepinit.core.layers.program import Program, sites
 from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
@@ -53,6 +57,8 @@ from deepinit.infinite_width.walk import in_order, walk
 MISSING_SHARE = 1e-11  # of a mean square; above it the next engine is taken
 # The first one is fast at run time, for many pairs.
 ENGINES: tuple[Engine, ...] = (("series", 64), ("series", 256), ("quadrature", 0))
+# Layers that read pairs of one position only, where they give such.
+_BY_POSITION = (Activation, Conv, Dense, Dropout, Embed, Flatten, Gate, LayerNorm, RMSNorm)
 
 
 class SiteKernels(NamedTuple):
@@ -138,6 +144,13 @@ def interpret(
     return Limit(paths, tuple(part.kernels for part in recorded), kernels, output.standard_error)
 
 
+def keeps_positions_apart(program: Program) -> bool:
+    """Whether pairs of one position are enough: convolutions and functions, then Flatten."""
+    layers = program.body.layers if isinstance(program.body, Sequential) else ()
+    flat = any(isinstance(layer, Flatten) for layer in layers)
+    return flat and all(type(leaf) in _BY_POSITION for leaf in leaves(program.body))
+
+
 @contextlib.contextmanager
 def plain_refusals() -> Iterator[None]:
     """Refusals without the notes that JAX adds to errors of a traced function."""
@@ -182,11 +195,13 @@ def compiled(
 ) -> tuple[Any, Recorded]:
     """Records of the sites, as `walk` gives them, and of the output."""
     others = None if square else second
+    aligned = not at_sites and keeps_positions_apart(program)
     record = _recorded if at_sites else None
 
     @functools.partial(jax.jit, inline=True)  # one trace for all calls
     def run(replica: Any) -> tuple[Any, State]:
-        state = start(first, others, same, ntk=ntk, engine=engine, replica=replica)
+        lists = first, others, same
+        state = start(*lists, ntk=ntk, engine=engine, replica=replica, aligned=aligned)
         if program.embedding is not None:
             state = apply(program.embedding, state, program.shape, program.depth, "embedding")
         state, records = walk(program.body, state, program.body_shape, program.depth, "", record)

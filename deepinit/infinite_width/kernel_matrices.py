@@ -49,7 +49,7 @@ def kernels(
         x2: likewise; None for x1, which halves the cost.
         kind: `nngp`, covariance of an output; `ntk`, NTK parametrization, all parameters trained.
         batch: rows of a block; None for 0.5 MB blocks. Memory: the result, and about ten arrays of
-            batch^2 positions^2 float64.
+            batch^2 positions^2 float64; batch^2 positions for convolutions up to Flatten.
         positions: of flattened inputs [num, dimension], (length,) or (height, width).
 
     Returns:
@@ -78,7 +78,11 @@ def kernel_matrices(
     positions: tuple[int, ...] | None = None,
 ) -> Matrices:
     """NNGP and NTK; arguments as for `kernels`."""
-    from deepinit.infinite_width.interpreter import COUPLES_INPUTS, plain_refusals
+    from deepinit.infinite_width.interpreter import (
+        COUPLES_INPUTS,
+        keeps_positions_apart,
+        plain_refusals,
+    )
 
     first, shape = rows_of(x1, positions)
     second = None if x2 is None else rows_of(x2, positions)[0]
@@ -99,7 +103,8 @@ def kernel_matrices(
         parts = (None if part is None else part[:, :, 0, 0] for part in output[:2])
         return Matrices(*parts)  # type: ignore[arg-type]
     if batch is None:
-        pairs = max(1.0, _ENTRIES / _most_positions(net) ** 2)
+        power = 1 if keeps_positions_apart(net) else 2
+        pairs = max(1.0, _ENTRIES / _most_positions(net) ** power)
         batch = max(1, math.isqrt(int(pairs)))
     batch = validate.integer("batch", batch, 1, "Leave it out.")
     with host_float64(), plain_refusals():

@@ -5,7 +5,23 @@ import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.core.layers import Activation, Conv, Dense, Pool, RMSNorm, Sequential
+from deepinit.core.layers import (
+    Activation,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Gate,
+    LayerNorm,
+    Pool,
+    Repeat,
+    Residual,
+    RMSNorm,
+    Sequential,
+    Shape,
+    program,
+)
+from deepinit.infinite_width.interpreter import interpret, keeps_positions_apart
 from deepinit.infinite_width.kernel_matrices import kernel_matrices
 from deepinit.infinite_width.recursion import kernel_layers
 
@@ -94,3 +110,28 @@ def test_refusals(arguments, message):
 def test_positions_that_do_not_divide_are_refused():
     with pytest.raises(SpecError, match="divide"):
         di.kernels(CNN, X, positions=(3,))
+
+
+@pytest.mark.slow
+def test_convolutions_up_to_flatten_need_pairs_of_one_position_only():
+    block = Residual(Sequential(Conv(4), Activation("relu"), Conv(4)))
+    net = Sequential(
+        Conv(4, 3, 2, "circular", bias=N(0.1, "absolute")),
+        RMSNorm(),
+        Activation("erf"),
+        Repeat(block, 2),
+        LayerNorm(),
+        Dropout(0.1),
+        Flatten(),
+        Dense(8),
+        Gate("relu"),
+        Dropout(0.1, shared=False),
+        Dense(1),
+    )
+    images = RNG.standard_normal((4, 5, 6, 3))
+    images[2] = images[1]
+    whole = program(net, Shape((5, 6), 3))
+    assert keeps_positions_apart(whole)
+    found, exact = kernel_matrices(net, images), interpret(whole, images).output
+    np.testing.assert_allclose(found.nngp, exact.cov[..., 0, 0], rtol=1e-13)
+    np.testing.assert_allclose(found.ntk, exact.ntk[..., 0, 0], rtol=1e-13)
