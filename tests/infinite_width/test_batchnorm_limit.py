@@ -7,8 +7,8 @@ import pytest
 from limit_network import limit_of_points, rows_of, upper
 from statistical import assert_mean
 
-import deepinit as di
 from deepinit.core.activations import as_activation
+from deepinit.core.errors import SpecError
 from deepinit.core.layers import (
     Activation,
     BatchNorm,
@@ -46,7 +46,8 @@ def averages(phi, num, eps, engine):
     with jax.enable_x64(True):
         cov, ntk = batch_averages._centred(jnp.asarray(cov)), batch_averages._centred(ntk)
         if engine == "integral":
-            return batch_averages._homogeneous(as_activation(phi), cov, ntk, eps)
+            exact = batch_averages._homogeneous(as_activation(phi), cov, ntk, eps)
+            return jax.tree.map(np.asarray, exact)
         run = jax.jit(lambda k: batch_averages._numerical(as_activation(phi), cov, ntk, eps, k))
         return jax.tree.map(lambda *parts: np.stack(parts), *map(run, range(8)))
 
@@ -159,15 +160,15 @@ def test_convolutions_count_positions_as_rows():
 def test_partial_batches_are_refused_by_path():
     x = np.random.default_rng(0).normal(size=(3, 4))
     net = program(Sequential(Dense(8), BatchNorm(), Dense(1)), Shape((), 4))
-    with pytest.raises(di.SpecError, match=r"batchnorm .BatchNorm.: kernels between two lists"):
+    with pytest.raises(SpecError, match=r"batchnorm .BatchNorm.: kernels between two lists"):
         interpret(net, x[:1], x[1:])
-    with pytest.raises(di.SpecError, match="a batch of one row"):
+    with pytest.raises(SpecError, match="a batch of one row"):
         interpret(net, x[:1])
-    with pytest.raises(di.SpecError, match="BatchNorm"):
+    with pytest.raises(SpecError, match="BatchNorm"):
         interpret(program(Sequential(BatchNorm(), Dense(1)), Shape((), 4)), x)
     small = program(Sequential(Dense(8), BatchNorm(0.0), Dense(1)), Shape((), 4))
-    with pytest.raises(di.SpecError, match="eps=0, which is infinite"):
+    with pytest.raises(SpecError, match="eps=0, which is infinite"):
         interpret(small, x)
     gains = program(Sequential(Dense(8), RMSNorm(), BatchNorm(), Dense(1)), Shape((), 4))
-    with pytest.raises(di.SpecError, match="trained gains directly before"):
+    with pytest.raises(SpecError, match="trained gains directly before"):
         interpret(gains, x)

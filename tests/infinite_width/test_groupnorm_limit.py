@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import deepinit as di
+from deepinit.core.errors import SpecError
 from deepinit.core.layers import Activation, Dense, GroupNorm, LayerNorm, Sequential, Shape, program
 from deepinit.infinite_width.interpreter import interpret
 
@@ -40,5 +40,5 @@ def test_positions_are_normalized_together_as_in_a_wide_network():
 
 
 def test_small_groups_are_refused():
-    with pytest.raises(di.SpecError, match=r"groupnorm .GroupNorm.: groups of 4 channels"):
+    with pytest.raises(SpecError, match=r"groupnorm .GroupNorm.: groups of 4 channels"):
         kernels(GroupNorm(8))

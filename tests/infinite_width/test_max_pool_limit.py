@@ -5,7 +5,7 @@ import pytest
 from limit_network import limit_of_tokens
 from statistical import assert_mean
 
-import deepinit as di
+from deepinit.core.errors import SpecError
 from deepinit.core.layers import Activation, BatchNorm, Dense, Pool, Sequential, Shape, program
 from deepinit.infinite_width.interpreter import interpret
 
@@ -101,8 +101,8 @@ def test_padded_images_and_means_of_the_maxima():
 def test_maxima_of_settled_columns_are_refused():
     x = np.random.default_rng(4).normal(size=(2, 24))
     for layers, text in (
-        ((Pool("max", 2),), "pool .Pool.: neurons that are not Gaussian"),
+        ((Pool("max", 2),), r"pool .Pool.: neurons that are not Gaussian"),
         ((Dense(4), BatchNorm(), Pool("max", 2)), "batch-normalized"),
     ):
-        with pytest.raises(di.SpecError, match=text):
+        with pytest.raises(SpecError, match=text):
             interpret(program(Sequential(*layers), SHAPE), x)

@@ -76,7 +76,7 @@ def _mixed(scores: _Scores, value_variance: float, state: State) -> State:
 
 
 def _entry(
-    scores: _Scores, nodes: Any, left: Any, right: Any, both: Kernel, t: Any, u: Any
+    scores: _Scores, nodes: tuple[Any, Any], left: Any, right: Any, both: Kernel, t: Any, u: Any
 ) -> tuple[Any, Any]:
     """E[A cov A'^T] and its tangent kernel for rows t of one input, u of another.
 
