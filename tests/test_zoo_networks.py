@@ -14,10 +14,10 @@ IMAGES = di.inputs.arranged(np.random.default_rng(0).normal(size=(2, 32, 32, 3))
 
 # name -> network, inputs, neurons before the readout, variance of its weights, their sites
 NETWORKS = {
-    "gpt2": (di.zoo.gpt2(width=32, depth=2, heads=2), TEXT, 32, 4e-4, 2 + 2 * 2 + 1),
-    "llama": (di.zoo.llama(32, 2, 2, 48), TEXT, 32, 4e-4, 1 + 2 * 2 + 1),
-    "resnet18": (di.zoo.resnet18(4), IMAGES, 32, 1 / 32, 4 + 4 * 2 * 2 + 1),
-    "vit": (di.zoo.vit(32, 2, 2, 8), IMAGES, 32, 4e-4, 2 + 2 * 2 + 2),
+    "gpt2": (di.zoo.gpt2(width=16, depth=2, heads=2), TEXT, 16, 4e-4, 2 + 2 * 2 + 1),
+    "llama": (di.zoo.llama(16, 2, 2, 24), TEXT, 16, 4e-4, 1 + 2 * 2 + 1),
+    "resnet18": (di.zoo.resnet18(2), IMAGES, 16, 1 / 16, 4 + 4 * 2 * 2 + 1),
+    "vit": (di.zoo.vit(16, 2, 2, 8), IMAGES, 16, 4e-4, 2 + 2 * 2 + 2),
 }
 
 

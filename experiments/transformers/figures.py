@@ -100,12 +100,12 @@ def heads(config: Config, results: Results) -> FigureItem:
     """Variance of the mean token cosine against 1/heads."""
     inverse = 1.0 / np.array(config.law_heads)
     estimates = [results[f"heads-{count}"].estimate for count in config.law_heads]
-    variances = np.array([estimate.variance[0, 0] for estimate in estimates])
-    errors = np.array([estimate.variance_standard_error[0, 0] for estimate in estimates])
-    (constant, _, _), _ = heads_fit(config, results)
+    variances = 1e4 * np.array([estimate.variance[0, 0] for estimate in estimates])
+    errors = 1e4 * np.array([estimate.variance_standard_error[0, 0] for estimate in estimates])
+    constant = 1e4 * heads_fit(config, results)[0][0]
     grid = np.linspace(0.0, inverse.max(), 50)
-    slope = heads_slope(config.length, config.law_cosine)
-    rival = heads_slope(config.length, config.law_cosine, queries="independent")
+    slope = 1e4 * heads_slope(config.length, config.law_cosine)
+    rival = 1e4 * heads_slope(config.length, config.law_cosine, queries="independent")
     title = "Variance of token cosines is inverse to the number of heads"
     drawing = di.plots.series(
         {"measured": (inverse, variances, errors)},
@@ -115,7 +115,7 @@ def heads(config: Config, results: Results) -> FigureItem:
             "heads do not matter (wrong)": (grid, constant + 0 * grid),
         },
         x_label="1 / heads",
-        y_label="variance of the mean token cosine",
+        y_label="10 000 x variance of the mean token cosine",
         title=title,
         note=f"width {config.law_width}, {config.length} tokens of cosine {config.law_cosine:g}, "
         f"{config.law_seeds} networks; intercept fitted",
