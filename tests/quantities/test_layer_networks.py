@@ -1,4 +1,4 @@
-"""Every quantity x networks of layers x inputs: measured or refused, by both maps, with its limit."""
+"""Every quantity on networks of layers: measured or refused, by both maps, with its limit."""
 
 import numpy as np
 import pytest
