@@ -63,7 +63,7 @@ def kernels(
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
-    kind = validate.choice("kind", kind, KINDS)
+    validate.choice("kind", kind, KINDS)
     both = kernel_matrices(net, x1, x2, ntk=kind == "ntk", batch=batch, positions=positions)
     return both.nngp if both.ntk is None or kind == "nngp" else both.ntk
 
