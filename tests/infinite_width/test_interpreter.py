@@ -158,7 +158,7 @@ def hidden(activation):
 
 
 @pytest.mark.parametrize("activation", ["relu", "erf", "sin", "gelu", "tanh", "elu"])
-@pytest.mark.slow_cases("sin", "gelu", "elu")
+@pytest.mark.slow_cases("erf", "sin", "gelu", "tanh", "elu")
 def test_the_recursion_of_an_mlp(activation):
     """Also equal and opposite rows; every site, in a scan."""
     spec = MLP((8,) * 3, activation, normal(1.3), bias_law=BIAS, output_width=1)
@@ -263,6 +263,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
+@pytest.mark.slow_cases("resolve")
 def test_refusals_name_the_layer(message):
     net = REFUSED[message]
     with pytest.raises(SpecError, match=message):

@@ -74,7 +74,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("name", SPECS)
-@pytest.mark.slow_cases("embedded", "images", "closure", "shallow")
+@pytest.mark.slow_cases("mlp", "embedded", "images", "closure", "shallow")
 def test_named_architectures_have_the_kernels_of_the_recursion(name):
     found = kernel_matrices(SPECS[name], X, X2)
     exact = kernel_layers(SPECS[name], np.concatenate([X, X2]))
