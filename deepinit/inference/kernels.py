@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.errors import SpecError
+from deepinit.core.layers.layer import Layer
 from deepinit.core.specs import Spec
 from deepinit.inference import validate as checks
 
@@ -33,43 +35,52 @@ class NetworkBlocks(NamedTuple):
 
 
 def kernel_for(
-    spec: Spec,
+    spec: Spec | Layer,
     x_train: Any,
     x_test: Any,
     *,
     engine: Literal["recursion", "neural_tangents"] = "recursion",
+    positions: tuple[int, ...] | None = None,
 ) -> NetworkBlocks:
     """NNGP and NTK of a network's outputs at infinite width, in blocks.
 
     Args:
-        spec: an MLP with an output layer, or a residual network (without output layer: its stream).
+        spec: an MLP with an output layer, a residual network (without output layer: its stream), or
+            a composed network (`di.layers`) whose output is one vector.
         x_train: [n, dimension].
         x_test: [m, dimension].
-        engine: `recursion`, for every spec; `neural_tangents`, far faster for thousands of inputs
-            in closed form (ReLU, erf, sin, GELU).
+        engine: `recursion`, for every network; `neural_tangents`, for architectures that it has.
+        positions: of flattened inputs to composed networks, (length,) or (height, width).
 
     Raises:
         SpecError: an MLP without output layer; a network that the engine cannot express.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
-    from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
+    from deepinit.infinite_width.kernel_matrices import kernel_matrices
 
     remedy = "Example: di.MLP((256,) * 3, output_width=1)."
-    validate.instance("spec", spec, Spec, "di.MLP, di.ResNet or di.ConvResNet", remedy)
+    validate.instance("spec", spec, Spec | Layer, "a network of di.layers, or di.MLP, ...", remedy)
     validate.choice("engine", engine, ENGINES)
     train = checks.rows("x_train", x_train)
     test = checks.rows("x_test", x_test, train.shape[1])
     rows = np.concatenate([train, test])
-    check_output_layer(spec)
     if engine == "recursion":
-        layers = kernel_layers(spec, rows, last_only=True)
-        nngp, ntk = layers.nngp[-1], layers.ntk[-1]
+        nngp, ntk = kernel_matrices(spec, rows, positions=positions)
     else:
-        from deepinit.infinite_width.kernels import nngp_and_ntk
-
-        nngp, ntk = nngp_and_ntk(spec, rows)
+        nngp, ntk = _by_neural_tangents(spec, rows)
     return NetworkBlocks(blocks_of(nngp, len(train)), blocks_of(ntk, len(train)))
+
+
+def _by_neural_tangents(spec: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from deepinit.infinite_width.kernels import nngp_and_ntk
+    from deepinit.infinite_width.recursion import check_output_layer
+
+    if isinstance(spec, Layer):
+        given = "a composed network for neural-tangents"
+        raise SpecError(given, "di.MLP, di.ResNet or di.ConvResNet", "Leave engine out.")
+    check_output_layer(spec)
+    return nngp_and_ntk(spec, rows)
 
 
 def blocks_of(kernel: Any, num_train: int) -> Blocks:

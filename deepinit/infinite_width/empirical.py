@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.errors import SpecError
+from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 
@@ -16,30 +18,46 @@ DTYPES = ("float32", "float64")
 Implementation = Literal[
     "JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"
 ]
+Outputs = Literal["mean", "each", "pairs"]
+AXES: dict[str, dict[str, tuple[int, ...]]] = {
+    "mean": {"trace_axes": (-1,), "diagonal_axes": ()},
+    "each": {"trace_axes": (), "diagonal_axes": (-1,)},
+    "pairs": {"trace_axes": (), "diagonal_axes": ()},
+}
 
 
 def empirical_ntk(
     apply_fn: Callable[[Any, Any], Any],
     params: Any,
     x: Any,
+    x2: Any = None,
     *,
+    outputs: Outputs = "mean",
+    diagonal: bool = False,
+    batch: int | None = None,
     implementation: Implementation = "STRUCTURED_DERIVATIVES",
     dtype: str = "float64",
 ) -> np.ndarray:
-    """NTK of one network: mean over outputs k of sum_p (df_k(x)/dp) (df_k(x')/dp).
+    """NTK of one network: sum_p (df_k(x)/dp) (df_l(x')/dp), for the outputs k, l.
 
     Args:
         apply_fn: `apply_fn(params, x)`, batched over rows, to [num, outputs].
         params: a pytree in the kernel's parametrization; integer and boolean leaves are not
             trained.
         x: [num, ...]; integers (tokens) stay integers.
+        x2: [num2, ...]; None for x.
+        outputs: `mean` over k = l; `each` k = l; `pairs`, all k and l.
+        diagonal: only pairs of a row with itself.
+        batch: rows of a block, to bound memory; None for all.
         implementation: structured derivatives are fastest for dense networks.
         dtype: `float64` on the host, `float32` on the default device.
 
     Returns:
-        [num, num] in that dtype.
+        [num, num2], [num, num2, outputs] or [num, num2, outputs, outputs] in that dtype;
+        `diagonal`: without the second axis.
 
     Raises:
+        SpecError: `diagonal` with x2.
         ResourceError: neural-tangents, or its structured derivatives, do not work.
 
     Valid for: any width; rows that do not interact (no batch norm).
@@ -47,22 +65,49 @@ def empirical_ntk(
     Reference: arXiv 2206.08720.
     """
     validate.choice("implementation", implementation, IMPLEMENTATIONS)
+    axes = AXES[validate.choice("outputs", outputs, tuple(AXES))]
+    if diagonal and x2 is not None:
+        raise SpecError("diagonal=True with x2", "x2=None", "Leave x2 out.")
     with _precision(dtype):
         import jax
 
         if implementation in ("STRUCTURED_DERIVATIVES", "AUTO"):
             require_structured_derivatives()
-        nt = load()
         params, x = jax.tree_util.tree_map(lambda leaf: in_dtype(leaf, dtype), (params, x))
         trained, with_trained = trained_leaves(params)
-        kernel_fn = nt.empirical_ntk_fn(
+        kernel_fn = load().empirical_ntk_fn(
             lambda leaves, rows: apply_fn(with_trained(leaves), rows),
-            implementation=nt.NtkImplementation[implementation],
+            implementation=load().NtkImplementation[implementation],
             vmap_axes=0,
+            **axes,
         )
         # AUTO compiles and counts its candidates, which fails with traced arguments.
-        run = kernel_fn if implementation == "AUTO" else jax.jit(kernel_fn, static_argnums=1)
-        return np.asarray(run(x, None, trained))
+        run = kernel_fn if implementation == "AUTO" else jax.jit(kernel_fn)
+        if diagonal:
+            rows = [run(row[None], None, trained)[0, 0] for row in x]
+            return np.stack([np.asarray(row) for row in rows])
+        x2 = None if x2 is None else in_dtype(x2, dtype)
+        if batch is None:
+            return np.asarray(run(x, x2, trained))
+        return _in_blocks(run, x, x2, trained, validate.integer("batch", batch, 1))
+
+
+def _in_blocks(run: Callable[..., Any], x: Any, x2: Any, trained: Any, batch: int) -> np.ndarray:
+    """Blocks of rows; without x2 those below the diagonal, and their transposes."""
+    others, result = x if x2 is None else x2, None
+    for left in equal_slices(len(x), batch):
+        for right in equal_slices(len(others), batch):
+            if x2 is None and right.start > left.start:
+                continue
+            block = np.asarray(run(x[left], others[right], trained))
+            if result is None:
+                result = np.empty((len(x), len(others), *block.shape[2:]), block.dtype)
+            result[left, right] = block
+            if x2 is None and right != left:
+                turned = block.swapaxes(0, 1)
+                result[right, left] = turned.swapaxes(2, 3) if turned.ndim == 4 else turned
+    assert result is not None
+    return result
 
 
 def monte_carlo_kernel(

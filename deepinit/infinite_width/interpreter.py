@@ -26,7 +26,9 @@ A rule, one layer kind a file in `rules/` (imported by name, so that a new file 
 Engines are tried in order until no series misses a share of a mean square.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +37,11 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.layers.containers import kind_name
+from deepinit.core.layers.containers import Sequential, kind_name, leaves
+from deepinit.core.layers.linear import Conv, Dense, Embed
+from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
+from deepinit.core.layers.norms import LayerNorm, RMSNorm
+from deepinit.core.layers.pooling import Flatten
 from deepinit.core.layers.program import Program, sites
 from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
@@ -49,7 +55,10 @@ from deepinit.infinite_width.validate import checked_limit
 from deepinit.infinite_width.walk import in_order, walk
 
 MISSING_SHARE = 1e-11  # of a mean square; above it the next engine is taken
+# The first one is fast at run time, for many pairs.
 ENGINES: tuple[Engine, ...] = (("series", 64), ("series", 256), ("quadrature", 0))
+# Layers that read pairs of one position only, where they give such.
+_BY_POSITION = (Activation, Conv, Dense, Dropout, Embed, Flatten, Gate, LayerNorm, RMSNorm)
 
 
 class SiteKernels(NamedTuple):
@@ -120,8 +129,8 @@ def interpret(
     first = checked_inputs(program, first)
     others = first if second is None else checked_inputs(program, second)
     same = equal_inputs(first, others)
-    with host_float64():
-        for engine in ENGINES:
+    with host_float64(), plain_refusals():
+        for engine in ENGINES[1:]:
             recorded, output = jax.tree.map(
                 np.asarray,
                 compiled(program, engine, ntk, at_sites, second is None, first, others, same),
@@ -133,6 +142,23 @@ def interpret(
     check_resolved(paths, recorded, output)
     kernels = checked_limit(output.kernels, "of the output")
     return Limit(paths, tuple(part.kernels for part in recorded), kernels, output.standard_error)
+
+
+def keeps_positions_apart(program: Program) -> bool:
+    """Whether pairs of one position are enough: convolutions and functions, then Flatten."""
+    layers = program.body.layers if isinstance(program.body, Sequential) else ()
+    flat = any(isinstance(layer, Flatten) for layer in layers)
+    return flat and all(type(leaf) in _BY_POSITION for leaf in leaves(program.body))
+
+
+@contextlib.contextmanager
+def plain_refusals() -> Iterator[None]:
+    """Refusals without the notes that JAX adds to errors of a traced function."""
+    try:
+        yield
+    except SpecError as error:
+        error.__notes__ = []
+        raise
 
 
 def checked_inputs(program: Program, inputs: Any) -> np.ndarray:
@@ -169,11 +195,13 @@ def compiled(
 ) -> tuple[Any, Recorded]:
     """Records of the sites, as `walk` gives them, and of the output."""
     others = None if square else second
+    aligned = not at_sites and keeps_positions_apart(program)
     record = _recorded if at_sites else None
 
     @functools.partial(jax.jit, inline=True)  # one trace for all calls
     def run(replica: Any) -> tuple[Any, State]:
-        state = start(first, others, same, ntk=ntk, engine=engine, replica=replica)
+        lists = first, others, same
+        state = start(*lists, ntk=ntk, engine=engine, replica=replica, aligned=aligned)
         if program.embedding is not None:
             state = apply(program.embedding, state, program.shape, program.depth, "embedding")
         state, records = walk(program.body, state, program.body_shape, program.depth, "", record)

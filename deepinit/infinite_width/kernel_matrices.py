@@ -1,24 +1,27 @@
 """Kernel matrices of networks at infinite width, in blocks of rows."""
 
 import math
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers.containers import leaves
 from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, program
+from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.specs import Spec
+from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import check_output_layer
+from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
 from deepinit.infinite_width.validate import checked_limit
 
 KINDS = ("nngp", "ntk")
 _ENTRIES = 2**16  # of a block of kernels between positions: 0.5 MB
+_MANY = 2**18  # pairs that pay for another compilation
 
 
 class Matrices(NamedTuple):
@@ -46,7 +49,7 @@ def kernels(
         x2: likewise; None for x1, which halves the cost.
         kind: `nngp`, covariance of an output; `ntk`, NTK parametrization, all parameters trained.
         batch: rows of a block; None for 0.5 MB blocks. Memory: the result, and about ten arrays of
-            batch^2 positions^2 float64.
+            batch^2 positions^2 float64; batch^2 positions for convolutions up to Flatten.
         positions: of flattened inputs [num, dimension], (length,) or (height, width).
 
     Returns:
@@ -62,7 +65,7 @@ def kernels(
     """
     kind = validate.choice("kind", kind, KINDS)
     both = kernel_matrices(net, x1, x2, ntk=kind == "ntk", batch=batch, positions=positions)
-    return both.nngp if both.ntk is None else both.ntk
+    return both.nngp if both.ntk is None or kind == "nngp" else both.ntk
 
 
 def kernel_matrices(
@@ -75,10 +78,16 @@ def kernel_matrices(
     positions: tuple[int, ...] | None = None,
 ) -> Matrices:
     """NNGP and NTK; arguments as for `kernels`."""
-    from deepinit.infinite_width.interpreter import COUPLES_INPUTS
+    from deepinit.infinite_width.interpreter import (
+        COUPLES_INPUTS,
+        keeps_positions_apart,
+        plain_refusals,
+    )
 
     first, shape = rows_of(x1, positions)
     second = None if x2 is None else rows_of(x2, positions)[0]
+    if needs_closure(net):
+        return _by_recursion(net, first, second)
     net = program_of(net, shape)
     if second is not None and first.shape[1] != second.shape[1]:
         given = f"x1 of dimension {first.shape[1]} and x2 of dimension {second.shape[1]}"
@@ -94,10 +103,11 @@ def kernel_matrices(
         parts = (None if part is None else part[:, :, 0, 0] for part in output[:2])
         return Matrices(*parts)  # type: ignore[arg-type]
     if batch is None:
-        pairs = max(1.0, _ENTRIES / _most_positions(net) ** 2)
+        power = 1 if keeps_positions_apart(net) else 2
+        pairs = max(1.0, _ENTRIES / _most_positions(net) ** power)
         batch = max(1, math.isqrt(int(pairs)))
     batch = validate.integer("batch", batch, 1, "Leave it out.")
-    with host_float64():
+    with host_float64(), plain_refusals():
         return checked_limit(_in_blocks(net, first, second, ntk, batch), is_kernel=True)
 
 
@@ -135,6 +145,23 @@ def program_of(net: Any, shape: Shape) -> Program:
     return result
 
 
+def needs_closure(net: Any) -> bool:
+    """Whether a residual architecture has an inner activation of a stream that is not Gaussian."""
+    if not isinstance(net, ResNet | ConvResNet) or net.inner_activation == linear:
+        return False
+    is_shallow = isinstance(net, ConvResNet) or net.is_shallow
+    return net.embedding_law is None or (is_shallow and net.activation != linear)
+
+
+def _by_recursion(net: Any, first: np.ndarray, second: np.ndarray | None) -> Matrices:
+    rows = first if second is None else np.concatenate([first, second])
+    nngp, ntk = (part[-1] for part in kernel_layers(net, rows, last_only=True))
+    if second is None:
+        return Matrices(nngp, ntk)
+    num = len(first)
+    return Matrices(nngp[:num, num:], ntk[:num, num:])
+
+
 def _most_positions(net: Program) -> int:
     from deepinit.core.layers.program import sites
 
@@ -151,9 +178,9 @@ def _in_blocks(
     result = [np.empty(sizes) for _ in range(1 + ntk)]
     rows = [interpreter.checked_inputs(net, part) for part in (first, second) if part is not None]
     same = interpreter.equal_inputs(rows[0], rows[-1])
-    engines = list(interpreter.ENGINES)
-    for left in _slices(sizes[0], batch):
-        for right in _slices(sizes[1], batch):
+    engines = list(interpreter.ENGINES[math.prod(sizes) < _MANY :])
+    for left in equal_slices(sizes[0], batch):
+        for right in equal_slices(sizes[1], batch):
             if second is None and right.start > left.start:
                 continue
             block = rows[0][left], rows[-1][right], same[left, right]
@@ -170,12 +197,3 @@ def _in_blocks(
         for kernel in result:
             kernel[upper] = kernel.T[upper]
     return Matrices(result[0], result[1] if ntk else None)
-
-
-def _slices(num: int, batch: int) -> Iterator[slice]:
-    """Blocks of one size, so that one program is compiled; the last overlaps the one before."""
-    count = -(-num // min(batch, num))
-    size = -(-num // count)
-    for index in range(count):
-        start = min(index * size, num - size)
-        yield slice(start, start + size)

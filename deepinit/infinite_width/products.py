@@ -65,7 +65,8 @@ def with_products(
     def numerical(kernel: Kernel, q: Sides, points: Sides, *series: Sides) -> Kernel:
         size = kernel.cov.shape
         squares = [jnp.broadcast_to(square, size) for square in points.left]
-        if size[-1] == 1 and len(size) == 3:  # within a vector
+        within = len(size) < state.cross.cov.ndim
+        if within and (state.aligned or size[-1] == 1):  # rows with themselves
             return combine(kernel, Products(*squares))
         if series:
             cosine = correlation(kernel.cov, q.left, q.right)[1]

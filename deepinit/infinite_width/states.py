@@ -47,6 +47,7 @@ class State:
         square: the two lists are one, and whole.
         gain: g, trained gains of norms: a neuron of rows h has the tangent kernel
             ntk + g h_a h_b; `absorbed` averages it.
+        aligned: only pairs of one position are kept: kernels [A, B, P] and [R, P].
         blurred: gains were averaged although neurons are Gaussian: no ntk after an activation.
         engine: of activations without a closed form.
         replica: [], number of the randomized nodes that `random_nodes` gives.
@@ -68,6 +69,7 @@ class State:
     gain: float = dataclasses.field(default=0.0, metadata={"static": True})
     blurred: bool = dataclasses.field(default=False, metadata={"static": True})
     sampled: bool = dataclasses.field(default=False, metadata={"static": True})
+    aligned: bool = dataclasses.field(default=False, metadata={"static": True})
     engine: Engine = dataclasses.field(default=("series", 256), metadata={"static": True})
 
     @property
@@ -78,7 +80,8 @@ class State:
     @property
     def variance(self) -> Any:
         """E h^2, [R, P]."""
-        return jnp.diagonal(self.within.cov, axis1=-2, axis2=-1)
+        cov = self.within.cov
+        return cov if self.aligned else jnp.diagonal(cov, axis1=-2, axis2=-1)
 
     def replace(self, **changes: Any) -> "State":
         """The state with other fields."""
@@ -102,7 +105,14 @@ class Sides(NamedTuple):
 
 
 def start(
-    first: Any, second: Any, same: Any, *, ntk: bool, engine: Engine, replica: Any = 0
+    first: Any,
+    second: Any,
+    same: Any,
+    *,
+    ntk: bool,
+    engine: Engine,
+    replica: Any = 0,
+    aligned: bool = False,
 ) -> State:
     """Inputs as a state: first [A, P, n], second [B, P, n] or None for `first`."""
 
@@ -110,16 +120,18 @@ def start(
         cov = jnp.einsum(pattern, left, right) / left.shape[-1]
         return Kernel(cov, jnp.zeros_like(cov) if ntk else None)
 
+    others = first if second is None else second
     rows = first if second is None else jnp.concatenate([first, second])
     state = State(
-        kernel("apn,bqn->abpq", first, first if second is None else second),
-        kernel("apn,aqn->apq", rows, rows),
+        kernel("apn,bpn->abp" if aligned else "apn,bqn->abpq", first, others),
+        kernel("apn,apn->ap" if aligned else "apn,aqn->apq", rows, rows),
         jnp.mean(rows, axis=-1),
         same,
         missing=jnp.zeros(()),
         error=jnp.zeros(()),
         replica=jnp.asarray(replica, jnp.int32),
         square=second is None,
+        aligned=aligned,
         engine=engine,
     )
     return tied(state)
@@ -137,9 +149,13 @@ def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: A
     num_first, num_second = state.same.shape
     cross, within = [], []
     for row in rows:
-        left, right = row[..., :num_first, :], row[..., -num_second:, :]
-        cross.append(Sides(left[..., :, None, :, None], right[..., None, :, None, :]))
-        within.append(Sides(row[..., :, None], row[..., None, :]))
+        left, right = row[..., :num_first, None, :], row[..., None, -num_second:, :]
+        if state.aligned:
+            cross.append(Sides(left, right))
+            within.append(Sides(row, row))
+        else:
+            cross.append(Sides(left[..., None], right[..., None, :]))
+            within.append(Sides(row[..., None], row[..., None, :]))
     blocks = {"cross": fn(state.cross, *cross), "within": fn(state.within, *within)}
     return tied(state.replace(**blocks, **changes))
 
@@ -157,9 +173,9 @@ def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
 
 def tied(state: State) -> State:
     """The state with equal inputs' kernels equal to the last bit: angles of 0 stay 0."""
-    same = state.same[:, :, None, None]
-    equal = lambda cross, within: jnp.where(same, within[: len(same), None], cross)
     cross, within = state.cross, state.within
+    same = state.same.reshape(state.same.shape + (1,) * (cross.cov.ndim - 2))
+    equal = lambda cross, within: jnp.where(same, within[: len(same), None], cross)
     ntk = on_ntk(equal, cross.ntk, within.ntk)
     return state.replace(cross=Kernel(equal(cross.cov, within.cov), ntk))
 
@@ -176,6 +192,9 @@ def absorbed(state: State) -> State:
 
 
 def equal_rows(state: State, block: Any) -> Any:
-    """Mask of a row with itself among the entries of a block: [A, B, P, P] or [P, P]."""
+    """Mask of a row with itself among the entries of `cross` or `within`."""
+    of_inputs = block.ndim == state.cross.cov.ndim
+    if state.aligned:
+        return state.same[:, :, None] if of_inputs else jnp.ones((), bool)
     eye = jnp.eye(block.shape[-1], dtype=bool)
-    return state.same[:, :, None, None] & eye if block.ndim == 4 else eye
+    return state.same[:, :, None, None] & eye if of_inputs else eye

@@ -13,35 +13,39 @@ Padding = Literal["zero", "circular", "valid"]
 
 
 def over_patches(
-    block: Any, positions: tuple[int, ...], size: int, stride: int, padding: Padding
+    block: Any,
+    positions: tuple[int, ...],
+    size: int,
+    stride: int,
+    padding: Padding,
+    aligned: bool = False,
 ) -> Any:
     """sum_o block[..., s p + o, s q + o] over the offsets o of a patch.
 
     Args:
-        block: [..., P, P].
+        block: [..., P, P]; `aligned`: [..., P], p = q.
         positions: sides of an image.
         size, stride, padding: of the patches; centred unless `valid`.
 
     Returns:
-        [..., P', P'].
+        [..., P', P'], or [..., P'].
     """
-    lead, rank = block.shape[:-2], len(positions)
-    sites = block.reshape(-1, *positions, *positions)
+    sides, rank = 1 if aligned else 2, len(positions)
+    lead = block.shape[:-sides]
+    sites = block.reshape(-1, *positions * sides)
     margin = 0 if padding == "valid" else size // 2
     mode: Any = {"mode": "wrap"} if padding == "circular" else {}
     for axis, length in enumerate(positions, start=1):
         count = (length + 2 * margin - size) // stride + 1
-        other = axis + rank
-        pads = [
-            (margin, margin) if place in (axis, other) else (0, 0) for place in range(sites.ndim)
-        ]
+        axes = tuple(axis + rank * side for side in range(sides))
+        pads = [(margin * (place in axes),) * 2 for place in range(sites.ndim)]
         padded = jnp.pad(sites, pads, **mode) if margin else sites
-        sites = sum(_strided(padded, (axis, other), o, count, stride) for o in range(size))
+        sites = sum(_strided(padded, axes, o, count, stride) for o in range(size))
     last = int(np.prod(sites.shape[1 : rank + 1]))
-    return sites.reshape(*lead, last, last)
+    return sites.reshape(*lead, *(last,) * sides)
 
 
-def _strided(sites: Any, axes: tuple[int, int], start: int, count: int, stride: int) -> Any:
+def _strided(sites: Any, axes: tuple[int, ...], start: int, count: int, stride: int) -> Any:
     for axis in axes:
         stop = start + (count - 1) * stride + 1
         sites = jax.lax.slice_in_dim(sites, start, stop, stride, axis)

@@ -12,5 +12,6 @@ from deepinit.infinite_width.windows import over_patches
 def _conv(layer: Conv, state: State, shape: Shape, depth: int, path: str) -> State:
     positions, channels = shape.positions or (), shape.width or 0
     fan_in = channels * layer.size ** len(positions)
-    view = lambda block: over_patches(block, positions, layer.size, layer.stride, layer.padding)
+    patch = layer.size, layer.stride, layer.padding
+    view = lambda block: over_patches(block, positions, *patch, state.aligned)
     return random_map(layer, state, fan_in, depth, path, view, channels)

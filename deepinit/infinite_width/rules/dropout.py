@@ -14,7 +14,7 @@ def _dropout(layer: Dropout, state: State, shape: Shape, depth: int, path: str) 
     if not layer.rate:
         return state
 
-    eye = jnp.eye(shape.num_positions, dtype=bool)
+    eye = jnp.ones((), bool) if state.aligned else jnp.eye(shape.num_positions, dtype=bool)
 
     def dropped(kernel: Kernel) -> Kernel:
         one_mask = eye if layer.shared else equal_rows(state, kernel.cov)
