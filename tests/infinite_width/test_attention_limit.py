@@ -187,6 +187,7 @@ def test_tangent_kernel_of_attention_and_a_readout(before, theta):
     assert limit.standard_error.ntk.max() < 1e-5
 
 
+@pytest.mark.slow
 def test_two_sequences_and_lists_of_inputs_agree():
     layer, shape = Attention(2, beta=1.3, rotary=10.0), Shape((2,), 4)
     x = np.random.default_rng(0).normal(size=(3, 2, 4))
@@ -201,6 +202,7 @@ def test_two_sequences_and_lists_of_inputs_agree():
         np.testing.assert_allclose(part[0, 2], part[0, 0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_eight_tokens_state_the_error_of_their_nodes():
     gram = 0.3 + 0.7 * np.eye(8)
     limit = limit_of_tokens(Sequential(Attention(2)), gram, WIDTH, ntk=False, at_sites=False)

@@ -62,8 +62,8 @@ def _mixed(scores: _Scores, value_variance: float, state: State) -> State:
     """Kernels of the heads' outputs."""
     differences = scores.seen.sum(1) - 1
     ranks = differences[:, None] + differences
-    rest = int(ranks.max(initial=2))  # nodes of rank 2 are cheap and exact
-    rank = lambda exact: np.where(exact <= 2, 2, rest)
+    # nodes of rank 2 are cheap and exact; the others share the largest
+    rank = lambda exact: np.where(exact <= 2, 2, exact.max(initial=2))
 
     def entry(rank: int, left: Kernel, right: Kernel, both: Kernel, t: Any, u: Any) -> Kernel:
         nodes = random_nodes(rank, state.replica)
