@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
 
-The default shapes take about twelve minutes on two idle cores, `--quick` five (small shapes),
+The default shapes take about fifteen minutes on two idle cores, `--quick` five (small shapes),
 `--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
 JSON lines of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
 
@@ -53,6 +53,7 @@ DEFAULTS = {
     "gradients": Default("--repeats 1", 15),
     "resnet_ntk": Default("--repeats 1 --networks 100", 85),
     "layers": Default("--repeats 1 --part maps compile", 60),
+    "kernel_matrices": Default("--repeats 1", 40),
 }
 
 

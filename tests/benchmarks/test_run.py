@@ -23,6 +23,8 @@ MEASURED = {
     "routes": "depth 8: simulate / infinite",
     "scaling": "2 processes / 1",
     "shapes": "2 inputs: conditional",
+    "layers": "24 over 2 blocks",
+    "kernel_matrices": "neural-tangents over di.kernels, time",
 }
 OTHERS = {
     "__init__",
@@ -133,10 +135,10 @@ def runner_defaults():
     return DEFAULTS
 
 
-def test_the_runner_knows_every_benchmark_and_takes_less_than_twelve_minutes():
+def test_the_runner_knows_every_benchmark_and_takes_less_than_fifteen_minutes():
     defaults = runner_defaults()
     assert defaults.keys() == MEASURED.keys()
-    assert sum(default.seconds for default in defaults.values()) < 12 * 60
+    assert sum(default.seconds for default in defaults.values()) < 15 * 60
 
 
 PLANTED = """
