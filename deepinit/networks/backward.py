@@ -97,7 +97,7 @@ def random_gradients(
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     check_rules(net.body, net.body_shape, rows)
-    batch = len(rows.points) if couples_inputs(net.body, net.body_shape) else 1
+    batch = len(rows.points) if couples_inputs(net.body) else 1
     functions = jnp.asarray(functions, rows.points.dtype)
     if batch > 1:
         functions, points = over_batch(functions, points, batch)

@@ -135,18 +135,21 @@ def _rule(layer: Layer, shape: Shape) -> tuple[RowRule, Layer]:
     return rule, layer
 
 
-def is_random(layer: Layer, shape: Shape) -> bool:
+def is_random(layer: Layer) -> bool:
     """Whether a layer draws; deterministic layers are computed again on the backward pass."""
-    rule, layer = _rule(layer, shape)
+    rule = ROWS.get(layer)
+    if rule is None:
+        return True  # layers that are expanded have random maps
     if rule.is_random is not None:
         return rule.is_random
-    return any(is_random(child, shape) for child in children(layer))
+    return any(is_random(child) for child in children(layer))
 
 
-def couples_inputs(layer: Layer, shape: Shape) -> bool:
+def couples_inputs(layer: Layer) -> bool:
     """Whether outputs depend on the other inputs of the batch."""
-    rule, layer = _rule(layer, shape)
-    return rule.couples_inputs or any(couples_inputs(child, shape) for child in children(layer))
+    rule = ROWS.get(layer)
+    own = rule is not None and rule.couples_inputs
+    return own or any(couples_inputs(child) for child in children(layer))
 
 
 def check_rules(layer: Layer, shape: Shape, rows: Rows, path: str = "") -> None:
@@ -184,7 +187,6 @@ def walk(
         def step(rows: Rows, source: Any) -> tuple[Rows, Any]:
             return walk(layer.layer, rows, source, shape, draw, tap)
 
-        # the first time may change the width
         sources = draw.sources(source, layer.first, layer.times)
         rows, records = scan_layers(step, rows, sources)
         return rows, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), records)

@@ -4,15 +4,25 @@ A site with several attention layers (a Block) shows the last; one in a Repeat o
 Block is not shown.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
-from deepinit.core.layers import Attention, AttentionMix, Layer, Shape, output_shape, program, sites
+from deepinit.core.layers import (
+    Attention,
+    AttentionMix,
+    Layer,
+    Shape,
+    output_shape,
+    program,
+    shape_of,
+    sites,
+)
 from deepinit.core.layers.containers import leaves
+from deepinit.quantities import layer_limits
 from deepinit.quantities.kinds import Forward
+from deepinit.quantities.layer_limits import layers_limit
 from deepinit.quantities.quantity import Quantity
 
 _DEAD, _ONE_POSITION = 1, 2  # places in `events`, from 1
@@ -65,9 +75,7 @@ def _names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 
 def _sites(spec: Any, inputs: Inputs) -> Iterator[tuple[Layer, Shape]]:
     """Layers of the sites, and shapes after them."""
-    positions = getattr(inputs, "positions", ())
-    width = inputs.dimension // math.prod(positions)
-    net = program(spec, Shape(positions, width, getattr(inputs, "tokens", False)))
+    net = program(spec, shape_of(inputs))
     for site in sites(net.body, net.body_shape):
         yield site.layer, output_shape(site.layer, site.shape, site.path)
 
@@ -78,6 +86,12 @@ def _why_no_pairs(spec: Any, inputs: Inputs) -> str | None:
     given = "token_cosine at one position everywhere"
     remedy = "Take di.inputs.tokens(8), or sequences or images."
     return refusal(given, "networks and inputs with two positions or more", remedy)
+
+
+def _why_no_limit(spec: Any, inputs: Inputs) -> str | None:
+    if all(shape.num_positions > 1 for _, shape in _sites(spec, inputs)):
+        return None
+    return "a site has one position, and no pairs"
 
 
 def _why_no_attention(spec: Any, inputs: Inputs) -> str | None:
@@ -94,7 +108,7 @@ token_cosine = Quantity(
     symbol=r"$\langle \cos(x_s, x_t) \rangle_{s<t}$",
     label="mean cosine between the positions of one input",
     measurement=Forward(_measure_cosine, entries=_names, why_not=_why_no_pairs),
-    theories=(),
+    theories=(layers_limit(layer_limits.token_cosine, _why_no_limit),),
     transform="none: bounded",
     reference="definition",
     events=("dead", "one_position", "not_finite"),

@@ -11,11 +11,24 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.layers import Layer, outline, output_shape, shape_of, sites
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ConvResNet, ResNet
-from deepinit.quantities.theory import Theory, limit, limit_prediction
+from deepinit.quantities.theory import Theory, always, limit, limit_prediction
 
 _REFERENCE = "layer rules: deepinit.infinite_width.rules"
 _VALID_FOR = "all widths (channels, heads and head widths) to infinity at fixed depth"
 _LEAST_SHARE = 1e-8  # sin^2 or squared distance over squared norms: a smaller one has few digits
+
+
+def layers_limit(
+    of_layers: Callable[[Any, Any], np.ndarray],
+    conditions: Callable[[Any, Any], str | None] = always,
+) -> Theory:
+    """The limit of composed networks, by `of_layers(network, inputs) -> mean` [sites, entries]."""
+    predict = lambda spec, inputs: _prediction(of_layers(spec, inputs))
+    return limit(predict, conditions, covers=(Layer,))
+
+
+def _prediction(mean: np.ndarray) -> Prediction:
+    return limit_prediction("", mean, _VALID_FOR, _REFERENCE, error_order="O(1 / width)")
 
 
 def composed_limit(
@@ -33,8 +46,7 @@ def composed_limit(
     def either(spec: Any, inputs: Any) -> Prediction:
         if not isinstance(spec, Layer):
             return predict(spec, inputs)
-        mean = of_layers(spec, inputs)
-        return limit_prediction("", mean, _VALID_FOR, _REFERENCE, error_order="O(1 / width)")
+        return _prediction(of_layers(spec, inputs))
 
     return limit(either, covers=(*covers, Layer))
 

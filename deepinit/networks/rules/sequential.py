@@ -26,7 +26,7 @@ def _forward(layer: Sequential, rows: Rows, source: Any, shape: Shape, draw: Dra
     for index, (child, number) in enumerate(zip(layer.layers, layer.keys, strict=True)):
         inputs = rows if stored else None
         applied = apply(child, rows, draw.child(source, number, index), shape, draw)
-        rows, stored = applied.rows, is_random(child, shape)
+        rows, stored = applied.rows, is_random(child)
         before = before if applied.before is None else applied.before
         notes |= applied.notes or {}
         saved.append((inputs, applied.saved))
@@ -48,7 +48,7 @@ def _backward(
         rows = rows if inputs is None else inputs
         child_source = draw.child(source, layer.keys[index], index)
         steps.append((child, rows, kept, child_source, shape))
-        if not is_random(child, shape) and child is not layer.layers[-1]:
+        if not is_random(child) and child is not layer.layers[-1]:
             rows = apply(child, rows, child_source, shape, draw).rows
         shape = output_shape(child, shape)
     products = []

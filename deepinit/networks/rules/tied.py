@@ -111,7 +111,7 @@ def _backward(
 
 def _check_independence(layer: Tied, shape: Shape) -> None:
     separate = any(isinstance(leaf, Dropout) and not leaf.shared for leaf in leaves(layer.layer))
-    if separate or couples_inputs(layer.layer, shape):
+    if separate or couples_inputs(layer.layer):
         kind = "Dropout with separate masks" if separate else "BatchNorm"
         given = f"{layer.name} (Tied): gradients through {kind}, which counts the inputs"
         remedy = "Take LayerNorm, shared masks, or Repeat."
