@@ -14,6 +14,7 @@ from deepinit.core.layers import (
     Activation,
     Attention,
     Dense,
+    Pool,
     Repeat,
     Residual,
     RMSNorm,
@@ -22,6 +23,7 @@ from deepinit.core.layers import (
     program,
 )
 from deepinit.infinite_width.interpreter import interpret
+from deepinit.infinite_width.kernel_matrices import kernels
 from deepinit.infinite_width.random_nodes import REPLICAS, random_nodes
 from deepinit.infinite_width.softmax_averages import softmax_averages
 
@@ -200,6 +202,16 @@ def test_two_sequences_and_lists_of_inputs_agree():
         part = getattr(whole, name)
         np.testing.assert_allclose(getattr(apart, name), part[:1, 1:], rtol=1e-10)
         np.testing.assert_allclose(part[0, 2], part[0, 0], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_kernel_matrices_in_blocks_are_those_at_once():
+    net = Sequential(Attention(2), Pool(), Dense(1))
+    x = np.random.default_rng(1).normal(size=(3, 2, 4))
+    whole, blocks = (kernels(net, x, kind="ntk", batch=batch) for batch in (3, 1))
+    np.testing.assert_allclose(blocks, whole, rtol=1e-10)
+    at_once = interpret(program(net, Shape((2,), 4)), x, at_sites=False).output.ntk
+    np.testing.assert_allclose(at_once[:, :, 0, 0], whole, rtol=1e-10)
 
 
 @pytest.mark.slow
