@@ -86,7 +86,17 @@ REFUSED = {
     },
 }
 CASES = [(name, quantity) for name in NETWORKS for quantity in QUANTITIES]
-FAST = {("tokens", "token_cosine")}
+FAST = {("tokens", "token_cosine"), *REFUSED}
+SLOW = {
+    (name, quantity)
+    for name in ("gated", "tokens", "image")
+    for quantity in ("log_norm", "ntk", "log_sin2_angle")
+}
+
+
+def marks(case):
+    """Fast, slow, or exhaustive."""
+    return () if case in FAST else pytest.mark.slow if case in SLOW else pytest.mark.exhaustive
 
 
 def measured(name, quantity, **options):
@@ -95,11 +105,7 @@ def measured(name, quantity, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "quantity"),
-    [
-        pytest.param(*case, marks=() if case in FAST or case in REFUSED else pytest.mark.slow)
-        for case in CASES
-    ],
+    ("name", "quantity"), [pytest.param(*case, marks=marks(case)) for case in CASES]
 )
 def test_both_maps_have_one_law_or_the_refusal_says_why(name, quantity):
     if (name, quantity) in REFUSED:
@@ -118,6 +124,7 @@ def test_both_maps_have_one_law_or_the_refusal_says_why(name, quantity):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("plain", "batch", "dropped", "tied", "image")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_theories_answer_or_say_why_not(name):
     for quantity, inputs in QUANTITIES.items():
