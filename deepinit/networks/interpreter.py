@@ -30,6 +30,7 @@ from deepinit.networks.renormalization import (
 from deepinit.networks.rows import Rows, register_rows
 
 register_rows()
+jax.tree_util.register_static(Shape)  # no leaves: taps see it as it is
 
 WeightsAndBiases = tuple[Products, Products]
 LayerFn = Callable[[Any, Rows, LinearLayer], tuple[jax.Array, jax.Array | None, Any]]

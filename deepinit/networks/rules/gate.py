@@ -37,6 +37,8 @@ def _halves(rows: Rows, shape: Shape) -> tuple[Rows, Rows]:
 
 def _forward(layer: Gate, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
     del source, draw
+    scales = rows.point_scales  # constants after a norm, kept as such
+    rows = dataclasses.replace(jax.tree.map(jnp.asarray, rows), point_scales=scales)
     linear, gate = _halves(rows, shape)
     gate = activate(gate, layer.phi)
     size = lambda log_scales: jnp.exp(log_scales)[:, None]

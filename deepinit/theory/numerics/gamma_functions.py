@@ -19,7 +19,9 @@ _SHIFT = 10  # Stirling's series to Z^-13 is then exact to 1e-17
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 
 
-def log_gamma_ratio(z: Shaped[Like, "..."], s: Shaped[Like, "..."]) -> Shaped[Like, "..."]:
+def log_gamma_ratio(
+    z: Shaped[Like, "..."], s: Shaped[Like, "..."] | complex
+) -> Shaped[Like, "..."] | complex:
     """ln(Gamma(z + s) / Gamma(z)), z > 0, Re(z + s) > 0; error 1e-15 (1 + |s|).
 
     Args:
