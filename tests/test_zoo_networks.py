@@ -22,6 +22,7 @@ NETWORKS = {
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("resnet18")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradient_after_the_body_is_the_readouts_row(name):
     network, inputs, width, variance, num_sites = NETWORKS[name]
@@ -49,6 +50,7 @@ def test_last_norm_gives_tokens_of_mean_square_one(name):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("resnet18")
 @pytest.mark.parametrize("name", ["resnet18", "vit"])
 def test_images_pass_every_site(name):
     network, inputs, _, _, num_sites = NETWORKS[name]
@@ -59,6 +61,7 @@ def test_images_pass_every_site(name):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("resnet18")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_tangent_kernels_are_positive(name):
     network, inputs, _, _, _ = NETWORKS[name]

@@ -24,6 +24,7 @@ The remainder is fitted. Rivals: heads do not matter (slope 0); the queries of d
 independent (S ~ N(0, beta^2 I (x) G)).
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ from deepinit.runs.experiment import CaseResult
 
 from .cases import COLLAPSE_DEPTHS, Config, Results
 
-LOG_DRAWS = 13  # of Sobol points: slopes to 0.5 %
+LOG_DRAWS = 14  # of Sobol points: slopes to 0.5 %
 
 
 class Verdict(NamedTuple):
@@ -126,6 +127,7 @@ def heads_fit(config: Config, results: Results) -> tuple[np.ndarray, np.ndarray]
     return covariance @ design.T @ (variances / errors), covariance
 
 
+@functools.cache
 def heads_slope(length: int, cosine: float, *, queries: str = "joint") -> float:
     """Var_S[g . A G A^T] of one head; `queries`: joint, or independent (a wrong rule)."""
     size, spread = head_draws(length, 1 - cosine, queries=queries)
@@ -133,6 +135,7 @@ def heads_slope(length: int, cosine: float, *, queries: str = "joint") -> float:
     return float(np.var((spread - ratio * size) / size.mean()))
 
 
+@functools.cache
 def distance_orbit(length: int, layers: int, beta: float = 1.0) -> np.ndarray:
     """ln(1 - c) at infinite width, no mask, RMSNorm before attention: from c = 0, [layers + 1]."""
     distances = [1.0]

@@ -97,7 +97,8 @@ class Variant(NamedTuple):
     def label(self) -> str:
         """In tables and figures."""
         scores = {"sqrt": "1/sqrt(d)", "mup": "1/d"}[self.scores]
-        return f"scores {scores}, residual scale {SCALES[self.scale]:.7}".replace(" 1.0", " 1")
+        scale = {"one": "1", "depth": "1/sqrt(depth)"}[self.scale]
+        return f"scores {scores}, residual scale {scale}"
 
 
 def variants(config: Config) -> list[Variant]:
