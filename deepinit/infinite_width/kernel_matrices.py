@@ -12,6 +12,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.layers.containers import leaves
 from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, program
+from deepinit.core.layers.raw_inputs import check_raw
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.specs import Spec
 from deepinit.infinite_width.blocks import equal_slices
@@ -139,6 +140,8 @@ def program_of(net: Any, shape: Shape) -> Program:
     if not isinstance(net, Layer):
         check_output_layer(net)
     result = program(net, shape)
+    if isinstance(net, Layer):
+        check_raw(result)
     if result.output_shape.num_positions > 1:
         given = f"outputs of {result.output_shape}"
         raise SpecError(given, "one vector", "End in di.layers.Pool() or Flatten(), and Dense(1).")

@@ -9,6 +9,7 @@ import numpy as np
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import Layer, outline, output_shape, shape_of, sites
+from deepinit.core.layers.raw_inputs import check_raw
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ConvResNet, ResNet
 from deepinit.quantities.theory import Theory, always, limit, limit_prediction
@@ -58,6 +59,7 @@ def limits(network: Any, inputs: Inputs, *, ntk: bool = False) -> Any:
 
     rows = np.concatenate([inputs.points, inputs.partners])
     net = outline(network, shape_of(inputs)).program
+    check_raw(net)
     return interpret(net, rows, ntk=ntk, at_sites=not ntk)
 
 

@@ -21,8 +21,8 @@ class Scaled(NamedTuple):
         exponent: [...], int32.
     """
 
-    mantissa: Float[jax.Array, "*shape n"]
-    exponent: Int[jax.Array, "*shape"]
+    mantissa: Float[jax.Array, "..."]
+    exponent: Int[jax.Array, "..."]
 
 
 def as_scaled(x: Scaled | Real[Array, "*shape n"] | Plain) -> Scaled:

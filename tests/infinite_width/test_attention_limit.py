@@ -118,6 +118,7 @@ def test_laws_of_queries_and_keys_scale_the_scores_and_other_laws_the_outputs():
     np.testing.assert_allclose(kernels[1].cov, 6 * kernels[0].cov, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_rotary_scores_have_their_covariance():
     base, d = 7.0, 8
     layer = Attention(2, rotary=base, head_width=d, beta=0.02)

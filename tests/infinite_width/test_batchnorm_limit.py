@@ -102,6 +102,7 @@ def test_a_tanh_network_has_the_value_of_the_dossier():
     assert error.max() < 1e-5
 
 
+@pytest.mark.slow
 def test_two_rows_have_opposite_signs():
     net = Sequential(Dense(4), BatchNorm(0.0), Activation("softplus"))
     limit = limit_of_points(net, [[1, 0.3], [0.3, 2]], 4, ntk=False)

@@ -20,6 +20,7 @@ def test_vectors_have_the_kernels_of_layer_norm():
     np.testing.assert_allclose(both[0].ntk, both[1].ntk, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_positions_are_normalized_together_as_in_a_wide_network():
     limit = kernels(GroupNorm(2, 1e-3), positions=(3,)).cov
     rng, width = np.random.default_rng(1), 2**14

@@ -33,6 +33,7 @@ IMAGES = RNG.standard_normal((5, 3, 3, 2))
 CNN = Sequential(Conv(4), Activation("relu"), Pool(), Dense(1))
 
 
+@pytest.mark.slow
 def test_every_batch_and_both_lists_give_one_kernel():
     whole = kernel_matrices(NET, np.concatenate([X, X2]))
     for part in whole:

@@ -141,6 +141,7 @@ def test_networks_of_images(name):
     hold_together(images(), name, IMAGES, OTHERS)
 
 
+@pytest.mark.slow_cases("gelu", "norm", "skip_of_its_own")
 @pytest.mark.parametrize("name", vectors())
 @pytest.mark.slow_cases("leaky_relu", "absolute", "sin", "erf")
 def test_networks_of_vectors(name):

@@ -13,6 +13,7 @@ R = [[1, 0.3], [0.3, 0.8]]
 SHAPE = Shape((4,), 6)
 
 
+@pytest.mark.slow
 def test_two_tanh_positions_have_the_values_of_quadrature():
     net = Sequential(Dense(4), Activation("tanh"), Pool("max"))
     limit = limit_of_tokens(net, R, 4, ntk=False)

@@ -29,6 +29,7 @@ def test_rows_are_mixed_by_the_matrix():
     assert ROWS.get(TokenShift()) is not None
 
 
+@pytest.mark.slow
 def test_the_mean_overlap_of_shifted_gaussian_rows_is_exact_at_every_width():
     # E <z, z'> / size = tr(P G P^T) / T for z = P X W^T; without P it is tr(G) / T
     net, points = Sequential(Dense(4), TokenShift(SHARE)), INPUTS.points.reshape(2, LENGTH, WIDTH)

@@ -37,6 +37,7 @@ def test_token_cosine_is_the_mean_over_pairs_of_positions():
     assert not np.any(found.event)
 
 
+@pytest.mark.slow
 def test_token_cosine_has_events():
     rows = np.ones((2, 3, 4))
     rows[1, 2] = 0
@@ -46,6 +47,7 @@ def test_token_cosine_has_events():
     assert [names[code] for code in one.event] == ["one_position"] * 2
 
 
+@pytest.mark.slow
 def test_attention_entropy_is_that_of_the_weights():
     scores = np.random.default_rng(1).normal(size=(2, 3, 4, 4))
     weights = np.exp(scores) * np.tril(np.ones((4, 4)))

@@ -1,7 +1,7 @@
 """Attention, positions of tokens."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -100,6 +100,11 @@ class Positions(Layer):
             raise SpecError(given, "learned positions with scaling 'absolute'", "Leave law out.")
 
 
+def input_laws(layer: Attention) -> tuple[Any, Any, Any]:
+    """Laws of queries, keys and values."""
+    return layer.query_law, layer.key_law, layer.value_law
+
+
 def head_width_of(layer: Attention, width: int) -> int:
     """Head width on `width` neurons."""
     return layer.head_width or width // layer.heads
@@ -118,6 +123,11 @@ def _attention(layer: Attention, shape: Shape, path: str) -> Shape:
     require_positions(
         path, layer, shape, "Take di.inputs.tokens(...) or di.inputs.arranged(array)."
     )
+    laws = input_laws(layer)
+    mixable = all(law.is_gaussian and law.scaling == laws[0].scaling for law in laws)
+    if any(law != laws[0] for law in laws) and not mixable:
+        given, allowed = "different laws of q, k, v", "equal laws, or Gaussian ones of one scaling"
+        raise refuse(path, layer, given, allowed, "Take di.normal(...) for all three.")
     if layer.mask is not None and shape.positions is not None and len(shape.positions) > 1:
         given = f"the mask {layer.mask!r} on images"
         raise refuse(path, layer, given, "masks on sequences", "Leave mask out.")

@@ -84,7 +84,8 @@ class Embed(Layer):
     def __post_init__(self) -> None:
         put(self, "width", validate.integer("width of Embed", self.width, 1))
         complete_laws(self)
-        assert self.law is not None
+        if not isinstance(self.law, Law):
+            raise SpecError(f"Embed with {self.law!r}", "laws of independent entries", "di.normal.")
         if self.law.scaling != "absolute":
             remedy = "Write di.normal(1.0, 'absolute')."
             raise SpecError(f"Embed with scaling {self.law.scaling!r}", "'absolute'", remedy)

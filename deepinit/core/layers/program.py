@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from deepinit.core.laws import normal
-from deepinit.core.layers.attention import Attention, AttentionMix, head_width_of
+from deepinit.core.layers.attention import Attention, AttentionMix, head_width_of, input_laws
 from deepinit.core.layers.containers import (
     Block,
     Repeat,
@@ -17,7 +17,7 @@ from deepinit.core.layers.containers import (
     joined,
     kind_name,
 )
-from deepinit.core.layers.layer import Layer, Shape, output_shape, refuse
+from deepinit.core.layers.layer import Layer, Shape, output_shape
 from deepinit.core.layers.linear import Dense, Embed
 
 
@@ -136,13 +136,10 @@ def expanded(layer: Layer, shape: Shape) -> Layer:
     if not isinstance(layer, Attention):
         return layer
     assert shape.width is not None
-    width, laws = head_width_of(layer, shape.width), _input_laws(layer)
+    width, laws = head_width_of(layer, shape.width), input_laws(layer)
     inner = layer.heads * width
     law, scales = laws[0], (1.0, 1.0, 1.0)
     if any(other != law for other in laws):
-        if not all(other.is_gaussian and other.scaling == law.scaling for other in laws):
-            given, allowed = "different laws of q, k, v", "equal laws, or Gaussian ones"
-            raise refuse("", layer, given, allowed, "Take di.normal(...) for all three.")
         query, key, value = (other.variance**0.5 for other in laws)
         law, scales = normal(1.0, law.scaling), (query, key, value)
     return Sequential(
@@ -150,7 +147,3 @@ def expanded(layer: Layer, shape: Shape) -> Layer:
         AttentionMix(layer, width, scales),
         Dense(shape.width, layer.output_law),
     )
-
-
-def _input_laws(layer: Attention) -> tuple[Any, Any, Any]:
-    return layer.query_law, layer.key_law, layer.value_law

@@ -18,7 +18,8 @@ from deepinit.networks.interpreter import (
 from deepinit.networks.rows import Rows
 from deepinit.networks.rules.sequential import total_products
 
-SKIP = 1 << 20  # folded into the key of the skip; the branch has the key itself
+# folded into the key; a branch beside the identity has the key itself
+SKIP, BRANCH = 1 << 20, (1 << 20) + 1
 
 
 def scale_of(layer: Residual, depth: int) -> float:
@@ -26,8 +27,12 @@ def scale_of(layer: Residual, depth: int) -> float:
     return 1 / math.sqrt(depth) if isinstance(layer.scale, str) else layer.scale
 
 
+def _branch_source(layer: Residual, source: Any, draw: Draw) -> Any:
+    return source if layer.skip is None else draw.child(source, BRANCH, 0)
+
+
 def _forward(layer: Residual, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
-    applied = apply(layer.branch, rows, source, shape, draw)
+    applied = apply(layer.branch, rows, _branch_source(layer, source, draw), shape, draw)
     stream, skip_saved = rows, ()
     if layer.skip is not None:
         skip = apply(layer.skip, rows, draw.child(source, SKIP, 1), shape, draw)
@@ -57,7 +62,10 @@ def _backward(
     through, factor = back, scale_of(layer, draw.depth)
     if factor != 1.0:
         through = Cotangents(factor * back.vectors, back.log_scales)
-    through, products = pull_back(layer.branch, rows, branch_saved, through, source, shape, draw)
+    branch_source = _branch_source(layer, source, draw)
+    through, products = pull_back(
+        layer.branch, rows, branch_saved, through, branch_source, shape, draw
+    )
     if layer.skip is not None:
         skip_source = draw.child(source, SKIP, 1)
         back, skip_products = pull_back(

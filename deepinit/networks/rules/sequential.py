@@ -48,7 +48,7 @@ def _backward(
         rows = rows if inputs is None else inputs
         child_source = draw.child(source, layer.keys[index], index)
         steps.append((child, rows, kept, child_source, shape))
-        if not is_random(child) and child is not layer.layers[-1]:
+        if not is_random(child) and index < len(layer.layers) - 1:
             rows = apply(child, rows, child_source, shape, draw).rows
         shape = output_shape(child, shape)
     products = []
