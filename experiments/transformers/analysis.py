@@ -35,7 +35,7 @@ from deepinit.runs.experiment import CaseResult
 
 from .cases import COLLAPSE_DEPTHS, Config, Results
 
-LOG_DRAWS = 14  # of Sobol points: slopes to 0.5 %
+LOG_DRAWS = 17  # of Sobol points: slopes to 0.5 %
 
 
 class Verdict(NamedTuple):
