@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from deepinit.core import validate
+from deepinit.core.errors import SpecError
 from deepinit.core.host import require_unforked
 from deepinit.core.layers import Activation, Program, Repeat, Residual, Shape, output_shape, program
 from deepinit.core.specs import Spec
@@ -80,6 +81,9 @@ def network(
         parametrization: of the parameters: `standard`, matrices and biases; `ntk`, of variance 1,
             multiplied by standard deviations.
     """
+    if isinstance(spec, Layer):
+        given = "a network of di.layers, as functions of parameters"
+        raise SpecError(given, "di.MLP, di.ResNet, di.ConvResNet", "Simulate it, or use flax.")
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"
 
