@@ -10,7 +10,16 @@ from jax.typing import DTypeLike
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.host import require_unforked
-from deepinit.core.layers import Activation, Program, Repeat, Residual, Shape, output_shape, program
+from deepinit.core.layers import (
+    Activation,
+    Layer,
+    Program,
+    Repeat,
+    Residual,
+    Shape,
+    output_shape,
+    program,
+)
 from deepinit.core.specs import Spec
 from deepinit.networks.forward import drawn_layer, forward, key_parts
 from deepinit.networks.interpreter import Draw, key_sources
