@@ -78,7 +78,7 @@ class ConvResNet:
     def __post_init__(self) -> None:
         forget_choices(self)
         put = lambda name, value: object.__setattr__(self, name, value)
-        put("image_shape", _checked_image(self.image_shape))
+        put("image_shape", validate.positions("image_shape", self.image_shape))
         put("channels", checked_width(self.channels, "(channels)"))
         put("depth", checked_count("depth", self.depth, "Give at least one block."))
         put("kernel_size", checked_count("kernel_size", self.kernel_size, "3 is usual."))
@@ -190,12 +190,3 @@ def neighbours(
             patch.append(index if inside or padding == "circular" else -1)
         patches.append(tuple(patch))
     return tuple(patches)
-
-
-def _checked_image(given: Any) -> tuple[int, ...]:
-    sizes = [validate.whole_number(size) for size in given] if np.iterable(given) else []
-    shape = tuple(size for size in sizes if size is not None and size >= 1)
-    if not 1 <= len(shape) <= 2 or len(shape) != len(sizes):
-        allowed = "(length,) or (height, width), integers >= 1"
-        raise SpecError(f"image_shape={given!r}", allowed, "Write (8, 8).")
-    return shape

@@ -217,3 +217,10 @@ def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
         return Law(**record)
     matrices = {key: _tuples(value) for key, value in record.items() if key != "name"}
     return MatrixLaw(**matrices, name=record["name"])
+
+
+def acts_on_rows(law: Any) -> bool:
+    """Whether the law acts on rows without drawing the matrix."""
+    if isinstance(law, MatrixLaw):
+        return law.has_product_covariance
+    return law.is_gaussian or law.is_haar

@@ -18,7 +18,7 @@ from deepinit.core.layers import (
     Sequential,
     Shape,
 )
-from deepinit.core.matrix_laws import MatrixLaw
+from deepinit.core.matrix_laws import MatrixLaw, acts_on_rows
 
 LAWS = ("embedding_law", "weight_law", "branch_law", "bias_law", "output_law")
 WEIGHT_LAWS = tuple(name for name in LAWS if name != "bias_law")
@@ -60,13 +60,6 @@ def complete(spec: Any, *, default_law: Law | None = None, structured: bool = Fa
 def laws_of(spec: Any, names: tuple[str, ...] = LAWS) -> dict[str, Any]:
     """Name -> law, without None."""
     return {name: law for name in names if (law := getattr(spec, name, None)) is not None}
-
-
-def acts_on_rows(law: Any) -> bool:
-    """Whether the law acts on rows without drawing the matrix."""
-    if isinstance(law, MatrixLaw):
-        return law.has_product_covariance
-    return law.is_gaussian or law.is_haar
 
 
 def has_conditional_map(spec: Any) -> bool:

@@ -23,12 +23,11 @@ from deepinit.core.layers import (
     Shape,
     layer_from_json,
 )
-from deepinit.core.matrix_laws import law_from_json
+from deepinit.core.matrix_laws import acts_on_rows, law_from_json
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import (
     LAWS,
     WEIGHT_LAWS,
-    acts_on_rows,
     checked_width,
     common_json,
     complete,

@@ -205,6 +205,16 @@ def widths(values: Any, least: int = 1, remedy: str = "Write (256,) * depth.") -
 # Conversions that return None instead of raising
 
 
+def positions(name: str, value: Any) -> tuple[int, ...]:
+    """(length,) or (height, width), integers >= 1."""
+    sizes = [whole_number(size) for size in value] if np.iterable(value) else []
+    checked = tuple(size for size in sizes if size is not None and size >= 1)
+    if not 1 <= len(checked) <= 2 or len(checked) != len(sizes):
+        allowed = "(length,) or (height, width), integers >= 1"
+        raise SpecError(f"{name}={value!r}", allowed, "Write (8, 8).")
+    return checked
+
+
 def is_number(value: Any) -> bool:
     """Whether a real number."""
     try:

@@ -179,6 +179,23 @@ def unit_scales(rows: Rows) -> np.ndarray:
     return np.zeros(len(rows.points), rows.points.dtype)
 
 
+_LARGEST_RATIO = 35.0  # logarithm; squares of exp(35) stay in float32
+
+
+def lifted(rows: Rows) -> Rows:
+    """Rows whose point scales are at least -35: rows of scale 0 can be added to them."""
+    xp = array_namespace(rows.points)
+    scales = xp.maximum(rows.point_scales, -_LARGEST_RATIO)
+    shrink = xp.exp(rows.point_scales - scales)[:, None]
+    return dataclasses.replace(
+        rows,
+        points=shrink * rows.points,
+        displacements=rows.of_bases(shrink) * rows.displacements,
+        point_scales=scales,
+        cached=None,
+    )
+
+
 def at_true_size(rows: Rows) -> bool:
     """Whether point scales are constants 0: after a norm, until a random sum of scales."""
     return isinstance(rows.point_scales, np.ndarray) and not rows.point_scales.any()

@@ -44,7 +44,7 @@ def arranged(inputs: Any, positions: Sequence[int] | int | None = None) -> Input
         validate.require(fits, given, repr(own), "Leave positions out.")
         kind = "sequences" if len(own) == 1 else "images"
         inputs, positions = points(array.reshape(len(array), -1), f"{len(array)} {kind}"), own
-    positions = _checked_positions(positions)
+    positions = validate.positions("positions", positions)
     count = math.prod(positions)
     given = f"{_by(positions)} positions for inputs of dimension {inputs.dimension}"
     fits = inputs.dimension % count == 0
@@ -165,15 +165,6 @@ def _checked_ids(name: str, given: Any) -> np.ndarray:
         text = f"{name} of shape {array.shape}, or not whole"
         raise SpecError(text, "integers [num, length], not empty", "Give token numbers.")
     return array
-
-
-def _checked_positions(given: Any) -> tuple[int, ...]:
-    sizes = [validate.whole_number(size) for size in given] if np.iterable(given) else []
-    positions = tuple(size for size in sizes if size is not None and size >= 1)
-    if not 1 <= len(positions) <= 2 or len(positions) != len(sizes):
-        allowed = "(length,) or (height, width), integers >= 1"
-        raise SpecError(f"positions={given!r}", allowed, "Write (8, 8).")
-    return positions
 
 
 def _by(positions: tuple[int, ...]) -> str:

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 from deepinit.core.activation import Activation as Function
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
-from deepinit.core.layers.attention import AttentionMix, Positions
-from deepinit.core.layers.containers import Repeat, Sequential, Tied, children, leaves
+from deepinit.core.layers.attention import Positions
+from deepinit.core.layers.containers import leaves
 from deepinit.core.layers.layer import Layer, Shape, output_shape
 from deepinit.core.layers.linear import Conv, Dense, Embed
-from deepinit.core.layers.neuronwise import Activation, Gate
-from deepinit.core.layers.norms import BatchNorm, GroupNorm, LayerNorm, RMSNorm
-from deepinit.core.layers.program import Program, expanded, program, sites
-from deepinit.core.matrix_laws import MatrixLaw
+from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
+from deepinit.core.layers.parameters import PARAMETERS, placed_leaves
+from deepinit.core.layers.pooling import Flatten, Pool
+from deepinit.core.layers.program import Program, program, sites
+from deepinit.core.matrix_laws import MatrixLaw, acts_on_rows
 
 LINEAR_MAPS = ("auto", "explicit", "conditional")
 
@@ -71,59 +72,34 @@ def outline(network: Any, shape: Shape) -> Outline:
     """
     net = program(network, shape)
     is_composed = isinstance(network, Layer)
-    parts = [(net.embedding, net.shape), (net.body, net.body_shape), (net.readout, net.last_shape)]
-    maps: list[RandomMap] = []
-    for layer, before in parts:
-        if layer is not None:
-            maps += random_maps(layer, before)
+    maps = random_maps(network, shape)
     homogeneous = is_homogeneous(network) if is_composed else network.is_homogeneous
     if is_composed:
         measured = list(sites(net.body, net.body_shape))
         paths = tuple(site.path for site in measured)
         sizes = {output_shape(site.layer, site.shape).size for site in measured}
         least = min(sizes | {net.output_shape.size})
-        return Outline(net, paths, len(paths), net.output_shape, tuple(maps), least, homogeneous)
+        return Outline(net, paths, len(paths), net.output_shape, maps, least, homogeneous)
     least = min(*network.widths, net.output_shape.size)
     depth = network.depth
-    return Outline(net, None, depth, net.output_shape, tuple(maps), least, homogeneous)
+    return Outline(net, None, depth, net.output_shape, maps, least, homogeneous)
 
 
-def random_maps(layer: Layer, shape: Shape, uses: int = 1) -> list[RandomMap]:
-    """Random linear maps of a layer at inputs of a shape."""
-    if isinstance(layer, Embed):
-        shape = shape._replace(tokens=False)
-    layer = expanded(layer, shape)
-    if isinstance(layer, Conv):
-        assert layer.law is not None
-        after = output_shape(layer, shape)
-        fan_in = (shape.width or 0) * layer.size ** len(shape.positions or ())
-        return [RandomMap(fan_in, layer.channels, after.num_positions, uses, layer.law)]
-    if isinstance(layer, Dense):
-        assert layer.law is not None
-        rows = output_shape(layer, shape._replace(tokens=False)).num_positions  # an Embed
-        return [RandomMap(shape.width or 0, layer.width, rows, uses, layer.law)]
-    if isinstance(layer, Positions):
-        return []
-    if isinstance(layer, Repeat | Tied):
-        first = random_maps(layer.layer, shape, uses)
-        if layer.times == 1:
-            return first
-        again = random_maps(layer.layer, output_shape(layer.layer, shape), uses)
-        if first == again:
-            return random_maps(layer.layer, shape, uses * layer.times)
-        return first + random_maps(
-            layer.layer, output_shape(layer.layer, shape), uses * (layer.times - 1)
-        )
-    maps: list[RandomMap] = []
-    for child in children(layer):
-        maps += random_maps(child, shape, uses)
-        if isinstance(layer, Sequential):
-            shape = output_shape(child, shape)
-    return maps
+def random_maps(network: Any, shape: Shape) -> tuple[RandomMap, ...]:
+    """Random linear maps of a network, from the matrices among its parameters."""
+    maps = []
+    for leaf in placed_leaves(network, shape):
+        rule = PARAMETERS.get(leaf.layer)
+        for matrix in () if rule is None else rule(leaf.layer, leaf.shape):
+            if matrix.law is not None and len(matrix.shape) == 2:
+                fan_out, fan_in = matrix.shape
+                rows = matrix.positions or leaf.shape.num_positions
+                maps.append(RandomMap(fan_in, fan_out, rows, leaf.times * leaf.uses, matrix.law))
+    return tuple(maps)
 
 
 def is_homogeneous(layer: Layer) -> bool:
-    """Whether F(c x) = c F(x), c > 0: homogeneous activations, no biases, no norms."""
+    """Whether F(c x) = c F(x), c > 0, is known: homogeneous activations, no biases, no norms."""
     return all(_leaf_is_homogeneous(leaf) for leaf in leaves(layer))
 
 
@@ -133,10 +109,7 @@ def _leaf_is_homogeneous(leaf: Layer) -> bool:
     if isinstance(leaf, Dense | Conv):
         drifts = isinstance(leaf.law, MatrixLaw) and not leaf.law.is_symmetric
         return leaf.bias is None and not drifts
-    fixed = Gate, Positions, AttentionMix, RMSNorm, LayerNorm, BatchNorm, GroupNorm
-    return type(leaf).__module__.startswith("deepinit.") and not (
-        isinstance(leaf, fixed) or type(leaf).__name__ == "Attention"
-    )
+    return isinstance(leaf, Embed | Dropout | Pool | Flatten)
 
 
 def activations(layer: Layer) -> tuple[Function, ...]:
@@ -159,8 +132,7 @@ def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
     True for Gaussian laws and at most fan_in / 4 rows; more rows cost more to orthogonalize than a
     matrix to draw.
     """
-    acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
-    return acts and 4 * num_rows <= fan_in
+    return acts_on_rows(law) and not law.is_haar and 4 * num_rows <= fan_in
 
 
 def choose_maps(network: Layer, shape: Shape, name: str, *, backward: bool = False) -> str:
@@ -174,9 +146,7 @@ def choose_maps(network: Layer, shape: Shape, name: str, *, backward: bool = Fal
     if name != "conditional":
         return name
     for used in outline(network, shape).maps:
-        law = used.law
-        acts = law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian
-        if not acts and not (law.is_haar and not backward):
-            given = f"linear_map='conditional' with the weight law {law.name!r}"
+        if not acts_on_rows(used.law) or (used.law.is_haar and backward):
+            given = f"linear_map='conditional' with the weight law {used.law.name!r}"
             raise SpecError(given, "Gaussian laws", "Leave linear_map out.")
     return name

@@ -18,7 +18,7 @@ from deepinit.core.layers.containers import (
     kind_name,
 )
 from deepinit.core.layers.layer import Layer, Shape, output_shape
-from deepinit.core.layers.linear import Dense, Embed
+from deepinit.core.layers.linear import Conv, Dense, Embed
 
 
 class Program(NamedTuple):
@@ -99,13 +99,13 @@ def program(network: Any, shape: Shape) -> Program:
 
 def network_depth(layer: Layer) -> int:
     """Number of residual layers, else of random linear layers; at least 1."""
-    return _count(layer, Residual) or _count(layer, Dense) or 1
+    return _count(layer, (Residual,)) or _count(layer, (Dense, Conv)) or 1
 
 
-def _count(layer: Layer, kind: type) -> int:
+def _count(layer: Layer, kinds: tuple[type, ...]) -> int:
     times = layer.times if isinstance(layer, Repeat | Tied) else 1
-    own = isinstance(layer, kind)
-    return times * (own + sum(_count(child, kind) for child in children(layer)))
+    own = isinstance(layer, kinds)
+    return times * (own + sum(_count(child, kinds) for child in children(layer)))
 
 
 def is_site(layer: Layer) -> bool:

@@ -17,7 +17,7 @@ from deepinit.core.layers import BatchNorm, Shape
 from deepinit.networks.cotangents import Cotangents
 from deepinit.networks.interpreter import ROWS, Applied, Draw, RowRule, WeightsAndBiases
 from deepinit.networks.rows import Rows
-from deepinit.networks.rules.norms import gain_products
+from deepinit.networks.rules.norms import gain_products, relative_eps
 
 
 def _forward(layer: BatchNorm, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
@@ -25,7 +25,7 @@ def _forward(layer: BatchNorm, rows: Rows, source: Any, shape: Shape, draw: Draw
     rows = jax.tree.map(jnp.asarray, rows)
     common = jnp.max(rows.point_scales)
     size = jnp.exp(rows.point_scales - common)
-    points, eps = _channels(size[:, None] * rows.points, shape), layer.eps * jnp.exp(-2 * common)
+    points, eps = _channels(size[:, None] * rows.points, shape), relative_eps(layer, common)
     displacements = _channels(rows.of_bases(size)[:, None] * rows.displacements, shape)
     step = jnp.exp(rows.displacement_scales)[:, None, None] * displacements
     centred, std = _centred(points, step, rows, eps)
@@ -56,7 +56,7 @@ def _centred(
     centred = centred - jnp.sum(step, axis=(0, 1)) / size
     partners = centred[bases] + step
     variance = (jnp.sum(centred**2, axis=(0, 1)) + jnp.sum(partners**2, axis=(0, 1))) / size + eps
-    return centred, jnp.sqrt(jnp.where(variance > 0, variance, 1))
+    return centred, jnp.sqrt(jnp.where(variance == 0, 1, variance))
 
 
 def _backward(
@@ -71,7 +71,7 @@ def _backward(
     del saved, source
     common, size = jnp.max(rows.point_scales), draw.batch
     points = jnp.exp(rows.point_scales - common)[:, None] * rows.points
-    eps = layer.eps * jnp.exp(-2 * common)
+    eps = relative_eps(layer, common)
 
     def normalized(points: jax.Array) -> jax.Array:
         channels = _channels(points, shape)

@@ -36,24 +36,35 @@ def _centred(layer: Any, shape: Shape, x: jax.Array) -> jax.Array:
     return rows if isinstance(layer, RMSNorm) else rows - _mean(layer, rows)
 
 
+def relative_eps(layer: Any, log_scale: jax.Array) -> jax.Array:
+    """eps for rows over exp(log_scale); NaN, an event, where it exceeds the dtype.
+
+    Such rows are below about 1e-19, and only eps would be left of their norm.
+    """
+    if layer.eps == 0:
+        return jnp.zeros_like(log_scale)
+    eps = layer.eps * jnp.exp(-2 * log_scale)
+    return jnp.where(jnp.isinf(eps), jnp.nan, eps)
+
+
 def normalized(layer: Any, shape: Shape, x: jax.Array, log_scale: jax.Array) -> jax.Array:
     """The norm at exp(log_scale) x; rows that vanish with eps = 0 stay 0."""
     rows = _centred(layer, shape, x)
-    size2 = _mean(layer, rows * rows) + layer.eps * jnp.exp(-2 * log_scale)
-    return (rows / jnp.sqrt(jnp.where(size2 > 0, size2, 1))).ravel()
+    size2 = _mean(layer, rows * rows) + relative_eps(layer, log_scale)
+    return (rows / jnp.sqrt(jnp.where(size2 == 0, 1, size2))).ravel()
 
 
 def _difference(
     layer: Any, shape: Shape, x: jax.Array, dx: jax.Array, log_scale: jax.Array
 ) -> jax.Array:
     rows, change = _centred(layer, shape, x), _centred(layer, shape, dx)
-    eps = layer.eps * jnp.exp(-2 * log_scale)
+    eps = relative_eps(layer, log_scale)
     # s'^2 from the partner itself: s^2 + excess may cancel
     size2, partner2 = _mean(layer, rows * rows) + eps, _mean(layer, (rows + change) ** 2) + eps
     excess = _mean(layer, 2 * rows * change + change * change)
-    size, partner = (jnp.sqrt(jnp.where(each > 0, each, 1)) for each in (size2, partner2))
+    size, partner = (jnp.sqrt(jnp.where(each == 0, 1, each)) for each in (size2, partner2))
     difference = change / partner - rows * excess / (size * partner * (size + partner))
-    return jnp.where(partner2 > 0, difference, -rows / size).ravel()
+    return jnp.where(partner2 == 0, -rows / size, difference).ravel()
 
 
 _rule = row_map(normalized, _difference)

@@ -11,7 +11,7 @@ from deepinit.core.layers import Positions, Shape
 from deepinit.networks.cotangents import Cotangents, Products
 from deepinit.networks.interpreter import ROWS, Applied, Draw, RowRule, WeightsAndBiases
 from deepinit.networks.linear_layers import LinearLayer
-from deepinit.networks.rows import Rows, points_alone
+from deepinit.networks.rows import Rows, lifted, points_alone
 
 _PERIOD = 10_000.0  # of the slowest sinusoid, over 2 pi
 
@@ -27,6 +27,7 @@ def sinusoids(num_positions: int, width: int) -> np.ndarray:
 
 
 def _forward(layer: Positions, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
+    rows = lifted(rows)
     vectors, saved = _vectors(layer, rows, source, shape, draw)
     points = rows.points + jnp.exp(-rows.point_scales)[:, None] * vectors.ravel()
     return Applied(dataclasses.replace(rows, points=points, cached=None), None, saved)

@@ -15,7 +15,7 @@ from deepinit.networks.interpreter import (
     apply,
     pull_back,
 )
-from deepinit.networks.rows import Rows
+from deepinit.networks.rows import Rows, at_true_size, lifted
 from deepinit.networks.rules.sequential import total_products
 
 # folded into the key; a branch beside the identity has the key itself
@@ -38,6 +38,8 @@ def _forward(layer: Residual, rows: Rows, source: Any, shape: Shape, draw: Draw)
         skip = apply(layer.skip, rows, draw.child(source, SKIP, 1), shape, draw)
         stream, skip_saved = skip.rows, skip.saved
     branch = _times(applied.rows, scale_of(layer, draw.depth))
+    if at_true_size(branch):  # after a norm: the stream may be far smaller
+        stream = lifted(stream)
     saved = applied.saved, skip_saved
     return Applied(stream.plus(branch), applied.before, saved, applied.notes)
 
