@@ -18,9 +18,8 @@ class FirstPassage(NamedTuple):
     Attributes:
         centre: L/gamma, in layers: S = 1/2.
         scale: sigma sqrt(L) gamma^(-3/2), in layers.
-        window: t25 - t75 = 1.349 scale.
-        ratio: window / centre.
-        survival: S at the given layers, or None.
+        window, ratio: t25 - t75 = 1.349 scale; window / centre.
+        survival: S at the given layers.
     """
 
     centre: float
@@ -43,14 +42,10 @@ def first_passage_profile(
     Args:
         distance: L > 0, log(|x_0| / rho) for mesh rho.
         drift, variance: per layer, < 0 and >= 0 (`log_norm_drift`).
-        layers: [...], t at which S is evaluated.
+        layers: t at which S is evaluated.
 
-    Raises:
-        SpecError: drift >= 0, L <= 0.
-
-    Valid for: i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)).
-
-    Reference: arXiv:2608.15914.
+    Valid for: i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)). Reference:
+        arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     gamma = -validate.real("drift", drift)
@@ -76,13 +71,11 @@ def poisson_survival(
 
     Args:
         distance: L > 0.
-        layers: [...], t >= 0.
+        layers: t >= 0.
         amplitude: a in (0, 1]; for a > 1 the signal can return from below rho.
 
-    Valid for: the unrounded chain killed below rho. On a lattice truncation kills a bounded number
-        of layers earlier, rounding to nearest later.
-
-    Reference: arXiv:2608.15914.
+    Valid for: no rounding, death below rho. Truncation kills a bounded number of layers earlier,
+        rounding to nearest later. Reference: arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     a, remedy = validate.positive("amplitude", amplitude), "Take `first_passage_profile` above 1."

@@ -21,8 +21,8 @@ class Levels(NamedTuple):
     """Arguments that reach given levels on one side of 0.
 
     Attributes:
-        first: [levels], the smallest |u| with |phi| >= level; inf for none.
-        last: [levels], the largest; inf where |phi| stays above.
+        first: [levels], smallest |u| with |phi| >= level; inf for none.
+        last: [levels], largest; inf where |phi| stays above.
     """
 
     first: np.ndarray
@@ -35,17 +35,9 @@ def largest_value(activation: Activation, reach: float) -> float:
 
 
 def level_sets(activation: Activation, levels: np.ndarray, reach: float) -> tuple[Levels, Levels]:
-    """Sets {|phi(u)| >= level, |u| <= reach} left and right of 0.
+    """Sets {|phi(u)| >= level > 0, |u| <= reach} left and right of 0; phi(0) = 0.
 
-    Args:
-        activation: with phi(0) = 0.
-        levels: [levels], > 0.
-
-    Returns:
-        For u < 0 and u > 0; absolute error 1e-16 (1 + reach).
-
-    Raises:
-        SpecError: |phi| rises again after a fall.
+    Absolute error 1e-16 (1 + reach). SpecError if |phi| rises again after a fall.
     """
     return _side(activation, levels, -1.0, reach), _side(activation, levels, 1.0, reach)
 

@@ -1,8 +1,8 @@
 """Width-1 chain x_t = Q(phi(w_t x_{t-1})) in finite precision: exact survival P(x_t != 0).
 
-|x_t| >= k rho where |phi(u)| >= (k - s) rho, s = 0 (truncation) or 1/2 (nearest):
-first_k <= |u| <= last_k on either side of 0, u = w x (`cutoff.levels`). For symmetric w, with
-T(u) = sum_k P(|x| = k rho) P(w k rho > u) (`cutoff.tails`),
+|x_t| >= k rho where |phi(u)| >= (k - s) rho, s = 0 (truncation) or 1/2 (nearest): first_k <= |u| <=
+last_k on either side of 0, u = w x (`cutoff.levels`). Symmetric w, T(u) = sum_k P(|x| = k rho) P(w
+k rho > u) (`cutoff.tails`):
 
     P(|x_t| >= k rho) = sum over the two sides of T(first_k) - T(last_k).
 """
@@ -30,9 +30,9 @@ class ChainSurvival(NamedTuple):
     """Survival of the width-1 chain.
 
     Attributes:
-        survival: [depth + 1], S(t).
-        escaped: [depth + 1], summed probabilities up to layer t of passing the largest state:
-            bounds the error of S(t), too low for rising |phi|.
+        survival: S(t), t = 0..depth.
+        escaped: summed probabilities of passing the largest state: bounds the error of S(t), too
+            low for rising |phi|.
     """
 
     survival: Float[np.ndarray, "layers"]
@@ -57,16 +57,15 @@ def scalar_survival(
         rho: mesh, 0 < rho < 1.
         rounding: "truncate" or "nearest".
         x0: not 0; not rounded.
-        largest: bound of |x|; larger values are set to it and counted in `escaped`. None: the
-            range of the signal, at most max(200 000 rho, 4 |x0|).
+        largest: bound of |x|; larger values are set to it and counted in `escaped`. None: the range
+            of the signal, at most max(200 000 rho, 4 |x0|).
 
     Raises:
         SpecError: another weight law or activation.
 
-    Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: at rho = 1e-6 and
-        |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).
-
-    Reference: arXiv:2104.10727 (figures: truncation, rho = 1e-3, x0 = 1).
+    Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: rho = 1e-6, |x| <= 1:
+        0.05 s (uniform), 0.3 s (normal). Reference: arXiv:2104.10727 (figures: truncation, rho =
+        1e-3, x0 = 1).
     """
     phi = fixing_zero(activation)
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)

@@ -1,7 +1,7 @@
 """A complete network in the double limit: embedding, infinitely many blocks, readout.
 
 x_0 = A z, A_dk ~ N(0, sigma_Z^2), y = G x_T, G_d ~ N(0, sigma_Y^2 / D), NTK parametrization:
-lambda_0 = sigma_Z^2 <z, z'>. Shares of the tangent kernel for every b:
+lambda_0 = sigma_Z^2 <z, z'>. Shares of the tangent kernel, any b:
 
     readout sigma_Y^2 lambda_T,   blocks sigma_Y^2 Theta,   embedding sigma_Y^2 sigma_Z^2 E <z, z'>.
 
@@ -36,9 +36,8 @@ class NetworkKernels(NamedTuple):
     """Kernels of a complete network.
 
     Attributes:
-        nngp: [N, N], covariance of the output.
-        ntk: [N, N], sum of the shares of the trained parts.
-        readout, blocks, embedding: [N, N], shares of the tangent kernel; readout equals nngp.
+        nngp, ntk: covariance of the output; sum of the shares of the trained parts.
+        readout, blocks, embedding: shares of the tangent kernel; readout equals nngp.
     """
 
     nngp: Float[np.ndarray, "N N"]
@@ -49,12 +48,7 @@ class NetworkKernels(NamedTuple):
 
 
 class LinearModel(NamedTuple):
-    """y = alpha + beta . z, of kernel intercept_var + slope_var <z, z'>.
-
-    Attributes:
-        intercept_var: of alpha.
-        slope_var: of each beta_k.
-    """
+    """y = alpha + beta . z of variances intercept_var of alpha and slope_var of each beta_k."""
 
     intercept_var: float
     slope_var: float
@@ -75,14 +69,13 @@ def network_kernels(
 
     Args:
         activation, weight_var, bias_var, horizon: as for `double_limit`, with its errors.
-        inner_products: [N, N], <z_i, z_j>, not divided by the dimension.
+        inner_products: <z_i, z_j>, not divided by the dimension.
         embedding_var: sigma_Z^2, of one weight; 1 / dim z keeps the inputs' scale.
         readout_var: sigma_Y^2; a readout weight has variance readout_var / D.
         trained: parts in `ntk`.
 
-    Valid for: the double limit, Gaussian embedding.
-
-    Reference: arXiv:2007.03253, sections 5 and 6.3 (its variances Z/I and 1/D read 1/Z and 1).
+    Valid for: the double limit, Gaussian embedding. Reference: arXiv:2007.03253, sections 5 and 6.3
+        (its variances Z/I and 1/D read 1/Z and 1).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     parts = _parts(trained)
@@ -116,10 +109,8 @@ def linear_model(
         blocks          sigma_Y^2 r C E           sigma_Y^2 sigma_Z^2 C E
         embedding       0                         sigma_Y^2 sigma_Z^2 E
 
-    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`;
-    SpecError also for phi''(0) != 0.
-
-    Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
+    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`.
+    SpecError also for phi''(0) != 0. Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)

@@ -18,9 +18,9 @@ With beta = a^2 sigma_b^2, l = lambda, the moments close:
 Fluctuations are O(horizon / width) at every depth. Samples do not estimate high moments of q, which
 is log-normal in size.
 
-Linear networks of depth L: given x, h = a (dW x + db) has independent rows N(0, V),
-V_ij = (beta + kappa lambda_ij) T / L, and q' = |x + h|^2 / D is V/D times a noncentral chi-square
-of D degrees of freedom, with cumulants
+Linear networks of depth L: given x, h = a (dW x + db) has independent rows N(0, V), V_ij = (beta +
+kappa lambda_ij) T / L; q' = |x + h|^2 / D is V/D times a noncentral chi-square of D degrees of
+freedom, with cumulants
 
     c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1).
 
@@ -55,8 +55,7 @@ class OverlapMoments(NamedTuple):
     """Moments of the overlaps of two inputs at the horizon.
 
     Attributes:
-        mean: [2, 2], E lambda_ij.
-        second: [2, 2], E lambda_ij^2 (diagonal: E q_i^2).
+        mean, second: E lambda_ij, E lambda_ij^2 (diagonal: E q_i^2).
         square_product: E q_1 q_2.
     """
 
@@ -66,7 +65,7 @@ class OverlapMoments(NamedTuple):
 
     @property
     def variance(self) -> Float[np.ndarray, "2 2"]:
-        """[2, 2], Var lambda_ij."""
+        """Var lambda_ij."""
         return self.second - self.mean**2
 
 
@@ -83,24 +82,20 @@ def mean_square_moments(
 ) -> Float[np.ndarray, "powers"]:
     """E q^k, k = 0, ..., highest, at the last block: q = |x|^2 / D, exact at width D.
 
+    Relative error about 1e-13 (times log2(depth)).
+
     Args:
         activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (tanh, erf, sin, linear).
         mean_square: q_0.
-        weight_var: a block's weights have variance weight_var dt / D.
-        bias_var: its biases have variance bias_var dt.
+        weight_var, bias_var: a block's weights have variance weight_var dt / D, biases bias_var dt.
         horizon: depth * dt.
         highest: 1 to 12.
         depth: of a linear network; None: infinite, an error O(horizon / depth), see `depth_bias`.
-
-    Returns:
-        [highest + 1], relative error about 1e-13 (times log2(depth)).
 
     Raises:
         SpecError: another phi; a depth with a phi that is not linear; moments beyond float64.
 
     Valid for: Gaussian weights and biases.
-
-    Reference: module docstring.
     """
     growth, size, q = checked_start(activation, width, mean_square, weight_var, bias_var, horizon)
     validate.integer("highest", highest, 1, "2 gives the variance.", most=12)
@@ -131,12 +126,8 @@ def overlap_moments(
 ) -> OverlapMoments:
     """E lambda_ij, E lambda_ij^2 and E q_1 q_2 at the last block, exact at width D.
 
-    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L.
-
-    Args:
-        gram: [2, 2], <x_i, x_j> / D at the start.
-
-    The rest as in `mean_square_moments`.
+    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L. `gram`: <x_i, x_j> / D at the
+    start; the rest as in `mean_square_moments`.
 
     Reference: module docstring; arXiv:2007.03253, proposition 18 (lacks 2 s_12 lambda).
     """
@@ -158,11 +149,9 @@ def overlap_moments(
 def log_mean_square_law(
     activation: ActivationLike, width: int, weight_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D).
+    """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D), by Ito's formula.
 
     Exact for depth -> infinity at fixed width. Arguments and errors: `mean_square_moments`.
-
-    Reference: Ito's formula for log q.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, 0.0, horizon)
     return LogNormal(growth.exponent * (1.0 - 2.0 / size), 4.0 * growth.exponent / size)

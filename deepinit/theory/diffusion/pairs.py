@@ -26,7 +26,7 @@ _KINKED_NODES = 60
 def product_means(
     psi: Activation, mean: np.ndarray, covariance: np.ndarray, *, slopes: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """E psi(x_i) psi(x_j) and E psi'(x_i) psi'(x_j), [N, N] each, x ~ N(mean, covariance).
+    """E psi(x_i) psi(x_j) and E psi'(x_i) psi'(x_j), x ~ N(mean, covariance).
 
     Degenerate pairs are allowed. Without `slopes` the second is 0, or a closed form. Error about
     1e-12 for closed forms, and for psi as smooth as tanh at standard deviations up to 8; with kinks
