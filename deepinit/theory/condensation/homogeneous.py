@@ -1,8 +1,8 @@
 """ReLU and leaky ReLU with two input weights per neuron.
 
-a' = H(w), w' = a grad H(w), H of `homogeneous_orientations`. Between the angles of u.z_i = 0, H is
-A cos(phi - psi). Maxima of |H| are at +-D/|D| inside such a sector,
-D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink.
+a' = H(w), w' = a grad H(w), H of `homogeneous_orientations`: A cos(phi - psi) between angles of
+u.z_i = 0. Maxima of |H| are at kinks, or at +-D/|D| inside such a sector, D = (1/n) sum_i y_i
+sigma'(u.z_i) z_i.
 """
 
 import numpy as np
@@ -25,24 +25,19 @@ def homogeneous_orientations(
 ) -> Orientations:
     """Directions on which ReLU or leaky ReLU neurons condense at tiny initialization, D = 2.
 
-    Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact.
+    Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact. Opposite
+    directions are not in pairs; kappa is 1 inside a sector, infinite at a kink (reached in finite
+    time).
 
     Args:
         x: inputs [n] or [n, 1] with bias; [n, 2] without.
-        y: targets [n].
         activation: "relu", `leaky_relu(slope)`, "absolute", "linear".
-
-    Returns:
-        `Orientations`, opposite directions not in pairs; kappa is 1 inside a sector, infinite at a
-        kink (reached in finite time).
 
     Raises:
         SpecError: other activations, other dimensions, H = 0 everywhere.
 
     Valid for: gradient flow, square loss, outputs small against y. Neurons off on all inputs never
         move.
-
-    Reference: module docstring.
     """
     sigma = as_activation(activation)
     if sigma.slopes is None:

@@ -1,6 +1,6 @@
 """Multiplicity of an activation, from both sides of 0.
 
-Automatic derivatives follow a convention at kinks (JAX's relu'(0) is 0), so each is checked against
+Automatic derivatives at kinks follow a convention (JAX's relu'(0) is 0): each is checked against
 (sigma(h) - sigma(0)) / h^k at h, h/2, h/4, extrapolated to h = 0 from each side.
 """
 
@@ -23,9 +23,7 @@ class Multiplicity(NamedTuple):
     """sigma(s) = value_at_0 + c s^p + higher orders.
 
     Attributes:
-        p: multiplicity, >= 1.
-        value_at_0: sigma(0).
-        c: sigma^{(p)}(0) / p!.
+        p, c: multiplicity >= 1; sigma^{(p)}(0) / p!.
         left, right: c from values at s < 0 and at s > 0.
     """
 
@@ -42,16 +40,12 @@ def multiplicity(activation: ActivationLike) -> Multiplicity:
     p = 1: tanh, GELU, sigmoid; 2: s tanh(s), cos; 3: s^2 tanh(s). Coefficients below 1e-7 of the
     largest value on [-1, 1] count as 0.
 
-    Args:
-        activation: `Activation`, name or JAX function.
-
     Raises:
         SpecError: different expansions on the two sides of 0 (ReLU, leaky ReLU, SELU, |s|); sigma
             or a derivative not finite at 0; no term up to order 6.
 
-    Valid for: a Taylor expansion at 0 from each side to order p + 1.
-
-    Reference: arXiv:2105.11686 (definition); check: module docstring.
+    Valid for: a Taylor expansion at 0 from each side to order p + 1. Reference: arXiv:2105.11686
+        (definition); check: module docstring.
     """
     sigma = as_activation(activation)
     points = np.concatenate([-_all_steps()[::-1], [0.0], _all_steps()])

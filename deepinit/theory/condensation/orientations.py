@@ -1,8 +1,8 @@
 """Orientations of the input weights of a two-layer network at tiny initialization.
 
-sigma(0) != 0: the mean is fitted first. Within a time 1/(m sigma(0)^2) all a_j move by
-ybar / (m sigma(0)), and the residual becomes y - ybar. If the move is large against the initial
-a_j, all have the sign of ybar / sigma(0), and neurons ascend the centred form with that sign.
+sigma(0) != 0: the mean is fitted first. Within a time 1/(m sigma(0)^2) all a_j move by ybar / (m
+sigma(0)), and the residual becomes y - ybar. If the move exceeds the initial a_j, all have the sign
+of ybar / sigma(0), and neurons ascend the centred form with that sign.
 """
 
 from typing import Literal, NamedTuple
@@ -25,10 +25,9 @@ class Orientations(NamedTuple):
     """K directions of condensed input weights, largest |H| first; opposite ones are two.
 
     Attributes:
-        directions: [K, D], Euclidean norm 1, the bias last.
-        values: [K], H.
-        output_sign: [K], +-1, of the output weights.
-        kappa: [K]; misalignment is proportional to (|w| / |w_0|)^{-kappa}.
+        directions: Euclidean norm 1, the bias last.
+        values, output_sign: H; +-1, of the output weights.
+        kappa: misalignment is proportional to (|w| / |w_0|)^{-kappa}.
     """
 
     directions: Float[np.ndarray, "K D"]
@@ -48,9 +47,9 @@ def predict_orientations(
     """Directions on which input weights of a two-layer network condense at tiny initialization.
 
     Strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, on the unit sphere of the
-    optimizer's norm. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2, "l2": at most 4,
-    extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets are centred, and
-    unless ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
+    optimizer's norm; K = 0 without any. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2,
+    "l2": at most 4, extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets
+    are centred, and unless ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
 
     Args:
         activation: `Activation`, name or JAX function of multiplicity p.
@@ -59,9 +58,6 @@ def predict_orientations(
 
     Other arguments: `target_form`.
 
-    Returns:
-        `Orientations`; K = 0 if |H| has no strict maximum.
-
     Raises:
         SpecError: bad data, no multiplicity (ReLU: `homogeneous_orientations`), H = 0 everywhere.
 
@@ -69,10 +65,8 @@ def predict_orientations(
         fit the data before the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else
         basins below 0.1 % of the sphere can be missed. Error O(|w.z|), O(|w.z|^2) for odd or even
         sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large against the initial output weights, or
-        ybar = 0.
-
-    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`,
-        `condensation.cube` ("linf").
+        ybar = 0. Reference: arXiv:2105.11686 for p = 1 and d = 1; else `condensation.target_form`,
+        `condensation.cube`.
     """
     remedy = "Gradient flow is 'l2', Adam is 'linf'."
     validate.choice("geometry", geometry, ("l2", "linf"), remedy)

@@ -1,8 +1,8 @@
 """Strict local maxima of |H| on the Euclidean sphere: gradient flow.
 
 p = 1, 2: `predict_orientations`. D = 2: dH/dphi = e^{-ip phi} Q(e^{2i phi}), deg Q = p; critical
-lines are roots of Q on the unit circle. Else: ascent from batches of random starts until every
-maximum has been reached twice.
+lines are roots of Q on the unit circle. Else: ascent from random starts until every maximum has
+been reached twice.
 """
 
 import numpy as np

@@ -62,30 +62,27 @@ def critical(activation: ActivationLike, fixed_point: float | None = None) -> Cr
 
     - scale_invariant (ReLU, leaky ReLU, absolute value, linear): 2 / (left^2 + right^2), no biases.
     - zero_critical (tanh, erf, sin, ELU, SELU, ReLU6): K* = 0, 2 / (phi'(0-)^2 + phi'(0+)^2), no
-      biases; K decays as 1/l or 1/l^2.
+        biases; K decays as 1/l or 1/l^2.
     - half_stable (GELU, SiLU, Mish, hard swish): chi_parallel = chi_perp = 1 at K* > 0, attracting
-      slowly from one side; `first_weight_var` sets the norm.
+        slowly from one side; `first_weight_var` sets the norm.
     - edge_unstable (softplus - log 2): only an edge, at `fixed_point` (None: 1); K repels.
     - edge_saturated (sigmoid): only an edge, above some K; K attracts.
     - none (softplus): no edge.
 
+    Accurate to 1e-11; variances rounded to 12 or 13 digits, equal on every processor. Of several
+    critical points the nearest to K = 1; `note` names the others.
+
     Args:
-        activation: Activation, built-in name or JAX function.
         fixed_point: K > 0, 1e-300 to 1e100, of the edge of chaos (chi_perp = 1, any chi_parallel);
             None: the critical point.
-
-    Returns:
-        `Critical`, accurate to 1e-11; variances rounded to 12 or 13 digits, equal on every
-        processor. Of several critical points the nearest to K = 1; `note` names the others.
 
     Raises:
         SpecError: no such point (class none; edge_saturated without `fixed_point`; negative
             bias_var at `fixed_point`); moments of phi that do not converge; phi constant or with
             jumps.
 
-    Valid for: infinite width, fully connected, independent entries, no normalization.
-
-    Reference: arXiv:2106.10165, chapter 5 (classes, GELU and SiLU).
+    Valid for: infinite width, fully connected, independent entries, no normalization. Reference:
+        arXiv:2106.10165, chapter 5 (classes, GELU and SiLU).
     """
     phi = as_activation(activation)
     edge = edge_of_chaos(phi)
@@ -113,7 +110,7 @@ class OtherSide(NamedTuple):
 
     Attributes:
         attracts_from: "above" or "below".
-        fixed_point: next fixed point on the repelling side, in units of K*; 0 or inf if none.
+        fixed_point: next one on the repelling side, in units of K*; 0 or inf if none.
         chi_perp: there; NaN if none.
     """
 

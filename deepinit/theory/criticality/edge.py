@@ -41,8 +41,7 @@ class EdgePoint(NamedTuple):
     Attributes:
         fixed_point: K.
         weight_var, bias_var: 1 / h and K - g / h, which may be negative.
-        excess: R = chi_parallel - 1.
-        square: g.
+        excess, square: R = chi_parallel - 1; g.
     """
 
     fixed_point: float
@@ -56,12 +55,10 @@ class Edge(NamedTuple):
     """The edge of chaos on the grid.
 
     Attributes:
-        kind: the class.
         critical: points with R = 0 and b >= 0, nearest to K = 1 first; only half_stable and,
             rarely, zero_critical.
         first: smallest K with b >= 0; None if the smallest of the grid, or nowhere.
-        variances: [k], K with finite moments.
-        moments: g, h, g' there.
+        variances, moments: K with finite moments; g, h, g' there.
     """
 
     kind: str
@@ -84,9 +81,7 @@ def edge_point(activation: Activation, variance: float, shift: float = 0.0) -> E
 def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
     """The edge and class of phi - shift.
 
-    Raises:
-        SpecError: phi constant, with jumps, undeclared kinks, a wrong derivative or no finite
-            moments.
+    SpecError: phi constant, with jumps, undeclared kinks, a wrong derivative or no finite moments.
     """
     num = round(_PER_DECADE * math.log10(LARGEST / SMALLEST)) + 1
     variances = np.geomspace(SMALLEST, LARGEST, num)

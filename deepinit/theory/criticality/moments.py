@@ -31,9 +31,9 @@ class SingleMoments(NamedTuple):
     """Moments at every variance; NaN where infinite or not converged.
 
     Attributes:
-        square, slope_square, growth: [k], g = E phi^2, h = E phi'^2, dg/dK.
-        discontinuity: [k], relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0
-            unless phi jumps or phi' is not its derivative.
+        square, slope_square, growth: g = E phi^2, h = E phi'^2, dg/dK.
+        discontinuity: relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0 unless phi
+            jumps or phi' is not its derivative.
     """
 
     square: Float[np.ndarray, "k"]
@@ -45,11 +45,7 @@ class SingleMoments(NamedTuple):
 def single_variance_moments(
     activation: Activation, variances: Real[Array, "k"] | Plain, shift: float = 0.0
 ) -> SingleMoments:
-    """g, h and g' of phi - shift, to 1e-13 of the integrals of absolute values.
-
-    Args:
-        variances: [k], K > 0.
-    """
+    """g, h and g' of phi - shift at K > 0, to 1e-13 of the integrals of absolute values."""
     variances = np.atleast_1d(np.asarray(variances, dtype=np.float64))
     std = np.sqrt(variances)
     owner, left, right = _first_panels(std, activation.kinks)
