@@ -46,8 +46,7 @@ class InputGram(NamedTuple):
     """A pair of inputs.
 
     Attributes:
-        norm2_a, norm2_b: x.x / n_0 of each.
-        angle: in [0, pi].
+        norm2_a, norm2_b, angle: x.x / n_0 of each; in [0, pi].
         dimension: n_0, only for a weight law of `absolute` scaling.
         log_ratio: ln(norm2_b / norm2_a), accurate for close pairs; None: from both norms.
     """
@@ -63,11 +62,10 @@ class KernelWalk(NamedTuple):
     """Mean and variance over networks of post-activations, layers 1..depth.
 
     Attributes:
-        log_sin2_mean, log_sin2_variance: [layers].
-        log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n, ln |b|^2/n.
-        state_mean: [layers, 3], of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
-        state_covariance: [layers, 3, 3].
-        log_distance2_mean, log_distance2_variance: [layers], of ln |a - b|^2/n.
+        log_sin2_mean, log_sin2_variance: of the angle.
+        log_norm2_mean, log_norm2_variance: of ln |a|^2/n, ln |b|^2/n.
+        state_mean, state_covariance: of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
+        log_distance2_mean, log_distance2_variance: of ln |a - b|^2/n.
     """
 
     log_sin2_mean: Float[np.ndarray, "layers"]
@@ -83,23 +81,17 @@ class KernelWalk(NamedTuple):
 def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
     """Norms and angle of a pair through an MLP, to first order in 1/width.
 
-    First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
-
-    Args:
-        spec: Gaussian biases, independent weights; the output layer is ignored.
-
-    Returns:
-        `KernelWalk`, float64, numerical error 1e-7; NaN where first order fails. 10 to 50 ms per
-        layer for built-in activations, up to 200 ms with kinks.
+    First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0. The output layer is ignored.
+    Numerical error 1e-7; NaN where first order fails. 10 to 50 ms per layer for built-in
+    activations, up to 200 ms with kinks.
 
     Raises:
         SpecError: orthogonal weights, non-Gaussian biases, `absolute` scaling without the input
             dimension, collinear inputs with collinear images.
 
     Valid for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
-        (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`.
-
-    Reference: module docstring; arXiv:2106.10165, chapter 4 (metric).
+        (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`. Reference:
+        module docstring; arXiv:2106.10165, chapter 4 (metric).
     """
     gram = InputGram(*gram)
     _check(spec, gram)
@@ -138,10 +130,7 @@ def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) 
 def log_sin2_kernel_walk(
     spec: MLP, inputs: Inputs
 ) -> tuple[Float[np.ndarray, "layers pairs"], Float[np.ndarray, "layers pairs"]]:
-    """Mean and variance of ln sin^2 of the angle of every pair, each [layers, pairs].
-
-    Errors, range and reference: `kernel_propagation`.
-    """
+    """Mean and variance of ln sin^2 of the angle of every pair, as `kernel_propagation`."""
     walks = [kernel_propagation(spec, gram) for gram in input_grams(inputs)]
     shape = (spec.depth, len(walks))
     mean = np.array([walk.log_sin2_mean for walk in walks]).T.reshape(shape)

@@ -1,8 +1,7 @@
 """Second moments of features of three and four inputs, E phi_a phi_b phi_c phi_d etc.
 
 Linear: Isserlis' theorem. Three inputs, smooth: trapezoidal rule in three dimensions, relative
-error 1e-9. Else: quasi-Monte Carlo, scrambled Sobol points of fixed seed; standard error from
-replicates.
+error 1e-9. Else: scrambled Sobol points of fixed seed; standard error from replicates.
 """
 
 import math
@@ -23,9 +22,7 @@ def with_vertex(
 ) -> tuple[LayerMoments, float]:
     """Moments with missing second moments filled, and their standard error.
 
-    Returns:
-        The moments; the largest standard error of Cov(f_e, f_g) over sqrt(Var f_e Var f_g), 0 where
-        exact.
+    The error: largest of Cov(f_e, f_g) over sqrt(Var f_e Var f_g), 0 where exact.
     """
     if not np.isnan(moments.phi_phi).any():
         return moments, 0.0

@@ -38,17 +38,9 @@ def length_cdf(
 
         1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),    p = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
 
-    Args:
-        x: [...], output to input length; real.
-        network: law "normal".
+    Absolute error 1e-12; at 0: probability of a dead network.
 
-    Returns:
-        [...], float64, absolute error 1e-12; at 0: probability of a dead network.
-
-    Raises:
-        SpecError: as `length_moment`; another law; x nan.
-
-    Valid for: as `length_moment`; Gaussian weights (orthogonal ones can have atoms).
+    Valid for: as `length_moment`; law "normal" (orthogonal weights can have atoms).
     """
     layers = network_layers(network)
     validate.choice("law", network.law, ("normal",), "Simulate other laws.")

@@ -44,19 +44,11 @@ def residual_length_moment(
 ) -> float:
     """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: mean length.
 
-        (E Q^{m/2})^num_blocks;    m = 2: (1 + branch_var hidden_var / 2)^num_blocks.
+    (E Q^{m/2})^num_blocks; m = 2: (1 + branch_var hidden_var / 2)^num_blocks. inf on overflow.
 
     Args:
-        width, mid_width: of the residual stream and the branch, >= 1.
-        m: real >= 0.
+        width, mid_width: of the residual stream and the branch.
         branch_var, hidden_var: variances times fan_in of V (fan_in mid_width) and W (width).
-        num_blocks: >= 0.
-
-    Returns:
-        A float; inf on overflow.
-
-    Raises:
-        SpecError: an argument out of range.
 
     Valid for: any input and tangent, symmetric or no biases; exact, relative error 1e-13 per block.
     """
@@ -79,18 +71,9 @@ def residual_log_length_moments(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> LogMoments:
-    """Mean and variance of log ||J u||^2 through residual blocks, exact.
+    """Mean and variance of log ||J u||^2 through residual blocks, exact; p_alive is 1.
 
-    Args:
-        width, mid_width, branch_var, hidden_var, num_blocks: see `residual_length_moment`.
-
-    Returns:
-        `LogMoments`; p_alive is 1.
-
-    Raises:
-        SpecError: an argument out of range.
-
-    Valid for: see `residual_length_moment`; absolute error 1e-13 per block.
+    Arguments and range: `residual_length_moment`; absolute error 1e-13 per block.
     """
     _check(width, mid_width, num_blocks)
     scale, weights = _branch_nodes(width, mid_width, branch_var, hidden_var)

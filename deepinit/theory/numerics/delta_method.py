@@ -1,12 +1,9 @@
 """Delta method for the angle and norms of two post-activation vectors.
 
-a_i = phi(u_i), b_i = phi(v_i), n neurons, (u_i, v_i) Gaussian. Orthonormal alpha = a / |a| and
-omega in the Gaussian L2 space:
-
-    b / |b| = cos(t) alpha + sin(t) omega,        t = the angle at infinite width.
-
-(x, y, z): deviations of the sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1). With
-c = cos t, s = sin t and the deviation b of b^2 / E b^2,
+a_i = phi(u_i), b_i = phi(v_i), n neurons, (u_i, v_i) Gaussian, in the Gaussian L2 space with
+orthonormal alpha = a / |a|, omega: b / |b| = cos(t) alpha + sin(t) omega, t the angle at infinite
+width. (x, y, z): deviations of the sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1).
+With c = cos t, s = sin t and the deviation b of b^2 / E b^2,
 
     q = z - x,    h = c q - 2 s y,    b = z - c h,
 
@@ -29,12 +26,11 @@ class PairFrame(NamedTuple):
     """Two post-activations of one neuron in the orthonormal frame, on nodes.
 
     Attributes:
-        alpha, omega: [..., nodes], orthonormal under the weights.
-        weights: [..., nodes].
+        alpha, omega, weights: orthonormal under the weights.
         radial4, radial6: factors of sums of degree 4 and 6: 1, or moments of an integrated radius.
-        cosine, sine: [...], of the infinite-width angle.
-        log_norm2_a, log_norm2_b: [...], ln E a^2 and ln E b^2.
-        log_sine2: [...], ln sin^2 of that angle, accurate at small angles.
+        cosine, sine: of the infinite-width angle.
+        log_norm2_a, log_norm2_b: ln E a^2 and ln E b^2.
+        log_sine2: ln sin^2 of that angle, accurate at small angles.
     """
 
     alpha: Float[Like, "*shape nodes"]
@@ -75,10 +71,7 @@ class AngleExpansion(NamedTuple):
 
 
 class StateExpansion(NamedTuple):
-    """(ln |a|^2/n, ln |b|^2/n, eta): mean limit + shift / n, covariance / n.
-
-    Shapes [..., 3] and [..., 3, 3].
-    """
+    """(ln |a|^2/n, ln |b|^2/n, eta): mean limit + shift / n, covariance / n."""
 
     shift: Float[Like, "*shape 3"]
     covariance: Float[Like, "*shape 3 3"]
@@ -148,7 +141,7 @@ def _forms(frame: PairFrame) -> _Forms:
 
 
 def _eta_shift(frame: PairFrame, forms: _Forms) -> Any:
-    """1/n coefficient of E eta: (c1 + s^2 K_hh / 4) / c, without division by c.
+    """1/n coefficient (c1 + s^2 K_hh / 4) / c of E eta, without division by c.
 
     c1 = -K_zz/2 - K_yy + K_bb/2, K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
     """

@@ -110,11 +110,7 @@ def line_rule(half: int) -> tuple[np.ndarray, np.ndarray]:
 class DiskRule(NamedTuple):
     """Trapezoidal rule for two standard normals (u, v), on a disk.
 
-    Attributes:
-        nodes: [m, 2].
-        weights: [m].
-        line: [k], the values of u.
-        place: [m], u = line[place].
+    `line`: [k], values of u = line[place]; nodes [m, 2], weights and place [m].
     """
 
     nodes: np.ndarray
