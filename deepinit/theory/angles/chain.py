@@ -45,8 +45,8 @@ def approximation_1(
     arcsin(exp(X_l / 2)) for l >= 1, n_l >= 2. NumPy float64, or JAX in theta0's dtype.
 
     Valid for: ReLU, small angles, wide layers. rho overstates the drift by 92/n^2 per layer, theta
-        at the mean understates it, unlike `log_sin2_propagation`. Reference: arXiv:2302.09712v3,
-        Approximation 1.
+    at the mean understates it, unlike `log_sin2_propagation`. Reference: arXiv:2302.09712v3,
+    Approximation 1.
     """
     check_widths(widths, 2)
     xp = array_namespace(theta0)

@@ -69,12 +69,10 @@ def log_sin2_mean(
         width: of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
         variances: of the preactivations; no effect if positively homogeneous.
 
-    Raises:
-        SpecError: a form not available for the activation, a traced width with hybrid or tapered.
-
-    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
-        hybrid and tapered are exact in n as theta -> 0; hybrid is worse than second_order above
-        theta = 1/2. Reference: arXiv:2302.09712v3 (paper).
+    SpecError: a form not available for the activation, a traced width with hybrid or tapered. Valid
+    for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3); hybrid
+    and tapered are exact in n as theta -> 0; hybrid is worse than second_order above theta = 1/2.
+    Reference: arXiv:2302.09712v3 (paper).
     """
     return mean_at_width(_prepared(theta, width, form, activation, variances), width, form)
 

@@ -46,13 +46,10 @@ def coefficients(
         theta: in [0, pi], angle of the preactivations at infinite width; tracers unchecked.
         variances: of u and v; no effect if positively homogeneous.
 
-    Raises:
-        SpecError: not positively homogeneous: a variance not positive or traced, an activation 0
-            everywhere, collinear images.
-
-    Valid for: independent Gaussian weights, no jumps, images neither zero nor collinear. Above a
-        right angle ReLU has d1 << d2/n: use both orders. Reference: arXiv:2302.09712v3 (ReLU, order
-        1/n); `numerics.delta_method`.
+    SpecError: not positively homogeneous: a variance not positive or traced, an activation 0
+    everywhere, collinear images. Valid for: independent Gaussian weights, no jumps, images neither
+    zero nor collinear. Above a right angle ReLU has d1 << d2/n: use both orders. Reference:
+    arXiv:2302.09712v3 (ReLU, order 1/n); `numerics.delta_method`.
     """
     activation = as_activation(activation)
     xp = array_namespace(theta)

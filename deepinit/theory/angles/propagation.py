@@ -83,14 +83,10 @@ def log_sin2_propagation(
         widths: n_1, ..., n_L >= 1 (ReLU-only forms: >= 2).
         form: of `log_sin2_mean`, or "approximation", the paper's Approximation 2 (ReLU).
 
-    Raises:
-        SpecError: theta0 traced, an activation that is not positively homogeneous, images at an
-            obtuse angle.
-
-    Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003 at
-        width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
-        from obtuse angles: error 0.02 at width 16, 0.006 at width 64. Reference:
-        arXiv:2302.09712v3.
+    SpecError: theta0 traced, an activation that is not positively homogeneous, images at an obtuse
+    angle. Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003
+    at width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
+    from obtuse angles: error 0.02 at width 16, 0.006 at width 64. Reference: arXiv:2302.09712v3.
     """
     activation = as_activation(activation)
     _check(theta0, widths, form, activation)

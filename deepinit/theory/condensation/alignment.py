@@ -28,9 +28,8 @@ def alignment_law(
 ) -> Float[Like, "..."]:
     """P(|cos| > tau) of a neuron's angle with +-v, multiplicity 1.
 
-        F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
-
-    F the Fisher distribution function; A, B: module docstring. 1 - P falls like e^{-rate t}.
+    F_{D-1,1}(k / (D-1)), k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2), F the Fisher distribution
+    function; A, B: module docstring. 1 - P falls like e^{-rate t}.
 
     Args:
         tau: in (0, 1); broadcasts against time.

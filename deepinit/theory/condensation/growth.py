@@ -17,13 +17,8 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
         T = int_{alpha_0}^infinity d alpha / (|H| (r_0^2 + p (alpha^2 - alpha_0^2))^{p/2}),
         balanced, r_0 = sqrt(p) alpha_0:    T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|).
 
-    Infinite for p = 1 and for neurons that shrink to 0, alpha_0 <= -r_0 / sqrt(p).
-
-    Args:
-        value, radius: H(u), not 0; r_0 = |w| > 0 at time 0.
-        output: a_0 = alpha_0 sign(H(u)); None: balanced.
-
-    Valid for: small |w.z|.
+    r_0 = |w| > 0 at time 0, output a_0 = alpha_0 sign(H(u)) (None: balanced), value H(u) != 0,
+    small |w.z|. Infinite for p = 1 and for neurons that shrink to 0, alpha_0 <= -r_0 / sqrt(p).
     """
     validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
     height = abs(nonzero("value", value, "H at the orientation; at H = 0 nothing grows."))

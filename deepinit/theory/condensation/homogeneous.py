@@ -25,19 +25,13 @@ def homogeneous_orientations(
 ) -> Orientations:
     """Directions on which ReLU or leaky ReLU neurons condense at tiny initialization, D = 2.
 
-    Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact. Opposite
-    directions are not in pairs; kappa is 1 inside a sector, infinite at a kink (reached in finite
-    time).
-
-    Args:
-        x: inputs [n] or [n, 1] with bias; [n, 2] without.
-        activation: "relu", `leaky_relu(slope)`, "absolute", "linear".
-
-    Raises:
-        SpecError: other activations, other dimensions, H = 0 everywhere.
+    Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact. x is [n]
+    or [n, 1] with bias, [n, 2] without; the activation "relu", `leaky_relu(slope)`, "absolute" or
+    "linear". Opposite directions are not in pairs; kappa is 1 inside a sector, infinite at a kink
+    (reached in finite time). SpecError: other activations or dimensions, H = 0 everywhere.
 
     Valid for: gradient flow, square loss, outputs small against y. Neurons off on all inputs never
-        move.
+    move.
     """
     sigma = as_activation(activation)
     if sigma.slopes is None:

@@ -48,13 +48,8 @@ def growth_rate(
 ) -> float:
     """Growth rate |s| nu of aligned weights, multiplicity 1.
 
-    nu = |v|, v = (1/n) sum_i y_i z_i; per time of gradient flow of 1/(2n) sum_i (f - y)^2.
-    SpecError: v = 0, s = 0.
-
-    Args:
-        x: inputs [n, d], or [n] for d = 1.
-        slope: s = sigma'(0).
-        bias: neurons have a bias.
+    nu = |v|, v = (1/n) sum_i y_i z_i, s = sigma'(0) the slope; per time of gradient flow of 1/(2n)
+    sum_i (f - y)^2. SpecError: v = 0, s = 0.
 
     Valid for: outputs small against y; sigma(0) = 0. Relative error O(|w.z|).
     """
@@ -144,11 +139,9 @@ def loss_drop_time(
         loss_drop: fraction delta of the initial loss, in (0, 1).
 
     Other arguments and errors: `growth_rate`; SpecError: a loss_drop out of reach of the first
-    direction.
-
-    Valid for: sigma(0) = 0, small loss_drop. Errors: O((s S* q / nu)^2) / (s nu) from weights that
-        leave v; O((w.z)^2) / (s nu) for odd sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and
-        time_std: e^{2 rate t} large.
+    direction. Valid for: sigma(0) = 0, small loss_drop. Errors: O((s S* q / nu)^2) / (s nu) from
+    weights that leave v; O((w.z)^2) / (s nu) for odd sigma, (w.z)^2 of order S* |z|^2 / m.
+    mean_time and time_std: e^{2 rate t} large.
     """
     form = _linear_form(x, y, slope, bias)
     validate.integer("width", width, 1, "It counts the neurons.")

@@ -27,10 +27,8 @@ from deepinit.theory.condensation.validate import VANISHING, check_rows, check_t
 class MatrixOrientations(NamedTuple):
     """The two opposite directions on which neurons with several outputs condense.
 
-    Attributes:
-        directions, outputs: +- the top right singular vector of V; unit output weights.
-        rate, kappa: s_1 |sigma'(0)|, the growth rate; 1 - s_2/s_1, the condensation exponent.
-        matrix: V.
+    directions: +- the top right singular vector of V; outputs: unit output weights; rate: s_1
+    |sigma'(0)|; kappa: 1 - s_2/s_1, the condensation exponent; matrix: V.
     """
 
     directions: Float[np.ndarray, "2 D"]
@@ -56,15 +54,12 @@ def multi_output_orientations(
     """Orientations of input weights of a two-layer network with K outputs, p = 1.
 
     +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T, e_i the initial residuals: -y_i
-    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy.
-
-    Args:
-        targets: [n, K]; "cross_entropy": classes [n] from 0, or one-hot rows.
-
-    Other arguments: `target_form`. SpecError: multiplicity > 1, sigma(0) != 0, V = 0.
+    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy (targets:
+    classes from 0, or one-hot rows). Other arguments: `target_form`. SpecError: multiplicity > 1,
+    sigma(0) != 0, V = 0.
 
     Valid for: gradient flow, outputs small against the targets (cross-entropy: against 1). Poor
-        condensation for small kappa.
+    condensation for small kappa.
     """
     inputs = check_rows("x", x)
     derivative = _derivative_at_zero(activation)
@@ -116,11 +111,9 @@ def cnn_orientations(
 
 
 class LayerOrientation(NamedTuple):
-    """The line on which the rows of a deep network's layer condense.
+    """The unit direction on which the rows of a deep network's layer condense.
 
-    Attributes:
-        direction: unit.
-        bias_share: |last coordinate|, 0 without bias; near 1 the layer fits a constant.
+    bias_share: |last coordinate|, 0 without bias; near 1 the layer fits a constant.
     """
 
     direction: Float[np.ndarray, "D"]
@@ -137,7 +130,7 @@ def layer_orientation(
     sum_i y_i h_i = 0.
 
     Valid for: gradient flow, smooth activations, sigma'(0) != 0, tiny weights in all layers.
-        Reference: arXiv:2105.11686, the direction in layer k.
+    Reference: arXiv:2105.11686, the direction in layer k.
     """
     rows = check_rows("features", features)
     form = target_form(rows, check_targets(y, len(rows)), 1, 1.0, bias=bias)

@@ -20,12 +20,7 @@ _NEGLIGIBLE = 1e-7  # smaller coefficients are rounding of float32 constants in 
 
 
 class Multiplicity(NamedTuple):
-    """sigma(s) = value_at_0 + c s^p + higher orders.
-
-    Attributes:
-        p, c: multiplicity >= 1; sigma^{(p)}(0) / p!.
-        left, right: c from values at s < 0 and at s > 0.
-    """
+    """sigma(s) = value_at_0 + c s^p + ..., c = sigma^{(p)}(0) / p!; left, right: c by side."""
 
     p: int
     value_at_0: float
@@ -40,12 +35,9 @@ def multiplicity(activation: ActivationLike) -> Multiplicity:
     p = 1: tanh, GELU, sigmoid; 2: s tanh(s), cos; 3: s^2 tanh(s). Coefficients below 1e-7 of the
     largest value on [-1, 1] count as 0.
 
-    Raises:
-        SpecError: different expansions on the two sides of 0 (ReLU, leaky ReLU, SELU, |s|); sigma
-            or a derivative not finite at 0; no term up to order 6.
-
-    Valid for: a Taylor expansion at 0 from each side to order p + 1. Reference: arXiv:2105.11686
-        (definition); check: module docstring.
+    SpecError: different expansions on the two sides of 0 (ReLU, leaky ReLU, SELU, |s|); sigma or a
+    derivative not finite at 0; no term up to order 6. Valid for: a Taylor expansion at 0 from each
+    side to order p + 1. Reference: arXiv:2105.11686 (definition); check: module docstring.
     """
     sigma = as_activation(activation)
     points = np.concatenate([-_all_steps()[::-1], [0.0], _all_steps()])

@@ -22,12 +22,10 @@ Geometry = Literal["l2", "linf"]
 
 
 class Orientations(NamedTuple):
-    """K directions of condensed input weights, largest |H| first; opposite ones are two.
+    """K unit directions of condensed input weights, largest |H| first; opposite ones are two.
 
-    Attributes:
-        directions: Euclidean norm 1, the bias last.
-        values, output_sign: H; +-1, of the output weights.
-        kappa: misalignment is proportional to (|w| / |w_0|)^{-kappa}.
+    values, output_sign: H, and +-1 of the output weights; kappa: misalignment is proportional to
+    (|w| / |w_0|)^{-kappa}.
     """
 
     directions: Float[np.ndarray, "K D"]
@@ -56,17 +54,13 @@ def predict_orientations(
         geometry: "l2": gradient descent, also with momentum or stochastic; "linf": sign descent,
             and Adam with negligible epsilon.
 
-    Other arguments: `target_form`.
-
-    Raises:
-        SpecError: bad data, no multiplicity (ReLU: `homogeneous_orientations`), H = 0 everywhere.
-
-    Valid for: square loss, outputs small against y. p >= 2: under gradient flow the first neurons
-        fit the data before the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else
-        basins below 0.1 % of the sphere can be missed. Error O(|w.z|), O(|w.z|^2) for odd or even
-        sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large against the initial output weights, or
-        ybar = 0. Reference: arXiv:2105.11686 for p = 1 and d = 1; else `condensation.target_form`,
-        `condensation.cube`.
+    Other arguments: `target_form`. SpecError: bad data, no multiplicity (ReLU:
+    `homogeneous_orientations`), H = 0 everywhere. Valid for: square loss, outputs small against y.
+    p >= 2: under gradient flow the first neurons fit the data before the rest has turned; Adam
+    turns all. Exact for p = 1, p = 2, d = 1; else basins below 0.1 % of the sphere can be missed.
+    Error O(|w.z|), O(|w.z|^2) for odd or even sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large
+    against the initial output weights, or ybar = 0. Reference: arXiv:2105.11686 for p = 1 and d =
+    1; else `condensation.target_form`, `condensation.cube`.
     """
     remedy = "Gradient flow is 'l2', Adam is 'linf'."
     validate.choice("geometry", geometry, ("l2", "linf"), remedy)

@@ -15,16 +15,13 @@ from deepinit.core import validate
 def initial_regime(gamma: float, gamma_prime: float) -> Literal["linear", "critical", "condensed"]:
     """Regime of a wide two-layer ReLU network, f = (1/alpha) sum_k a_k sigma(w_k.z).
 
-    Input weights stay (linear: gamma < 1 or gamma' > gamma - 1) or move far (condensed: gamma > 1
-    and gamma' < gamma - 1); critical: the boundary. (gamma, gamma') of NTK: (1/2, 0); Xavier, mean
-    field: (1, 0); variances m^-g: (g, 0).
-
-    Args:
-        gamma: -lim log(beta_1 beta_2 / alpha) / log m, standard deviations beta_1 (a), beta_2 (w).
-        gamma_prime: -lim log(beta_1 / beta_2) / log m.
+    gamma = -lim log(beta_1 beta_2 / alpha) / log m, gamma' = -lim log(beta_1 / beta_2) / log m,
+    standard deviations beta_1 (a), beta_2 (w): (1/2, 0) of NTK, (1, 0) of Xavier and mean field,
+    (g, 0) of variances m^-g. Input weights stay (linear: gamma < 1 or gamma' > gamma - 1) or move
+    far (condensed: gamma > 1 and gamma' < gamma - 1); critical: the boundary.
 
     Valid for: width to infinity, inputs in [0, 1]^d, bounded targets; training to O(1/n) if
-        condensed. Reference: arXiv:2007.07497.
+    condensed. Reference: arXiv:2007.07497.
     """
     first, second = _checked(gamma, gamma_prime)
     edge = first - 1.0 - max(0.0, second)
@@ -38,7 +35,7 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
     Negative in the linear regime, positive in the condensed. Arguments: `initial_regime`.
 
     Valid for: width to infinity; sigma(0) = 0, sigma'(0) != 0; gamma <= 1/2: f = 0 at
-        initialization (antisymmetric). Reference: module docstring; measured: arXiv:2007.07497.
+    initialization (antisymmetric). Reference: module docstring; measured: arXiv:2007.07497.
     """
     first, second = _checked(gamma, gamma_prime)
     overlap = first - 1.0 - abs(second)

@@ -21,11 +21,7 @@ from deepinit.theory.condensation.validate import check_rows, check_targets, non
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TargetForm:
-    """The form H of `target_form`, degree p, and its derivatives at vectors u.
-
-    Attributes:
-        rows, weights: z_i, c y_i / n.
-    """
+    """The form H of `target_form`: rows z_i, weights c y_i / n, degree p; derivatives at u."""
 
     rows: Float[np.ndarray, "n D"]
     weights: Float[np.ndarray, "n"]
@@ -88,13 +84,12 @@ def target_form(
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
-        p: multiplicity of the activation, >= 1.
-        c: sigma^{(p)}(0) / p!, not 0; double it for the loss (1/n) sum of squares.
+        p, c: multiplicity; sigma^{(p)}(0) / p!, not 0; double it for the loss (1/n) sum of squares.
         bias: z = (x, 1), the bias last in u; False: z = x.
 
     Valid for: |w.z|^p sum |a| << |y|, sigma(0) = 0 (else center y). Relative error O(|w.z|),
-        O(|w.z|^2) for odd and even activations. Reference: arXiv:2105.11686 for p = 1 and d = 1;
-        else module docstring.
+    O(|w.z|^2) for odd and even activations. Reference: arXiv:2105.11686 for p = 1 and d = 1; else
+    module docstring.
     """
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))

@@ -82,7 +82,7 @@ def critical(activation: ActivationLike, fixed_point: float | None = None) -> Cr
             jumps.
 
     Valid for: infinite width, fully connected, independent entries, no normalization. Reference:
-        arXiv:2106.10165, chapter 5 (classes, GELU and SiLU).
+    arXiv:2106.10165, chapter 5 (classes, GELU and SiLU).
     """
     phi = as_activation(activation)
     edge = edge_of_chaos(phi)

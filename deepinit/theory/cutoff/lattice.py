@@ -34,8 +34,7 @@ class LatticeThresholds(NamedTuple):
     Attributes:
         lattice_gain: A_lat; below it the signal dies on every mesh.
         existence_gain: A_ex(rho); from it on life times are exponential in the width.
-        lattice_alpha, existence_alpha: minimizers, in units of the mesh; inf for A_lat of
-            truncation.
+        lattice_alpha, existence_alpha: minimizers, in units of the mesh; A_lat of truncation: inf.
     """
 
     lattice_gain: float
@@ -47,14 +46,11 @@ class LatticeThresholds(NamedTuple):
 def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
     """Critical gains A_lat and A_ex(rho) of the infinitely wide rounded tanh chain.
 
-    Relative error 1e-12. Between A_lat and A_ex the orbit goes to 0 too.
-
-    Args:
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate" or "nearest".
+    Mesh rho in (0, 1), rounding "truncate" or "nearest"; relative error 1e-12. Between A_lat and
+    A_ex the orbit goes to 0 too.
 
     Valid for: no biases, independent centred weights, N to infinity at fixed mesh. Reference:
-        arXiv:2608.15914 (nearest); module docstring (truncation).
+    arXiv:2608.15914 (nearest); module docstring (truncation).
     """
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
     existence, at = _infimum(lambda alpha: rounded_mean_square(alpha, mesh, rounding), 20.0 / mesh)
@@ -68,12 +64,8 @@ def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
 def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
     """Mean map v(alpha) = E[Q(tanh(rho alpha g))^2] / rho^2, g ~ N(0, 1).
 
-    Relative error 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
-
-    Args:
-        alpha: standard deviation of the preactivations over rho, >= 0.
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate", "nearest" or "flush".
+    alpha: standard deviation of the preactivations over rho in (0, 1); rounding "truncate",
+    "nearest" or "flush". Relative error 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
     """
     mesh, flushes = validate.fraction("rho", rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
@@ -100,16 +92,9 @@ def rounded_orbit(
 ) -> Float[np.ndarray, "layers"]:
     """Mean squares h_{t+1} = v(A sqrt(h_t)) of the infinitely wide rounded tanh chain.
 
-    In units of the mesh; relative error 1e-14 per layer. At width N the signal dies around the
-    first t with h_t < 1 / log N, in a bounded window.
-
-    Args:
-        gain: A > 0.
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate", "nearest" or "flush".
-        mean_square: |x_0|^2 / N > 0, h_0 = mean_square / rho^2.
-
-    Reference: arXiv:2608.15914 (nearest).
+    Gain A > 0, h_0 = mean_square / rho^2, mean_square |x_0|^2 / N > 0; else as
+    `rounded_mean_square`. At width N the signal dies around the first t with h_t < 1 / log N, in a
+    bounded window. Relative error 1e-14 per layer. Reference: arXiv:2608.15914 (nearest).
     """
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
     if rounding != "flush":

@@ -23,11 +23,9 @@ from deepinit.theory.numerics.layer_factors import factor_log_moments
 
 
 class LogNormDrift(NamedTuple):
-    """Increments of log|x_t| per layer.
+    """Increments of log|x_t| per layer: drift and variance given survival, natural logarithm.
 
-    Attributes:
-        drift, variance: given survival; natural logarithm.
-        death_probability: P(x_t = 0 | x_{t-1} != 0).
+    death_probability: P(x_t = 0 | x_{t-1} != 0).
     """
 
     drift: Float[Like, "*shape"]
@@ -45,23 +43,19 @@ def log_norm_drift(
 ) -> LogNormDrift:
     """Mean and variance per layer of log|x_t|, and P(x_t = 0), exact in the width.
 
-    Square layers x_t = phi(W_t x_{t-1}), no biases. Excess kurtosis k subtracts 3 m^2 k / (4 N^2)
-    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
+    Square layers x_t = phi(W_t x_{t-1}), phi(0) = 0, no biases. Excess kurtosis k subtracts 3 m^2 k
+    / (4 N^2) from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
     `cutoff.norm_propagation`. ReLU: not monotone in N.
 
     Args:
-        activation: with phi(0) = 0.
-        width: N >= 1, integers.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
         excess_kurtosis: E w^4 / (E w^2)^2 - 3 >= -2; uniform: -6/5.
         sphere: max(fan_in, width) of Haar-orthogonal matrices; None: independent entries.
 
-    Raises:
-        SpecError: phi(0) != 0, derivative 0 on both sides of 0, a sphere below a width.
-
-    Valid for: Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3).
-        Positively homogeneous activations: absolute error 1e-13; others O(|x|). Reference:
-        arXiv:2608.15914 (linear).
+    SpecError: phi(0) != 0, derivative 0 on both sides of 0, a sphere below a width. Valid for:
+    Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3). Positively
+    homogeneous activations: absolute error 1e-13; others O(|x|). Reference: arXiv:2608.15914
+    (linear).
     """
     left, right = slopes_at_zero(activation)
     variance = validate.positive("weight_var", weight_var, "He (ReLU) is weight_var=2.")
@@ -89,13 +83,8 @@ def critical_gain(
 ) -> Float[Like, "*shape"]:
     """Gain A_c(N) without drift of log|x_t|: small signals die out below it.
 
-        A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2)
-
-    for derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given survival.
-
-    Args:
-        width: N >= 1, integers.
-        activation: only its derivatives at 0 matter; errors: `log_norm_drift`.
+    A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2) for derivative 1 at 0; in general
+    exp(-drift at weight_var = 1), for ReLU given survival. Errors: `log_norm_drift`.
 
     Valid for: Gaussian weights, no bias; exact. Reference: arXiv:2608.15914.
     """
@@ -106,12 +95,11 @@ def critical_gain(
 def stationary_tail_exponent(gain: float, width: int) -> float:
     """Exponent beta of the stationary law above the critical gain: P(|x| < s) ~ s^beta near 0.
 
-        A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1.
-
-    beta in (0, N), error 1e-12. SpecError: a gain A at or below `critical_gain(width)`.
+    A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1, beta in (0, N), error 1e-12.
+    SpecError: a gain A at or below `critical_gain(width)`.
 
     Valid for: Gaussian weights, no bias or rounding, bounded activations of derivative 1 at 0.
-        Reference: arXiv:2608.15914.
+    Reference: arXiv:2608.15914.
     """
     from scipy.optimize import brentq
 

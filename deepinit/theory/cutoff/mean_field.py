@@ -46,8 +46,7 @@ class MeanField(NamedTuple):
         mean_square: q*, of the post-activations; 0 if signals die out.
         length_multiplier: mu = V'(q*).
         tangent_multiplier: chi_1 = A^2 E phi'(z)^2: above 1 chaotic, below 1 ordered.
-        cosine: c* of two inputs' post-activations; 1 in the ordered phase.
-        pair_multiplier: chi at c*.
+        cosine, pair_multiplier: c* of two inputs, 1 in the ordered phase; chi at c*.
         length_scale, pair_scale: xi_q = 1/|log mu|, xi_c = 1/|log chi|.
     """
 
@@ -73,14 +72,11 @@ def mean_field(
     for 1.
 
     Args:
-        weight_var: A^2 > 0, variance times fan_in.
-        bias_var: sigma_b^2 >= 0.
+        weight_var, bias_var: A^2 > 0, times fan_in; sigma_b^2.
         mean_square: q_0 > 0, |x|^2 / N of the inputs.
 
-    Raises:
-        SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines).
-
-    Valid for: centred independent weights, Gaussian biases. Reference: arXiv:1611.01232.
+    SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines). Valid
+    for: centred independent weights, Gaussian biases. Reference: arXiv:1611.01232.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")

@@ -45,8 +45,7 @@ class MeanFieldCutoff(NamedTuple):
 
     Attributes:
         fixed_point: q*, or p* = q* c* for two inputs.
-        multiplier, depth_scale: m; xi = 1/|log m|.
-        amplitude: C, in units of the state.
+        multiplier, depth_scale, amplitude: m; xi = 1/|log m|; C, in units of the state.
         spread: s, stationary standard deviation times sqrt(N) (two inputs: given the lengths).
         centre, t50: t_N; depth of TV = 1/2.
         total_variation: TV at the given layers.
@@ -75,22 +74,17 @@ def mean_field_cutoff(
     """Depth at which a wide network forgets an input's length, or two inputs' angle.
 
     One input: q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two: p = <x, y> / N, m = chi. C, m, s to
-    1e-8.
+    1e-8. Variances: `mean_field`.
 
     Args:
-        weight_var: A^2 > 0, variance times fan_in.
-        width: N >= 1.
-        bias_var: sigma_b^2 >= 0.
         mean_square: q_0 = |x_0|^2 / N > 0 of one input; two start at q*, which it selects.
         cosine: of two inputs, in (-1, 1); None: one input.
         layers: t >= 0 at which TV is evaluated.
 
-    Raises:
-        SpecError: signals that die out or explode, two inputs in the ordered phase (use
-            `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point.
-
-    Valid for: Gaussian weights, N large, t near or beyond the centre; relative error of TV O(1 /
-        sqrt(N)). Reference: arXiv:2608.15914 (one input).
+    SpecError: signals that die out or explode, two inputs in the ordered phase (use
+    `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point. Valid for:
+    Gaussian weights, N large, t near or beyond the centre; relative error of TV O(1 / sqrt(N)).
+    Reference: arXiv:2608.15914 (one input).
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)
@@ -132,14 +126,9 @@ def koenigs_amplitude(
 ) -> float:
     """Koenigs' amplitude C: step^t(start) - fixed_point ~ C multiplier^t.
 
-    Relative error 1e-8; exact for affine maps. SpecError: |m| is 0 or not below 1, a start at the
-    fixed point, an orbit that does not arrive. Reference: G. Koenigs, 1884.
-
-    Args:
-        step: the map, C^2 at its fixed point.
-        start: in the basin of attraction.
-        fixed_point: to 1e-14 of its size.
-        multiplier: m, the derivative there, 0 < |m| < 1.
+    step is C^2 at its fixed point, known to 1e-14 of its size, with derivative 0 < |m| < 1, start
+    in the basin of attraction; else SpecError. Relative error 1e-8; exact for affine maps.
+    Reference: G. Koenigs, 1884.
     """
     if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:
         remedy = "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets."

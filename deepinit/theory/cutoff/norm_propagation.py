@@ -21,11 +21,9 @@ from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_
 
 
 class LogNormWalk(NamedTuple):
-    """ln(|x_l| / |x_0|) of every input after layers 1..depth.
+    """ln(|x_l| / |x_0|) of every input after layers 1..depth, over networks with a signal.
 
-    Attributes:
-        mean, variance: over networks with a signal other than 0.
-        is_exact: exact at every width (Gaussian and orthogonal weights).
+    is_exact: at every width (Gaussian and orthogonal weights).
     """
 
     mean: Float[np.ndarray, "layers inputs"]
@@ -36,15 +34,10 @@ class LogNormWalk(NamedTuple):
 def log_norm_propagation(spec: MLP, points: Float[np.ndarray, "inputs dimension"]) -> LogNormWalk:
     """Mean and variance of ln(|x_l| / |x_0|) through a homogeneous MLP without biases.
 
-    The output layer is ignored.
-
-    Raises:
-        SpecError: an activation that is not homogeneous, biases, weights of variance 0, a point
-            that is zero or not finite.
-
-    Valid for: Gaussian and orthogonal weights, exact; independent symmetric ones with error O(1 /
-        n_1^2) from the first layer, O(1 / n^3) from later ones, n >> m * excess kurtosis (sparse
-        weights: n * density >> 3 m).
+    The output layer is ignored. SpecError: an activation that is not homogeneous, biases, weights
+    of variance 0, a point that is zero or not finite. Valid for: Gaussian and orthogonal weights,
+    exact; independent symmetric ones with error O(1 / n_1^2) from the first layer, O(1 / n^3) from
+    later ones, n >> m * excess kurtosis (sparse weights: n * density >> 3 m).
     """
     rows = _normalized_rows(spec, points)
     law = spec.weight_law

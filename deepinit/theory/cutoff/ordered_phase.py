@@ -53,8 +53,7 @@ class OrderedCutoff(NamedTuple):
         centre, wide_centre: L / |drift|; at infinite width, 2 xi L.
         window: t25 - t75 of the Gaussian profile.
         survival: P(distance above exp(-L) times the first).
-        drift_limit: (1/2) log chi_1, at infinite width.
-        drift_coefficient: c of drift = drift_limit + c / width + O(1 / width^2).
+        drift_limit, drift_coefficient: drift = (1/2) log chi_1 + c / width + O(1 / width^2).
         variance_coefficient: v of variance = v / width + O(1 / width^2).
     """
 
@@ -82,22 +81,13 @@ def ordered_cutoff(
 ) -> OrderedCutoff:
     """Depth at which two inputs (with biases), or a signal and 0 (without), agree.
 
-        centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N).
-
-    Args:
-        weight_var: A^2 > 0, variance times fan_in.
-        width: N >= 1.
-        distance: L > 0: log(|x_0 - y_0| / eps), or log(|x_0| / rho) without biases.
-        bias_var: sigma_b^2 >= 0.
-        mean_square: |x_0|^2 / N > 0; selects q*.
-        layers: t >= 0 of the survival.
-
-    Raises:
-        SpecError: chi_1 >= 1 (no contraction).
+    centre = L / gamma_N, gamma_N = -(1/2) log chi_1 + O(1/N), window ~ 1/sqrt(N). Variances and
+    mean_square: `mean_field`. `distance`: L > 0, log(|x_0 - y_0| / eps), or log(|x_0| / rho)
+    without biases. SpecError: chi_1 >= 1 (no contraction).
 
     Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
-        and variance to O(1/N^2), inputs close or L large, stationary lengths; centre to O(1).
-        Reference: arXiv:1611.01232 (xi_c).
+    and variance to O(1/N^2), inputs close or L large, stationary lengths; centre to O(1).
+    Reference: arXiv:1611.01232 (xi_c).
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)

@@ -27,12 +27,10 @@ _SIGMAS = 38.6  # P(N(0,1) > 38.6) is 0 in float64
 
 
 class ChainSurvival(NamedTuple):
-    """Survival of the width-1 chain.
+    """Survival S(t) of the width-1 chain, t = 0..depth.
 
-    Attributes:
-        survival: S(t), t = 0..depth.
-        escaped: summed probabilities of passing the largest state: bounds the error of S(t), too
-            low for rising |phi|.
+    escaped: summed probabilities of passing the largest state: bounds the error of S(t), too low
+    for rising |phi|.
     """
 
     survival: Float[np.ndarray, "layers"]
@@ -54,18 +52,14 @@ def scalar_survival(
     Args:
         activation: phi(0) = 0, |phi| rising and falling at most once on each side of 0.
         weight_law: `uniform` or `normal`, fan_in 1: U(-1, 1) is `uniform(1 / 3)`.
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate" or "nearest".
+        rho, rounding: mesh in (0, 1); "truncate" or "nearest".
         x0: not 0; not rounded.
         largest: bound of |x|; larger values are set to it and counted in `escaped`. None: the range
             of the signal, at most max(200 000 rho, 4 |x0|).
 
-    Raises:
-        SpecError: another weight law or activation.
-
     Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: rho = 1e-6, |x| <= 1:
-        0.05 s (uniform), 0.3 s (normal). Reference: arXiv:2104.10727 (figures: truncation, rho =
-        1e-3, x0 = 1).
+    0.05 s (uniform), 0.3 s (normal). Reference: arXiv:2104.10727 (figures: truncation, rho = 1e-3,
+    x0 = 1).
     """
     phi = fixing_zero(activation)
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)

@@ -30,13 +30,9 @@ class CutoffSummary(NamedTuple):
 def summary(S: Real[Array, "layers"] | Plain) -> CutoffSummary:
     """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
 
-    nan for a level above the start of the curve, or not reached. A step has window 1/2: near it,
-    report S at the two layers around the jump.
-
-    Args:
-        S: between 0 and 1 (else SpecError); need not be monotone.
-
-    Reference: arXiv:2104.10727 (t_mix at level 1/4).
+    S is between 0 and 1 (else SpecError), not necessarily monotone; nan for a level above its
+    start, or not reached. A step has window 1/2: near it, report S at the two layers around the
+    jump. Reference: arXiv:2104.10727 (t_mix at level 1/4).
     """
     curve = validate.array("S", S, ("layers",), "It is a probability, one per layer from 0 on.")
     if not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all():

@@ -19,9 +19,7 @@ Tail = Callable[[np.ndarray], np.ndarray]
 
 
 def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
-    """Function masses [k] -> T(u), u >= 0, w uniform on (-bound, bound); magnitudes ascend from >
-    0.
-    """
+    """Function masses [k] -> T(u), u >= 0, w uniform on (-bound, bound); magnitudes > 0 ascend."""
     finite = np.isfinite(at)
     scaled = np.where(finite, at, 0.0) / bound
     from_here = np.where(finite, np.searchsorted(magnitudes, scaled, side="right"), len(magnitudes))

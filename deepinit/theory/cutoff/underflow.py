@@ -40,16 +40,10 @@ def rounded_survival(
 ) -> Float[np.ndarray, "layers"]:
     """Survival S(t) = P(x_t != 0) of the tanh chain in finite precision at width N.
 
-    Args:
-        width: N >= 1.
-        gain: A > 0; weight variance times fan_in A^2.
-        rho: mesh, or smallest value, 0 < rho < 1.
-        rounding: "truncate", "nearest" or "flush".
-        mean_square: |x_0|^2 / N > 0.
-
-    Valid for: wide layers, gains below 1; no error order. Measured at A = 0.58: truncation at 1e-3,
-        N = 4 ... 256, t50 within 0.03 layers, window within 3 %; underflow at 2^-126, N = 16, 64,
-        t50 within 1 %. Reference: arXiv:2608.15914 (centres).
+    Arguments: `rounded_orbit`; "flush": rho is the smallest value. Valid for: wide layers, gains
+    below 1; no error order. Measured at A = 0.58: truncation at 1e-3, N = 4 ... 256, t50 within
+    0.03 layers, window within 3 %; underflow at 2^-126, N = 16, 64, t50 within 1 %. Reference:
+    arXiv:2608.15914 (centres).
     """
     n, layers = validate.integer("width", width, 1), validate.integer("depth", depth)
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
@@ -94,16 +88,15 @@ def underflow_layer(
     """Layer t50 at which half of the signals of a tanh network are lost to underflow.
 
     Args:
-        width: N >= 2.
         weight_law: normal or uniform; its variance times fan_in is A^2 < 1 (else SpecError).
-        smallest: 2^-126 in float32 and bfloat16 on XLA; 2^-25, half of the smallest subnormal
-            number, in float16.
+        smallest: 2^-126 in float32 and bfloat16 on XLA; 2^-25, half of the smallest subnormal, in
+            float16.
         products: the products w_ij x_j underflow too (float32 and bfloat16 on XLA); False: values
             alone (`rounded(..., "flush")`; float16 with products in float32).
         mean_square: |x_0|^2 / N > 0.
 
     Valid for: N large, smallest to 0: error O(1) layers. Weights U(-1, 1) / sqrt(N), N = 16, 64,
-        2^-126: within one layer.
+    2^-126: within one layer.
     """
     n, least = validate.integer("width", width, 1), validate.fraction("smallest", smallest)
     start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")

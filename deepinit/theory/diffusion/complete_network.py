@@ -35,9 +35,8 @@ PARTS = ("readout", "blocks", "embedding")
 class NetworkKernels(NamedTuple):
     """Kernels of a complete network.
 
-    Attributes:
-        nngp, ntk: covariance of the output; sum of the shares of the trained parts.
-        readout, blocks, embedding: shares of the tangent kernel; readout equals nngp.
+    nngp: covariance of the output; ntk: sum of the shares of the trained parts among readout (equal
+    to nngp), blocks and embedding.
     """
 
     nngp: Float[np.ndarray, "N N"]
@@ -68,14 +67,13 @@ def network_kernels(
     """NNGP and NTK of the complete network in the double limit, with its parts' shares.
 
     Args:
-        activation, weight_var, bias_var, horizon: as for `double_limit`, with its errors.
         inner_products: <z_i, z_j>, not divided by the dimension.
         embedding_var: sigma_Z^2, of one weight; 1 / dim z keeps the inputs' scale.
         readout_var: sigma_Y^2; a readout weight has variance readout_var / D.
         trained: parts in `ntk`.
 
-    Valid for: the double limit, Gaussian embedding. Reference: arXiv:2007.03253, sections 5 and 6.3
-        (its variances Z/I and 1/D read 1/Z and 1).
+    Other arguments and errors: `double_limit`. Valid for: the double limit, Gaussian embedding.
+    Reference: arXiv:2007.03253, sections 5 and 6.3 (its variances Z/I and 1/D read 1/Z and 1).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     parts = _parts(trained)

@@ -33,9 +33,8 @@ _MOST_TERMS = 2000
 class ConvolutionLimit(NamedTuple):
     """Covariances at the horizon, for N inputs of P positions.
 
-    Attributes:
-        overlap: Lambda_{ip,jp'} = <x_ip, x_jp'> / D.
-        block_kernel: Theta, tangent kernel of all blocks for one channel.
+    overlap: Lambda_{ip,jp'} = <x_ip, x_jp'> / D; block_kernel: Theta, tangent kernel of all blocks
+    for one channel.
     """
 
     overlap: Float[np.ndarray, "N N P P"]
@@ -57,12 +56,9 @@ def patch_indices(
 ) -> Int[np.ndarray, "offsets P"]:
     """Positions that the filter reads at each position, stride 1; P stands for 0.
 
-    Args:
-        image_shape: (P,), or (U, V); positions are numbered row by row.
-        filter_size: K, odd, at most a side; K or K x K centred offsets.
-        padding: "circular", or "zero" (also "same").
-
-    Reference: arXiv:2007.03253, section 3.2 (its filter size U V D reads K^2 D).
+    image_shape (P,), or (U, V), numbered row by row; K or K x K centred offsets, K odd, at most a
+    side; padding "circular", or "zero" (also "same"). Reference: arXiv:2007.03253, section 3.2 (its
+    filter size U V D reads K^2 D).
     """
     shape = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
     for side in shape:
@@ -96,19 +92,16 @@ def convolution_limit(
     horizon: float = 1.0,
     padding: str = "circular",
 ) -> ConvolutionLimit:
-    """Covariances and tangent kernel of convolutions in the double limit.
-
-    Accurate to about 1e-13 of the largest entry. SpecError: another phi, growth beyond float64.
+    """Covariances and tangent kernel of convolutions in the double limit, psi = id, stride 1.
 
     Args:
         activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
         gram: <x_ip, x_jp'> / D at the start, input by input, positions row by row.
-        image_shape, filter_size, padding: as for `patch_indices`.
         weight_var: a filter weight has variance weight_var dt / D, for every filter size.
-        bias_var, horizon: as for `double_limit`.
 
-    Valid for: psi = id, stride 1. Reference: arXiv:2007.03253, section 3.2; moments: module
-        docstring.
+    Other arguments: `patch_indices`, `double_limit`. Error about 1e-13 of the largest entry.
+    SpecError: another phi, growth beyond float64. Reference: arXiv:2007.03253, section 3.2;
+    moments: module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)

@@ -50,17 +50,14 @@ def correlated_moments(
 ) -> CorrelatedMoments:
     """E x_i and E x_i x_j^T for matrix-Gaussian weights with drift.
 
-    Relative error about 1e-10. SpecError: another phi, a covariance not positive semidefinite.
-
     Args:
-        activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (else SpecError).
         row_covariance, column_covariance: R (sigma^WO) between neurons, K (sigma^WI) between
             weights.
-        bias_covariance: B.
-        weight_drift, bias_drift: mu_W, mu_b.
+        bias_covariance, weight_drift, bias_drift: B, mu_W, mu_b.
 
-    Valid for: psi = id, fixed width; error O(horizon / depth). Reference: arXiv:2007.03253,
-        assumption 6 and section 3; moments: module docstring.
+    Valid for: psi = id, fixed width; error O(horizon / depth), numerical 1e-10. Reference:
+    arXiv:2007.03253, assumption 6 and section 3; moments: module docstring.
     """
     a = without_curvature(activation).slope
     x = np.atleast_2d(bounded_array("start", start))

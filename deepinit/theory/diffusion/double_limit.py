@@ -39,11 +39,9 @@ class DoubleLimit(NamedTuple):
     """Order parameters of N inputs at the horizon.
 
     Attributes:
-        mean: m_T, of the coordinates.
-        overlap, covariance: lambda_T = <x_i, x_j> / D; c_T = lambda_T - m m.
+        mean, overlap, covariance: m_T, lambda_T = <x_i, x_j> / D and c_T = lambda_T - m m.
         conditional_covariance: c_T - c_0, of one coordinate given the inputs.
         weight_kernel, bias_kernel: K_W and K_b, tangent kernels for one coordinate.
-        explosion_times: of every input.
     """
 
     mean: Float[np.ndarray, "N"]
@@ -77,8 +75,6 @@ def double_limit(
 ) -> DoubleLimit:
     """Mean, covariance and tangent kernels at the horizon, psi = id.
 
-    Relative error about 1e-13; near an explosion m and q amplify errors of T.
-
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
         gram: <x_i, x_j> / D at the start; z z' for inputs z copied to all coordinates.
@@ -86,14 +82,12 @@ def double_limit(
         horizon: depth * dt.
         mean: of each input's coordinates (z if copied); None: 0.
 
-    Raises:
-        SpecError: another phi, gram or gram - mean mean' not positive semidefinite, a horizon at or
-            beyond an explosion time.
-
-    Valid for: depth, width -> infinity in either order; error O(horizon / depth), see `depth_bias`;
-        fluctuations O(kappa horizon / width). For b != 0 finite networks explode with positive
-        probability at every horizon. Reference: arXiv:2007.03253, propositions 18 and 19;
-        cross-covariance: module docstring.
+    SpecError: another phi, gram or gram - mean mean' not positive semidefinite, a horizon at or
+    beyond an explosion time. Valid for: depth, width -> infinity in either order; error O(horizon /
+    depth), see `depth_bias`; fluctuations O(kappa horizon / width); numerical error 1e-13, larger
+    near an explosion. For b != 0 finite networks explode with positive probability at every
+    horizon. Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance: module
+    docstring.
     """
     constants = diffusion_constants(activation)
     growth = growth_of(constants.slope, weight_var, bias_var, horizon)
@@ -129,10 +123,9 @@ def explosion_times(
         A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), y >= 1.
 
     Infinite for b = 0, for weight_var = 0, and for the input 0 without biases. Arguments:
-    `double_limit`; mean_squares: q_0 = |x_i|^2 / D, at least mean^2.
-
-    Valid for: the double limit; finite networks explode before T* with a probability that vanishes
-        with the width. Reference: arXiv:2007.03253, proposition 18; branches: `diffusion.riccati`.
+    `double_limit`; mean_squares: q_0 = |x_i|^2 / D, at least mean^2. Finite networks explode before
+    T* with a probability that vanishes with the width. Reference: arXiv:2007.03253, proposition 18;
+    branches: `diffusion.riccati`.
     """
     constants = diffusion_constants(activation)
     weight, bias, _ = checked_variances(weight_var, bias_var, 0.0)

@@ -27,11 +27,7 @@ from deepinit.theory.diffusion.growth import Growth, gram_matrix, growth_of, wit
 
 
 class DepthBias(NamedTuple):
-    """Coefficients of 1 / L: multiply by horizon / depth and add to the limit.
-
-    Attributes:
-        overlap, block_kernel: e_lambda; e_Theta of the tangent kernel of all blocks.
-    """
+    """Coefficients e_lambda, e_Theta of 1 / L: multiply by horizon / depth and add to the limit."""
 
     overlap: Float[np.ndarray, "N N"]
     block_kernel: Float[np.ndarray, "N N"]
@@ -40,10 +36,8 @@ class DepthBias(NamedTuple):
 class LinearNetwork(NamedTuple):
     """Means of a linear residual network, exact at every width and depth.
 
-    Attributes:
-        overlap: E <x_i, x_j> / D at the last layer.
-        block_kernel, weight_kernel, bias_kernel: tangent kernel for one coordinate, and shares.
-        jacobian_mean_square: E tr(g^T g) / D.
+    overlap: E <x_i, x_j> / D at the last layer; block_kernel: tangent kernel for one coordinate,
+    shares weight_kernel and bias_kernel; jacobian_mean_square: E tr(g^T g) / D.
     """
 
     overlap: Float[np.ndarray, "N N"]
@@ -62,12 +56,9 @@ def depth_bias(
 ) -> DepthBias:
     """Coefficients of 1/L of overlaps and tangent kernels, against infinite depth.
 
-    Args:
-        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (else SpecError).
-        gram: <x_i, x_j> / D at the start.
-
-    Valid for: psi = id, width -> infinity; odd phi, or inputs whose coordinates have mean 0 (else a
-        fourth derivative moves mean and overlap by O(1/L)).
+    phi smooth at 0, phi(0) = phi''(0) = 0 (else SpecError). Valid for: psi = id, width -> infinity;
+    odd phi, or inputs whose coordinates have mean 0 (else a fourth derivative moves mean and
+    overlap by O(1/L)).
     """
     constants = without_curvature(activation)
     a, c = constants.slope, constants.third

@@ -29,12 +29,7 @@ from deepinit.theory.diffusion.solver import integrated
 
 
 class InnerLimit(NamedTuple):
-    """State of N inputs at the horizon.
-
-    Attributes:
-        mean, covariance: m and Sigma of one coordinate.
-        block_kernel: Theta, tangent kernel of all blocks for one coordinate.
-    """
+    """m and Sigma of one coordinate, and tangent kernel Theta of all blocks, at the horizon."""
 
     mean: Float[np.ndarray, "N"]
     covariance: Float[np.ndarray, "N N"]
@@ -57,22 +52,16 @@ def inner_limit(
 ) -> InnerLimit:
     """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 
-    Relative error about 1e-9.
-
     Args:
-        activation, weight_var, bias_var, horizon: as for `double_limit`.
         inner: psi, growing at most linearly; kinks are allowed.
-        covariance: of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding, 0 for
-            inputs copied to all coordinates.
-        mean: of one coordinate at the start (z if copied); None: 0.
+        covariance, mean: of one coordinate at the start: sigma_Z^2 <z_i, z_j>, 0 after an
+            embedding; 0, z for inputs z copied to all coordinates.
 
-    Raises:
-        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a horizon
-            beyond the explosion (b != 0 and linear growth).
-
-    Valid for: Gaussian coordinates at the start. Finite networks with b != 0 and psi growing
-        linearly explode with positive probability. Reference: arXiv:2007.03253, section 5.2 (order
-        parameters).
+    Other arguments: `double_limit`. SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster
+    than linearly, a horizon beyond the explosion (b != 0 and linear growth). Valid for: Gaussian
+    coordinates at the start; relative error about 1e-9. Finite networks with b != 0 and psi growing
+    linearly explode with positive probability. Reference: arXiv:2007.03253, section 5.2 (order
+    parameters).
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)

@@ -37,10 +37,10 @@ class JacobianLaw(NamedTuple):
     """Exact statistics of g = dx_T / dx_0.
 
     Attributes:
-        mean_square: E tr(g^T g) / D = E |g^T v|^2, the growth of a backward gradient.
+        mean_square: E tr(g^T g) / D = E |g^T v|^2, |v| = 1, the growth of a backward gradient.
         inverse_mean_square: E tr((g^T g)^-1) / D.
         fourth, squared_trace: M2 = E tr((g^T g)^2) / D; P = E (tr(g^T g) / D)^2.
-        log_det, log_square: laws of log det g, and of log |g v|^2 and log |g^T v|^2, |v| = 1.
+        log_det, log_square: laws of log det g, and of log |g v|^2 and log |g^T v|^2.
     """
 
     mean_square: float
@@ -65,7 +65,7 @@ def jacobian_law(
     `mean_square_moments`. SpecError: phi(0) or phi''(0) not 0, a kink at 0.
 
     Valid for: depth -> infinity at fixed width; linear networks of depth L have E tr(g^T g) / D =
-        (1 + C/L)^L. Reference: arXiv:2007.03253, section 5 (equation of g); module docstring.
+    (1 + C/L)^L. Reference: arXiv:2007.03253, section 5 (equation of g); module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, 0.0, horizon)
     d = validate.integer("width", width, 1)

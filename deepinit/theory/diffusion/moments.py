@@ -52,12 +52,7 @@ from deepinit.theory.numerics import LogNormal
 
 
 class OverlapMoments(NamedTuple):
-    """Moments of the overlaps of two inputs at the horizon.
-
-    Attributes:
-        mean, second: E lambda_ij, E lambda_ij^2 (diagonal: E q_i^2).
-        square_product: E q_1 q_2.
-    """
+    """E lambda_ij, E lambda_ij^2 (diagonal: E q_i^2) and E q_1 q_2 of two inputs at the horizon."""
 
     mean: Float[np.ndarray, "2 2"]
     second: Float[np.ndarray, "2 2"]
@@ -82,20 +77,15 @@ def mean_square_moments(
 ) -> Float[np.ndarray, "powers"]:
     """E q^k, k = 0, ..., highest, at the last block: q = |x|^2 / D, exact at width D.
 
-    Relative error about 1e-13 (times log2(depth)).
-
     Args:
         activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (tanh, erf, sin, linear).
         mean_square: q_0.
-        weight_var, bias_var: a block's weights have variance weight_var dt / D, biases bias_var dt.
-        horizon: depth * dt.
+        weight_var, bias_var, horizon: as for `double_limit`.
         highest: 1 to 12.
         depth: of a linear network; None: infinite, an error O(horizon / depth), see `depth_bias`.
 
-    Raises:
-        SpecError: another phi; a depth with a phi that is not linear; moments beyond float64.
-
-    Valid for: Gaussian weights and biases.
+    SpecError: another phi; a depth with a phi that is not linear; moments beyond float64. Valid
+    for: Gaussian weights and biases; relative error about 1e-13 (times log2(depth)).
     """
     growth, size, q = checked_start(activation, width, mean_square, weight_var, bias_var, horizon)
     validate.integer("highest", highest, 1, "2 gives the variance.", most=12)

@@ -31,10 +31,7 @@ from deepinit.theory.diffusion.growth import DiffusionConstants
 class Riccati(NamedTuple):
     """The equation of u = b m + a^2 for one input.
 
-    Attributes:
-        weight_var: w^2.
-        mean, mean_square: m_0, q_0.
-        rate: s_0 = bias_var + weight_var q_0.
+    weight_var, mean, mean_square, rate: w^2, m_0, q_0 and s_0 = bias_var + weight_var q_0.
     """
 
     constants: DiffusionConstants

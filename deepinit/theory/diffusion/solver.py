@@ -22,12 +22,9 @@ def integrated(
 ) -> np.ndarray:
     """y(T) of y' = f(y), by an explicit Runge-Kutta method of order 8.
 
-    SpecError: an explosion before the horizon; growth by more than e^300 without one.
-
-    Args:
-        rates, start: f, y(0).
-        sizes: typical sizes: errors, about 1e-9, are relative to an entry, or to 1e-3 of its size
-            if smaller. A change of units changes no digit.
+    Errors, about 1e-9, are relative to an entry, or to 1e-3 of its typical size if smaller; a
+    change of units changes no digit. SpecError: an explosion before the horizon; growth by more
+    than e^300 without one.
     """
     from scipy import linalg
     from scipy.integrate import solve_ivp

@@ -31,11 +31,10 @@ def two_layer_limit(
         activation: phi, growing at most linearly (else SpecError); kinks and phi(0) != 0 are
             allowed.
         gram: <x_i, x_j> / D at the start.
-        weight_var: sigma_1^2: W has variance weight_var / D.
-        branch_var: sigma_2^2: V has variance branch_var dt / n, n the inner width.
-        bias_var: sigma_b1^2, of b.
+        weight_var, bias_var: sigma_1^2, W has variance weight_var / D; sigma_b1^2, of b.
+        branch_var: sigma_2^2, V has variance branch_var dt / n.
 
-    Valid for: every inner width; relative error about 1e-9.
+    Valid for: every inner width n; relative error about 1e-9.
     """
     phi = not_superlinear(as_activation(activation))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)

@@ -82,11 +82,10 @@ def criticality_class(
         weight_var: variance times fan_in, > 0.
         mean_square: K > 0 of the first layer; ignored at critical variances.
 
-    SpecError: variances out of range; an activation not accepted by `di.critical`.
-
-    Valid for: first order in 1/width; `largest_sum` exact (scale invariant) or simulated (tanh).
-        "zero_critical" slopes have error log(depth)/depth: 1 % from depth 1000, far off at depth
-        10. Reference: arXiv:2106.10165, chapters 5 and 8.
+    SpecError: variances out of range; an activation not accepted by `di.critical`. Valid for: first
+    order in 1/width; `largest_sum` exact (scale invariant) or simulated (tanh). "zero_critical"
+    slopes have error log(depth)/depth: 1 % from depth 1000, far off at depth 10. Reference:
+    arXiv:2106.10165, chapters 5 and 8.
     """
     weight_var = validate.positive("weight_var", weight_var, "He initialization of ReLU is 2.")
     bias_var = validate.not_negative("bias_var", bias_var)

@@ -70,7 +70,7 @@ def homogeneous_kernel_moment(
     SpecError. inf on overflow.
 
     Valid for: Gaussian weights, no biases; relative error 1e-13 per layer. Reference:
-        arXiv:1812.05994.
+    arXiv:1812.05994.
     """
     steep, ratio = _steep_and_ratio(activation)
     sizes, order = layer_widths(widths), validate.not_negative("order", order, "2 is usual.")
@@ -95,7 +95,7 @@ def homogeneous_kernel_layers(
     Arguments and errors: `homogeneous_kernel_moment`. inf on overflow.
 
     Valid for: Gaussian weights, no biases; relative error 1e-15 per layer. Reference:
-        arXiv:1812.05994.
+    arXiv:1812.05994.
     """
     p, _, c = homogeneous_constants(activation)
     sizes, first = layer_widths(widths), validate.positive("first_kernel", first_kernel)
@@ -144,7 +144,7 @@ def homogeneous_ntk_moments(
     factor of the biases; 0: not trained; other arguments and errors: `homogeneous_kernel_moment`.
 
     Valid for: Gaussian weights, NTK parametrization, biases initialized at 0; relative error 1e-14
-        per layer. Reference: arXiv:1909.05989 (first order, exponential growth in depth/width).
+    per layer. Reference: arXiv:1909.05989 (first order, exponential growth in depth/width).
     """
     with np.errstate(over="ignore"):
         return _ntk_moments(activation, first_kernel, widths, weight_var, bias_rate)

@@ -84,9 +84,9 @@ def kernel_corrections(
         ResourceError: covariances exceed the memory.
 
     Valid for: independent Gaussian weights and biases; error O(r^2) relative to K, r = sum 1/width,
-        with a class-dependent constant (`largest_sum`). Nearly parallel inputs and kinks:
-        `angle_spread`. Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019;
-        arXiv:1909.05989.
+    with a class-dependent constant (`largest_sum`). Nearly parallel inputs and kinks:
+    `angle_spread`. Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019;
+    arXiv:1909.05989.
     """
     first = kernel_matrix("first_kernel", first_kernel)
     phi = differentiable(activation, float(np.max(np.diag(first))))

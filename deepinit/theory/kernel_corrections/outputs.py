@@ -41,7 +41,7 @@ def output_statistics(relative_variance: Real[Array, "*shape"] | Plain) -> Outpu
     c/n_l) - 1.
 
     Valid for: Gaussian output weights and biases; exact in v. Reference: arXiv:2106.10165, chapter
-        4.
+    4.
     """
     v = validate.array("relative_variance", relative_variance, remedy="Take V/K^2.")
     if not (v >= 0.0).all():
@@ -94,7 +94,7 @@ def deep_wide_kernel(activation: ActivationLike, beta: float) -> LogNormal:
     """Limit law N(-c beta/2, c beta) of ln(G/K) as sum 1/n_l -> beta, c = 3q/p^2 - 1 (ReLU 5).
 
     Valid for: homogeneous activation (else SpecError), critical gain, Gaussian weights, no biases;
-        error O(1/width). Reference: arXiv:1812.05994.
+    error O(1/width). Reference: arXiv:1812.05994.
     """
     c, total = homogeneous_constants(activation)[2], validate.not_negative("beta", beta)
     return LogNormal(-0.5 * c * total, c * total)
@@ -107,7 +107,7 @@ def deep_wide_ntk_ratio(activation: ActivationLike, beta: float) -> float:
             = 1 + (7c - 2)/9 beta + ...
 
     Valid for: homogeneous activation (else SpecError), critical gain, equal widths, Gaussian
-        weights, no biases; error O(1/depth). Reference: arXiv:1909.05989 (growth e^{c beta}).
+    weights, no biases; error O(1/depth). Reference: arXiv:1909.05989 (growth e^{c beta}).
     """
     c, total = homogeneous_constants(activation)[2], validate.not_negative("beta", beta)
     x = (c + 1.0) * total

@@ -30,8 +30,8 @@ def raghu_lower_bound(
     a bias with "relu".
 
     Valid for: hard tanh up to a constant, possibly per layer. ReLU: not a bound, it exceeds the
-        exact factor sigma_w a_1(k) / sqrt(2) of a layer. Compare slopes in depth. Reference:
-        arXiv:1606.05336.
+    exact factor sigma_w a_1(k) / sqrt(2) of a layer. Compare slopes in depth. Reference:
+    arXiv:1606.05336.
     """
     validate.integer("width", width, 1, "All layers have one width here.")
     validate.integer("depth", depth, 0, "It counts the layers.")
@@ -55,7 +55,7 @@ def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
     """hidden_var^(depth/2), upper bound on mean length growth, Lipschitz-1 activations.
 
     Valid for: layers of one width, any biases; hidden_var times fan_in; rigorous. ReLU: below
-        (hidden_var / 2)^{depth/2}. Reference: arXiv:1606.05336.
+    (hidden_var / 2)^{depth/2}. Reference: arXiv:1606.05336.
     """
     validate.integer("depth", depth, 0, "It counts the layers.")
     return math.sqrt(validate.not_negative("hidden_var", hidden_var)) ** depth
@@ -70,7 +70,7 @@ def price_tanner_bound(network: HomogeneousNetwork, density: float = 1.0) -> flo
     are scaled by 1/density. SpecError: as `length_moment`; another law or activation.
 
     Valid for: rigorous, at density 1 at most `length_moment`; loose except at width 1, where exact.
-        Decays with depth below hidden_var = 2 pi / density. Reference: arXiv:1911.10651.
+    Decays with depth below hidden_var = 2 pi / density. Reference: arXiv:1911.10651.
     """
     layers = network_layers(network)
     validate.choice("law", network.law, ("normal",), "The bound holds for Gaussian weights.")

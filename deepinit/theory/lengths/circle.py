@@ -45,7 +45,7 @@ def circle_relative_variance(depth: int) -> float:
     0.437218. Quadrature error 1e-10.
 
     Valid for: leading order in 1/width (about 10 % off at width 100, depth 4); any weight variance,
-        circle about the origin, no bias.
+    circle about the origin, no bias.
     """
     return float(np.sum(_layer_terms(validate.integer("depth", depth, 1))))
 
@@ -69,7 +69,7 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
     `depth`: hidden layers H >= 0. Quadrature error 1e-9.
 
     Valid for: infinite hidden widths; width n adds O(1/n), `circle_relative_variance` / n and the
-        fluctuation of rho.
+    fluctuation of rho.
     """
     validate.integer("depth", depth)
     validate.integer("output_width", output_width, 1)

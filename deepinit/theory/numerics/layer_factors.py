@@ -104,7 +104,7 @@ def layer_factor_moment(
     the mean length; a_0 = 1, although P(X = 0) = 2^-n. Law "normal" or "orthogonal" (square Haar).
 
     Valid for: exact; relative error 1e-14 (1 + m) at widths up to a million. Reference:
-        arXiv:2102.10492, Theorem 3.1 (mean length).
+    arXiv:2102.10492, Theorem 3.1 (mean length).
     """
     m, slope = checked_moment(m), abs(checked_slope(negative_slope))
     validate.choice("law", law, LAWS, "Other laws share only the mean square (m = 2).")
@@ -119,7 +119,7 @@ def output_factor_moment(width: Real[Array, "*shape"] | Plain, m: float) -> Floa
     n^3) - ...).
 
     Valid for: exact; relative error 1e-15 (1 + m). Reference: arXiv:2102.10492, Theorem 3.1
-        (constant C = g_1).
+    (constant C = g_1).
     """
     m, widths = checked_moment(m), width_array(width)
 
