@@ -41,8 +41,8 @@ def approximation_1(
 ) -> Float[Like, "layers *shape"]:
     """ln sin^2 of the angle after each layer by the paper's Approximation 1.
 
-    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0), theta_l =
-    arcsin(exp(X_l / 2)) for l >= 1, n_l >= 2. NumPy float64, or JAX in theta0's dtype.
+    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
+    theta_l = arcsin(exp(X_l / 2)) for l >= 1, n_l >= 2. NumPy float64, or JAX in theta0's dtype.
 
     Valid for: ReLU, small angles, wide layers. rho overstates the drift by 92/n^2 per layer, theta
     at the mean understates it, unlike `log_sin2_propagation`. Reference: arXiv:2302.09712v3,

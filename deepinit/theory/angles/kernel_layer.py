@@ -1,7 +1,7 @@
 """One layer's map of the norms and the angle of two inputs.
 
-Preactivation pairs are i.i.d. Gaussian given the post-activations a, b before them, of metric G =
-bias_var + weight_var / n (a.a, a.b, b.b). State s, F, c, D: `angles.kernel_propagation`, by
+Preactivation pairs are i.i.d. Gaussian given the post-activations a, b before them, of metric
+G = bias_var + weight_var / n (a.a, a.b, b.b). State s, F, c, D: `angles.kernel_propagation`, by
 `numerics.delta_method`. F', F'': fourth-order central differences along eigenvectors of the
 covariance.
 """

@@ -64,8 +64,8 @@ def log_sin2_mean(
     not positively homogeneous: host float64, under jit and vmap but not grad.
 
     Args:
-        theta: angle in [0, pi] of the preactivations at infinite width (without bias: of the
-            inputs).
+        theta: angle in [0, pi] of the preactivations at infinite width
+            (without bias: of the inputs).
         width: of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
         variances: of the preactivations; no effect if positively homogeneous.
 

@@ -53,8 +53,8 @@ def marginal_moment(k: int) -> float:
 def p_number(a: int, k: int) -> int:
     """Bessel number P(a, k): matchings of a points with k unmatched; 0 outside 0 <= k <= a.
 
-    P(a, k) = a! / (k! ((a - k)/2)! 2^{(a-k)/2}) for even a - k, else 0; P(a, k) = (a - 1) P(a - 2,
-    k) + P(a - 1, k - 1), P(0, 0) = 1. With `q_number` and a <= b,
+    P(a, k) = a! / (k! ((a - k)/2)! 2^{(a-k)/2}) for even a - k, else 0; P(a, k) = (a - 1)
+    P(a - 2, k) + P(a - 1, k - 1), P(0, 0) = 1. With `q_number` and a <= b,
 
         J_{a,b} = sum_k P(a,k) b!/(b-k)! c^k J_{0,b-k} + sum_k Q(a,k) b!/(b-k)! c^k S_{b-k},
         c = cos(theta),  S_j = sin(theta)^j (j-1)!! / (2 pi if j is odd, else 2 sqrt(2 pi)).

@@ -79,8 +79,8 @@ def _one_width(n: int) -> SmallAngleMoments:
 def degeneracy_probability(theta: Numbers, width: Numbers) -> Degeneracy:
     """Probabilities that one ReLU layer makes images collinear, or one of them zero.
 
-    collinear: n q^n; dead: 2^{1-n} - q^n, at least one zero image; q = (pi - theta)/(2 pi), theta
-    in [0, pi] (at 0 the limit). Disjoint, exact; otherwise ln sin^2 is almost surely finite.
+    collinear: n q^n; dead: 2^{1-n} - q^n, at least one zero image; q = (pi - theta)/(2 pi),
+    theta in [0, pi] (at 0 the limit). Disjoint, exact; otherwise ln sin^2 is almost surely finite.
 
     Valid for: no bias, Gaussian weights (or any symmetric law without atoms on rays).
     """

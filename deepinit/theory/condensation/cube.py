@@ -1,8 +1,8 @@
 """Strict local maxima of |H| on the cube max_i |u_i| = 1: sign descent and Adam.
 
 Sign descent w' = s sign(grad H(w)), s = sign(H(w)) in the end. s H(w) / |w|_inf^p grows at rate
-sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf: strict local maxima attract. There s u_i d_i H
-> 0 where |u_i| = 1; else d_i H = 0, s Hess H negative definite. Misalignment is |w_0| / |w|,
+sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf: strict local maxima attract. There s u_i d_i
+H > 0 where |u_i| = 1; else d_i H = 0, s Hess H negative definite. Misalignment is |w_0| / |w|,
 exponent 1.
 """
 

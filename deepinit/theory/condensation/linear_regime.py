@@ -3,9 +3,9 @@
 v = (1/n) sum_i y_i z_i, nu = |v|, s = sigma'(0), c_j = w_j.v/nu: a_j' = s nu c_j, c_j' = s nu a_j,
 the rest of w_j is constant. Gaussian initialization, standard deviations beta_1 (a_j), beta_2
 (w_j): c_j(t) has variance beta_2^2 cosh^2(s nu t) + beta_1^2 sinh^2(s nu t), the other D - 1
-coordinates beta_2^2. The overlap S = sum_j a_j c_j has mean m (beta_1^2 + beta_2^2) sinh(2 s nu t)
-/ 2; the output is s S v.z / nu, the loss drop s S nu - s^2 S^2 q / 2, q = (1/n) sum_i (v.z_i /
-nu)^2.
+coordinates beta_2^2. The overlap S = sum_j a_j c_j has mean m (beta_1^2 + beta_2^2)
+sinh(2 s nu t) / 2; the output is s S v.z / nu, the loss drop s S nu - s^2 S^2 q / 2, q = (1/n)
+sum_i (v.z_i / nu)^2.
 """
 
 import math
@@ -128,10 +128,10 @@ def loss_drop_time(
         t = arsinh(|S*| / S_0) / (2 |s| nu),    S_0 = m (beta_1^2 + beta_2^2) / 2,
         |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),    R(0) = 1/(2n) sum_i y_i^2.
 
-    mean_time adds two corrections. The fit slows the growth: |S| = S_0 sinh(2 x) takes int_0^x dx'
-    / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The overlap of one initialization is (beta_1^2 +
-    beta_2^2) chi^2_m e^{2 s nu t} / 4, a delay of mean (ln(m/2) - psi(m/2)) / (2 |s| nu) and
-    variance psi_1(m/2) / (2 |s| nu)^2 (digamma, trigamma).
+    mean_time adds two corrections. The fit slows the growth: |S| = S_0 sinh(2 x) takes int_0^x
+    dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The overlap of one initialization is
+    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4, a delay of mean
+    (ln(m/2) - psi(m/2)) / (2 |s| nu) and variance psi_1(m/2) / (2 |s| nu)^2 (digamma, trigamma).
 
     Args:
         width: neurons m.

@@ -54,9 +54,9 @@ def multi_output_orientations(
     """Orientations of input weights of a two-layer network with K outputs, p = 1.
 
     +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T, e_i the initial residuals: -y_i
-    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy (targets:
-    classes from 0, or one-hot rows). Other arguments: `target_form`. SpecError: multiplicity > 1,
-    sigma(0) != 0, V = 0.
+    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy
+    (targets: classes from 0, or one-hot rows). Other arguments: `target_form`. SpecError:
+    multiplicity > 1, sigma(0) != 0, V = 0.
 
     Valid for: gradient flow, outputs small against the targets (cross-entropy: against 1). Poor
     condensation for small kappa.
@@ -89,8 +89,8 @@ def cnn_orientations(
     """Orientations of the filters of a two-layer convolutional network, one output.
 
     "average" (global pooling), f = sum_j a_j mean_k sigma(w_j.patch_k): a two-layer network on all
-    patches. "position" (one weight per filter and position), f = sum_jk a_jk sigma(w_j.patch_k), p
-    = 1 only: `MatrixOrientations` +- the top right singular vector of V = (1/n) sum_i y_i
+    patches. "position" (one weight per filter and position), f = sum_jk a_jk sigma(w_j.patch_k),
+    p = 1 only: `MatrixOrientations` +- the top right singular vector of V = (1/n) sum_i y_i
     patches_i, kappa typically small; outputs: [2, positions].
 
     The bias of a filter is its last coordinate. Errors and range: `predict_orientations`,

@@ -1,8 +1,8 @@
 """Orientations of the input weights of a two-layer network at tiny initialization.
 
-sigma(0) != 0: the mean is fitted first. Within a time 1/(m sigma(0)^2) all a_j move by ybar / (m
-sigma(0)), and the residual becomes y - ybar. If the move exceeds the initial a_j, all have the sign
-of ybar / sigma(0), and neurons ascend the centred form with that sign.
+sigma(0) != 0: the mean is fitted first. Within a time 1/(m sigma(0)^2) all a_j move by
+ybar / (m sigma(0)), and the residual becomes y - ybar. If the move exceeds the initial a_j, all
+have the sign of ybar / sigma(0), and neurons ascend the centred form with that sign.
 """
 
 from typing import Literal, NamedTuple
@@ -59,8 +59,8 @@ def predict_orientations(
     p >= 2: under gradient flow the first neurons fit the data before the rest has turned; Adam
     turns all. Exact for p = 1, p = 2, d = 1; else basins below 0.1 % of the sphere can be missed.
     Error O(|w.z|), O(|w.z|^2) for odd or even sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large
-    against the initial output weights, or ybar = 0. Reference: arXiv:2105.11686 for p = 1 and d =
-    1; else `condensation.target_form`, `condensation.cube`.
+    against the initial output weights, or ybar = 0. Reference: arXiv:2105.11686 for p = 1 and
+    d = 1; else `condensation.target_form`, `condensation.cube`.
     """
     remedy = "Gradient flow is 'l2', Adam is 'linf'."
     validate.choice("geometry", geometry, ("l2", "linf"), remedy)

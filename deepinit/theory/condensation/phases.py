@@ -1,10 +1,10 @@
 """Phases of condensation: scaling of the initialization with the width.
 
 f = (1/alpha) sum_k a_k sigma(w_k.z), gamma and gamma' of `initial_regime`. Multiplicity 1, fixed
-loss drop: S* = O(alpha), and sinh(2 x), x = rate t, is of order alpha / (m max(beta_1, beta_2)^2) =
-m^e, e = gamma - 1 - |gamma'|. |W - W(0)| / |W(0)| is of order max(cosh x - 1, (beta_1/beta_2) sinh
-x): for e >= 0, e^x = m^{e/2} gives m^{e/2 + max(0, -gamma')}; for e < 0, x = m^e gives max(m^{2e},
-m^{e - gamma'}).
+loss drop: S* = O(alpha), and sinh(2 x), x = rate t, is of order alpha / (m max(beta_1, beta_2)^2)
+= m^e, e = gamma - 1 - |gamma'|. |W - W(0)| / |W(0)| is of order max(cosh x - 1, (beta_1/beta_2)
+sinh x): for e >= 0, e^x = m^{e/2} gives m^{e/2 + max(0, -gamma')}; for e < 0, x = m^e gives
+max(m^{2e}, m^{e - gamma'}).
 """
 
 from typing import Any, Literal

@@ -1,6 +1,6 @@
 """Critical initialization: norms, angles and gradients that do not grow with depth.
 
-Infinite width; finite-width fluctuations are of order depth / width. Classes: `criticality.edge`.
+Infinite width; finite-width fluctuations are of order depth / width.
 """
 
 import math
@@ -29,15 +29,12 @@ _RESIDUAL = "residual branches scaled by 1/sqrt(depth) need no critical point"
 
 
 class Critical(NamedTuple):
-    """A critical initialization, or a point on the edge of chaos.
-
-    Weight variances are times fan_in; K is the preactivation variance.
+    """A critical initialization, or a point on the edge of chaos, of preactivation variance K.
 
     Attributes:
-        weight_var, bias_var: between hidden layers.
+        weight_var, bias_var: between hidden layers, times fan_in.
         fixed_point: K*; 0 in zero_critical without `fixed_point=`, NaN in scale_invariant.
-        kind: "scale_invariant", "zero_critical", "half_stable", "edge_unstable" or
-            "edge_saturated".
+        kind: class of `critical`.
         chi_parallel: dK'/dK at K*.
         chi_perp: growth per layer of squared gradients and squared small angles; 1.
         first_weight_var: first-layer variance that maps mean square 1 to K*, with bias_var; divide

@@ -1,19 +1,17 @@
 """Edge of chaos of an activation, and its six classes.
 
-z' = b + W phi(z), weight variance w / fan_in, bias variance b, z ~ N(0, K):
-
-    K' = b + w g(K),    chi_parallel = w g'(K),    chi_perp = w h(K).
+z' = b + W phi(z), weight variance w / fan_in, bias variance b, z ~ N(0, K): K' = b + w g(K),
+chi_parallel = w g'(K), chi_perp = w h(K).
 
 Edge at a fixed point K (chi_perp = 1): w = 1 / h(K), b = K - g(K) / h(K) >= 0. K attracts iff
-R(K) = chi_parallel - 1 = g'(K) / h(K) - 1 < 0. Class, on a logarithmic grid of K and as K -> 0:
+R(K) = chi_parallel - 1 = g'(K) / h(K) - 1 < 0. Classes (activations: `critical`):
 
-    scale_invariant    R = b = 0 for every K                          ReLU, leaky ReLU, linear
-    zero_critical      R < 0 and b -> 0 as K -> 0                     tanh, sin, ELU, SELU, ReLU6
-    half_stable        R(K*) = 0 with b > 0                           GELU, SiLU, Mish, hard swish;
-                       (at every K)                                   softshrink, relu(x - c)
-    edge_unstable      R > 0 wherever b >= 0                          softplus - log 2
-    edge_saturated     R < 0, b >= 0 only above some K > 0            sigmoid
-    none               b < 0 for every K                              softplus
+    scale_invariant    R = b = 0 for every K
+    zero_critical      R < 0 and b -> 0 as K -> 0
+    half_stable        R(K*) = 0 with b > 0; at every K: softshrink, relu(x - c)
+    edge_unstable      R > 0 wherever b >= 0
+    edge_saturated     R < 0, b >= 0 only above some K > 0
+    none               b < 0 for every K
 """
 
 import itertools
@@ -38,10 +36,8 @@ _JUMP = 1e-6
 class EdgePoint(NamedTuple):
     """The edge of chaos at one K.
 
-    Attributes:
-        fixed_point: K.
-        weight_var, bias_var: 1 / h and K - g / h, which may be negative.
-        excess, square: R = chi_parallel - 1; g.
+    fixed_point: K; weight_var, bias_var: 1 / h, K - g / h, which may be negative; excess: R;
+    square: g.
     """
 
     fixed_point: float

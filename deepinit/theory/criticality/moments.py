@@ -1,9 +1,8 @@
 """Gaussian moments of one preactivation by adaptive quadrature, any variance.
 
-    g(K) = E phi(z)^2,    h(K) = E phi'(z)^2,    g'(K) = E[z phi(z) phi'(z)] / K,    z ~ N(0, K)
-
-Gauss-Legendre panels, geometric around 0, split at declared kinks, are bisected until no integral
-changes; undeclared kinks only cost panels. All variances advance together.
+g(K) = E phi(z)^2, h(K) = E phi'(z)^2, g'(K) = E[z phi(z) phi'(z)] / K, z ~ N(0, K). Gauss-Legendre
+panels, geometric around 0, split at declared kinks, are bisected until no integral changes;
+undeclared kinks only cost panels. All variances advance together.
 """
 
 import itertools

@@ -26,7 +26,7 @@ class Origin(NamedTuple):
 
     Attributes:
         value, slopes: phi(0); (phi'(0-), phi'(0+)).
-        weight_var: w = 2 / (phi'(0-)^2 + phi'(0+)^2); inf where both slopes are 0.
+        weight_var: w; inf where both slopes are 0.
         power: p; inf if no term up to z^5 contributes, NaN if a derivative is not finite.
         deficit: c, > 0 where small variances decay; 0 for p = inf.
     """

@@ -7,8 +7,8 @@ With h = mean square / rho^2, alpha = A sqrt(h) and s = 0 (truncation) or 1/2 (n
     A_ex^2 = inf_alpha alpha^2 / v(alpha): least gain with a positive fixed point,
     A_lat^2 = inf_alpha alpha^2 / m(alpha), m = lim v (rho -> 0): least gain on any mesh.
 
-Truncation: A_lat = 1, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest: A_lat =
-0.86630335...
+Truncation: A_lat = 1, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest:
+A_lat = 0.86630335...
 "flush": v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
 """
 

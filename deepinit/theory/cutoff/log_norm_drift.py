@@ -43,8 +43,8 @@ def log_norm_drift(
 ) -> LogNormDrift:
     """Mean and variance per layer of log|x_t|, and P(x_t = 0), exact in the width.
 
-    Square layers x_t = phi(W_t x_{t-1}), phi(0) = 0, no biases. Excess kurtosis k subtracts 3 m^2 k
-    / (4 N^2) from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
+    Square layers x_t = phi(W_t x_{t-1}), phi(0) = 0, no biases. Excess kurtosis k subtracts 3 m^2
+    k / (4 N^2) from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
     `cutoff.norm_propagation`. ReLU: not monotone in N.
 
     Args:

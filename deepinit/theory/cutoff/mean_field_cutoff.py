@@ -6,8 +6,8 @@ deviation s / sqrt(N), s^2 = v / (1 - m^2), one-layer noise of variance v / N:
     t_N = (log(N)/2 + log|C|) / |log m|    with a bounded window,
     TV(t) = 2 Phi(|C| |m|^t sqrt(N) / (2 s)) - 1.
 
-Two inputs: noise D / N of (q_x, q_y, p), Jacobian J: Sigma = J Sigma J^T + D, s^2 = 1 /
-(Sigma^-1)_pp.
+Two inputs: noise D / N of (q_x, q_y, p), Jacobian J: Sigma = J Sigma J^T + D,
+s^2 = 1 / (Sigma^-1)_pp.
 """
 
 import math
@@ -81,8 +81,8 @@ def mean_field_cutoff(
         cosine: of two inputs, in (-1, 1); None: one input.
         layers: t >= 0 at which TV is evaluated.
 
-    SpecError: signals that die out or explode, two inputs in the ordered phase (use
-    `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point. Valid for:
+    SpecError: signals that die out or explode, two inputs in the ordered phase
+    (use `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point. Valid for:
     Gaussian weights, N large, t near or beyond the centre; relative error of TV O(1 / sqrt(N)).
     Reference: arXiv:2608.15914 (one input).
     """
@@ -126,8 +126,8 @@ def koenigs_amplitude(
 ) -> float:
     """Koenigs' amplitude C: step^t(start) - fixed_point ~ C multiplier^t.
 
-    step is C^2 at its fixed point, known to 1e-14 of its size, with derivative 0 < |m| < 1, start
-    in the basin of attraction; else SpecError. Relative error 1e-8; exact for affine maps.
+    step is C^2 at its fixed point, known to 1e-14 of its size, with derivative 0 < |m| < 1,
+    start in the basin of attraction; else SpecError. Relative error 1e-8; exact for affine maps.
     Reference: G. Koenigs, 1884.
     """
     if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:

@@ -5,8 +5,8 @@ The distance of close inputs is a tangent vector y' = phi'(z) W y. Given the lay
     |y'|^2 / |y|^2 = (A^2 / N) sum_i phi'(z_i)^2 h_i^2,
     log = log chi_1(q) + k^2 rho + e - e^2 / 2,    E e^2 = e2 / N,
 
-h the normalised W y, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z, r the cosine of x
-and y. Beyond log chi_1, for log|y|^2, to order 1/N at stationary q and r,
+h the normalised W y, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z, r the cosine
+of x and y. Beyond log chi_1, for log|y|^2, to order 1/N at stationary q and r,
 
     drift N      = G' V'' v_q / (2 (1 - mu) (1 - mu^2)) + G'' v_q / (2 (1 - mu^2)) - e2 / 2
                    + rho (A^2 q / Q) n_r / (1 - m^2)

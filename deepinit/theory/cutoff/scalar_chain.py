@@ -1,8 +1,8 @@
 """Width-1 chain x_t = Q(phi(w_t x_{t-1})) in finite precision: exact survival P(x_t != 0).
 
-|x_t| >= k rho where |phi(u)| >= (k - s) rho, s = 0 (truncation) or 1/2 (nearest): first_k <= |u| <=
-last_k on either side of 0, u = w x (`cutoff.levels`). Symmetric w, T(u) = sum_k P(|x| = k rho) P(w
-k rho > u) (`cutoff.tails`):
+|x_t| >= k rho where |phi(u)| >= (k - s) rho, s = 0 (truncation) or 1/2 (nearest):
+first_k <= |u| <= last_k on either side of 0, u = w x (`cutoff.levels`). Symmetric w, T(u) = sum_k
+P(|x| = k rho) P(w k rho > u) (`cutoff.tails`):
 
     P(|x_t| >= k rho) = sum over the two sides of T(first_k) - T(last_k).
 """

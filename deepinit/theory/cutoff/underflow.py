@@ -89,8 +89,8 @@ def underflow_layer(
 
     Args:
         weight_law: normal or uniform; its variance times fan_in is A^2 < 1 (else SpecError).
-        smallest: 2^-126 in float32 and bfloat16 on XLA; 2^-25, half of the smallest subnormal, in
-            float16.
+        smallest: 2^-126 in float32 and bfloat16 on XLA; 2^-25, half of the smallest
+            subnormal, in float16.
         products: the products w_ij x_j underflow too (float32 and bfloat16 on XLA); False: values
             alone (`rounded(..., "flush")`; float16 with products in float32).
         mean_square: |x_0|^2 / N > 0.

@@ -1,8 +1,8 @@
 """Residual networks of infinite depth, and of infinite depth and width.
 
-Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt), dt =
-horizon / depth, psi = id unless stated. Only a = phi'(0) and b = phi''(0) survive infinite depth.
-Symbols: D = width, T = horizon, sigma_w^2 = weight_var, sigma_b^2 = bias_var, kappa = a^2
+Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt),
+dt = horizon / depth, psi = id unless stated. Only a = phi'(0) and b = phi''(0) survive infinite
+depth. Symbols: D = width, T = horizon, sigma_w^2 = weight_var, sigma_b^2 = bias_var, kappa = a^2
 weight_var, C = kappa T, E = e^C, r = bias_var / weight_var.
 """
 

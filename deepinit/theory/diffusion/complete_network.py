@@ -1,16 +1,13 @@
 """A complete network in the double limit: embedding, infinitely many blocks, readout.
 
 x_0 = A z, A_dk ~ N(0, sigma_Z^2), y = G x_T, G_d ~ N(0, sigma_Y^2 / D), NTK parametrization:
-lambda_0 = sigma_Z^2 <z, z'>. Shares of the tangent kernel, any b:
-
-    readout sigma_Y^2 lambda_T,   blocks sigma_Y^2 Theta,   embedding sigma_Y^2 sigma_Z^2 E <z, z'>.
-
-For b = 0
+lambda_0 = sigma_Z^2 <z, z'>. Tangent kernel, any b: readout sigma_Y^2 lambda_T, blocks sigma_Y^2
+Theta, embedding sigma_Y^2 sigma_Z^2 E <z, z'>. For b = 0
 
     NNGP = sigma_Y^2 [sigma_Z^2 E <z, z'> + r (E - 1)],
     NTK  = sigma_Y^2 [sigma_Z^2 (C + 2) E <z, z'> + r (C E + E - 1)]
 
-are kernels of a Bayesian linear model y = alpha + beta . z, singular for more than dim z + 1 inputs
+are kernels of a Bayesian linear model, singular for more than dim z + 1 inputs
 (condition with noise, or in weight space).
 """
 
@@ -35,8 +32,8 @@ PARTS = ("readout", "blocks", "embedding")
 class NetworkKernels(NamedTuple):
     """Kernels of a complete network.
 
-    nngp: covariance of the output; ntk: sum of the shares of the trained parts among readout (equal
-    to nngp), blocks and embedding.
+    nngp: covariance of the output; ntk: sum of the shares of the trained parts among readout
+    (equal to nngp), blocks and embedding.
     """
 
     nngp: Float[np.ndarray, "N N"]

@@ -1,7 +1,6 @@
 """The double limit of convolutional blocks, psi = id and b = phi''(0) = 0.
 
-Blocks x_p + phi(dW x_(patch of p) + db), dW_ij ~ N(0, sigma_w^2 dt / D) for each filter offset d.
-Inputs i, j, positions p, p':
+Blocks x_p + phi(dW x_(patch of p) + db), dW_ij ~ N(0, sigma_w^2 dt / D) for each filter offset d:
 
     Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_d Lambda_{i p+d, j p'+d}),
     Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_d (Lambda + Theta)_{i p+d, j p'+d}).
@@ -57,8 +56,8 @@ def patch_indices(
     """Positions that the filter reads at each position, stride 1; P stands for 0.
 
     image_shape (P,), or (U, V), numbered row by row; K or K x K centred offsets, K odd, at most a
-    side; padding "circular", or "zero" (also "same"). Reference: arXiv:2007.03253, section 3.2 (its
-    filter size U V D reads K^2 D).
+    side; padding "circular", or "zero" (also "same"). Reference: arXiv:2007.03253, section 3.2
+    (its filter size U V D reads K^2 D).
     """
     shape = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
     for side in shape:

@@ -1,12 +1,11 @@
 """Moments of the diffusion with correlated weights and drift, at any width.
 
-Blocks x + phi(dW x + db), dW = mu_W dt + e sqrt(dt), cov(e_oi, e_o'i') = R_oo' K_ii' (rows o,
-columns i), db = mu_b dt + f sqrt(dt), cov f = B. For psi = id, phi''(0) = 0, M_ij = E x_i x_j^T
+Blocks x + phi(dW x + db), dW = mu_W dt + e sqrt(dt), cov(e_oi, e_o'i') = R_oo' K_ii'
+(rows o, columns i), db = mu_b dt + f sqrt(dt), cov f = B; independent entries: R = weight_var
+I / D, K = I, B = bias_var I. For psi = id, phi''(0) = 0, M_ij = E x_i x_j^T
 
     (E x_i)' = a (mu_W E x_i + mu_b)
     M_ij'    = a (mu_W M_ij + M_ij mu_W^T + mu_b E x_j^T + E x_i mu_b^T) + a^2 (B + R tr(K M_ij^T)).
-
-Independent entries: R = weight_var I / D, K = I, B = bias_var I.
 """
 
 from typing import NamedTuple

@@ -1,11 +1,9 @@
 """The double limit, infinite depth and width, of x + phi(dW x + db), psi = id.
 
-With s_ij = sigma_b^2 + sigma_w^2 lambda_ij and c_ij = lambda_ij - m_i m_j,
-
-    m_i' = (b/2) s_ii,    q_i' = (b m_i + a^2) s_ii,    c_ij' = a^2 s_ij.
-
-Given x_0 the coordinates are independent Gaussian: mean x_0 + m_T - m_0, covariance c(T) - c(0).
-Tangent kernels for one coordinate: K_b' = a^2 sigma_b^2 + kappa K_b, K_W' = kappa (lambda + K_W).
+s_ij = sigma_b^2 + sigma_w^2 lambda_ij, c_ij = lambda_ij - m_i m_j: m_i' = (b/2) s_ii,
+q_i' = (b m_i + a^2) s_ii, c_ij' = a^2 s_ij. Given x_0 the coordinates are independent Gaussian:
+mean x_0 + m_T - m_0, covariance c(T) - c(0). Tangent kernels for one coordinate: K_b' = a^2
+sigma_b^2 + kappa K_b, K_W' = kappa (lambda + K_W).
 
     c(T) = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt
     K_W  = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt
@@ -77,16 +75,16 @@ def double_limit(
 
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
-        gram: <x_i, x_j> / D at the start; z z' for inputs z copied to all coordinates.
+        gram, mean: <x_i, x_j> / D at the start, and of each input's coordinates (None: 0); z z' and
+            z for inputs z copied to all coordinates.
         weight_var, bias_var: a block's weights have variance weight_var dt / D, biases bias_var dt.
         horizon: depth * dt.
-        mean: of each input's coordinates (z if copied); None: 0.
 
     SpecError: another phi, gram or gram - mean mean' not positive semidefinite, a horizon at or
-    beyond an explosion time. Valid for: depth, width -> infinity in either order; error O(horizon /
-    depth), see `depth_bias`; fluctuations O(kappa horizon / width); numerical error 1e-13, larger
-    near an explosion. For b != 0 finite networks explode with positive probability at every
-    horizon. Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance: module
+    beyond an explosion time. Valid for: depth, width -> infinity in either order; error
+    O(horizon / depth), see `depth_bias`; fluctuations O(kappa horizon / width); numerical error
+    1e-13, larger near an explosion. For b != 0 finite networks explode with positive probability at
+    every horizon. Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance: module
     docstring.
     """
     constants = diffusion_constants(activation)

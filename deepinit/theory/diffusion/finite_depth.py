@@ -1,13 +1,10 @@
 """Residual networks of finite depth: coefficients of 1 / depth, and linear networks exactly.
 
-Infinite width, psi = id, b = phi''(0) = 0, c = phi'''(0), blocks of length dt = T / L, s =
-sigma_b^2 + sigma_w^2 lambda:
+Infinite width, psi = id, b = phi''(0) = 0, c = phi'''(0), s = sigma_b^2 + sigma_w^2 lambda,
+S = s0_ii + s0_jj, blocks of length dt = T / L; with the error of Euler's rule, up to O(L^-2):
 
     E phi(u) phi(v) = a^2 s_ij dt + (a c / 2) (s_ii + s_jj) s_ij dt^2 + O(dt^3),
-    E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2).
-
-With the error of Euler's rule and S = s0_ii + s0_jj, up to O(L^-2),
-
+    E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2),
     lambda^(L) - lambda = (T/L) e_lambda,    Theta^(L) - Theta = (T/L) e_Theta,
     e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa - (kappa a^2 / 2) s0_ij T E,
     e_Theta  = E s0_ij {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.

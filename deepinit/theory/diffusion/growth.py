@@ -1,7 +1,7 @@
 """Rates and growth factors of infinitely deep residual networks.
 
-Symbols: package docstring. Finite at weight_var = 0: r (E - 1) = a^2 bias_var T (e^C - 1) / C, r C
-E = a^2 bias_var T E.
+Symbols: package docstring. Finite at weight_var = 0: r (E - 1) = a^2 bias_var T (e^C - 1) / C,
+r C E = a^2 bias_var T E.
 """
 
 import math

@@ -60,8 +60,8 @@ def inner_limit(
     Other arguments: `double_limit`. SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster
     than linearly, a horizon beyond the explosion (b != 0 and linear growth). Valid for: Gaussian
     coordinates at the start; relative error about 1e-9. Finite networks with b != 0 and psi growing
-    linearly explode with positive probability. Reference: arXiv:2007.03253, section 5.2 (order
-    parameters).
+    linearly explode with positive probability. Reference: arXiv:2007.03253, section 5.2
+    (order parameters).
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)

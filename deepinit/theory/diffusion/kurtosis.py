@@ -30,9 +30,7 @@ def coordinate_excess_kurtosis(
 
     About 5 / D at weight_var = bias_var = horizon = 1, start 0. `start`: x_0, every coordinate of
     the input; the rest as in `mean_square_moments`. SpecError also for a coordinate without
-    variance.
-
-    Valid for: depth -> infinity at fixed width.
+    variance. Valid for: depth -> infinity at fixed width.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     z = float(vector("start", start, 1)[0])

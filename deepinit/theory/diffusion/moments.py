@@ -1,15 +1,10 @@
 """Moments of order parameters, exact at any width: linear diffusions (psi = id, phi''(0) = 0).
 
+With s_ij = sigma_b^2 + sigma_w^2 lambda_ij, beta = a^2 sigma_b^2, l = lambda = <x_1, x_2> / D,
+
     dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,
-    q_i = |x_i|^2 / D,    lambda = <x_1, x_2> / D.
-
-By Ito, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
-
     dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,
-    d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt.
-
-With beta = a^2 sigma_b^2, l = lambda, the moments close:
-
+    d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt,
     E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k)
     (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2)
                   + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
@@ -18,14 +13,11 @@ With beta = a^2 sigma_b^2, l = lambda, the moments close:
 Fluctuations are O(horizon / width) at every depth. Samples do not estimate high moments of q, which
 is log-normal in size.
 
-Linear networks of depth L: given x, h = a (dW x + db) has independent rows N(0, V), V_ij = (beta +
-kappa lambda_ij) T / L; q' = |x + h|^2 / D is V/D times a noncentral chi-square of D degrees of
-freedom, with cumulants
+Linear networks of depth L: given x, h = a (dW x + db) has independent rows N(0, V),
+V_ij = (beta + kappa lambda_ij) T / L; q' = |x + h|^2 / D is V/D times a noncentral chi-square of D
+degrees of freedom with cumulants c_n, and E lambda' = lambda + V:
 
-    c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1).
-
-For two inputs E lambda' = lambda + V and
-
+    c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1),
     Cov(lambda_ij', lambda_kl')
         = (l_ik V_jl + l_il V_jk + l_jk V_il + l_jl V_ik + V_ik V_jl + V_il V_jk) / D.
 """

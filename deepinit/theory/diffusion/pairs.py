@@ -6,9 +6,9 @@ Positively homogeneous psi (slopes l, r), means 0, theta = arccos(rho):
     E psi' psi' = (l^2 + r^2) (pi - theta) / (2 pi) + 2 l r theta / (2 pi),
     k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi).
 
-erf, means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))) and
-(4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2). Others by quadrature: trapezoidal in x, and in y
-given x (smooth psi) or Gauss-Legendre between kinks.
+erf, means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))), (4/pi) / sqrt((1 + 2 V_x)(1 + 2
+V_y) - 4 C^2). Others by quadrature: trapezoidal in x, and in y given x (smooth psi) or
+Gauss-Legendre between kinks.
 """
 
 import math

@@ -1,21 +1,16 @@
 """One input in the double limit: m, q and the explosion time, in closed form.
 
-With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 and A = b^2 s_0 - w^2 u_0^2,
+With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 = p / n, A = b^2 s_0 - w^2 u_0^2 and
+omega = w sqrt(A) / 2 (imaginary for A < 0),
 
-    m' = (b/2) s,   q' = (b m + a^2) s      =>      u' = (w^2 u^2 + A) / 2.
-
-u = p / n: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary for A < 0)
-
+    m' = (b/2) s,   q' = (b m + a^2) s,   u' = (w^2 u^2 + A) / 2,   p' = A n / 2,   n' = -w^2 p / 2,
     n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1,      s = s_0 / n^2,
     m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,
     eta = (s_0 / 2) (sin(omega t) / omega) / n.
 
-The explosion time is the first zero of n, finite for b != 0, s_0 > 0. For A < 0 (not published), y
-= w u_0 / sqrt(-A), |y| >= 1, and
-
-    A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0
-
-gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0.
+The explosion time is the first zero of n, finite for b != 0, s_0 > 0. For A < 0 (not published),
+y = w u_0 / sqrt(-A), |y| >= 1, and A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2
+(2 b m_0 + a^2) < 0 gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0.
 """
 
 import math

@@ -8,9 +8,9 @@ and fourth powers of the slopes. V/K^2 = c r, K1 = 0; at w = 1/p Var Theta/T^2 =
 D/(K T) = (2c - 1)/3 r.
 
 K* = 0, marginal: K_l = (p c l)^(-1/p) (`criticality.origin`), chi_par = 1 - (1 + 1/p)/l, w^2 Var
-phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0; V = v K^2 l/n, v = c0/3; K1 = k K l/n, k = -(1
-+ p) v/4. Tanh: 2/3 and -1/3; ELU: 2/3 and -1/4. Odd phi, p = 1: E phi'^2 = 1 - 1/l, B = T^2 r/3,
-Var Theta/T^2 = 2r/3, T1/T = -r/4 (Fc).
+phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0; V = v K^2 l/n, v = c0/3; K1 = k K l/n,
+k = -(1 + p) v/4. Tanh: 2/3 and -1/3; ELU: 2/3 and -1/4. Odd phi, p = 1: E phi'^2 = 1 - 1/l, B = T^2
+r/3, Var Theta/T^2 = 2r/3, T1/T = -r/4 (Fc).
 
 Other stable fixed points: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the
 tangent variance saturates for chi_perp < 1 and grows with depth for chi_perp > 1.
@@ -39,9 +39,10 @@ class Criticality(NamedTuple):
     """Universality class and slopes of the corrections in r.
 
     Attributes:
-        name: critical points: "scale_invariant", "zero_critical" (K* = 0), "half_stable" (K* > 0,
-            both chi = 1); else "ordered" (chi_perp < 1), "chaotic" (chi_perp > 1), "marginal" (edge
-            of chaos, K* > 0), "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
+        name: critical points: "scale_invariant", "zero_critical" (K* = 0), "half_stable"
+            (K* > 0, both chi = 1); else "ordered" (chi_perp < 1), "chaotic" (chi_perp > 1),
+            "marginal" (edge of chaos, K* > 0), "vanishing" (K -> 0, chi < 1), "unsettled"
+            (K -> infinity).
         fixed_point: K*; NaN where every K is one.
         chi_parallel, chi_perpendicular: at K*; chi_parallel > 1: K* repels, the first layer must
             have mean square K*.

@@ -1,8 +1,8 @@
 """Kernels of homogeneous networks with one input, exact at every width.
 
 Slopes (left, right), no forward biases; p, q: means of their squares and fourth powers. A layer
-multiplies the kernel by the independent factor w (right^2 chi^2_M + left^2 chi^2_{n-M})/n, M ~
-Binomial(n, 1/2) (`numerics.layer_factors`). u_l = w^2 (p^2 + (3q - p^2)/n_l), forward norm G^l,
+multiplies the kernel by the independent factor w (right^2 chi^2_M + left^2 chi^2_{n-M})/n,
+M ~ Binomial(n, 1/2) (`numerics.layer_factors`). u_l = w^2 (p^2 + (3q - p^2)/n_l), forward norm G^l,
 Delta_l = |d output / d z^l|^2, bias rate tb:
 
     E G^l = K^1 (w p)^{l-1},        E (G^l)^2 = (K^1)^2 prod_{j<l} u_j,
@@ -10,8 +10,8 @@ Delta_l = |d output / d z^l|^2, bias rate tb:
     Theta = sum_l (G^l + tb) Delta_l,
     E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m},
 
-powers of w p being products over layers. P is the gated product between layers l < m; a = E (tr P^T
-P)^2 and t = E tr (P^T P)^2 obey a two-term recursion.
+powers of w p being products over layers. P is the gated product between layers l < m; a = E
+(tr P^T P)^2 and t = E tr (P^T P)^2 obey a two-term recursion.
 """
 
 import math

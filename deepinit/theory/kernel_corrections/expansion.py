@@ -1,7 +1,7 @@
 """NNGP and tangent kernel at finite width: mean shift and covariance to order 1/width.
 
-z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l). Given layer l, neurons of layer l + 1 are i.i.d. N(0,
-G^{l+1}); G is a Markov chain, G = K + K1 + fluctuations of covariance V:
+z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l). Given layer l, neurons of layer l + 1 are i.i.d.
+N(0, G^{l+1}); G is a Markov chain, G = K + K1 + fluctuations of covariance V:
 
     G^{l+1}_ab = bias_var + (w/n_l) sum_j phi(z^l_ja) phi(z^l_jb),      G^1 = K^1,
     E[G^{l+1} | G^l] = bias_var + w g(G^l),    Cov[G^{l+1} | G^l] = w^2 C(G^l)/n_l.
@@ -11,8 +11,8 @@ The tangent kernel of an output is Theta-hat, its mean over the weights of layer
 
     Theta-hat^{l+1} = b_rate + (t/n) sum phi phi + (w/n) sum_k phi'_k phi'_k Theta^l_kk
 
-Shared forward and backward weights correlate Theta^l_kk with phi(z_k), by Fc / n, and add q = w Fc
-: E d d (phi' phi') to the mean (`kernel_corrections.recursion`).
+Shared forward and backward weights correlate Theta^l_kk with phi(z_k), by Fc / n, and add q = w
+Fc : E d d (phi' phi') to the mean (`kernel_corrections.recursion`).
 """
 
 import math
@@ -67,8 +67,8 @@ def kernel_corrections(
 
     Args:
         activation: name or elementwise; continuous, differentiable between kinks.
-        first_kernel: K^1, covariance of first-layer preactivations, bias_var + weight_var x.x /
-            n_0; scalar for one input.
+        first_kernel: K^1, covariance of first-layer preactivations, bias_var + weight_var
+            x.x / n_0; scalar for one input.
         widths: of hidden layers.
         weight_var, bias_var: after each hidden layer, weights times fan_in; None:
             `default_weight_var`.

@@ -1,7 +1,7 @@
 """Gaussian moments of one layer, homogeneous activation, closed form.
 
-phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2, D = sqrt(K_aa K_bb - K_ab^2), rho
-= K_ab / sqrt(K_aa K_bb):
+phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2, D = sqrt(K_aa K_bb - K_ab^2),
+rho = K_ab / sqrt(K_aa K_bb):
 
     g_ab = m^2 K_ab + d^2 (2/pi) (D + K_ab asin rho),     g_aa = (left^2 + right^2)/2 K_aa,
     h_ab = m^2 + d^2 (2/pi) asin rho.

@@ -1,9 +1,9 @@
 """Statistics of outputs and log kernels; homogeneous networks with depth ~ width.
 
-Given G, outputs f_i are i.i.d. N(0, G): cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd). As sum 1/n_l ->
-beta at the critical gain, with the trace moment a(s) = e^{cs}/3 + 2 e^{-s}/3 of
-`kernel_corrections.exact`, E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta -
-s)} a(s) ds.
+Given G, outputs f_i are i.i.d. N(0, G): cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd). As sum
+1/n_l -> beta at the critical gain, with the trace moment a(s) = e^{cs}/3 + 2 e^{-s}/3 of
+`kernel_corrections.exact`, E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c
+(beta - s)} a(s) ds.
 """
 
 import math
@@ -37,8 +37,8 @@ class LogKernel(NamedTuple):
 def output_statistics(relative_variance: Real[Array, "*shape"] | Plain) -> OutputStatistics:
     """Excess kurtosis 3 v of an output; correlation v/(2 + 3 v) of squared outputs.
 
-    v = Var G_aa/(E G_aa)^2 >= 0: first order V_(aa)(aa)/K_aa^2, homogeneous activations prod (1 +
-    c/n_l) - 1.
+    v = Var G_aa/(E G_aa)^2 >= 0: first order V_(aa)(aa)/K_aa^2, homogeneous activations prod
+    (1 + c/n_l) - 1.
 
     Valid for: Gaussian output weights and biases; exact in v. Reference: arXiv:2106.10165, chapter
     4.

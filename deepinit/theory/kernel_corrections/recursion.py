@@ -1,7 +1,7 @@
 """Layer recursion of the kernels' mean shifts and covariances, order 1/width.
 
-`kernel_corrections.expansion`; J: Jacobian of (g, h), C / n: noise covariance of a layer, w =
-weight_var, t = weight_rate, L = t Jg + w T o Jh, R = L V + w h o D:
+`kernel_corrections.expansion`; J: Jacobian of (g, h), C / n: noise covariance of a layer,
+w = weight_var, t = weight_rate, L = t Jg + w T o Jh, R = L V + w h o D:
 
     V'  = w^2 (C / n + Jg V Jg^T)                                               Cov(G, G)
     D'  = w cov(t phi phi + w T phi'phi', phi phi) / n + R Jg^T w               Cov(Theta, G)

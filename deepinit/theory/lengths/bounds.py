@@ -1,8 +1,8 @@
 """Earlier bounds on the mean length of curves through random networks.
 
 Price & Tanner: if E|w.u| >= M for rows w of W and unit u, a layer of n units multiplies the mean
-length by at least sqrt(n) M / 2 (ReLU) or sqrt(n) M (linear), by Cauchy-Schwarz. Gaussian rows: M =
-sqrt(2/pi) std; entries nonzero with probability alpha: alpha times that (Jensen).
+length by at least sqrt(n) M / 2 (ReLU) or sqrt(n) M (linear), by Cauchy-Schwarz. Gaussian rows:
+M = sqrt(2/pi) std; entries nonzero with probability alpha: alpha times that (Jensen).
 """
 
 import math

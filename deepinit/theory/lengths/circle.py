@@ -12,8 +12,8 @@ cos(pi - theta - t), v = 1 - theta'^2, r = sin(theta) theta'',
     M_l(D) = E[1{z>0} 1{z'>0} zdot^2 zdot'^2]
            = int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt / (2 pi),
 
-and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta is analytic
-in D: Gauss-Legendre.
+and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta is
+analytic in D: Gauss-Legendre.
 """
 
 import math
@@ -41,8 +41,8 @@ class _Angles(NamedTuple):
 def circle_relative_variance(depth: int) -> float:
     """V_l = lim n Var(len_l) / E(len_l)^2 of the circle after l ReLU layers of width n.
 
-    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring; V_1 = 1/4, V_2 =
-    0.437218. Quadrature error 1e-10.
+    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring; V_1 = 1/4,
+    V_2 = 0.437218. Quadrature error 1e-10.
 
     Valid for: leading order in 1/width (about 10 % off at width 100, depth 4); any weight variance,
     circle about the origin, no bias.

@@ -55,8 +55,8 @@ def expansion(
         m, d: moment, real >= 0; dimension, 1 for lengths.
         expand_output: expand the linear output's g_m too.
 
-    Valid for: as `length_moment`, `volume_moment`, with their errors; relative error O(sum_l
-    n_l^{-order-1}). ReLU, m = 1: first order is an upper bound at widths >= 2. Reference:
+    Valid for: as `length_moment`, `volume_moment`, with their errors; relative error
+    O(sum_l n_l^{-order-1}). ReLU, m = 1: first order is an upper bound at widths >= 2. Reference:
     arXiv:2102.10492, Theorem 3.1 (order 1).
     """
     layers, m = network_layers(network, d), checked_moment(m)

@@ -29,9 +29,9 @@ def length_moment(network: HomogeneousNetwork, m: float = 1) -> float:
     for ReLU, Gaussian weights, H hidden layers l, real m >= 0; a_m `layer_factor_moment`, g_m
     `output_factor_moment`. inf on overflow.
 
-    Valid for: any input; biases none, or symmetric about 0 and independent of the weights (constant
-    ones change it); exact, relative error 1e-15 per layer. Reference: arXiv:2102.10492, Theorems
-    3.1 and 4.1, as equalities.
+    Valid for: any input; biases none, or symmetric about 0 and independent of the weights
+    (constant ones change it); exact, relative error 1e-15 per layer. Reference: arXiv:2102.10492,
+    Theorems 3.1 and 4.1, as equalities.
     """
     return volume_moment(network, 1, m)
 

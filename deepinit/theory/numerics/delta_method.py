@@ -1,12 +1,10 @@
 """Delta method for the angle and norms of two post-activation vectors.
 
-a_i = phi(u_i), b_i = phi(v_i), n neurons, (u_i, v_i) Gaussian, in the Gaussian L2 space with
-orthonormal alpha = a / |a|, omega: b / |b| = cos(t) alpha + sin(t) omega, t the angle at infinite
-width. (x, y, z): deviations of the sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1).
-With c = cos t, s = sin t and the deviation b of b^2 / E b^2,
+a_i = phi(u_i), b_i = phi(v_i), n neurons, (u_i, v_i) Gaussian; orthonormal alpha = a / |a|, omega:
+b / |b| = cos(t) alpha + sin(t) omega, t the angle at infinite width. (x, y, z): deviations of the
+sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1); c = cos t, s = sin t:
 
-    q = z - x,    h = c q - 2 s y,    b = z - c h,
-
+    q = z - x,    h = c q - 2 s y,    b = z - c h  (deviation of b^2 / E b^2),
     ln(|a|^2 / n) = ln E a^2 + ln(1 + x)                  ln(|b|^2 / n) = ln E b^2 + ln(1 + b)
     ln sin^2      = ln s^2 + ln((1 + x)(1 + z) - y^2) - ln(1 + x) - ln(1 + b)
     ln tan^2(half the angle) = ln tan^2(t / 2) + h + O(deviations^2)
@@ -25,12 +23,9 @@ from deepinit.core.typing import Float, Like
 class PairFrame(NamedTuple):
     """Two post-activations of one neuron in the orthonormal frame, on nodes.
 
-    Attributes:
-        alpha, omega, weights: orthonormal under the weights.
-        radial4, radial6: factors of sums of degree 4 and 6: 1, or moments of an integrated radius.
-        cosine, sine: of the infinite-width angle.
-        log_norm2_a, log_norm2_b: ln E a^2 and ln E b^2.
-        log_sine2: ln sin^2 of that angle, accurate at small angles.
+    alpha, omega: orthonormal under the weights; radial4, radial6: factors of sums of degree 4 and
+    6, 1 or moments of an integrated radius; cosine, sine, log_sine2: of the infinite-width angle,
+    accurate at small angles; log_norm2_a, log_norm2_b: ln E a^2 and ln E b^2.
     """
 
     alpha: Float[Like, "*shape nodes"]

@@ -51,7 +51,7 @@ def _stirling(z: Any) -> Any:
 def half_binomial(n: int, reach: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Values k and probabilities of Binomial(n, 1/2) near the mean; mass outside < 1e-80.
 
-    `reach` adds to 20 standard deviations, for integrands growing with k.
+    Spans 20 standard deviations plus `reach`, for integrands growing with k.
     """
     reach += math.ceil(10.0 * math.sqrt(n))
     k = np.arange(max(0, n // 2 - reach), min(n, n // 2 + reach) + 1, dtype=np.float64)

@@ -10,8 +10,8 @@ m(t):
     u > 0 > v:      p = -pi/2 + t, t in (0, theta)   a = r sin t     w = -l k cos t + h(t)
     u < 0 < v:      p =  pi/2 + t, t in (0, theta)   a = -l sin t    w =  r k cos t + h(t)
 
-Even activations (l = -r): the smaller of theta and pi - theta. Others: quadrature over (u, v); b -
-a is projected node by node before squaring.
+Even activations (l = -r): the smaller of theta and pi - theta. Others: quadrature over (u, v);
+b - a is projected node by node before squaring.
 """
 
 import itertools
@@ -90,9 +90,10 @@ def quadrature_frame(
     """Frame of any activation, smooth between kinks, float64 on the host.
 
     Relative error 1e-12 with kinks, or if as smooth as tanh (nearest pole i pi/2) up to variance
-    25; beyond, e^(-197 / std) times a power of std. Unequal variances lose a factor |std_u - std_v|
-    / theta. `num_nodes` per axis, without kinks; None: 161 up to standard deviation 1, then in
-    proportion up to 481. SpecError: a and b collinear to rounding; a variance not finite and > 0.
+    25; beyond, e^(-197 / std) times a power of std. Unequal variances lose a factor
+    |std_u - std_v| / theta. `num_nodes` per axis, without kinks; None: 161 up to standard deviation
+    1, then in proportion up to 481. SpecError: a and b collinear to rounding; a variance not finite
+    and > 0.
     """
     var_u, var_v = (
         validate.positive("variances", variance, "Check weight variance and inputs.")

@@ -21,8 +21,8 @@ class HomogeneousNetwork(NamedTuple):
 
     Attributes:
         widths: (n_0, ..., n_L), input to output.
-        hidden_var, output_var: weight variances times fan_in; hidden_var None: 2 / (1 +
-            negative_slope^2).
+        hidden_var, output_var: weight variances times fan_in; hidden_var None:
+            2 / (1 + negative_slope^2).
         law: "normal" or "orthogonal" (Haar; rectangular: orthonormal rows or columns).
         output: last layer: "linear", "relu", or None for one more hidden layer.
     """
@@ -38,10 +38,8 @@ class HomogeneousNetwork(NamedTuple):
 class LayerFactor(NamedTuple):
     """Law of one layer's factor at unit weight variance (v / fan_in = 1).
 
-    Attributes:
-        masked, slope: an activation follows; its negative slope.
-        sphere: N for orthogonal weights, None for Gaussian.
-        d: dimension of the volume; 1 for lengths.
+    masked: an activation follows, of negative slope `slope`; sphere: N for orthogonal weights, None
+    for Gaussian; d: dimension of the volume, 1 for lengths.
     """
 
     width: int

@@ -6,9 +6,9 @@ derivatives [.., 3] and [.., 3, 3] by (K_aa, K_ab, K_bb) of the density, valid w
     dE f/dK_cd = c_cd E f (y_c y_d - P_cd),    y = P z,  P = K^-1,  c_cd = 1/2 if c = d else 1;
 
 second derivatives use the Hermite tensor of degree 4. z = L u: tensors of z are those of u
-contracted with L^-T: fixed nodes, one matrix of weights per derivative. Rounding 1e-16 / (1 -
-rho^2)^2; closer than `NEAR`, smooth activations use `numerics.smooth_moments`, homogeneous ones
-`kernel_corrections.homogeneous`.
+contracted with L^-T: fixed nodes, one matrix of weights per derivative. Rounding
+1e-16 / (1 - rho^2)^2; closer than `NEAR`, smooth activations use `numerics.smooth_moments`,
+homogeneous ones `kernel_corrections.homogeneous`.
 """
 
 import math
@@ -92,10 +92,7 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
 
 
 def pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Entries (a, b), a != b, by two-dimensional quadrature; relative error 1e-13 / (1 - rho^2)^2.
-
-    kernels: [n, 3] of (K_aa, K_ab, K_bb), positive definite.
-    """
+    """Entries (a, b), a != b, by quadrature in two dimensions, to 1e-13 / (1 - rho^2)^2."""
     kernels = np.asarray(kernels, dtype=np.float64)
     if activation.kinks:
         blocks = [_kinked_block(activation, kernel) for kernel in kernels]

@@ -1,8 +1,8 @@
 """The law of one layer's factor of a squared length or volume, exact at every width.
 
 Signs of preactivations are fair coins independent of their sizes (rows w_i and -w_i have one law);
-K ~ Binomial(n, 1/2) units are on, symmetric biases change nothing. Gaussian weights, variance v /
-fan_in, d-volume (d = 1: squared length):
+K ~ Binomial(n, 1/2) units are on, symmetric biases change nothing. Gaussian weights, variance
+v / fan_in, d-volume (d = 1: squared length):
 
     Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K, 0 if K < d)
 
@@ -102,9 +102,8 @@ def layer_factor_moment(
 
     a_2 = 1; ReLU: a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2, a_1 = exp(-5/(8n) - 3/(8n^2) - ...) for
     the mean length; a_0 = 1, although P(X = 0) = 2^-n. Law "normal" or "orthogonal" (square Haar).
-
-    Valid for: exact; relative error 1e-14 (1 + m) at widths up to a million. Reference:
-    arXiv:2102.10492, Theorem 3.1 (mean length).
+    Exact; relative error 1e-14 (1 + m) at widths up to a million. Reference: arXiv:2102.10492,
+    Theorem 3.1 (mean length).
     """
     m, slope = checked_moment(m), abs(checked_slope(negative_slope))
     validate.choice("law", law, LAWS, "Other laws share only the mean square (m = 2).")
@@ -115,11 +114,9 @@ def layer_factor_moment(
 def output_factor_moment(width: Real[Array, "*shape"] | Plain, m: float) -> Float[Like, "*shape"]:
     """g_m = E (chi^2_n / n)^{m/2}, m-th moment of a linear Gaussian layer's length factor.
 
-    g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2), real m >= 0; g_2 = 1, g_1 = exp(-1/(4n) + 1/(24
-    n^3) - ...).
-
-    Valid for: exact; relative error 1e-15 (1 + m). Reference: arXiv:2102.10492, Theorem 3.1
-    (constant C = g_1).
+    g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2), real m >= 0; g_2 = 1,
+    g_1 = exp(-1/(4n) + 1/(24 n^3) - ...). Exact; relative error 1e-15 (1 + m). Reference:
+    arXiv:2102.10492, Theorem 3.1 (constant C = g_1).
     """
     m, widths = checked_moment(m), width_array(width)
 
@@ -133,8 +130,9 @@ def output_factor_moment(width: Real[Array, "*shape"] | Plain, m: float) -> Floa
 def growth_threshold(width: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
     """2 / a_1^2: weight variance times fan_in above which mean ReLU lengths grow.
 
-    A hidden layer multiplies the mean length by sqrt(v/2) a_1(n). The threshold 2 exp(5/(4n) +
-    3/(4n^2) + ...) exceeds He's 2. Valid for: Gaussian weights, symmetric or no biases; exact.
+    A hidden layer multiplies the mean length by sqrt(v/2) a_1(n). The threshold 2
+    exp(5/(4n) + 3/(4n^2) + ...) exceeds He's 2. Valid for: Gaussian weights, symmetric or no
+    biases; exact.
     """
     return 2.0 / layer_factor_moment(width, 1) ** 2
 
