@@ -25,9 +25,8 @@ def infinite_width_angles(
     """Angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
 
     Arc-cosine kernel of order one, relative error a few roundings per layer; from theta0 in [0,
-    pi]. NumPy float64, or JAX in theta0's dtype.
-
-    Valid for: ReLU, no bias, weights of finite variance. Reference: arXiv:2302.09712v3.
+    pi]. NumPy float64, or JAX in theta0's dtype. Valid for: ReLU, no bias, weights of finite
+    variance. Reference: arXiv:2302.09712v3.
     """
     depth = validate.integer("depth", depth, 0, "It counts the layers after the input.")
     xp = array_namespace(theta0)
@@ -43,7 +42,6 @@ def approximation_1(
 
     X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
     theta_l = arcsin(exp(X_l / 2)) for l >= 1, n_l >= 2. NumPy float64, or JAX in theta0's dtype.
-
     Valid for: ReLU, small angles, wide layers. rho overstates the drift by 92/n^2 per layer, theta
     at the mean understates it, unlike `log_sin2_propagation`. Reference: arXiv:2302.09712v3,
     Approximation 1.
@@ -84,7 +82,7 @@ def check_widths(widths: Sequence[int], least: int) -> None:
 def _iterate(
     xp: ModuleType, step: Callable[[Any, Any], Any], start: Any, inputs: np.ndarray
 ) -> Any:
-    """start, step(start, inputs[0]), ...: [len(inputs) + 1, ...]."""
+    """Orbit of start under step(., inputs[l])."""
     if xp is np:
         states = [start]
         for value in inputs:

@@ -92,7 +92,7 @@ def _clipped_moments(means: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, 
 
 
 class _Steps(NamedTuple):
-    """Moments before clipping (means, sigma) and after (center, spread); nearest inner point."""
+    """Moments before and after clipping; nearest inner point."""
 
     means: np.ndarray
     sigma: np.ndarray

@@ -83,13 +83,11 @@ def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) 
 
     First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0. The output layer is ignored.
     Numerical error 1e-7; NaN where first order fails. 10 to 50 ms per layer for built-in
-    activations, up to 200 ms with kinks.
-
-    SpecError: orthogonal weights, non-Gaussian biases, `absolute` scaling without the input
-    dimension, collinear inputs with collinear images. Valid for: `VALID_FOR`; error O(r^2), r = sum
-    1/width. Relative errors of covariances: 0.3 r (tanh, ReLU) to 2.5 r (GELU). Second order,
-    without bias: `angles.propagation`. Reference: module docstring; arXiv:2106.10165, chapter 4
-    (metric).
+    activations, up to 200 ms with kinks. SpecError: orthogonal weights, non-Gaussian biases,
+    `absolute` scaling without the input dimension, collinear inputs with collinear images. Valid
+    for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
+    (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`. Reference:
+    module docstring; arXiv:2106.10165, chapter 4 (metric).
     """
     gram = InputGram(*gram)
     _check(spec, gram)
@@ -152,7 +150,7 @@ def input_grams(inputs: Inputs) -> tuple[InputGram, ...]:
 
 
 def _log_sin2_of_eta(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Moments of ln sin^2 = ln 4 + eta - 2 ln(1 + e^eta) for a normal eta."""
+    """Moments of ln sin^2 for a normal eta."""
     nodes, weights = normal_rule()
     eta = mean[:, None] + np.sqrt(variance)[:, None] * nodes
     values = math.log(4.0) - np.abs(eta) - 2.0 * np.log1p(np.exp(-np.abs(eta)))

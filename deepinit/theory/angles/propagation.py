@@ -114,7 +114,7 @@ def log_sin2_propagation(
 
 
 def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
-    """Mean, cut at 0 (the 1/n series can exceed it), and variance of the next ln sin^2."""
+    """Mean, cut at 0 (the 1/n series can exceed it), and variance."""
     raw = raw_law(theta)
 
     def law(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +167,7 @@ def _closure_step(
 def _grid(
     means: np.ndarray, variances: np.ndarray, reach: float, width: int, raw_law: _RawLaw
 ) -> np.ndarray:
-    """Points that cover all layers, in half standard deviations of the widest layer's step."""
+    """Points for all layers, in half deviations of the widest layer's step."""
     spread = reach * np.sqrt(variances) + 1e-3
     low, high = float((means - spread).min()), min(float((means + spread).max()), 0.0)
     # Quadratic at the upper end: the moments are functions of sqrt(-X) near X = 0.
@@ -179,7 +179,7 @@ def _grid(
 def _propagate(
     grid: np.ndarray, mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masses [layers, points]; mean and variance [layers, 2]."""
+    """Masses, [layers, points]; mean and variance."""
     law = _law(raw_law, acute_angle(grid))
     # The first law may be far narrower than a cell: the next step starts from separate points.
     points, weights = density_grid.gaussian_points(mean, variance)

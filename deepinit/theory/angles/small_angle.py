@@ -81,7 +81,6 @@ def degeneracy_probability(theta: Numbers, width: Numbers) -> Degeneracy:
 
     collinear: n q^n; dead: 2^{1-n} - q^n, at least one zero image; q = (pi - theta)/(2 pi),
     theta in [0, pi] (at 0 the limit). Disjoint, exact; otherwise ln sin^2 is almost surely finite.
-
     Valid for: no bias, Gaussian weights (or any symmetric law without atoms on rays).
     """
     xp = array_namespace(theta, width)
@@ -111,7 +110,7 @@ def check_width(width: Numbers, least: int, what: str) -> None:
 
 
 def _half_digamma_difference(m: np.ndarray) -> np.ndarray:
-    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy; large m: asymptotic series."""
+    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy."""
     from scipy.special import digamma
 
     y = 1.0 / np.maximum(m - 1.0, 0.5 * _SERIES_FROM)

@@ -16,9 +16,8 @@ def critical_lines(form: TargetForm) -> Float[np.ndarray, "lines"]:
 
     t = b/w at the at most p real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t); w = 0 if its
     leading coefficient is 0. Lines with H(phi) H''(phi) < 0 attract. None if H is constant.
-    SpecError: not a form of two variables.
-
-    Valid for: gradient flow at leading order. Reference: arXiv:2105.11686, the case d = 1.
+    SpecError: not a form of two variables. Valid for: gradient flow at leading order. Reference:
+    arXiv:2105.11686, the case d = 1.
     """
     check_form(form)
     given, allowed = f"a form of {form.dimension} variables", "two variables"

@@ -79,7 +79,7 @@ def _corners_and_edges(dimension: int) -> np.ndarray:
 
 
 def _face_maxima(form: TargetForm) -> list[np.ndarray]:
-    """Maxima by ascent from corners, edges and random starts, until each has been reached twice."""
+    """Maxima by ascent, until each has been reached twice."""
     maxima: list[np.ndarray] = []
     visits: list[int] = []
     for batch in range(_MAX_STARTS // _BATCH):
@@ -126,6 +126,6 @@ def _polished(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
 
 
 def _lines(points: np.ndarray) -> np.ndarray:
-    """One of each pair of opposite points: first entry of size 1 positive."""
+    """One of opposite points: first entry of size 1 positive."""
     first = (np.abs(points) > 1.0 - 1e-6).argmax(axis=1)
     return points * np.sign(points[np.arange(len(points)), first])[:, None]

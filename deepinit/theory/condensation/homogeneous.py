@@ -28,10 +28,8 @@ def homogeneous_orientations(
     Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact. x is [n]
     or [n, 1] with bias, [n, 2] without; the activation "relu", `leaky_relu(slope)`, "absolute" or
     "linear". Opposite directions are not in pairs; kappa is 1 inside a sector, infinite at a kink
-    (reached in finite time). SpecError: other activations or dimensions, H = 0 everywhere.
-
-    Valid for: gradient flow, square loss, outputs small against y. Neurons off on all inputs never
-    move.
+    (reached in finite time). SpecError: other activations or dimensions, H = 0 everywhere. Valid
+    for: gradient flow, square loss, outputs small against y. Neurons off on all inputs never move.
     """
     sigma = as_activation(activation)
     if sigma.slopes is None:
@@ -82,7 +80,7 @@ def homogeneous_orientations(
 
 
 def _merged(angles: np.ndarray) -> np.ndarray:
-    """Sorted distinct angles of [0, 2 pi), up to rounding."""
+    """Sorted distinct angles of [0, 2 pi)."""
     ordered = np.sort(angles)
     ordered = ordered[np.append(True, np.diff(ordered) > 1e-13)]
     wraps = len(ordered) > 1 and ordered[0] + 2.0 * np.pi - ordered[-1] <= 1e-13

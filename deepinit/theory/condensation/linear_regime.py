@@ -49,9 +49,8 @@ def growth_rate(
     """Growth rate |s| nu of aligned weights, multiplicity 1.
 
     nu = |v|, v = (1/n) sum_i y_i z_i, s = sigma'(0) the slope; per time of gradient flow of 1/(2n)
-    sum_i (f - y)^2. SpecError: v = 0, s = 0.
-
-    Valid for: outputs small against y; sigma(0) = 0. Relative error O(|w.z|).
+    sum_i (f - y)^2. SpecError: v = 0, s = 0. Valid for: outputs small against y; sigma(0) = 0.
+    Relative error O(|w.z|).
     """
     return _growth(_linear_form(x, y, slope, bias))[0]
 

@@ -56,10 +56,8 @@ def multi_output_orientations(
     +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T, e_i the initial residuals: -y_i
     for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy
     (targets: classes from 0, or one-hot rows). Other arguments: `target_form`. SpecError:
-    multiplicity > 1, sigma(0) != 0, V = 0.
-
-    Valid for: gradient flow, outputs small against the targets (cross-entropy: against 1). Poor
-    condensation for small kappa.
+    multiplicity > 1, sigma(0) != 0, V = 0. Valid for: gradient flow, outputs small against the
+    targets (cross-entropy: against 1). Poor condensation for small kappa.
     """
     inputs = check_rows("x", x)
     derivative = _derivative_at_zero(activation)
@@ -127,10 +125,8 @@ def layer_orientation(
 
     Features: outputs h_i^{k-1} of the preceding layer; y minus the network's outputs if not small.
     Center the targets: with bias, a mean target turns rows to the bias from layer 2 on. SpecError:
-    sum_i y_i h_i = 0.
-
-    Valid for: gradient flow, smooth activations, sigma'(0) != 0, tiny weights in all layers.
-    Reference: arXiv:2105.11686, the direction in layer k.
+    sum_i y_i h_i = 0. Valid for: gradient flow, smooth activations, sigma'(0) != 0, tiny
+    weights in all layers. Reference: arXiv:2105.11686, the direction in layer k.
     """
     rows = check_rows("features", features)
     form = target_form(rows, check_targets(y, len(rows)), 1, 1.0, bias=bias)

@@ -33,11 +33,10 @@ def multiplicity(activation: ActivationLike) -> Multiplicity:
     """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
     p = 1: tanh, GELU, sigmoid; 2: s tanh(s), cos; 3: s^2 tanh(s). Coefficients below 1e-7 of the
-    largest value on [-1, 1] count as 0.
-
-    SpecError: different expansions on the two sides of 0 (ReLU, leaky ReLU, SELU, |s|); sigma or a
-    derivative not finite at 0; no term up to order 6. Valid for: a Taylor expansion at 0 from each
-    side to order p + 1. Reference: arXiv:2105.11686 (definition); check: module docstring.
+    largest value on [-1, 1] count as 0. SpecError: different expansions on the two sides of 0
+    (ReLU, leaky ReLU, SELU, |s|); sigma or a derivative not finite at 0; no term up to order 6.
+    Valid for: a Taylor expansion at 0 from each side to order p + 1. Reference: arXiv:2105.11686
+    (definition); check: module docstring.
     """
     sigma = as_activation(activation)
     points = np.concatenate([-_all_steps()[::-1], [0.0], _all_steps()])
@@ -80,14 +79,14 @@ def _differentiated(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _all_steps() -> np.ndarray:
-    """Steps h of the triples h, h/2, h/4: powers of two down from 1."""
+    """Steps of the triples: powers of two down from 1."""
     return 2.0 ** -np.arange(0.0, 24.0)
 
 
 def _one_sided(
     steps: np.ndarray, increments: np.ndarray, origin: float, p: int
 ) -> tuple[float, float]:
-    """Limit of increments / steps^p as steps -> 0 and its error."""
+    """Limit of increments / steps^p and its error."""
     ratios = increments / steps**p
     once = 2.0 * ratios[1:] - ratios[:-1]  # no error of order h
     twice = (4.0 * once[1:] - once[:-1]) / 3.0  # none of order h^2

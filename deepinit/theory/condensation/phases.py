@@ -18,10 +18,9 @@ def initial_regime(gamma: float, gamma_prime: float) -> Literal["linear", "criti
     gamma = -lim log(beta_1 beta_2 / alpha) / log m, gamma' = -lim log(beta_1 / beta_2) / log m,
     standard deviations beta_1 (a), beta_2 (w): (1/2, 0) of NTK, (1, 0) of Xavier and mean field,
     (g, 0) of variances m^-g. Input weights stay (linear: gamma < 1 or gamma' > gamma - 1) or move
-    far (condensed: gamma > 1 and gamma' < gamma - 1); critical: the boundary.
-
-    Valid for: width to infinity, inputs in [0, 1]^d, bounded targets; training to O(1/n) if
-    condensed. Reference: arXiv:2007.07497.
+    far (condensed: gamma > 1 and gamma' < gamma - 1); critical: the boundary. Valid for: width to
+    infinity, inputs in [0, 1]^d, bounded targets; training to O(1/n) if condensed. Reference:
+    arXiv:2007.07497.
     """
     first, second = _checked(gamma, gamma_prime)
     edge = first - 1.0 - max(0.0, second)
@@ -32,10 +31,9 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
     """Exponent of m in |W - W(0)| / |W(0)| at a fixed loss drop, multiplicity 1.
 
     With e = gamma - 1 - |gamma'|: e/2 + max(0, -gamma') if e >= 0, max(2 e, e - gamma') if e < 0.
-    Negative in the linear regime, positive in the condensed. Arguments: `initial_regime`.
-
-    Valid for: width to infinity; sigma(0) = 0, sigma'(0) != 0; gamma <= 1/2: f = 0 at
-    initialization (antisymmetric). Reference: module docstring; measured: arXiv:2007.07497.
+    Negative in the linear regime, positive in the condensed. Arguments: `initial_regime`. Valid
+    for: width to infinity; sigma(0) = 0, sigma'(0) != 0; gamma <= 1/2: f = 0 at initialization
+    (antisymmetric). Reference: module docstring; measured: arXiv:2007.07497.
     """
     first, second = _checked(gamma, gamma_prime)
     overlap = first - 1.0 - abs(second)

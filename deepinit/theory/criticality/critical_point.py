@@ -227,7 +227,7 @@ def _others(points: tuple[EdgePoint, ...]) -> str:
 
 
 def _no_point(phi: Activation, edge: Edge, given: str) -> SpecError:
-    """Error with the allowed K and a tested remedy."""
+    """Error with allowed K and a tested remedy."""
     allowed = "activations with a critical point, or a fixed_point with a bias variance >= 0"
     if edge.first is not None:
         least, weight = edge.first.fixed_point, edge.first.weight_var

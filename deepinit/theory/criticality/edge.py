@@ -133,7 +133,7 @@ def _critical_points(
     excess: np.ndarray,
     bias: np.ndarray,
 ) -> tuple[EdgePoint, ...]:
-    """Roots of R; if R = 0 for every K, the K nearest to 1 with b > 0."""
+    """Roots of R; R = 0 everywhere: the K nearest to 1 with b > 0."""
     if not excess.any() and (bias > 0.0).any():
         nearest = min(variances[bias > 0.0], key=lambda k: abs(math.log(k)))
         return (edge_point(activation, float(f"{nearest:.12g}"), shift)._replace(excess=0.0),)

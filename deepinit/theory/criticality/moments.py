@@ -80,7 +80,7 @@ def single_variance_moments(
 def _first_panels(
     std: np.ndarray, kinks: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[p]: index of the variance, left and right end of every panel."""
+    """[p]: index of the variance, left and right end."""
     parts = []
     for index, scale in enumerate(std):
         more = math.ceil(math.log2(max(scale / _INNERMOST, 1.0)))
@@ -93,7 +93,7 @@ def _first_panels(
 
 
 def _ends(activation: Activation, shift: float, std: np.ndarray) -> np.ndarray:
-    """[2, k]: bounds of the integrals of phi^2 and phi'^2 beyond the range."""
+    """[2, k]: bounds of both integrals beyond the range."""
     with np.errstate(over="ignore"):
         phi, slope = _values_and_derivatives(activation, _RADIUS * np.stack([-std, std]))
         squares = np.stack([phi - shift, slope]) ** 2
@@ -108,7 +108,7 @@ def _integrals(
     left: np.ndarray,
     right: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[4, p] of the integrands times the density, and of their absolute values."""
+    """[4, p] of integrands times density, and of absolute values."""
     if not len(owner):
         return np.zeros((4, 0)), np.zeros((4, 0))
     starts = [*range(0, len(owner), _CHUNK), len(owner)]
@@ -145,5 +145,5 @@ def _values_and_derivatives(activation: Activation, x: np.ndarray) -> np.ndarray
 
 
 def _sums(parts: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """[4, count]: sums of [4, p] over the panels of every variance."""
+    """[4, count]: sums over the panels of every variance."""
     return np.stack([np.bincount(owner, weights=part, minlength=count) for part in parts])

@@ -72,7 +72,7 @@ def origin(activation: Activation, shift: float = 0.0) -> Origin:
 
 
 def _limits(near: np.ndarray, far: np.ndarray) -> np.ndarray:
-    """One-sided limits at 0 from values at 1 and 2 steps; NaN where they diverge."""
+    """One-sided limits at 0 from 1 and 2 steps; NaN where they diverge."""
     with np.errstate(invalid="ignore"):
         settled = np.abs(far - near) <= _SAME * (np.abs(near) + np.abs(near[0]))
         vanishes = np.abs(near) < np.abs(far)
@@ -100,7 +100,7 @@ def norm_decay(activation: ActivationLike) -> Decay:
 
 
 def _square(coefficients: np.ndarray, order: int) -> float:
-    """Coefficient of z^order in phi^2 from those of z, ..., z^5 in phi."""
+    """Coefficient of z^order in phi^2."""
     return float(sum(coefficients[i - 1] * coefficients[order - i - 1] for i in range(1, order)))
 
 

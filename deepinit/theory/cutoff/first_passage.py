@@ -66,10 +66,9 @@ def poisson_survival(
     """P(|x_t| > rho) for x_t = w_t x_{t-1}, w uniform on (-a, a): exact.
 
     S(t) = P(Poisson(L + t log a) >= t), L = log|x_0 / rho| > 0, amplitude
-    a in (0, 1]; for a > 1 the signal can return from below rho.
-
-    Valid for: no rounding, death below rho. Truncation kills a bounded number of layers earlier,
-    rounding to nearest later. Reference: arXiv:2608.15914.
+    a in (0, 1]; for a > 1 the signal can return from below rho. Valid for: no rounding, death below
+    rho. Truncation kills a bounded number of layers earlier, rounding to nearest later. Reference:
+    arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     a, remedy = validate.positive("amplitude", amplitude), "Take `first_passage_profile` above 1."

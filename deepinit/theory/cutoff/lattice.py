@@ -47,10 +47,8 @@ def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
     """Critical gains A_lat and A_ex(rho) of the infinitely wide rounded tanh chain.
 
     Mesh rho in (0, 1), rounding "truncate" or "nearest"; relative error 1e-12. Between A_lat and
-    A_ex the orbit goes to 0 too.
-
-    Valid for: no biases, independent centred weights, N to infinity at fixed mesh. Reference:
-    arXiv:2608.15914 (nearest); module docstring (truncation).
+    A_ex the orbit goes to 0 too. Valid for: no biases, independent centred weights, N to infinity
+    at fixed mesh. Reference: arXiv:2608.15914 (nearest); module docstring (truncation).
     """
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
     existence, at = _infimum(lambda alpha: rounded_mean_square(alpha, mesh, rounding), 20.0 / mesh)
@@ -107,7 +105,7 @@ def rounded_orbit(
 
 
 def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
-    """E[|tanh(rho alpha g) / rho|^power; |g| >= least] by Gauss-Legendre."""
+    """Truncated absolute moment of tanh(rho alpha g) / rho, by Gauss-Legendre."""
     std = mesh * alpha
     if least > _FARTHEST_NORMAL:
         return 0.0
@@ -124,7 +122,7 @@ def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
 
 
 def _linear_mean_square(alpha: float) -> float:
-    """m(alpha) = sum_k (2k - 1) erfc((k - 1/2) / (alpha sqrt 2)), rounding to nearest."""
+    """m(alpha), rounding to nearest: sum_k (2k - 1) erfc((k - 1/2) / (alpha sqrt 2))."""
     k = np.arange(1, math.ceil(_FARTHEST * alpha * math.sqrt(2.0)) + 2, dtype=np.float64)
     return float(np.sum((2.0 * k - 1.0) * erfc((k - 0.5) / (alpha * math.sqrt(2.0)))))
 

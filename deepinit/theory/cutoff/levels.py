@@ -57,7 +57,7 @@ def _side(activation: Activation, levels: np.ndarray, side: float, reach: float)
 def _bisect(
     activation: Activation, levels: np.ndarray, side: float, start: float, end: float
 ) -> np.ndarray:
-    """Arguments between start (below) and end (not below) where |phi| = level."""
+    """Arguments between start and end where |phi| = level."""
     below, above = np.full_like(levels, start), np.full_like(levels, end)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (below + above)
@@ -67,7 +67,7 @@ def _bisect(
 
 
 def _peak(activation: Activation, side: float, reach: float) -> tuple[float, float]:
-    """(argument, value) of the first maximum of |phi(side u)| on [0, reach]."""
+    """(argument, value) of the first maximum of |phi(side u)|."""
     from scipy.optimize import minimize_scalar
 
     grid = reach * np.logspace(-14.0, 0.0, _GRID)

@@ -84,9 +84,8 @@ def critical_gain(
     """Gain A_c(N) without drift of log|x_t|: small signals die out below it.
 
     A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2) for derivative 1 at 0; in general
-    exp(-drift at weight_var = 1), for ReLU given survival. Errors: `log_norm_drift`.
-
-    Valid for: Gaussian weights, no bias; exact. Reference: arXiv:2608.15914.
+    exp(-drift at weight_var = 1), for ReLU given survival. Errors: `log_norm_drift`. Valid for:
+    Gaussian weights, no bias; exact. Reference: arXiv:2608.15914.
     """
     drift = log_norm_drift(activation, width, 1.0).drift
     return math.exp(-drift) if isinstance(drift, float) else np.exp(-drift)
@@ -96,10 +95,8 @@ def stationary_tail_exponent(gain: float, width: int) -> float:
     """Exponent beta of the stationary law above the critical gain: P(|x| < s) ~ s^beta near 0.
 
     A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1, beta in (0, N), error 1e-12.
-    SpecError: a gain A at or below `critical_gain(width)`.
-
-    Valid for: Gaussian weights, no bias or rounding, bounded activations of derivative 1 at 0.
-    Reference: arXiv:2608.15914.
+    SpecError: a gain A at or below `critical_gain(width)`. Valid for: Gaussian weights, no bias or
+    rounding, bounded activations of derivative 1 at 0. Reference: arXiv:2608.15914.
     """
     from scipy.optimize import brentq
 
@@ -125,7 +122,7 @@ def fourth_moment_ratio(left: float, right: float) -> float:
 def _increment(
     n: int, left: float, right: float, kurtosis: float, sphere: int | None
 ) -> tuple[float, float, float]:
-    """Mean and variance of (1/2) log(X / N) given X > 0, and P(X = 0)."""
+    """Mean and variance of the increment given X > 0, and P(X = 0)."""
     steep, flat = max(left, right), min(left, right)  # K and N - K have one law
     factor = LayerFactor(
         n, masked=flat != steep, slope=flat / steep if flat != steep else 0.0, sphere=sphere

@@ -83,11 +83,9 @@ def ordered_cutoff(
 
     centre = L / gamma_N, gamma_N = -(1/2) log chi_1 + O(1/N), window ~ 1/sqrt(N). Variances and
     mean_square: `mean_field`. `distance`: L > 0, log(|x_0 - y_0| / eps), or log(|x_0| / rho)
-    without biases. SpecError: chi_1 >= 1 (no contraction).
-
-    Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
-    and variance to O(1/N^2), inputs close or L large, stationary lengths; centre to O(1).
-    Reference: arXiv:1611.01232 (xi_c).
+    without biases. SpecError: chi_1 >= 1 (no contraction). Valid for: Gaussian weights and biases.
+    Without biases: as `log_norm_drift`. With biases: drift and variance to O(1/N^2), inputs close
+    or L large, stationary lengths; centre to O(1). Reference: arXiv:1611.01232 (xi_c).
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)

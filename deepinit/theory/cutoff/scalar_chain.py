@@ -110,7 +110,7 @@ def _num_states(
     start: float,
     largest: float | None,
 ) -> int:
-    """Largest k with P(|x_t| = k rho) > 0 for a t in 1..depth, bounded by `largest` and memory."""
+    """Largest k reached in 1..depth, bounded by `largest` and memory."""
     if largest is not None:
         cap = math.floor(validate.positive("largest", largest, "Omit it.") / mesh + 1e-9)
         given = f"largest={largest!r} with rho={mesh:g}"
@@ -134,7 +134,7 @@ def _num_states(
 
 
 def _weight_scale(law: Any) -> float:
-    """Half the width of the uniform law, or the normal one's standard deviation."""
+    """Half width (uniform) or standard deviation (normal)."""
     if not isinstance(law, Law) or law.name not in ("uniform", "normal") or not law.variance > 0.0:
         remedy = "Write uniform(1 / 3) for U(-1, 1), normal(1.0) for N(0, 1); simulate other laws."
         raise SpecError(f"weight_law={law!r}", "a uniform or normal law of variance > 0", remedy)

@@ -55,7 +55,7 @@ def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
 
 
 class _Panel(NamedTuple):
-    """Points of one interval: first and last index, middle, points scaled to [-1, 1]."""
+    """Points of one interval, indices start to stop, scaled to [-1, 1]."""
 
     start: int
     stop: int
@@ -78,7 +78,7 @@ def _panels(points: np.ndarray) -> list[_Panel]:
 
 
 def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
-    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x))."""
+    """Chebyshev coefficients of Q(exp(y - x)), [targets * terms, sources * terms]."""
     angles = np.pi * (np.arange(_TERMS) + 0.5) / _TERMS
     # values at the nodes -> coefficients
     to_series = (2.0 / _TERMS) * np.cos(np.arange(_TERMS)[:, None] * angles)

@@ -22,10 +22,8 @@ def thompson_lipschitz(activation: ActivationLike, bias: Numbers = 0.0) -> float
     sup_{z > b} (z - b) |phi'(z)| / phi(z), largest over the neurons, may be inf; sigmoid:
     W_0(e^-(1 + b)), the Lambert function. At most 1: non-expansive (semi-invariant); below 1:
     backward iterates converge. phi > 0 on (min b, infinity), else SpecError: sigmoid and softplus
-    at any bias; linear, ReLU, tanh, SiLU at biases >= 0.
-
-    Valid for: phi smooth between kinks; sigmoid to 1e-15, others 1e-9. Reference: arXiv:2104.10727
-    (sigmoid, b > -2).
+    at any bias; linear, ReLU, tanh, SiLU at biases >= 0. Valid for: phi smooth between kinks;
+    sigmoid to 1e-15, others 1e-9. Reference: arXiv:2104.10727 (sigmoid, b > -2).
     """
     phi = as_activation(activation)
     biases = validate.array("bias", bias, remedy="Omit it for no bias.")

@@ -168,7 +168,7 @@ def riccati_systems(
 def _drift_integrals(
     systems: list[Riccati], growth: Growth, mean: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integrals of kappa e^{kappa (T-t)} m_i m_j, and of that times 1 + kappa (T-t)."""
+    """Integrals with m_i m_j in c(T) and K_W."""
     rate, horizon = growth.rate, growth.horizon
     if horizon == 0.0 or rate == 0.0:
         nothing = np.zeros((len(mean), len(mean)))
@@ -181,6 +181,6 @@ def _drift_integrals(
 
 
 def _without_rounding(difference: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The difference, with 0 where only rounding is left."""
+    """The difference, 0 where only rounding is left."""
     size = np.sqrt(np.abs(np.outer(np.diag(scale), np.diag(scale))))
     return np.where(np.abs(difference) <= 1e-12 * size, 0.0, difference)

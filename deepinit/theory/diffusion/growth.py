@@ -60,7 +60,7 @@ def _exp_ratio(c: float) -> float:
 
 
 def _exp_excess(c: float) -> float:
-    """e^c - (e^c - 1) / c, without cancellation for small c."""
+    """e^c - (e^c - 1) / c, without cancellation."""
     if c < 0.1:
         return math.fsum(c**k * k / math.factorial(k + 1) for k in range(1, 15))
     return math.exp(c) - _exp_ratio(c)

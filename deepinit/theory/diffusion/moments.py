@@ -109,9 +109,8 @@ def overlap_moments(
     """E lambda_ij, E lambda_ij^2 and E q_1 q_2 at the last block, exact at width D.
 
     The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L. `gram`: <x_i, x_j> / D at the
-    start; the rest as in `mean_square_moments`.
-
-    Reference: module docstring; arXiv:2007.03253, proposition 18 (lacks 2 s_12 lambda).
+    start; the rest as in `mean_square_moments`. Reference: module docstring; arXiv:2007.03253,
+    proposition 18 (lacks 2 s_12 lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     start = gram_matrix("gram", gram, size=2)
@@ -165,7 +164,7 @@ def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
 
 
 def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
-    """One block of a linear network on (1, q, ..., q^highest), by cumulants."""
+    """One linear block on (1, q, ..., q^highest), by cumulants."""
     q, noise = np.array([0.0, 1.0]), np.array([block.bias_rate, block.rate])
     powers = [np.ones(1)]
     for _ in range(highest):
@@ -196,7 +195,7 @@ def _pair_system(growth: Growth, width: int) -> np.ndarray:
 
 
 def _pair_step(block: Growth, width: int) -> np.ndarray:
-    """One block of a linear network on (1, q1, q2, q1^2, q2^2, l, l^2, q1 q2)."""
+    """One linear block on the vector of `_pair_system`."""
     b, gain, d = block.bias_rate, 1.0 + block.rate, float(width)
     cross, noise = b * gain, block.rate * (1.0 + gain)  # noise = gain^2 - 1
     constant = (1.0 + 2.0 / d) * b * b
@@ -213,7 +212,7 @@ def _pair_step(block: Growth, width: int) -> np.ndarray:
 
 
 def _block(activation: Any, growth: Growth, depth: Any) -> Growth:
-    """Rates of one block of a linear network, times its length."""
+    """Rates of one block, times its length."""
     validate.integer("depth", depth, 1, "Leave it out for infinitely many blocks.")
     slopes = as_activation(activation).slopes
     if slopes is None or slopes[0] != slopes[1]:

@@ -113,5 +113,5 @@ def _pair_rule(
 
 
 def _smooth_nodes(std: float) -> int:
-    """Spacing in proportion to the distance of tanh's poles, pi / (2 std), up to std 8."""
+    """Spacing in proportion to pi / (2 std), the distance of tanh's poles, up to std 8."""
     return 120 * min(8, max(1, math.ceil(std))) + 1

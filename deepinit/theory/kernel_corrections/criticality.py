@@ -157,7 +157,7 @@ def _zero_critical(phi: Activation) -> Criticality:
 
 
 def _four_point(slopes: tuple[float, float]) -> float:
-    """c = Var z^2 E phi'^4 / (E phi'^2)^2 in units of K^2, for two slopes."""
+    """c = Var z^2 E phi'^4 / (E phi'^2)^2 in units of K^2."""
     p, q = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2), 0.5 * (slopes[0] ** 4 + slopes[1] ** 4)
     return 3.0 * q / p**2 - 1.0
 
@@ -165,7 +165,7 @@ def _four_point(slopes: tuple[float, float]) -> float:
 def _fixed_point(
     phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float
 ) -> float:
-    """The limit of K' = b + w g(K) from mean_square; inf beyond the grid."""
+    """Limit of K' = b + w g(K); inf beyond the grid."""
 
     def change(variance: float) -> tuple[float, float]:
         """K' - K and chi_parallel."""

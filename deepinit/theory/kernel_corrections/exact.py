@@ -67,10 +67,8 @@ def homogeneous_kernel_moment(
         s = 2: prod_l (w p)^2 (1 + c/n_l),    c = 3q/p^2 - 1 (ReLU 5, linear 2).
 
     Activation positively homogeneous, weight_var w > 0 (scalar or per layer), order s >= 0; else
-    SpecError. inf on overflow.
-
-    Valid for: Gaussian weights, no biases; relative error 1e-13 per layer. Reference:
-    arXiv:1812.05994.
+    SpecError. inf on overflow. Valid for: Gaussian weights, no biases; relative error 1e-13 per
+    layer. Reference: arXiv:1812.05994.
     """
     steep, ratio = _steep_and_ratio(activation)
     sizes, order = layer_widths(widths), validate.not_negative("order", order, "2 is usual.")
@@ -92,10 +90,8 @@ def homogeneous_kernel_layers(
         E G^{l+1} = K^1 prod_{j<=l} w_j p,
         Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,   c = 3q/p^2 - 1 (ReLU 5, linear 2)
 
-    Arguments and errors: `homogeneous_kernel_moment`. inf on overflow.
-
-    Valid for: Gaussian weights, no biases; relative error 1e-15 per layer. Reference:
-    arXiv:1812.05994.
+    Arguments and errors: `homogeneous_kernel_moment`. inf on overflow. Valid for: Gaussian weights,
+    no biases; relative error 1e-15 per layer. Reference: arXiv:1812.05994.
     """
     p, _, c = homogeneous_constants(activation)
     sizes, first = layer_widths(widths), validate.positive("first_kernel", first_kernel)
@@ -114,9 +110,8 @@ def homogeneous_kernel_log(
 
     ReLU, w = 2: a layer adds -5/(2n) - 49/(12 n^2) + ... to the mean, 5/n + 37/(2 n^2) + ... to the
     variance; N(-5 beta/2, 5 beta) as sum 1/n_l -> beta. Arguments and errors:
-    `homogeneous_kernel_moment`.
-
-    Valid for: Gaussian weights, no biases; error 1e-12. Reference: arXiv:1812.05994.
+    `homogeneous_kernel_moment`. Valid for: Gaussian weights, no biases; error 1e-12. Reference:
+    arXiv:1812.05994.
     """
     steep, ratio = _steep_and_ratio(activation)
     sizes = layer_widths(widths)
@@ -142,7 +137,6 @@ def homogeneous_ntk_moments(
     E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}, its infinite-width value. One
     hidden ReLU layer: E Theta^2/(E Theta)^2 = 1 + 3/n. inf on overflow. `bias_rate`: learning-rate
     factor of the biases; 0: not trained; other arguments and errors: `homogeneous_kernel_moment`.
-
     Valid for: Gaussian weights, NTK parametrization, biases initialized at 0; relative error 1e-14
     per layer. Reference: arXiv:1909.05989 (first order, exponential growth in depth/width).
     """
@@ -198,7 +192,7 @@ def homogeneous_constants(activation: ActivationLike) -> tuple[float, float, flo
 
 
 def _steep_and_ratio(activation: Any) -> tuple[float, float]:
-    """The larger |slope|, and the ratio of the smaller to it."""
+    """The larger |slope|, and the smaller over it."""
     homogeneous_constants(activation)
     low, high = sorted(abs(slope) for slope in as_activation(activation).slopes or ())
     return high, low / high

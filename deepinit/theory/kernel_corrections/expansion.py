@@ -66,7 +66,7 @@ def kernel_corrections(
     1 ms for one input; 0.1 s per pair for kinks other than one at 0 between two straight lines.
 
     Args:
-        activation: name or elementwise; continuous, differentiable between kinks.
+        activation: continuous, differentiable between kinks.
         first_kernel: K^1, covariance of first-layer preactivations, bias_var + weight_var
             x.x / n_0; scalar for one input.
         widths: of hidden layers.
@@ -173,7 +173,7 @@ def _first_tangent(given: Any, first: np.ndarray) -> np.ndarray:
 
 
 def _angle_spread(all_layers: State, where: Any) -> np.ndarray:
-    """Standard deviation of rho_ab over 1 - |rho_ab|, by the delta method."""
+    """Standard deviation of rho_ab over 1 - |rho_ab|."""
     k = all_layers.kernel[:, where.neighbours]
     aa, ab, bb = k[..., 0], k[..., 1], k[..., 2]
     norm = np.sqrt(aa * bb)

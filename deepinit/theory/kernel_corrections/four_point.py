@@ -60,7 +60,7 @@ def with_vertex(
 
 
 def _linear(moments: LayerMoments, slope: float, k: np.ndarray, where: Entries) -> LayerMoments:
-    """Isserlis: E z_a z_b z_c z_d = K_ab K_cd + K_ac K_bd + K_ad K_bc."""
+    """Isserlis' theorem."""
     a, b = where.rows, where.columns
     flat = k[a, b]
     pairings = (
@@ -81,7 +81,7 @@ def _covariance(
     weights: np.ndarray,
     where: Entries,
 ) -> np.ndarray:
-    """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b under the rule."""
+    """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b."""
     z = factor @ nodes.T
     phi, slope = values_and_derivatives(activation, z)
     a, b = where.rows, where.columns

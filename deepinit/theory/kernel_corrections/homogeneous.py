@@ -102,7 +102,7 @@ def _arc_rule() -> tuple[np.ndarray, np.ndarray]:
 def _products(
     slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: np.ndarray
 ) -> np.ndarray:
-    """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the arcs between sign changes."""
+    """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs."""
     left, right = slopes
     legendre, mass = _arc_rule()
     unit, mass = 0.5 * (legendre + 1.0), 0.5 * mass / (2.0 * math.pi)

@@ -38,10 +38,8 @@ def output_statistics(relative_variance: Real[Array, "*shape"] | Plain) -> Outpu
     """Excess kurtosis 3 v of an output; correlation v/(2 + 3 v) of squared outputs.
 
     v = Var G_aa/(E G_aa)^2 >= 0: first order V_(aa)(aa)/K_aa^2, homogeneous activations prod
-    (1 + c/n_l) - 1.
-
-    Valid for: Gaussian output weights and biases; exact in v. Reference: arXiv:2106.10165, chapter
-    4.
+    (1 + c/n_l) - 1. Valid for: Gaussian output weights and biases; exact in v. Reference:
+    arXiv:2106.10165, chapter 4.
     """
     v = validate.array("relative_variance", relative_variance, remedy="Take V/K^2.")
     if not (v >= 0.0).all():

@@ -139,7 +139,7 @@ def _inner(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
-    """[p, 2, 2] E d_c d_d (phi'_a phi'_b), c, d in (a, b), from dh/dK."""
+    """[p, 2, 2] E d_c d_d (phi'_a phi'_b) from dh/dK."""
     aa, ab, bb = gradient.T
     off = np.where(where.rows != where.columns, ab, np.zeros_like(aa))
     return np.stack([np.stack([2.0 * aa, off], -1), np.stack([off, 2.0 * bb], -1)], axis=1)

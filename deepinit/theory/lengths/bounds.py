@@ -27,11 +27,9 @@ def raghu_lower_bound(
         ReLU:      base = sigma_w sqrt(k) / sqrt(k + 1)
 
     k = width, sigma_w^2 = hidden_var (times fan_in), sigma^2 = hidden_var + bias_var; SpecError for
-    a bias with "relu".
-
-    Valid for: hard tanh up to a constant, possibly per layer. ReLU: not a bound, it exceeds the
-    exact factor sigma_w a_1(k) / sqrt(2) of a layer. Compare slopes in depth. Reference:
-    arXiv:1606.05336.
+    a bias with "relu". Valid for: hard tanh up to a constant, possibly per layer. ReLU: not a
+    bound, it exceeds the exact factor sigma_w a_1(k) / sqrt(2) of a layer. Compare slopes in depth.
+    Reference: arXiv:1606.05336.
     """
     validate.integer("width", width, 1, "All layers have one width here.")
     validate.integer("depth", depth, 0, "It counts the layers.")
@@ -67,10 +65,9 @@ def price_tanner_bound(network: HomogeneousNetwork, density: float = 1.0) -> flo
         (output_var n_L / n_0)^{1/2} (density hidden_var / (2 pi))^{H/2} (2 density / pi)^{1/2},
 
     the last factor for a linear output; density in (0, 1] of weights other than 0, whose variances
-    are scaled by 1/density. SpecError: as `length_moment`; another law or activation.
-
-    Valid for: rigorous, at density 1 at most `length_moment`; loose except at width 1, where exact.
-    Decays with depth below hidden_var = 2 pi / density. Reference: arXiv:1911.10651.
+    are scaled by 1/density. SpecError: as `length_moment`; another law or activation. Valid for:
+    rigorous, at density 1 at most `length_moment`; loose except at width 1, where exact. Decays
+    with depth below hidden_var = 2 pi / density. Reference: arXiv:1911.10651.
     """
     layers = network_layers(network)
     validate.choice("law", network.law, ("normal",), "The bound holds for Gaussian weights.")

@@ -42,10 +42,8 @@ def circle_relative_variance(depth: int) -> float:
     """V_l = lim n Var(len_l) / E(len_l)^2 of the circle after l ReLU layers of width n.
 
     V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring; V_1 = 1/4,
-    V_2 = 0.437218. Quadrature error 1e-10.
-
-    Valid for: leading order in 1/width (about 10 % off at width 100, depth 4); any weight variance,
-    circle about the origin, no bias.
+    V_2 = 0.437218. Quadrature error 1e-10. Valid for: leading order in 1/width
+    (about 10 % off at width 100, depth 4); any weight variance, circle about the origin, no bias.
     """
     return float(np.sum(_layer_terms(validate.integer("depth", depth, 1))))
 
@@ -66,10 +64,8 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
 
         mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1,    rho(D) = -(d/dD)^2 cos theta_H(D).
 
-    `depth`: hidden layers H >= 0. Quadrature error 1e-9.
-
-    Valid for: infinite hidden widths; width n adds O(1/n), `circle_relative_variance` / n and the
-    fluctuation of rho.
+    `depth`: hidden layers H >= 0. Quadrature error 1e-9. Valid for: infinite hidden widths; width n
+    adds O(1/n), `circle_relative_variance` / n and the fluctuation of rho.
     """
     validate.integer("depth", depth)
     validate.integer("output_width", output_width, 1)
@@ -83,7 +79,7 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
 
 @lru_cache(maxsize=32)
 def _layer_terms(depth: int) -> tuple[float, ...]:
-    """mean_D(4 M_i - 1) / 4 of the layers i = 1, ..., depth."""
+    """mean_D(4 M_i - 1) / 4 of every layer."""
     weights = unit_legendre(_NUM_NODES)[1]
     terms, angles = [], _circle()
     for _ in range(depth):
@@ -98,7 +94,7 @@ def _circle() -> _Angles:
 
 
 def _next(angles: _Angles) -> _Angles:
-    """One ReLU layer: the arc-cosine map and its first two derivatives."""
+    """The arc-cosine map and its first two derivatives."""
     theta, first, second = angles
     sine, opening = np.sin(theta), math.pi - theta
     # sin^2 of half the new angle, without the cancellation of 1 - cos at small angles.

@@ -38,9 +38,8 @@ def length_cdf(
 
         1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),    p = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
 
-    Absolute error 1e-12; at 0: probability of a dead network.
-
-    Valid for: as `length_moment`; law "normal" (orthogonal weights can have atoms).
+    Absolute error 1e-12; at 0: probability of a dead network. Valid for: as `length_moment`; law
+    "normal" (orthogonal weights can have atoms).
     """
     layers = network_layers(network)
     validate.choice("law", network.law, ("normal",), "Simulate other laws.")
@@ -73,7 +72,7 @@ def _log_cdf(y: np.ndarray, layers: list[HomogeneousLayer]) -> np.ndarray:
 
 
 def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, float]:
-    """Distances below and above the mean with tail probability e^-34 (Chernoff)."""
+    """Distances from the mean with tail probability e^-34 (Chernoff)."""
     least = min(_least_units(factor) for factor in factors)
 
     def bound(s: float) -> float:
@@ -91,7 +90,7 @@ def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, 
 
 
 def _least_units(factor: LayerFactor) -> int:
-    """Least number k of units on, up to probability 1e-80; moments of order > -k/2 exist."""
+    """Least number k of units on, up to 1e-80; moments above order -k/2 exist."""
     if not factor.can_vanish:
         return factor.width
     return max(1, factor.width // 2 - math.ceil(10.0 * math.sqrt(factor.width)))

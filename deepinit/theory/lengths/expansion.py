@@ -91,9 +91,8 @@ def log_factor_series(
 
     d = 1: ln of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU. d > 1, without slope: of the
     factor of E Vol_d^m over (n / fan_in)^{md/2}. Law "normal" or "orthogonal" (square). Other
-    arguments and errors: `expansion`.
-
-    Valid for: asymptotic series, coefficients rounded once; order 4, m = 1: 1e-14 above width 500.
+    arguments and errors: `expansion`. Valid for: asymptotic series, coefficients rounded once;
+    order 4, m = 1: 1e-14 above width 500.
     """
     m = checked_moment(m)
     _check_order(order)
@@ -127,7 +126,7 @@ def _masked_series(order: int, m: float, d: int, slope: float) -> Series:
 
 @lru_cache(maxsize=256)
 def _linear_series(order: int, m: float, d: int) -> Series:
-    """beta_p 2^p: ln prod_{j<d} E chi^m_{n-j} / n^{md/2} in 1/n."""
+    """Series ln prod_{j<d} E chi^m_{n-j} / n^{md/2}, coefficients beta_p 2^p."""
     s = Fraction(m) / 2
     series = [Fraction(0)]
     for p in range(1, order + 1):
@@ -141,7 +140,7 @@ def _linear_series(order: int, m: float, d: int) -> Series:
 
 
 def _power_of_mean(r: Fraction, moments: list[Fraction], order: int) -> Series:
-    """E y^r in powers of 1/n, y the mean of n i.i.d. variables with moments 1, 1, ..."""
+    """Series E y^r, y the mean of n i.i.d. variables of these moments."""
     cumulants = _cumulants(moments)
     central: list[Series] = [_constant(1, order), _constant(0, order)]
     for i in range(2, 2 * order + 1):
@@ -171,7 +170,7 @@ def _cumulants(moments: list[Fraction]) -> list[Fraction]:
 
 
 def _exp(series: list[Fraction]) -> Series:
-    """exp of a series without constant term: e_k = sum_j (j/k) f_j e_{k-j}."""
+    """exp of a series without constant term."""
     result = [Fraction(1)]
     for k in range(1, len(series)):
         result.append(

@@ -27,11 +27,9 @@ def length_moment(network: HomogeneousNetwork, m: float = 1) -> float:
         (output_var n_L / n_0)^{m/2} (hidden_var / 2)^{mH/2} g_m(n_L) prod_l a_m(n_l)
 
     for ReLU, Gaussian weights, H hidden layers l, real m >= 0; a_m `layer_factor_moment`, g_m
-    `output_factor_moment`. inf on overflow.
-
-    Valid for: any input; biases none, or symmetric about 0 and independent of the weights
-    (constant ones change it); exact, relative error 1e-15 per layer. Reference: arXiv:2102.10492,
-    Theorems 3.1 and 4.1, as equalities.
+    `output_factor_moment`. inf on overflow. Valid for: any input; biases none, or symmetric about 0
+    and independent of the weights (constant ones change it); exact, relative error 1e-15 per layer.
+    Reference: arXiv:2102.10492, Theorems 3.1 and 4.1, as equalities.
     """
     return volume_moment(network, 1, m)
 
@@ -51,9 +49,7 @@ def volume_moment(network: HomogeneousNetwork, d: int, m: float = 1) -> float:
     K_l ~ Binomial(n_l, 1/2), n_L at a linear output. m = 2, hidden_var = 2, output_var = 1:
     (n_L/n_0)^d prod_layers n (n-1) ... (n-d+1) / n^d. Overlaps count with multiplicity; 0 if m > 0
     and any width, n_0 and n_L included, is below d. SpecError: as `length_moment`; d > 1 with leaky
-    ReLU.
-
-    Valid for: see `length_moment`. Reference: arXiv:2102.10492, Theorem 4.2, as an equality.
+    ReLU. Valid for: see `length_moment`. Reference: arXiv:2102.10492, Theorem 4.2, as an equality.
     """
     layers, order = network_layers(network, d), checked_moment(m)
     if order > 0.0 and min(network_widths(network.widths)) < d:

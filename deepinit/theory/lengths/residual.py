@@ -102,7 +102,7 @@ def _tilted_moment(p: int, t: Any, scale: Any, width: int) -> Any:
 def _branch_nodes(
     width: int, mid_width: int, branch_var: float, hidden_var: float, order: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of T = 2 tau^2 and probabilities, for moments of T up to this order."""
+    """Values of T and probabilities, for moments up to this order."""
     hidden = validate.not_negative("hidden_var", hidden_var)
     variance = validate.not_negative("branch_var", branch_var) / mid_width * hidden / width
     k, probabilities = half_binomial(mid_width, math.ceil(order))

@@ -41,7 +41,7 @@ class PairFrame(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """Quadratic form in (alpha, omega) on the nodes, and its mean."""
+    """Quadratic form in (alpha, omega), and its mean."""
 
     values: Any
     mean: float
@@ -155,7 +155,7 @@ def _second(frame: PairFrame, p: _Form, q: _Form) -> Any:
 
 
 def _third(frame: PairFrame, p: _Form, q: _Form, r: _Form) -> Any:
-    """Third joint cumulant of three forms of one neuron."""
+    """Third joint cumulant of one neuron's forms."""
     moment = frame.radial6 * (frame.weights * p.values * q.values * r.values).sum(-1)
     crossed = (
         p.mean * _second(frame, q, r)

@@ -131,7 +131,7 @@ def _orthonormal(
     scale_a: Any,
     scale_w: Any,
 ) -> PairFrame:
-    """Gram-Schmidt of (a, w) on the nodes; b = scale_a * a + scale_w * w."""
+    """Gram-Schmidt of (a, w); b = scale_a * a + scale_w * w."""
     radial2, radial4, radial6 = radial
 
     def mean(product: Any) -> Any:
@@ -162,16 +162,13 @@ def _orthonormal(
 
 
 def _nodes_for(std: float) -> int:
-    """Odd number of nodes on [-12, 12]: spacing 0.15 / std, std cut to [1, 3].
-
-    Moments of degree 6 of tanh at unit variance lose 1e-13 at spacing 0.15, 1e-10 at 0.2.
-    """
+    """Odd number of nodes on [-12, 12], spacing 0.15 / std: 1e-13 for tanh (at 0.2: 1e-10)."""
     return 2 * round(80 * min(max(std, 1.0), 3.0)) + 1
 
 
 @lru_cache(maxsize=8)
 def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Trapezoidal product rule for two standard normals, on a disk."""
+    """Trapezoidal product rule on a disk."""
     nodes, mass = normal_rule((), num_nodes)
     x, y = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
     inside = x * x + y * y < _RADIUS**2
@@ -207,7 +204,7 @@ def kinked_rule(
 
 
 def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and normal weights on [-10.5, 10.5], panels at most 3 wide, split at the points."""
+    """Nodes and normal weights on [-10.5, 10.5], split at the points."""
     inside = [split for split in splits if -_RADIUS < split < _RADIUS]
     edges = np.unique([*np.linspace(-_RADIUS, _RADIUS, 8), *inside])
     legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)

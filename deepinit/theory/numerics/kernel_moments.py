@@ -173,7 +173,7 @@ def _from_values(
     slope_b: np.ndarray,
     hermite: np.ndarray,
 ) -> EntryMoments:
-    """From phi and phi' at the nodes, [n, m]."""
+    """From phi and phi' at the nodes."""
     features = np.empty((len(kernels), 6, hermite.shape[1]))
     factors = [(phi_a, phi_a), (phi_a, phi_b), (phi_b, phi_b)]
     factors += [(slope_a, slope_a), (slope_a, slope_b), (slope_b, slope_b)]

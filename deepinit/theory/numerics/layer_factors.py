@@ -152,7 +152,7 @@ def _normalised_moment(n: int, m: float, slope: float, law: str) -> float:
 
 
 def _alive_units(n: int, d: int, order: float) -> tuple[np.ndarray, np.ndarray]:
-    """k >= d and P(K = k), not normalized; moments of `order` shift K by order * d / 2."""
+    """k >= d and P(K = k), not normalized, K shifted by order * d / 2."""
     k, weights = half_binomial(n, math.ceil(order * d))
     first = int(np.searchsorted(k, d))
     return k[first:], weights[first:]
@@ -164,7 +164,7 @@ def _sum_over_frame(k: Any, d: int, s: Any) -> Any:
 
 
 def _shaped(moment: Callable[[int], float], widths: np.ndarray) -> Any:
-    """The moment at every width, one evaluation per distinct width."""
+    """The moment at every distinct width."""
     unique, places = np.unique(widths, return_inverse=True)
     moments = np.array([moment(int(n)) for n in unique])[places].reshape(widths.shape)
     return float(moments) if widths.ndim == 0 else moments
