@@ -1,8 +1,7 @@
 """Density on a grid of values <= 0, moved by Gaussian steps clipped at 0.
 
 Masses are corrected by the quadratic that makes mass, mean and variance exact. Steps below 0.6
-cells go to three points: mass and mean exact, variance too large by at most a quarter of the
-squared cell.
+cells go to three points: the variance is too large by at most a quarter of the squared cell.
 """
 
 import math

@@ -1,11 +1,9 @@
 """Norms and angle of two inputs through a random MLP, to first order in 1/width.
 
-State s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta), eta = ln tan^2(angle / 2). One
-layer has mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
-
-    m' = F(m) + (1/2) F''(m) : V + c(m) / n,        V' = F'(m) V F'(m)^T + D(m) / n.
-
-Close inputs are magnified to keep their digits. Moments of ln sin^2 are for a normal eta.
+State s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta), eta = ln tan^2(angle / 2). A
+layer of mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`) gives m' = F(m) + (1/2)
+F''(m) : V + c(m) / n, V' = F'(m) V F'(m)^T + D(m) / n. Close inputs are magnified to keep their
+digits. Moments of ln sin^2 are for a normal eta.
 """
 
 import math
@@ -43,12 +41,10 @@ VALID_FOR = (
 
 
 class InputGram(NamedTuple):
-    """A pair of inputs.
+    """Norms x.x / n_0 and angle in [0, pi] of a pair of inputs.
 
-    Attributes:
-        norm2_a, norm2_b, angle: x.x / n_0 of each; in [0, pi].
-        dimension: n_0, only for a weight law of `absolute` scaling.
-        log_ratio: ln(norm2_b / norm2_a), accurate for close pairs; None: from both norms.
+    dimension: n_0, only for a weight law of `absolute` scaling; log_ratio: ln(norm2_b / norm2_a),
+    accurate for close pairs, None: from both norms.
     """
 
     norm2_a: float
@@ -61,11 +57,8 @@ class InputGram(NamedTuple):
 class KernelWalk(NamedTuple):
     """Mean and variance over networks of post-activations, layers 1..depth.
 
-    Attributes:
-        log_sin2_mean, log_sin2_variance: of the angle.
-        log_norm2_mean, log_norm2_variance: of ln |a|^2/n, ln |b|^2/n.
-        state_mean, state_covariance: of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
-        log_distance2_mean, log_distance2_variance: of ln |a - b|^2/n.
+    log_norm2, log_distance2: of ln |a|^2/n and ln |b|^2/n, and of ln |a - b|^2/n; state: of
+    (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
     """
 
     log_sin2_mean: Float[np.ndarray, "layers"]

@@ -1,10 +1,8 @@
 """Mixed moments J_{a,b}(theta) of a rectified Gaussian pair.
 
-In polar coordinates, delta = pi - theta the opening of the sector where both are positive,
-
-    J_{a,b} = 2^{k/2} Gamma(k/2 + 1) / (2 pi) int_0^delta sin^a(t) sin^b(delta - t) dt,  k = a + b.
-
-Closed forms and the recursion in (a, b) lose digits as theta -> pi, by up to delta^{-k-1}.
+In polar coordinates, k = a + b, delta = pi - theta the opening of the sector where both are
+positive, J_{a,b} = 2^{k/2} Gamma(k/2 + 1) / (2 pi) int_0^delta sin^a(t) sin^b(delta - t) dt. Closed
+forms and the recursion in (a, b) lose digits as theta -> pi, by up to delta^{-k-1}.
 """
 
 import math

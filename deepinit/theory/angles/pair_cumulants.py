@@ -1,7 +1,4 @@
-"""One layer's action on an angle, to second order in 1/width, any activation.
-
-Derivation: `numerics.delta_method`; moments: `numerics.gaussian_pairs`.
-"""
+"""One layer's action on an angle, to order 1/width^2, by `numerics.delta_method`."""
 
 import math
 from collections.abc import Callable

@@ -51,11 +51,9 @@ _RawLaw = Callable[[np.ndarray], _Law]  # angles -> law, its mean uncut
 class Walk(NamedTuple):
     """Law of ln sin^2 of the angle after each layer.
 
-    Attributes:
-        mean, variance: of the density; first layer: unclipped.
-        grid, density: increasing values of ln sin^2; `numpy.trapezoid(density, grid)` is 1. If the
-            grid ends at 0, the last half cell holds the probability of 0.
-        closure_mean, closure_variance: of the Gaussian closure.
+    mean, variance: of the density (first layer: unclipped) on increasing values of ln sin^2, whose
+    `numpy.trapezoid(density, grid)` is 1. If the grid ends at 0, the last half cell holds the
+    probability of 0. closure_mean, closure_variance: of the Gaussian closure.
     """
 
     mean: Float[Like, "layers"]

@@ -36,10 +36,8 @@ _NODES, _WEIGHTS = unit_legendre(16)  # exact to float64 rounding for sin^4 on [
 class ReluLayer(NamedTuple):
     """One ReLU layer; fields of theta's shape and dtype.
 
-    Attributes:
-        log_mean: ln e, ln sin^2 at infinite width.
-        c1, d1: coefficients of 1/n in mean and variance of ln sin^2.
-        ratio_t, ratio_u, j22: R, S and J_22.
+    log_mean: ln e, ln sin^2 at infinite width; c1, d1: coefficients of 1/n in mean and variance of
+    ln sin^2; ratio_t, ratio_u, j22: R, S and J_22.
     """
 
     log_mean: Float[Like, "*shape"]

@@ -1,11 +1,10 @@
 """Exact finite-width laws of the angle of two inputs in one ReLU layer.
 
-Small angles: given m ~ Binomial(n, 1/2) active neurons, m >= 2, sin^2(theta') / sin^2(theta) ->
-chi^2_{m-1} / chi^2_m as theta -> 0 (independent). ln chi^2_k has mean psi(k/2) + ln 2 and variance
-psi_1(k/2) (digamma, trigamma).
-
-Degeneracy: a neuron is active on both inputs with probability q = (pi - theta)/(2 pi), on neither
-with q. Images are collinear if one neuron is active on both, the others on neither.
+Small angles: given m ~ Binomial(n, 1/2) >= 2 active neurons, sin^2(theta') / sin^2(theta) ->
+chi^2_{m-1} / chi^2_m as theta -> 0 (independent). ln chi^2_k has mean psi(k/2) + ln 2, variance
+psi_1(k/2) (digamma, trigamma). Degeneracy: a neuron is active on both inputs with probability
+q = (pi - theta)/(2 pi), on neither with q. Images are collinear if one neuron is active on both,
+the others on neither.
 """
 
 import math
@@ -42,9 +41,7 @@ def small_angle_log_sin2_moments(width: Real[Array, "*shape"] | Plain) -> SmallA
 
     E0 = E_m[psi((m-1)/2) - psi(m/2)] = -2/n - 8/n^2 + ...,
     V0 = E_m[psi_1((m-1)/2) + psi_1(m/2)] + Var_m[psi((m-1)/2) - psi(m/2)] = 8/n + 32/n^2 + ...,
-    m ~ Binomial(n, 1/2) conditional on m >= 2.
-
-    `width`: n >= 2, concrete, integer (else SpecError). Relative error 1e-13.
+    m ~ Binomial(n, 1/2) given m >= 2; width n >= 2, concrete, integer. Relative error 1e-13.
     """
     check_concrete_width(width, "small_angle_log_sin2_moments")
     check_width(width, 2, "two active neurons")

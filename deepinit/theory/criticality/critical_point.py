@@ -105,10 +105,8 @@ def critical(activation: ActivationLike, fixed_point: float | None = None) -> Cr
 class OtherSide(NamedTuple):
     """The fate of K on the repelling side of a half-stable K*.
 
-    Attributes:
-        attracts_from: "above" or "below".
-        fixed_point: next one on the repelling side, in units of K*; 0 or inf if none.
-        chi_perp: there; NaN if none.
+    attracts_from: "above" or "below"; fixed_point, chi_perp: of the next one on the other
+    side, in units of K*; 0 or inf, and NaN, if none.
     """
 
     attracts_from: str

@@ -50,11 +50,9 @@ class EdgePoint(NamedTuple):
 class Edge(NamedTuple):
     """The edge of chaos on the grid.
 
-    Attributes:
-        critical: points with R = 0 and b >= 0, nearest to K = 1 first; only half_stable and,
-            rarely, zero_critical.
-        first: smallest K with b >= 0; None if the smallest of the grid, or nowhere.
-        variances, moments: K with finite moments; g, h, g' there.
+    critical: points with R = 0 and b >= 0, nearest to K = 1 first; only half_stable and, rarely,
+    zero_critical; first: smallest K with b >= 0; None if the smallest of the grid, or nowhere;
+    variances, moments: K with finite moments; g, h, g' there.
     """
 
     kind: str

@@ -27,12 +27,10 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 class SingleMoments(NamedTuple):
-    """Moments at every variance; NaN where infinite or not converged.
+    """Moments g = E phi^2, h = E phi'^2, dg/dK; NaN where infinite or not converged.
 
-    Attributes:
-        square, slope_square, growth: g = E phi^2, h = E phi'^2, dg/dK.
-        discontinuity: relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0 unless phi
-            jumps or phi' is not its derivative.
+    discontinuity: relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0 unless phi
+    jumps or phi' is not its derivative.
     """
 
     square: Float[np.ndarray, "k"]

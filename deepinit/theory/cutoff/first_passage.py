@@ -15,10 +15,8 @@ QUARTILES = 1.3489795003921634  # interquartile range of the normal law
 class FirstPassage(NamedTuple):
     """Gaussian profile of a first passage at distance L, drift -gamma, variance sigma^2.
 
-    Attributes:
-        centre, scale: L/gamma, where S = 1/2; sigma sqrt(L) gamma^(-3/2); in layers.
-        window, ratio: t25 - t75 = 1.349 scale; window / centre.
-        survival: S at the given layers.
+    centre, scale: L/gamma, where S = 1/2, and sigma sqrt(L) gamma^(-3/2), in layers; window:
+    t25 - t75 = 1.349 scale; ratio: window / centre; survival: S at the given layers.
     """
 
     centre: float
@@ -36,13 +34,9 @@ def first_passage_profile(
 ) -> FirstPassage:
     """Gaussian cut-off profile of a random walk that falls by L.
 
-    S(t) = Phi(-a), t = L/gamma + a sigma gamma^(-3/2) sqrt(L), gamma = -drift.
-
-    Args:
-        distance: L > 0, log(|x_0| / rho) for mesh rho.
-        drift, variance: per layer, < 0 and >= 0 (`log_norm_drift`).
-
-    Valid for: i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)). Reference:
+    S(t) = Phi(-a), t = L/gamma + a sigma gamma^(-3/2) sqrt(L), gamma = -drift > 0. distance:
+    L = log(|x_0| / rho) for mesh rho; drift, variance: per layer (`log_norm_drift`). Valid for:
+    i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)). Reference:
     arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")

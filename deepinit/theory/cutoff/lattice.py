@@ -31,10 +31,9 @@ _FARTHEST_NORMAL = 38.6  # the normal density is 0 in float64
 class LatticeThresholds(NamedTuple):
     """Critical gains of the rounded tanh chain at infinite width.
 
-    Attributes:
-        lattice_gain: A_lat; below it the signal dies on every mesh.
-        existence_gain: A_ex(rho); from it on life times are exponential in the width.
-        lattice_alpha, existence_alpha: minimizers, in units of the mesh; A_lat of truncation: inf.
+    lattice_gain: A_lat, below it the signal dies on every mesh; existence_gain: A_ex(rho), from it
+    on life times are exponential in the width; lattice_alpha, existence_alpha: minimizers, in units
+    of the mesh, inf for A_lat of truncation.
     """
 
     lattice_gain: float

@@ -20,9 +20,8 @@ _NOISE = 1e-13  # relative rise or fall of |phi| that counts as rounding
 class Levels(NamedTuple):
     """Arguments that reach given levels on one side of 0.
 
-    Attributes:
-        first: [levels], smallest |u| with |phi| >= level; inf for none.
-        last: [levels], largest; inf where |phi| stays above.
+    first, last: [levels], smallest and largest |u| with |phi| >= level; inf for none, and where
+    |phi| stays above.
     """
 
     first: np.ndarray

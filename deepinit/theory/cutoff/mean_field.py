@@ -68,15 +68,10 @@ def mean_field(
 ) -> MeanField:
     """Fixed points q*, c* and depth scales xi_q, xi_c at infinite width.
 
-    Errors 1e-10. q* attracts `mean_square`, c* orthogonal inputs. xi = 0 for a multiplier of 0, inf
-    for 1.
-
-    Args:
-        weight_var, bias_var: A^2 > 0, times fan_in; sigma_b^2.
-        mean_square: q_0 > 0, |x|^2 / N of the inputs.
-
-    SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines). Valid
-    for: centred independent weights, Gaussian biases. Reference: arXiv:1611.01232.
+    weight_var, bias_var: A^2 > 0, times fan_in; sigma_b^2. q* attracts mean_square
+    q_0 = |x|^2 / N > 0, c* orthogonal inputs. xi = 0 for a multiplier of 0, inf for 1. Errors
+    1e-10. SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines).
+    Valid for: centred independent weights, Gaussian biases. Reference: arXiv:1611.01232.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")

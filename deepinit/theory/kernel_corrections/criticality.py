@@ -6,12 +6,10 @@ without a formula are NaN.
 Scale invariant: E X^2/(E X)^2 = 1 + c/n per layer, c = 3q/p^2 - 1, p and q the means of the squares
 and fourth powers of the slopes. V/K^2 = c r, K1 = 0; at w = 1/p Var Theta/T^2 = (7c - 2)/9 r and
 D/(K T) = (2c - 1)/3 r.
-
 K* = 0, marginal: K_l = (p c l)^(-1/p) (`criticality.origin`), chi_par = 1 - (1 + 1/p)/l, w^2 Var
 phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0; V = v K^2 l/n, v = c0/3; K1 = k K l/n,
 k = -(1 + p) v/4. Tanh: 2/3 and -1/3; ELU: 2/3 and -1/4. Odd phi, p = 1: E phi'^2 = 1 - 1/l, B = T^2
 r/3, Var Theta/T^2 = 2r/3, T1/T = -r/4 (Fc).
-
 Other stable fixed points: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the
 tangent variance saturates for chi_perp < 1 and grows with depth for chi_perp > 1.
 """

@@ -20,9 +20,9 @@ _SPACING, _RADIUS = 0.3, 8.5
 def with_vertex(
     moments: LayerMoments, activation: Activation, kernel: np.ndarray, where: Entries
 ) -> tuple[LayerMoments, float]:
-    """Moments with missing second moments filled, and their standard error.
+    """Moments with missing second moments filled, and their largest standard error.
 
-    The error: largest of Cov(f_e, f_g) over sqrt(Var f_e Var f_g), 0 where exact.
+    The error is relative, of Cov(f_e, f_g) over sqrt(Var f_e Var f_g), 0 where exact.
     """
     if not np.isnan(moments.phi_phi).any():
         return moments, 0.0

@@ -27,13 +27,10 @@ from deepinit.theory.numerics.smooth_moments import smooth_pair_moments
 
 
 class Entries(NamedTuple):
-    """The entries of a symmetric [k, k] matrix.
+    """The p entries (a, b), a <= b, of a symmetric [k, k] matrix.
 
-    Attributes:
-        rows, columns: [p], a and b.
-        at: [k, k], index of entry (a, b).
-        neighbours: [p, 3], indices of (a, a), (a, b), (b, b).
-        diagonal, mixed: indices of (a, a), and of a != b.
+    rows, columns: [p], a and b; at: [k, k], index of (a, b); neighbours: [p, 3], indices of (a, a),
+    (a, b), (b, b); diagonal, mixed: indices of a = b and of a != b.
     """
 
     rows: np.ndarray
@@ -47,10 +44,9 @@ class Entries(NamedTuple):
 class LayerMoments(NamedTuple):
     """Moments of one layer with preactivations N(0, K).
 
-    Attributes:
-        g, h: [p] E phi_a phi_b and E phi'_a phi'_b, with derivatives at `neighbours`.
-        phi_phi, phi_slope, slope_slope: [p, p], E of phi_a phi_b or phi'_a phi'_b times phi_c phi_d
-            or phi'_c phi'_d.
+    g, h: [p] E phi_a phi_b and E phi'_a phi'_b, with derivatives at `neighbours`; phi_phi,
+    phi_slope, slope_slope: [p, p], E of phi_a phi_b or phi'_a phi'_b times phi_c phi_d or phi'_c
+    phi'_d.
     """
 
     g: Derivatives

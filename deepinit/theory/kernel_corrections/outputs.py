@@ -38,8 +38,8 @@ def output_statistics(relative_variance: Real[Array, "*shape"] | Plain) -> Outpu
     """Excess kurtosis 3 v of an output; correlation v/(2 + 3 v) of squared outputs.
 
     v = Var G_aa/(E G_aa)^2 >= 0: first order V_(aa)(aa)/K_aa^2, homogeneous activations prod
-    (1 + c/n_l) - 1. Valid for: Gaussian output weights and biases; exact in v. Reference:
-    arXiv:2106.10165, chapter 4.
+    (1 + c/n_l) - 1. Exact in v for Gaussian output weights and biases. Reference: arXiv:2106.10165,
+    chapter 4.
     """
     v = validate.array("relative_variance", relative_variance, remedy="Take V/K^2.")
     if not (v >= 0.0).all():
@@ -52,12 +52,8 @@ def output_fourth_cumulant(
 ) -> Float[np.ndarray, "layers"]:
     """Connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs, by layer.
 
-    Args:
-        corrections: with vertex="all" for three or more different inputs.
-        inputs: indices (a, b, c, d).
-        same: i = j, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc); else V_(ab)(cd).
-
-    Valid for: first order in 1/width. Reference: arXiv:1910.00019.
+    i = j: V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc); else V_(ab)(cd); inputs (a, b, c, d); vertex="all"
+    for three or more different ones. First order in 1/width. Reference: arXiv:1910.00019.
     """
     check_corrections(corrections)
     count = int(corrections.rows.max()) + 1

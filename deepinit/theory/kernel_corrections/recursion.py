@@ -24,7 +24,7 @@ class State(NamedTuple):
         kernel, tangent, kernel_shift, tangent_shift: [p], K, T of infinite width, K1, T1.
         kernel_covariance, tangent_kernel, tangent_covariance: [p, p], V, D (rows: Theta), A.
         straight, crossed: [p, p], B_{ab|cd} and B_{ab|dc}, between two neurons.
-        reuse: [p, 2, 2], Fc_{cd;ab}, c and d in (a, b), source of q; for a = b only [0, 0] is used.
+        reuse: [p, 2, 2], Fc_{cd;ab}, c and d in (a, b), source of q; for a = b only [0, 0].
     """
 
     kernel: np.ndarray

@@ -19,17 +19,16 @@ class KernelCorrections(NamedTuple):
         rows, columns: a and b.
         kernel, kernel_shift, kernel_covariance: K and K1, E G = K + K1; V, the four-point vertex.
         tangent, tangent_shift: T and T1 of Theta_ii, one output.
-        tangent_covariance: A = Cov(Theta_ii, Theta_jj), i != j.
-        tangent_kernel_covariance: D = Cov(Theta_ii, kernel), rows: Theta.
+        tangent_covariance, tangent_kernel_covariance: A = Cov(Theta_ii, Theta_jj), i != j;
+            D = Cov(Theta_ii, kernel), rows: Theta.
         straight, crossed: B_{ab|cd} = E Theta_ij,ab Theta_ij,cd and B_{ab|dc}, i != j.
         angle_spread: standard deviation of the correlation over 1 - |correlation|; NaN for a = b.
             Where not small, the expansion of ReLU fails.
-        sum_inverse_widths: r = sum of 1/width.
+        sum_inverse_widths, largest_sum: r = sum of 1/width; r at which first-order variances are
+            off by about 30 %: of the class, else where the relative variance would reach 0.1.
         relative_variance, relative_shift: largest V/K^2 and Var Theta/T^2; largest |K1/K| and
             |T1/T|, one input. First order fails near 1.
         vertex_error: largest relative standard error of covariances of three and four inputs.
-        largest_sum: r at which first-order variances are off by about 30 %: of the class, else
-            where the relative variance would reach 0.1.
         class_name: of `criticality_class`, at the variances after the first hidden layer.
         valid_for: hypotheses and range.
     """

@@ -62,10 +62,9 @@ def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
 def price_tanner_bound(network: HomogeneousNetwork, density: float = 1.0) -> float:
     """Lower bound of Price & Tanner on mean lengths, dense or sparse Gaussian ReLU.
 
-        (output_var n_L / n_0)^{1/2} (density hidden_var / (2 pi))^{H/2} (2 density / pi)^{1/2},
-
-    the last factor for a linear output; density in (0, 1] of weights other than 0, whose variances
-    are scaled by 1/density. SpecError: as `length_moment`; another law or activation. Valid for:
+    (output_var n_L / n_0)^{1/2} (density hidden_var / (2 pi))^{H/2} (2 density / pi)^{1/2}, the
+    last factor for a linear output; density in (0, 1] of weights other than 0, whose variances are
+    scaled by 1/density. SpecError: as `length_moment`; another law or activation. Valid for:
     rigorous, at density 1 at most `length_moment`; loose except at width 1, where exact. Decays
     with depth below hidden_var = 2 pi / density. Reference: arXiv:1911.10651.
     """

@@ -62,10 +62,9 @@ def circle_relative_variances_by_layer(
 def circle_output_relative_variance(depth: int, output_width: int) -> float:
     """Var(len) / E(len)^2 of the circle at a linear output, infinite ReLU layers, no bias.
 
-        mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1,    rho(D) = -(d/dD)^2 cos theta_H(D).
-
-    `depth`: hidden layers H >= 0. Quadrature error 1e-9. Valid for: infinite hidden widths; width n
-    adds O(1/n), `circle_relative_variance` / n and the fluctuation of rho.
+    mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1, rho(D) = -(d/dD)^2 cos theta_H(D), H = depth >= 0.
+    Quadrature error 1e-9. Width n adds O(1/n), `circle_relative_variance` / n and the fluctuation
+    of rho.
     """
     validate.integer("depth", depth)
     validate.integer("output_width", output_width, 1)

@@ -1,21 +1,16 @@
 """Length distortion of residual blocks x + V relu(W x + b), exact at every width.
 
-W, V Gaussian, n = width, K ~ Binomial(n_mid, 1/2). A block multiplies the squared length by
+W, V Gaussian, n = width, K ~ Binomial(n_mid, 1/2), gamma Euler's constant. A block multiplies the
+squared length independently by Q; given tau, T = 2 tau^2, r = 1 / (1 + T t):
 
     Q = ||e_1 + tau g||^2,   g ~ N(0, I_n),   tau^2 = (branch_var / n_mid) (hidden_var / n) chi^2_K,
-
-independently. Given tau, T = 2 tau^2, r = 1 / (1 + T t):
-
     E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,
-    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1).
-
-Moments, gamma being Euler's constant:
-
+    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1),
     E Q^h    = int_0^inf t^{p-h-1} E[Q^p e^{-tQ}] dt / Gamma(p - h)
     E ln Q   = int_0^inf (e^{-t} - E e^{-tQ}) dt / t
     E ln^2 Q = -2 gamma E ln Q - 2 int_0^inf ln t (e^{-t} - E e^{-tQ}) dt / t
 
-Trapezoidal sums over ln t and ln chi^2_K.
+by trapezoidal sums over ln t and ln chi^2_K.
 """
 
 import math
