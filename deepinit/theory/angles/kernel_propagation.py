@@ -75,12 +75,11 @@ def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) 
     """Norms and angle of a pair through an MLP, to first order in 1/width.
 
     First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0. The output layer is ignored.
-    Numerical error 1e-7; NaN where first order fails. 10 to 50 ms per layer for built-in
-    activations, up to 200 ms with kinks. SpecError: orthogonal weights, non-Gaussian biases,
-    `absolute` scaling without the input dimension, collinear inputs with collinear images. Valid
-    for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
+    Numerical error 1e-7; NaN where first order fails. SpecError: orthogonal weights, non-Gaussian
+    biases, `absolute` scaling without the input dimension, collinear inputs with collinear images.
+    Valid for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
     (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`. Reference:
-    module docstring; arXiv:2106.10165, chapter 4 (metric).
+    arXiv:2106.10165, chapter 4 (metric).
     """
     gram = InputGram(*gram)
     _check(spec, gram)

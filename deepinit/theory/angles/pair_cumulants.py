@@ -36,8 +36,7 @@ def coefficients(
     Angle between phi(u_i) and phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian pairs. ReLU: c1 = 4
     (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at 0, where log_mean is
     -inf, others are limits (homogeneous). Near pi log_mean has absolute accuracy. NumPy float64, or
-    JAX in theta's dtype; not positively homogeneous: host float64, milliseconds per angle, under
-    jit and vmap but not grad.
+    JAX in theta's dtype; not positively homogeneous: host float64, under jit and vmap but not grad.
 
     Args:
         theta: in [0, pi], angle of the preactivations at infinite width; tracers unchecked.

@@ -36,7 +36,7 @@ def multiplicity(activation: ActivationLike) -> Multiplicity:
     largest value on [-1, 1] count as 0. SpecError: different expansions on the two sides of 0
     (ReLU, leaky ReLU, SELU, |s|); sigma or a derivative not finite at 0; no term up to order 6.
     Valid for: a Taylor expansion at 0 from each side to order p + 1. Reference: arXiv:2105.11686
-    (definition); check: module docstring.
+    (definition).
     """
     sigma = as_activation(activation)
     points = np.concatenate([-_all_steps()[::-1], [0.0], _all_steps()])

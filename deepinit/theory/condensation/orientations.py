@@ -1,8 +1,8 @@
 """Orientations of the input weights of a two-layer network at tiny initialization.
 
 sigma(0) != 0: the mean is fitted first. Within a time 1/(m sigma(0)^2) all a_j move by
-ybar / (m sigma(0)), and the residual becomes y - ybar. If the move exceeds the initial a_j, all
-have the sign of ybar / sigma(0), and neurons ascend the centred form with that sign.
+ybar / (m sigma(0)), and the residual becomes y - ybar. If the move is large against the initial
+a_j, all have the sign of ybar / sigma(0), and neurons ascend the centred form with that sign.
 """
 
 from typing import Literal, NamedTuple

@@ -33,7 +33,7 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
     With e = gamma - 1 - |gamma'|: e/2 + max(0, -gamma') if e >= 0, max(2 e, e - gamma') if e < 0.
     Negative in the linear regime, positive in the condensed. Arguments: `initial_regime`. Valid
     for: width to infinity; sigma(0) = 0, sigma'(0) != 0; gamma <= 1/2: f = 0 at initialization
-    (antisymmetric). Reference: module docstring; measured: arXiv:2007.07497.
+    (antisymmetric). Measured: arXiv:2007.07497.
     """
     first, second = _checked(gamma, gamma_prime)
     overlap = first - 1.0 - abs(second)

@@ -59,9 +59,9 @@ def critical(activation: ActivationLike, fixed_point: float | None = None) -> Cr
 
     - scale_invariant (ReLU, leaky ReLU, absolute value, linear): 2 / (left^2 + right^2), no biases.
     - zero_critical (tanh, erf, sin, ELU, SELU, ReLU6): K* = 0, 2 / (phi'(0-)^2 + phi'(0+)^2), no
-        biases; K decays as 1/l or 1/l^2.
+      biases; K decays as 1/l or 1/l^2.
     - half_stable (GELU, SiLU, Mish, hard swish): chi_parallel = chi_perp = 1 at K* > 0, attracting
-        slowly from one side; `first_weight_var` sets the norm.
+      slowly from one side; `first_weight_var` sets the norm.
     - edge_unstable (softplus - log 2): only an edge, at `fixed_point` (None: 1); K repels.
     - edge_saturated (sigmoid): only an edge, above some K; K attracts.
     - none (softplus): no edge.

@@ -126,9 +126,9 @@ def koenigs_amplitude(
 ) -> float:
     """Koenigs' amplitude C: step^t(start) - fixed_point ~ C multiplier^t.
 
-    step is C^2 at its fixed point, known to 1e-14 of its size, with derivative 0 < |m| < 1,
-    start in the basin of attraction; else SpecError. Relative error 1e-8; exact for affine maps.
-    Reference: G. Koenigs, 1884.
+    step is C^2 at its fixed point, known to 1e-14 of its size, with derivative m. Relative error
+    1e-8; exact for affine maps. SpecError: |m| is 0 or not below 1, a start at the fixed point or
+    outside its basin of attraction. Reference: G. Koenigs, 1884.
     """
     if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:
         remedy = "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets."

@@ -61,7 +61,7 @@ def jacobian_law(
     Relative error about 1e-13. J(x_T, x_t) has the law of horizon T - t. Arguments:
     `mean_square_moments`. SpecError: phi(0) or phi''(0) not 0, a kink at 0. Valid for:
     depth -> infinity at fixed width; linear networks of depth L have E tr(g^T g) / D = (1 + C/L)^L.
-    Reference: arXiv:2007.03253, section 5 (equation of g); module docstring.
+    Reference: arXiv:2007.03253, section 5 (equation of g).
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, 0.0, horizon)
     d = validate.integer("width", width, 1)

@@ -1,6 +1,7 @@
 """Moments of order parameters, exact at any width: linear diffusions (psi = id, phi''(0) = 0).
 
-With s_ij = sigma_b^2 + sigma_w^2 lambda_ij, beta = a^2 sigma_b^2, l = lambda = <x_1, x_2> / D,
+With q = |x|^2 / D, l = lambda = <x_1, x_2> / D, s_ij = sigma_b^2 + sigma_w^2 lambda_ij, beta = a^2
+sigma_b^2,
 
     dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,
     dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,
@@ -109,8 +110,8 @@ def overlap_moments(
     """E lambda_ij, E lambda_ij^2 and E q_1 q_2 at the last block, exact at width D.
 
     The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L. `gram`: <x_i, x_j> / D at the
-    start; the rest as in `mean_square_moments`. Reference: module docstring; arXiv:2007.03253,
-    proposition 18 (lacks 2 s_12 lambda).
+    start; the rest as in `mean_square_moments`. Reference: arXiv:2007.03253, proposition 18
+    (lacks 2 s_12 lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     start = gram_matrix("gram", gram, size=2)

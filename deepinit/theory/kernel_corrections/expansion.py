@@ -62,8 +62,8 @@ def kernel_corrections(
     """NNGP and tangent kernel of a random MLP to order 1/width, by layer.
 
     E G = K + K1 + O(1/n^2), Cov G = V + O(1/n^2), likewise for the tangent kernel, at these widths.
-    Relative error 1e-10 (vertex="all": 1e-9 for three inputs, else `vertex_error`). Time per layer:
-    1 ms for one input; 0.1 s per pair for kinks other than one at 0 between two straight lines.
+    Relative error 1e-10 (vertex="all": 1e-9 for three inputs, else `vertex_error`). Slow, 0.1 s per
+    layer and pair: kinks other than one at 0 between two straight lines.
 
     Args:
         activation: continuous, differentiable between kinks.

@@ -19,8 +19,8 @@ def linear_kernel_layers(
 ) -> ExactKernel:
     """Mean and variance of the kernel of a linear network, by layer, exact.
 
-    E G^{l+1} = K^1 prod_{j<=l} w_j, w times the squared slope. Cost O(L k^2). Valid for: Gaussian
-    weights, no biases.
+    E G^{l+1} = K^1 prod_{j<=l} w_j, w times the squared slope, K^1 a matrix or scalar. Cost
+    O(L k^2). Valid for: Gaussian weights, no biases.
     """
     k = kernel_matrix("first_kernel", first_kernel, parallel=True)
     sizes = layer_widths(widths)

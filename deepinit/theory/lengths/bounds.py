@@ -26,10 +26,10 @@ def raghu_lower_bound(
         hard tanh: base = sqrt(sigma_w^2 / sigma * k / (sigma + k))
         ReLU:      base = sigma_w sqrt(k) / sqrt(k + 1)
 
-    k = width, sigma_w^2 = hidden_var (times fan_in), sigma^2 = hidden_var + bias_var; SpecError for
-    a bias with "relu". Valid for: hard tanh up to a constant, possibly per layer. ReLU: not a
-    bound, it exceeds the exact factor sigma_w a_1(k) / sqrt(2) of a layer. Compare slopes in depth.
-    Reference: arXiv:1606.05336.
+    k = width, sigma_w^2 = hidden_var, weight variance times fan_in,
+    sigma^2 = hidden_var + bias_var; SpecError for a bias with "relu". Valid for: hard tanh up to a
+    constant, possibly per layer. ReLU: not a bound, it exceeds the exact factor sigma_w
+    a_1(k) / sqrt(2) of a layer. Compare slopes in depth. Reference: arXiv:1606.05336.
     """
     validate.integer("width", width, 1, "All layers have one width here.")
     validate.integer("depth", depth, 0, "It counts the layers.")
@@ -52,8 +52,8 @@ def raghu_lower_bound(
 def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
     """hidden_var^(depth/2), upper bound on mean length growth, Lipschitz-1 activations.
 
-    Valid for: layers of one width, any biases; hidden_var times fan_in; rigorous. ReLU: below
-    (hidden_var / 2)^{depth/2}. Reference: arXiv:1606.05336.
+    Valid for: layers of one width, any biases; hidden_var is weight variance times fan_in;
+    rigorous. ReLU: below (hidden_var / 2)^{depth/2}. Reference: arXiv:1606.05336.
     """
     validate.integer("depth", depth, 0, "It counts the layers.")
     return math.sqrt(validate.not_negative("hidden_var", hidden_var)) ** depth
