@@ -1,7 +1,7 @@
 """Mean and variance of ln sin^2 of the angle of two inputs after one layer.
 
-Coefficients of 1/n: `pair_cumulants.Coefficients`. At small angles c2 = -8 and d2 = 32; the paper's
-form has -100 and -80.
+Coefficients of 1/n: `angles.pair_cumulants`. At small angles c2 = -8 and d2 = 32; the paper's form
+has -100 and -80.
 """
 
 import math
