@@ -51,10 +51,7 @@ class Costs(NamedTuple):
 class Work(NamedTuple):
     """What every network does.
 
-    Attributes:
-        width, depth: n and L.
-        inputs: k.
-        values: e, numbers that are measured of one network.
+    `width`, `depth`: n and L. `inputs`: k. `values`: e, numbers that are measured of one network.
     """
 
     width: int

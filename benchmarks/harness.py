@@ -25,10 +25,8 @@ def arguments(
 ) -> argparse.Namespace:
     """`--quick`, `--out`, `--repeats`, and `--part` or `--networks` where they are asked for.
 
-    Args:
-        description: of the benchmark.
-        parts: choices of `--part`.
-        networks: what `--networks` counts; empty for no such option.
+    `description`: of the benchmark. `parts`: choices of `--part`. `networks`: what `--networks`
+    counts; empty for no such option.
     """
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
@@ -98,11 +96,9 @@ class Report:
     ) -> None:
         """One measurement.
 
-        Args:
-            name, value, unit: "x" is the unit of ratios.
-            goal: ("<=" or ">=", bound) at the full shapes.
-            parameters: for figures, `axis`, `at`, `line` place it on an axis and `peer` names the
-                competitor of a ratio.
+        `name`, `value`, `unit`: "x" is the unit of ratios. `goal`: ("<=" or ">=", bound) at the
+        full shapes. `parameters`: for figures, `axis`, `at`, `line` place it on an axis and `peer`
+        names the competitor of a ratio.
         """
         met = None if goal is None else (value <= goal[1] if goal[0] == "<=" else value >= goal[1])
         record = {"benchmark": self.benchmark, "quick": self.quick, "name": name, "value": value}

@@ -31,10 +31,8 @@ ANGLE = 1.0
 class Task(NamedTuple):
     """Angles of one pair in ReLU networks, and a process's share of their blocks.
 
-    Attributes:
-        width, depth: of the networks.
-        num_seeds, block_size, batch_size: the same in every arrangement.
-        shard: [i, n]: blocks i, i + n, ...
+    `width`, `depth`: of the networks. `num_seeds`, `block_size`, `batch_size`: the same in every
+    arrangement. `shard`: [i, n]: blocks i, i + n, ...
     """
 
     width: int

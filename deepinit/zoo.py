@@ -50,10 +50,8 @@ def gpt2(
 
     Weights are N(0, 0.02^2), those that end a branch N(0, 0.02^2 / (2 depth)).
 
-    Args:
-        size: `small`, `medium`, `large` or `xl`.
-        width, depth, heads: other numbers than those of the size.
-        outputs: neurons of the readout at every position.
+    `size`: `small`, `medium`, `large` or `xl`. `width`, `depth`, `heads`: other numbers than those
+    of the size. `outputs`: neurons of the readout at every position.
 
     Parameters of `small` with 50257 tokens and 1024 positions: 124 439 808 published, of which
     82 944 are biases of linear maps; 124 356 864 here, and 768 per output.
@@ -87,9 +85,8 @@ def llama(
     Weights are N(0, 0.02^2), the default of Hugging Face transformers; the paper names none.
     Every head has its own keys and values.
 
-    Args:
-        width, depth, heads, hidden: of Llama-7B by default; `hidden` neurons of the gated branch.
-        outputs: neurons of the readout at every position.
+    `width`, `depth`, `heads`, `hidden`: of Llama-7B by default; `hidden` neurons of the gated
+    branch. `outputs`: neurons of the readout at every position.
 
     Parameters with 32 000 tokens and outputs: 6 738 415 616, as published.
 
@@ -106,9 +103,8 @@ def resnet18(width: int = 64, *, outputs: int = 1) -> Sequential:
 
     Weights are He normal, N(0, 2 / fan_in), those of the readout N(0, 1 / fan_in).
 
-    Args:
-        width: channels of the stem and the first stage, doubled by each next stage.
-        outputs: neurons of the readout.
+    `width`: channels of the stem and the first stage, doubled by each next stage. `outputs`:
+    neurons of the readout.
 
     Parameters with 3 channels and 1000 outputs: 11 689 512 published, of which 1000 are biases of
     the readout; 11 688 512 here.
@@ -148,9 +144,8 @@ def vit(
     The readout takes the mean over positions; there is no class token. Weights are N(0, 0.02^2),
     those of the patches N(0, 1 / fan_in).
 
-    Args:
-        width, depth, heads, patch: of ViT-S/16 by default; `patch` divides the image's side.
-        outputs: neurons of the readout.
+    `width`, `depth`, `heads`, `patch`: of ViT-S/16 by default; `patch` divides the image's side.
+    `outputs`: neurons of the readout.
 
     Parameters with images of 224 x 224 x 3 and 1000 outputs: 22 050 664 published, of which 42 856
     are biases of linear maps, 768 the class token and its position; 22 007 040 here.

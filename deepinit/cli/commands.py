@@ -124,8 +124,7 @@ def list_shipped() -> int:
 def _require_address_space() -> None:
     """Refuse a limit (`ulimit -v`) under which JAX and OpenBLAS abort the process.
 
-    Raises:
-        ResourceError: the limit is below 2 GiB.
+    Raises ResourceError: the limit is below 2 GiB.
     """
     try:
         import resource

@@ -76,8 +76,7 @@ def compare(
 
     `pairs` label the last axis.
 
-    Raises:
-        SpecError: no prediction, or another quantity or shape.
+    Raises SpecError: no prediction, or another quantity or shape.
     """
     if not predictions:
         raise SpecError("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...).")

@@ -25,12 +25,9 @@ def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
         second: likewise, of the same networks (spec, key, number, linear map) and as many rows; one
             row is paired with the last of several. None for `first`.
 
-    Returns:
-        Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks), over networks with both
-        values.
-
-    Raises:
-        SpecError: no samples, different numbers of networks or rows.
+    Returns: Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks), over networks with
+        both values.
+    Raises SpecError: no samples, different numbers of networks or rows.
     """
     second = first if second is None else second
     write = "Simulate with keep_samples=True."

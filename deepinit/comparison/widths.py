@@ -72,15 +72,11 @@ def compare_widths(
         statistic: `mean`, or `variance` over networks (0 at infinite width).
         pairs: labels of the last axis.
 
-    Returns:
-        Per layer: n times the difference at every width, the fitted slope, and every theory's slope
-        with z = (measured - predicted) / standard error. No verdict: |z| = 5 rejects only in large
-        ensembles (1000 networks); see `comparison.compare.threshold`.
-
-    Raises:
-        SpecError: too few widths, results of another form, quantity or shape, a prediction without
-            the statistic, wrong labels.
-
+    Returns: Per layer: n times the difference at every width, the fitted slope, and every theory's
+        slope with z = (measured - predicted) / standard error. No verdict: |z| = 5 rejects only in
+        large ensembles (1000 networks); see `comparison.compare.threshold`.
+    Raises SpecError: too few widths, results of another form, quantity or shape, a prediction
+        without the statistic, wrong labels.
     Valid for: powers beyond `terms` below the noise; see chi_square.
     """
     statistic = validate.choice("statistic", statistic, STATISTICS)

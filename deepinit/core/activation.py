@@ -123,8 +123,7 @@ class Activation:
     def to_json(self) -> dict[str, Any]:
         """JSON record for `activations.from_json`.
 
-        Raises:
-            SpecError: not importable by name (lambda, local function).
+        Raises SpecError: not importable by name (lambda, local function).
         """
         importable = ":" in self.name and "<" not in self.name
         if not (self.is_builtin or self.name == "rounded" or importable):

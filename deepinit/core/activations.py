@@ -54,9 +54,8 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
         fn: phi(x) in `jax.numpy`, any shape, keeps the dtype.
         kinks: those hidden in loops or tables; others are found.
 
-    Raises:
-        SpecError: not elementwise, traceable or forward-differentiable; not finite on [-12, 12];
-            constant; wrong derivative; homogeneity without a proof.
+    Raises SpecError: not elementwise, traceable or forward-differentiable; not finite on [-12, 12];
+        constant; wrong derivative; homogeneity without a proof.
     """
     builtin = _known(fn)
     if builtin is not None:
@@ -69,8 +68,7 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
 def as_activation(value: ActivationLike | dict[str, Any]) -> Activation:
     """Activation from itself, a name, a JSON record or a JAX function.
 
-    Raises:
-        SpecError: unknown name, not callable, or refused by `from_function`.
+    Raises SpecError: unknown name, not callable, or refused by `from_function`.
     """
     if isinstance(value, Activation):
         return value
@@ -86,8 +84,7 @@ def as_activation(value: ActivationLike | dict[str, Any]) -> Activation:
 def from_json(record: dict[str, Any]) -> Activation:
     """Inverse of `Activation.to_json`.
 
-    Raises:
-        SpecError: unknown name or parameters.
+    Raises SpecError: unknown name or parameters.
     """
     name = record.get("name")
     if not isinstance(name, str):
@@ -145,9 +142,7 @@ def rounded(activation: ActivationLike, rho: float, rounding: Rounding = "neares
         rounding: `nearest`, halves away from 0; `truncate`, sign(x) floor(|x| / rho) rho; `flush`,
             |x| < rho to 0, where rho may be below the dtype's range.
 
-    Raises:
-        SpecError: grid finer than 1e-13, or an activation already rounded.
-
+    Raises SpecError: grid finer than 1e-13, or an activation already rounded.
     Reference: arXiv 2104.10727 (truncation), 2608.15914 (nearest).
     """
     name = validate.choice("rounding", rounding, ROUNDINGS)

@@ -14,8 +14,7 @@ def by_kind(subject: str, table: Mapping[type, Callable[..., Any]]) -> Callable[
         subject: what the functions compute, for the refusal.
         table: network type -> function, looked up along the MRO; `object` for all other types.
 
-    Raises:
-        SpecError: in a call with a type that the table does not have.
+    Raises SpecError: in a call with a type that the table does not have.
     """
 
     def dispatched(network: Any, *arguments: Any, **options: Any) -> Any:

@@ -52,9 +52,7 @@ class ConvResNet:
         inner_activation: psi.
         embedding_law: of A, linear on each position's channels, or None.
 
-    Raises:
-        SpecError: as `ResNet`; impossible image or kernel shapes.
-
+    Raises SpecError: as `ResNet`; impossible image or kernel shapes.
     Reference: arXiv 2007.03253, section 5.6.
     """
 
@@ -131,8 +129,7 @@ class ConvResNet:
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of embedding and block matrices, in order.
 
-        Raises:
-            SpecError: inputs of another shape.
+        Raises SpecError: inputs of another shape.
         """
         embedded = self.embedding_law is not None
         fits = input_width % self.positions == 0 if embedded else input_width == self.width
@@ -151,8 +148,7 @@ class ConvResNet:
     def layers(self, shape: Shape) -> Program:
         """The network as layers: one Repeat of convolutional residual blocks.
 
-        Raises:
-            SpecError: inputs that do not fit.
+        Raises SpecError: inputs that do not fit.
         """
         self.matrix_shapes(shape.size)
         law = self.weight_law

@@ -104,10 +104,8 @@ class Curve:
 class SampledCurve:
     """Nodes of a curve as rows of a network.
 
-    Attributes:
-        num_nodes: pieces of equal length.
-        method: `tangents`, at a random node per piece and network (unbiased mean length);
-            `polygon`, chords (biased low).
+    `num_nodes`: pieces of equal length. `method`: `tangents`, at a random node per piece and
+    network (unbiased mean length); `polygon`, chords (biased low).
     """
 
     curve: Curve
@@ -172,8 +170,7 @@ def line(
 ) -> Curve:
     """Segment between two points [dimension], t in [0, 1].
 
-    Raises:
-        SpecError: zero length, unequal shapes, not finite.
+    Raises SpecError: zero length, unequal shapes, not finite.
     """
     start, end = _point("start", start), _point("end", end)
     _check_dimensions(start, end)
@@ -202,8 +199,7 @@ def circle_through(
 ) -> Curve:
     """Circle through three points [dimension], starting at the first.
 
-    Raises:
-        SpecError: collinear or equal points, unequal shapes, not finite.
+    Raises SpecError: collinear or equal points, unequal shapes, not finite.
     """
     a, b, c = _point("first", first), _point("second", second), _point("third", third)
     _check_dimensions(a, b, c)

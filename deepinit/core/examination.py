@@ -43,12 +43,8 @@ _ALLOWED = (
 def examined(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...] = ()) -> Activation:
     """Activation of a function, with kinks and slopes.
 
-    Args:
-        name: `module:function`.
-        kinks: in addition to those found.
-
-    Raises:
-        SpecError: not an activation, with the reason.
+    `name`: `module:function`. `kinks`: in addition to those found.
+    Raises SpecError: not an activation, with the reason.
     """
     try:
         hash(fn)

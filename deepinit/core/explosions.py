@@ -35,11 +35,8 @@ def may_explode(activation: ActivationLike, inner: ActivationLike = linear) -> b
     Args:
         activation, inner: phi and psi, as for `taylor_at_zero`.
 
-    Raises:
-        SpecError: as `taylor_at_zero`.
-
+    Raises SpecError: as `taylor_at_zero`.
     Valid for: Gaussian weights; growth of psi measured between 10^4 and 4 * 10^4.
-
     Reference: arXiv:2007.03253, section 4 (where "= 0" is missing after phi''(0)).
     """
     order = growth_order(as_activation(inner))
@@ -74,16 +71,10 @@ def explosion_time(
 ) -> float:
     """Explosion time of one input at large width; infinity beyond the horizon.
 
-    Args:
-        activation, inner: phi, psi.
-        start: [positions, channels], x(0) or its mean after an embedding.
-        around: [positions, patch] indices; -1 for padding.
-        weight_var, bias_var: sigma_w^2, sigma_b^2.
-        horizon: last time.
-        variance: [positions], at time 0.
-
-    Returns:
-        Accurate to about 1e-5 relative.
+    `activation`, `inner`: phi, psi. `start`: [positions, channels], x(0) or its mean after an
+    embedding. `around`: [positions, patch] indices; -1 for padding. `weight_var`, `bias_var`:
+    sigma_w^2, sigma_b^2. `horizon`: last time. `variance`: [positions], at time 0.
+    Returns: Accurate to about 1e-5 relative.
     """
     from scipy.integrate import solve_ivp
 

@@ -35,9 +35,7 @@ def activation_record(activation: Activation) -> dict[str, str]:
 def network_record(network: Any, source: Any, input_width: int) -> dict[str, str]:
     """Source of a network, and outputs for two inputs (see `network_values`).
 
-    Args:
-        network: has `init` and `apply`.
-        source: a module, or functions.
+    `network`: has `init` and `apply`. `source`: a module, or functions.
     """
     outputs = network_values(network.init, network.apply, input_width)
     return {**source_record(source), "values": shown_values(*outputs)}

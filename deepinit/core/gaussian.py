@@ -34,9 +34,8 @@ def normal_rule(
     Relative error about 1e-15 for f analytic in |Im z| < 0.6 (241 nodes) or 1.1 (121), or smooth
     between kinks.
 
-    Args:
-        kinks: jumps of f or a derivative.
-        num_nodes: on [-12, 12], trapezoidal; with kinks, per piece.
+    `kinks`: jumps of f or a derivative. `num_nodes`: on [-12, 12], trapezoidal; with kinks, per
+    piece.
     """
     inside = sorted({float(kink) for kink in kinks if -_RANGE < kink < _RANGE})
     if inside:
@@ -82,8 +81,7 @@ def default_weight_var(activation: Activation) -> float:
 
     13 digits, equal on every processor. Rounded activations take the inner one's.
 
-    Raises:
-        SpecError: a step function; E[phi(Z)^2] not finite or unresolved by quadrature.
+    Raises SpecError: a step function; E[phi(Z)^2] not finite or unresolved by quadrature.
     """
     if activation.name == "rounded":
         return default_weight_var(dict(activation.parameters)["activation"])  # type: ignore[arg-type]

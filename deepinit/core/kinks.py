@@ -27,10 +27,8 @@ Bracket = tuple[int, float, float]  # a switch, and two points with different st
 class Kinks(NamedTuple):
     """Kinks of a function.
 
-    Attributes:
-        kinks: the first MOST_KINKS, in order.
-        jumps: kinks with a jump of the value.
-        too_many: more than MOST_KINKS.
+    `kinks`: the first MOST_KINKS, in order. `jumps`: kinks with a jump of the value. `too_many`:
+    more than MOST_KINKS.
     """
 
     kinks: tuple[float, ...]
@@ -50,9 +48,8 @@ def search_grid(size: int) -> np.ndarray:
 def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
     """Kinks of a function, from its jaxpr on float64 arrays.
 
-    Args:
-        jaxpr: closed; one array of the grid's shape in and out. Loops and tables stay closed.
-        grid: [m], increasing.
+    `jaxpr`: closed; one array of the grid's shape in and out. Loops and tables stay closed. `grid`:
+    [m], increasing.
     """
     switches = _switches(jaxpr, grid, len(grid))
     brackets = [

@@ -89,8 +89,7 @@ class Law:
     def entry_std(self, fan_in: int, depth: int = 1, dtype: DTypeLike = "float32") -> float:
         """Entry standard deviation.
 
-        Raises:
-            SpecError: beyond the dtype's range.
+        Raises SpecError: beyond the dtype's range.
         """
         import jax.numpy as jnp
 
@@ -133,8 +132,7 @@ class Law:
     ) -> Float[Like, "fan_out fan_in"]:
         """Random matrix [fan_out, fan_in].
 
-        Raises:
-            SpecError: beyond the dtype's range.
+        Raises SpecError: beyond the dtype's range.
         """
         std = self.entry_std(shape[1], depth, dtype)
         if self.value is not None:

@@ -48,8 +48,7 @@ def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
     zero rows of Q and zero diagonal entries of L. LAPACK's QR can deadlock on several CPU devices:
     its batches wait for pool threads that wait for it (jaxlib 0.10).
 
-    Args:
-        known: K [r, n], orthonormal or zero rows, which Q is orthogonal to; L is [k, r + k].
+    `known`: K [r, n], orthonormal or zero rows, which Q is orthogonal to; L is [k, r + k].
     """
     import jax.numpy as jnp
 

@@ -80,8 +80,7 @@ class MatrixLaw:
     def arrays(self, depth: int, dtype: DTypeLike) -> tuple[Any, Any, Any]:
         """(mean or None, A, B) of one of `depth` layers: W = mean + A Z B^T.
 
-        Raises:
-            SpecError: general covariance.
+        Raises SpecError: general covariance.
         """
         if self.output_cov is None or self.input_cov is None:
             raise SpecError(
@@ -146,14 +145,11 @@ def matrix_normal(
     Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'].
 
     Args:
-        output_cov: [fan_out, fan_out].
-        input_cov: [fan_in, fan_in], not divided by fan_in. I.i.d. N(0, s / (fan_in L)):
+        input_cov: not divided by fan_in. I.i.d. N(0, s / (fan_in L)):
             matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
-        mean: [fan_out, fan_in], drift per unit of time.
+        mean: drift per unit of time.
 
-    Raises:
-        SpecError: not positive semidefinite; another shape of mean.
-
+    Raises SpecError: not positive semidefinite; another shape of mean.
     Reference: arXiv 2007.03253, assumptions 6 and 4 (drift).
     """
     outer = validate.covariance("output_cov", output_cov)
@@ -176,11 +172,9 @@ def gaussian_matrix(
 
     Args:
         covariance: [fan_out * fan_in] squared, row-major, of at most 1024 entries of W.
-        mean: [fan_out, fan_in], drift per unit of time.
+        mean: drift per unit of time.
 
-    Raises:
-        SpecError: as `matrix_normal`; too many entries.
-
+    Raises SpecError: as `matrix_normal`; too many entries.
     Reference: arXiv 2007.03253, assumption 4.
     """
     drift = validate.array("mean", mean, ("fan_out", "fan_in"), "Give zeros for none.")

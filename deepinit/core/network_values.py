@@ -51,11 +51,8 @@ def network_values(
 
     In float64, unless `apply` casts to a narrower type.
 
-    Returns:
-        Outputs and common digits, as `values_at`.
-
-    Raises:
-        SpecError: from `init` or `apply`.
+    Returns: Outputs and common digits, as `values_at`.
+    Raises SpecError: from `init` or `apply`.
     """
     return _network_values(init, apply, input_width)
 
@@ -83,16 +80,10 @@ def values_at(
 ) -> tuple[np.ndarray, int]:
     """Array computed in float64, or in float32 if the function requires it.
 
-    Args:
-        function: arguments -> array.
-        given: makes the arguments, with float64 enabled.
-
-    Returns:
-        Flat array, and digits of its largest value equal on all processors: 7 in float64, 3 in
+    `function`: arguments -> array. `given`: makes the arguments, with float64 enabled.
+    Returns: Flat array, and digits of its largest value equal on all processors: 7 in float64, 3 in
         float32, 0 (no values) in narrower types.
-
-    Raises:
-        SpecError: from the function.
+    Raises SpecError: from the function.
     """
     import jax
 

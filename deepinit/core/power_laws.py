@@ -27,9 +27,8 @@ _SPREAD = 1.0 + np.arange(16) / 16.0  # oscillating functions need several value
 class Orders(NamedTuple):
     """Powers of |x|, (left, right) of 0; a side without terms takes the other's.
 
-    Attributes:
-        near: x -> 0.
-        far: |x| -> infinity, to one decimal with logarithms; 0 if bounded or no power.
+    `near`: x -> 0. `far`: |x| -> infinity, to one decimal with logarithms; 0 if bounded or no
+    power.
     """
 
     near: tuple[float, float]
@@ -87,9 +86,8 @@ def evaluation_range(laws: PowerLaws, dtype: Any) -> tuple[int, int]:
 class Gain(NamedTuple):
     """f(e^s x) = e^row * e^entries * f(e^c x).
 
-    Attributes:
-        row: [...].
-        entries: [..., n], negative on a side of lower order; zeros [..., 1] for equal orders.
+    `row`: [...]. `entries`: [..., n], negative on a side of lower order; zeros [..., 1] for equal
+    orders.
     """
 
     row: Any
@@ -99,11 +97,8 @@ class Gain(NamedTuple):
 def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
     """Change of log-scale of f(e^c x) from c to s.
 
-    Args:
-        orders: of f.
-        beyond: [...], s - c, negative near 0.
-        images: [..., n], f(e^c x); zeros have no order.
-        ends: [..., n], x, for the side; both ends for a difference.
+    `orders`: of f. `beyond`: [...], s - c, negative near 0. `images`: [..., n], f(e^c x); zeros
+    have no order. `ends`: [..., n], x, for the side; both ends for a difference.
     """
     xp = array_namespace(images)
     if all(left == right for left, right in orders):

@@ -116,9 +116,8 @@ def component_names(names: Sequence[str]) -> tuple[str, ...]:
 def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarray:
     """Entries whose tails are too heavy for reliable error bars; bool.
 
-    Args:
-        measured: over single networks.
-        second_moment: check the variance's error bar, not the mean's.
+    `measured`: over single networks. `second_moment`: check the variance's error bar, not the
+    mean's.
     """
     count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
     spread = measured.standard_error > 0  # the variance may have underflowed

@@ -38,8 +38,7 @@ def source_record(thing: Any, name: str = "it") -> Record:
     without source by bytecode; comments, docstrings and layout do not count. Names made at run time
     (`getattr`, files, the environment) are not seen.
 
-    Args:
-        name: path of `thing` in the record.
+    `name`: path of `thing` in the record.
     """
     record: Record = {}
     _visit(thing, name, record, {})

@@ -13,10 +13,8 @@ import numpy as np
 class Switch(NamedTuple):
     """One switch at the points of evaluation.
 
-    Attributes:
-        state: constant between thresholds.
-        gaps: arguments with thresholds at zeros, or at integers for a step function.
-        is_step: floor, round, ...: any value may be a threshold.
+    `state`: constant between thresholds. `gaps`: arguments with thresholds at zeros, or at integers
+    for a step function. `is_step`: floor, round, ...: any value may be a threshold.
     """
 
     state: np.ndarray
@@ -29,10 +27,8 @@ def evaluate(
 ) -> tuple[np.ndarray, list[Switch]]:
     """Function at x and its switches, in their own or in held states.
 
-    Args:
-        jaxpr: closed; one array of x's shape in and out. Loops stay closed.
-        x: [m], as traced.
-        held: switches of an earlier evaluation, to impose.
+    `jaxpr`: closed; one array of x's shape in and out. Loops stay closed. `x`: [m], as traced.
+    `held`: switches of an earlier evaluation, to impose.
     """
     import jax.numpy as jnp
 

@@ -24,9 +24,7 @@ _COORDINATES = "Give at least one coordinate."
 class Examples:
     """Training set.
 
-    Attributes:
-        inputs: [n, dimension] float64.
-        targets: [n, outputs] float64, or integer classes [n] >= 0.
+    `inputs`: [n, dimension] float64. `targets`: [n, outputs] float64, or integer classes [n] >= 0.
     """
 
     inputs: np.ndarray
@@ -55,8 +53,7 @@ def examples(
         inputs: [n, dimension] or [n].
         targets: reals [n] or [n, outputs]; integers [n] are classes.
 
-    Raises:
-        SpecError: empty, unequal lengths, negative classes, not finite.
+    Raises SpecError: empty, unequal lengths, negative classes, not finite.
     """
     x, y = validate.real_numbers(inputs), validate.real_numbers(targets)
     if x is None or y is None:
@@ -153,9 +150,7 @@ def simplex(dimension: int, targets: Real[Array, "n *outputs"] | Plain = 1.0) ->
     z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has attractors
     +- z_k / |z_k|, more than 2 p if dimension >= p; for p = 2 and equal targets H is constant.
 
-    Args:
-        dimension: >= 1, for dimension + 1 examples.
-        targets: a number or [dimension + 1].
+    `dimension`: >= 1, for dimension + 1 examples. `targets`: a number or [dimension + 1].
     """
     validate.integer("dimension", dimension, 1, _COORDINATES)
     count = dimension + 1
@@ -175,9 +170,7 @@ def simplex(dimension: int, targets: Real[Array, "n *outputs"] | Plain = 1.0) ->
 def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
     """Two classes: equally spaced points of circles of radii 1 and `inner`.
 
-    Args:
-        num_examples: in all, even.
-        inner: in (0, 1).
+    `num_examples`: in all, even. `inner`: in (0, 1).
     """
     validate.integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
     radius = validate.fraction("inner", inner, "0.5 is half the size.")
@@ -191,9 +184,7 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
     """MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
 
-    Args:
-        num_examples: 1 to 5000.
-        classes: class targets; else numbers, for regression.
+    `num_examples`: 1 to 5000. `classes`: class targets; else numbers, for regression.
     """
     validate.integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
     rng = np.random.default_rng(checked_seed(seed))

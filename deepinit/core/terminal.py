@@ -32,8 +32,7 @@ def write_line(text: str) -> None:
 def write(text: str) -> None:
     """Print `printable` text to standard output; a closed pipe ends it quietly.
 
-    Raises:
-        ResourceError: the output cannot be written.
+    Raises ResourceError: the output cannot be written.
     """
     emit(printable(text))
 
@@ -41,8 +40,7 @@ def write(text: str) -> None:
 def emit(text: str) -> None:
     """`write` with the command's own control sequences.
 
-    Raises:
-        ResourceError: as `write`.
+    Raises ResourceError: as `write`.
     """
     try:
         sys.stdout.write(text)

@@ -42,9 +42,8 @@ class TrainingConfig:
         geometry: of optax, for predicted orientations: `l2` (steps along the gradient, also with
             momentum), `linf` (equal steps in all coordinates, as Adam from tiny weights) or None.
 
-    Raises:
-        SpecError: mismatched `examples` and `test`, targets of the wrong kind for the loss, optax
-            without a name, options out of range or of another mode.
+    Raises SpecError: mismatched `examples` and `test`, targets of the wrong kind for the loss,
+        optax without a name, options out of range or of another mode.
     """
 
     examples: Examples

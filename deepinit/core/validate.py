@@ -149,10 +149,8 @@ def array(
 ) -> np.ndarray:
     """Finite real numbers in float64.
 
-    Args:
-        values: of Python, NumPy or JAX.
-        shape: sizes; a text names any size >= 1. None for any shape.
-        remedy: last sentence of the message.
+    `values`: of Python, NumPy or JAX. `shape`: sizes; a text names any size >= 1. None for any
+    shape. `remedy`: last sentence of the message.
     """
     numeric = real_numbers(values)
     if numeric is None:

@@ -106,13 +106,10 @@ def coupled_errors(
         depths: at least two, increasing.
         num_seeds: networks per depth, >= 2, independent between depths.
 
-    Raises:
-        SpecError: as `coupled_fn`; a linear outer activation; an input that stays at 0 (distance
-            0).
-
+    Raises SpecError: as `coupled_fn`; a linear outer activation; an input that stays at 0 (distance
+        0).
     Valid for: depth -> infinity; `local_orders` deviate by a relative order
         sigma^2 |psi(x)|^2 / (width depth).
-
     Reference: module docstring.
     """
     check_shallow(spec)

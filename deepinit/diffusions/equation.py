@@ -37,9 +37,8 @@ FORMS = ("driving", "gram")
 class Noise(NamedTuple):
     """Increments of the Brownian motions over one step.
 
-    Attributes:
-        weights: [fan_out, fan_in], dB_W; for `gram` [rows, fan_out], of variance dt each.
-        biases: [fan_out], dB_b, or None.
+    `weights`: [fan_out, fan_in], dB_W; for `gram` [rows, fan_out], of variance dt each. `biases`:
+    dB_b, or None.
     """
 
     weights: Float[Like, "rows columns"]
@@ -91,13 +90,10 @@ def drift_and_noise(
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         brownian: Gaussian increments for any law; else increments of the network's law.
 
-    Raises:
-        SpecError: other blocks, phi or dtypes; an MLP; laws that do not shrink with depth; `gram`
-            for a general covariance.
-
+    Raises SpecError: other blocks, phi or dtypes; an MLP; laws that do not shrink with depth;
+        `gram` for a general covariance.
     Valid for: psi with second derivatives almost everywhere. Solutions may explode if phi''(0) is
         not 0 and psi grows linearly.
-
     Reference: arXiv:2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions).
     """
     check_shallow(spec)

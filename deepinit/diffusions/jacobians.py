@@ -76,11 +76,8 @@ def jacobian_fn(
 
     Other arguments: `path_fn`.
 
-    Raises:
-        SpecError: as `path_fn`; convolutions.
-
+    Raises SpecError: as `path_fn`; convolutions.
     Valid for: psi differentiable except at kinks. Error of g: O(sqrt(dt)) strong, O(dt) weak.
-
     Reference: arXiv:2007.03253, section 3.2; module docstring.
     """
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)

@@ -60,7 +60,7 @@ def path_fn(
     Args:
         spec: shallow blocks; each key draws the embedding, an output layer is not applied.
         inputs: `di.inputs...` (points, then partners), or rows [num_inputs, dimension], images too.
-        times: [num_times], multiples of horizon / num_steps; None for the horizon alone.
+        times: multiples of horizon / num_steps; None for the horizon alone.
         horizon: in units of time of the spec's laws; 1 is the network's own limit.
         num_steps: None for the spec's depth.
         form, dtype: as for `drift_and_noise`.
@@ -68,14 +68,11 @@ def path_fn(
             one path for all powers of 2 of steps, at about 2 log2(num_steps) times the cost.
         allow_explosion: allow a horizon beyond the explosion time at large width.
 
-    Raises:
-        SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon at
-            or beyond an explosion time at large width (independent entries only).
-
+    Raises SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon
+        at or beyond an explosion time at large width (independent entries only).
     Valid for: strong order 1/2, weak order 1 in the step. If psi grows faster than |x|^(1/2) and
         phi''(0) is not 0, or faster than |x|, paths explode with a positive probability that
         falls with the width before the explosion time of large width, and rises after it.
-
     Reference: arXiv:2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs,
         section 10.2.
     """

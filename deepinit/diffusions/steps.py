@@ -19,10 +19,7 @@ Brownian = Literal["layers", "tree"]
 class Grid(NamedTuple):
     """Equal steps from 0 to the horizon.
 
-    Attributes:
-        horizon: T.
-        num_steps: L.
-        recorded: step numbers, 0 to L, increasing.
+    `horizon`: T. `num_steps`: L. `recorded`: step numbers, 0 to L, increasing.
     """
 
     horizon: float
@@ -73,9 +70,8 @@ def euler(
 
     y is a pytree that may contain more than the equation's state; noise is linear in dB.
 
-    Args:
-        brownian: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
-            `tree`: a virtual Brownian tree, one path for all numbers of steps that are powers of 2.
+    `brownian`: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
+    `tree`: a virtual Brownian tree, one path for all numbers of steps that are powers of 2.
     """
     duration, operand = grid.duration, equation.shapes
     if brownian == "tree":

@@ -45,11 +45,9 @@ class Statistics(NamedTuple):
 def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) -> Statistics:
     """Statistics of one block.
 
-    Args:
-        values: [seeds, ...].
-        events: [seeds, ...] integers; finite values with event 0 count.
-        num_events: events are 1..num_events, the last for values that are not finite.
-        sizes: [seeds, ...], scale of rounding; None for absolute values.
+    `values`: [seeds, ...]. `events`: [seeds, ...] integers; finite values with event 0 count.
+    `num_events`: events are 1..num_events, the last for values that are not finite. `sizes`:
+    [seeds, ...], scale of rounding; None for absolute values.
     """
     values, events = np.asarray(values, np.float64), np.asarray(events, np.int64)
     events = np.where((events == 0) & ~np.isfinite(values), num_events, events)

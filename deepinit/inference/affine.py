@@ -34,12 +34,9 @@ def affine_part(
     min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0.
 
     Args:
-        kernel: [n, n].
-        inner_products: [n, n], G_ij = <x_i, x_j>.
+        inner_products: G_ij = <x_i, x_j>.
 
-    Raises:
-        SpecError: matrices not symmetric or of unequal sizes; a zero kernel.
-
+    Raises SpecError: matrices not symmetric or of unequal sizes; a zero kernel.
     Reference: limited expressivity (share 1 for psi = id, phi''(0) = 0 in the double limit): arXiv
         2007.03253, section 5.
     """

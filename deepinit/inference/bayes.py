@@ -40,8 +40,8 @@ class EmpiricalBayes(NamedTuple):
             `parameters`.
         directions: [3 or 4, 3 or 4], eigenvectors as rows.
         parameters: names of the columns of `directions`.
-        flat_direction: [3], in log(weight_var, bias_var, embedding_var), first entry 1.
-        starts: [num_starts], log marginals reached, best first.
+        flat_direction: in log(weight_var, bias_var, embedding_var), first entry 1.
+        starts: log marginals reached, best first.
         num_agreeing: starts within 1e-6 nats per target of the best.
         at_bound: maximizer's entries at the end of the search range: optimum 0 or infinite.
     """
@@ -80,7 +80,6 @@ def empirical_bayes(
     L-BFGS with exact gradients from several starts.
 
     Args:
-        x: [n, dimension].
         targets: [n] or [n, outputs], numbers.
         activation: phi(0) = phi''(0) = 0; only phi'(0) matters.
         noise: observation variance > 0; None optimizes it.
@@ -88,11 +87,9 @@ def empirical_bayes(
         horizon, readout_var: T, sigma_y^2 > 0.
         num_starts: the first at the scales of the data, others up to a factor 1000 away.
 
-    Raises:
-        SpecError: zero inputs or targets, an activation without affine limit or with phi'(0) = 0.
-
+    Raises SpecError: zero inputs or targets, an activation without affine limit or with
+        phi'(0) = 0.
     Valid for: the double limit, psi = id.
-
     Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8.
     """
     from scipy import optimize

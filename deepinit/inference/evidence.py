@@ -49,8 +49,7 @@ class Spectrum(NamedTuple):
 class Evidence(NamedTuple):
     """Log marginal likelihood of all targets, in nats, and gradient.
 
-    Attributes:
-        gradient: [3], in (intercept_var, slope_var, noise).
+    `gradient`: in (intercept_var, slope_var, noise).
     """
 
     value: float
@@ -65,15 +64,12 @@ def log_marginal(
     """log p(y) in nats of targets under N(0, kernel + noise), summed over outputs.
 
     Args:
-        kernel: [n, n], NNGP kernel.
+        kernel: NNGP kernel.
         targets: [n] or [n, outputs], numbers.
         noise: observation variance >= 0.
 
-    Raises:
-        SpecError: as `posterior`.
-
+    Raises SpecError: as `posterior`.
     Valid for: O(n^3); affine kernels of many inputs: `linear_log_marginal`.
-
     Reference: arXiv 2007.03253, section 6.5.
     """
     from scipy import linalg
@@ -93,8 +89,7 @@ def spectrum(
 ) -> Spectrum:
     """Data (x [n, dimension], targets [n] or [n, outputs]) for `linear_log_marginal`, by one SVD.
 
-    Raises:
-        SpecError: wrong shapes, class targets.
+    Raises SpecError: wrong shapes, class targets.
     """
     rows = checks.rows("x", x)
     values, _ = checks.targets(targets, len(rows))
@@ -130,9 +125,7 @@ def linear_log_marginal(
         intercept_var, slope_var: >= 0.
         noise: observation variance; > 0 unless X has n independent rows and slope_var > 0.
 
-    Raises:
-        SpecError: negative variances; a singular covariance.
-
+    Raises SpecError: negative variances; a singular covariance.
     Reference: arXiv:2007.03253, section 6.5, eq. (41).
     """
     remedy = "Write data=di.inference.spectrum(x, targets), once for all variances."

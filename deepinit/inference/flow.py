@@ -37,18 +37,15 @@ def trained(
     """Mean and covariance over initializations of a network trained by gradient flow.
 
     Args:
-        ntk_train: [n, n], Theta, without frozen layers.
-        ntk_cross: [m, n], Theta_*, test inputs as rows.
+        ntk_train: Theta, without frozen layers.
+        ntk_cross: Theta_*, test inputs as rows.
         targets: [n] or [n, outputs], numbers.
         prior: NNGP blocks K, K_*, K_**; None for zero initial outputs (covariance 0).
         time: of the flow on half the sum of squares; None for the limit.
         noise: weight decay >= 0 towards the initial parameters.
 
-    Raises:
-        SpecError: as `posterior`; time not in 0 to 1e75.
-
+    Raises SpecError: as `posterior`; time not in 0 to 1e75.
     Valid for: infinite width with a constant NTK (assumed for residual networks).
-
     Reference: arXiv 1806.07572 (flow); arXiv 1902.06720, eqs. (14)-(16) (noise = 0).
     """
     train = checks.kernel("ntk_train", ntk_train)

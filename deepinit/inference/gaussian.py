@@ -20,8 +20,8 @@ class Posterior(NamedTuple):
     """Gaussian law of the independent outputs at test inputs.
 
     Attributes:
-        mean: [m, outputs], or [m] for targets [n].
-        covariance: [m, m], of each output without observation noise.
+        mean: or [m] for targets [n].
+        covariance: of each output without observation noise.
     """
 
     mean: Float[np.ndarray, "m *outputs"]
@@ -43,19 +43,15 @@ def posterior(
     """Gaussian-process posterior given training targets, by Cholesky in float64.
 
     Args:
-        kernel_train: [n, n], NNGP kernel K.
-        kernel_cross: [m, n], K_*, test inputs as rows.
-        kernel_test: [m, m], K_**.
+        kernel_train: NNGP kernel K.
+        kernel_cross: K_*, test inputs as rows.
+        kernel_test: K_**.
         targets: [n] or [n, outputs], numbers; one-hot rows for classes.
         noise: observation variance >= 0.
 
-    Returns:
-        `Posterior`; the mean loses the digits of (largest eigenvalue of K) / noise.
-
-    Raises:
-        SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets; a
-            singular kernel without noise.
-
+    Returns: `Posterior`; the mean loses the digits of (largest eigenvalue of K) / noise.
+    Raises SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets;
+        a singular kernel without noise.
     Reference: arXiv 1711.00165, section 2.3; arXiv 2007.03253, section 6.3.
     """
     from scipy import linalg
@@ -74,8 +70,7 @@ def posterior(
 def factor(name: str, kernel: Float[np.ndarray, "n n"], noise: float) -> Float[np.ndarray, "n n"]:
     """Lower Cholesky factor of kernel + noise.
 
-    Raises:
-        SpecError: not positive semidefinite, or singular to rounding.
+    Raises SpecError: not positive semidefinite, or singular to rounding.
     """
     from scipy import linalg
 

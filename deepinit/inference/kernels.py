@@ -15,13 +15,7 @@ ENGINES = ("recursion", "neural_tangents")
 
 
 class Blocks(NamedTuple):
-    """One kernel at n training and m test inputs.
-
-    Attributes:
-        train: [n, n].
-        cross: [m, n].
-        test: [m, m].
-    """
+    """One kernel at n training and m test inputs."""
 
     train: Float[np.ndarray, "n n"]
     cross: Float[np.ndarray, "m n"]
@@ -48,14 +42,10 @@ def kernel_for(
     Args:
         spec: an MLP with an output layer, a residual network (without output layer: its stream), or
             a composed network (`di.layers`) whose output is one vector.
-        x_train: [n, dimension].
-        x_test: [m, dimension].
         engine: `recursion`, for every network; `neural_tangents`, for architectures that it has.
         positions: of flattened inputs to composed networks, (length,) or (height, width).
 
-    Raises:
-        SpecError: an MLP without output layer; a network that the engine cannot express.
-
+    Raises SpecError: an MLP without output layer; a network that the engine cannot express.
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
     from deepinit.infinite_width.kernel_matrices import kernel_matrices

@@ -22,11 +22,11 @@ class LinearPosterior(NamedTuple):
     """Posterior of the weights, and of the outputs at test inputs.
 
     Attributes:
-        intercept: [outputs], posterior mean; a number for targets [n].
-        slopes: [dimension, outputs], or [dimension].
+        intercept: posterior mean; a number for targets [n].
+        slopes: or [dimension].
         weight_covariance: [dimension + 1, dimension + 1], of (intercept, slopes).
-        mean: [m, outputs], or [m].
-        variance: [m], without observation noise.
+        mean: or [m].
+        variance: without observation noise.
         rank: of the features.
     """
 
@@ -52,17 +52,12 @@ def linear_model(
     `deepinit.theory.diffusion.linear_model`.
 
     Args:
-        x_train: [n, dimension].
         targets: [n] or [n, outputs], numbers.
-        x_test: [m, dimension].
         intercept_var, slope_var: >= 0; not both 0.
         noise: observation variance >= 0; 0 is the limit.
 
-    Raises:
-        SpecError: wrong shapes, class targets, a negative variance.
-
+    Raises SpecError: wrong shapes, class targets, a negative variance.
     Valid for: affine kernels: psi = id and phi''(0) = 0.
-
     Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """
     train = checks.rows("x_train", x_train)

@@ -17,20 +17,12 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> Float[np.ndarray, "layers pair
     1..depth. ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi, t = theta^{l-1},
     theta^0 the input angle; theta^l ~ 3 pi / l.
 
-    Args:
-        spec: its output layer plays no part.
-        inputs: every displacement is one pair; any norms.
-
-    Returns:
-        [depth, pairs] float64, to relative accuracy in the angle, 1e-12 and far below; -inf for
-        collinear images.
-
-    Raises:
-        SpecError: non-Gaussian biases; unresolved activation.
-
+    `spec`: its output layer plays no part. `inputs`: every displacement is one pair; any norms.
+    Returns: [depth, pairs] float64, to relative accuracy in the angle, 1e-12 and far below; -inf
+        for collinear images.
+    Raises SpecError: non-Gaussian biases; unresolved activation.
     Valid for: infinite width, fixed depth; the mean over finite networks is lower by about 2
         depth/width.
-
     Reference: arXiv 2302.09712.
     """
     layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
@@ -50,9 +42,7 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> Float[np.ndarray, "layers pair
 def angle_scan(activation, rows, weight_vars, bias_vars):
     """`log_sin2_angles` [layers, pairs] under jit (static activation) and vmap.
 
-    Args:
-        rows: the inputs.
-        weight_vars, bias_vars: [layers]; weights times fan_in.
+    `rows`: the inputs. `weight_vars`, `bias_vars`: [layers]; weights times fan_in.
     """
     import jax
 

@@ -26,11 +26,8 @@ _TAIL = 1e-9  # share of the last node: above it the integral diverges
 class BatchAverages(NamedTuple):
     """Averages over one column.
 
-    Attributes:
-        values: E y y^T, y = phi(F).
-        mean: E y.
-        ntk: E[J ntk J^T], J = dy/dz; None if not asked.
-        gains: E[(F phi'(F)) (F phi'(F))^T] + E[phi'(F) phi'(F)^T], of trained gains and biases.
+    `values`: E y y^T, y = phi(F). `mean`: E y. `ntk`: E[J ntk J^T], J = dy/dz; None if not asked.
+    `gains`: E[(F phi'(F)) (F phi'(F))^T] + E[phi'(F) phi'(F)^T], of trained gains and biases.
     """
 
     values: Any
@@ -44,8 +41,7 @@ def batch_averages(
 ) -> tuple[BatchAverages, bool]:
     """Averages, and whether they depend on `replica`.
 
-    Args:
-        cov, ntk: [N, N] of the columns z; ntk or None.
+    `cov`, `ntk`: [N, N] of the columns z; ntk or None.
     """
     cov = _centred(cov)
     if phi.slopes is not None:

@@ -35,8 +35,7 @@ def closed_form(
 ) -> tuple[ProductsFn, Callable[[Any], Any]] | None:
     """(products, E f(u) of q), or None where no closed form is known.
 
-    Args:
-        gains: whether `Products.gains` is needed.
+    `gains`: whether `Products.gains` is needed.
     """
     if activation.slopes is not None:
         return _homogeneous(activation), _homogeneous_mean(activation)

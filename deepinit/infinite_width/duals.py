@@ -47,10 +47,8 @@ class HalfAngle(NamedTuple):
 class PairMoments(NamedTuple):
     """A pair after a nonlinearity.
 
-    Attributes:
-        growth: E[phi(v)^2] - E[phi(u)^2].
-        angle: of phi(u) and phi(v) in L^2.
-        derivative: E[phi'(u) phi'(v)].
+    `growth`: E[phi(v)^2] - E[phi(u)^2]. `angle`: of phi(u) and phi(v) in L^2. `derivative`:
+    E[phi'(u) phi'(v)].
     """
 
     growth: jax.Array
@@ -80,8 +78,7 @@ def pair_moments(
 ) -> PairMoments:
     """Moments of (phi(u), phi(v)) for variances first, second; all [pairs].
 
-    Args:
-        growth: second - first, to relative accuracy.
+    `growth`: second - first, to relative accuracy.
     """
     if activation.slopes is not None:
         return _homogeneous(activation.slopes, growth, angle)

@@ -45,7 +45,7 @@ def empirical_ntk(
         apply_fn: `apply_fn(params, x)`, batched over rows, to [num, outputs].
         params: a pytree in the kernel's parametrization; integer and boolean leaves are not
             trained.
-        x: [num, ...]; integers (tokens) stay integers.
+        x: integers (tokens) stay integers.
         x2: [num2, ...]; None for x.
         outputs: `mean` over k = l; `each` k = l; `pairs`, all k and l.
         diagonal: only pairs of a row with itself.
@@ -53,16 +53,11 @@ def empirical_ntk(
         implementation: structured derivatives are fastest for dense networks.
         dtype: `float64` on the host, `float32` on the default device.
 
-    Returns:
-        [num, num2], [num, num2, outputs] or [num, num2, outputs, outputs] in that dtype;
+    Returns: [num, num2], [num, num2, outputs] or [num, num2, outputs, outputs] in that dtype;
         `diagonal`: without the second axis.
-
-    Raises:
-        SpecError: `diagonal` with x2.
-        ResourceError: neural-tangents, or its structured derivatives, do not work.
-
+    Raises SpecError: `diagonal` with x2. ResourceError: neural-tangents, or its structured
+        derivatives, do not work.
     Valid for: any width; rows that do not interact (no batch norm).
-
     Reference: arXiv 2206.08720.
     """
     validate.choice("implementation", implementation, IMPLEMENTATIONS)
@@ -123,20 +118,11 @@ def monte_carlo_kernel(
 ) -> Float[np.ndarray, "num num"]:
     """Mean over random networks of the empirical NNGP or NTK, by neural-tangents.
 
-    Args:
-        init_fn: neural-tangents' `init_fn(key, input_shape)` -> (output_shape, params).
-        apply_fn: `apply_fn(params, x)`.
-        x: [num, ...].
-        key: a raw `jax.random.PRNGKey`.
-        num_seeds: networks, >= 1.
-        dtype: as in `empirical_ntk`.
-
-    Returns:
-        [num, num], without standard error; error O(1/sqrt(num_seeds)).
-
-    Raises:
-        ResourceError: neural-tangents does not work.
-
+    `init_fn`: neural-tangents' `init_fn(key, input_shape)` -> (output_shape, params). `apply_fn`:
+    `apply_fn(params, x)`. `key`: a raw `jax.random.PRNGKey`. `num_seeds`: networks, >= 1. `dtype`:
+    as in `empirical_ntk`.
+    Returns: Without standard error; error O(1/sqrt(num_seeds)).
+    Raises ResourceError: neural-tangents does not work.
     Reference: arXiv 1912.02803.
     """
     validate.choice("kind", kind, ("nngp", "ntk"))

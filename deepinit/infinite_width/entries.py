@@ -17,10 +17,8 @@ Entry = Callable[[int, Kernel, Kernel, Kernel, Any, Any], Kernel]
 def by_entries(state: State, entry: Entry, own: np.ndarray, mutual: np.ndarray) -> State:
     """The state with the kernels that `entry` gives; settled.
 
-    Args:
-        entry: vectorized over the pairs of one group.
-        own, mutual: [P', P'], groups (integers) of the pairs of rows of one and of two inputs;
-            `own` symmetric.
+    `entry`: vectorized over the pairs of one group. `own`, `mutual`: [P', P'], groups (integers) of
+    the pairs of rows of one and of two inputs; `own` symmetric.
     """
     length, shape = len(own), state.same.shape
     within, num_others = state.within, shape[1]

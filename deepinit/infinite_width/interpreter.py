@@ -64,10 +64,8 @@ _BY_POSITION = (Activation, Conv, Dense, Dropout, Embed, Flatten, Gate, LayerNor
 class SiteKernels(NamedTuple):
     """Kernels after a layer.
 
-    Attributes:
-        cov: [A, B, P, P], E h_ap h_bq over neurons.
-        ntk: [A, B, P, P], NTK parametrization, or None.
-        mean: [A, P], E h_ap.
+    `cov`: [A, B, P, P], E h_ap h_bq over neurons. `ntk`: [A, B, P, P], NTK parametrization, or
+    None. `mean`: [A, P], E h_ap.
     """
 
     cov: Any
@@ -112,18 +110,13 @@ def interpret(
         ntk: whether tangent kernels are computed; all parameters trained, standard normal.
         at_sites: whether the kernels after every site are kept.
 
-    Returns:
-        float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
+    Returns: float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
         activations 1e-11 a layer where 256 Hermite polynomials suffice (deviations up to about
         2.5), else, and with kinks, quadrature at every entry: slow. Averages over randomized nodes
         (attention; batch norms and maxima in part): `standard_error`, from 8 replicas.
-
-    Raises:
-        SpecError: a layer without a rule, or whose input is not Gaussian; unresolved activation;
-            kernels not finite.
-
+    Raises SpecError: a layer without a rule, or whose input is not Gaussian; unresolved activation;
+        kernels not finite.
     Valid for: infinite width at fixed depth, error O(1/width).
-
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), arXiv 1910.12478 (tensor programs).
     """
     first = checked_inputs(program, first)

@@ -53,15 +53,11 @@ def kernels(
             batch^2 positions^2 float64; batch^2 positions for convolutions up to Flatten.
         positions: of flattened inputs [num, dimension], (length,) or (height, width).
 
-    Returns:
-        [num_first, num_second], float64; symmetric for x2=None. Accuracy: `interpreter.interpret`.
-
-    Raises:
-        SpecError: outputs with positions; a layer without an infinite-width rule; unresolved
-            activations; kernels not finite.
-
+    Returns: [num_first, num_second], float64; symmetric for x2=None. Accuracy:
+        `interpreter.interpret`.
+    Raises SpecError: outputs with positions; a layer without an infinite-width rule; unresolved
+        activations; kernels not finite.
     Valid for: infinite width, fixed depth; error O(depth/width).
-
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
     validate.choice("kind", kind, KINDS)

@@ -22,23 +22,13 @@ def nngp_and_ntk(
 
     Compile time is constant in depth. Every layer: `recursion.kernel_layers`.
 
-    Args:
-        spec: an MLP; or a residual network with an embedding and two-layer or linear shallow
-            blocks.
-        x: [num, dimension].
-
-    Returns:
-        (nngp, ntk), each [num, num], NTK parametrization; without an output layer of z^depth or a
-        stream coordinate (averaged over positions). Relative error about 1e-8 a layer.
-
-    Raises:
-        SpecError: a residual network outside neural-tangents; kinks without homogeneity; kernels
-            not finite.
-        ResourceError: neural-tangents is absent or does not work.
-
+    `spec`: an MLP; or a residual network with an embedding and two-layer or linear shallow blocks.
+    Returns: (nngp, ntk), each [num, num], NTK parametrization; without an output layer of z^depth
+        or a stream coordinate (averaged over positions). Relative error about 1e-8 a layer.
+    Raises SpecError: a residual network outside neural-tangents; kinks without homogeneity; kernels
+        not finite. ResourceError: neural-tangents is absent or does not work.
     Valid for: infinite width, fixed depth. Without a closed form: Gauss-Hermite, QUADRATURE_NODES
         nodes a dimension, for smooth activations at variances of order 1.
-
     Reference: arXiv 1912.02803.
     """
     x = checked_rows(x)
@@ -63,16 +53,10 @@ def neural_tangents_velocities(
 ) -> Float[np.ndarray, "pairs"]:
     """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of pairs, from neural-tangents' NNGP.
 
-    Args:
-        curve: in input space.
-        t, s: [pairs], t != s (arc-cosine kernels have no second derivative there).
-
-    Returns:
-        [pairs], float64.
-
-    Raises:
-        SpecError: an activation that neural-tangents lacks; `layer_variances`.
-        ResourceError: no working neural-tangents.
+    `curve`: in input space. `t`, `s`: t != s (arc-cosine kernels have no second derivative there).
+    Returns: float64.
+    Raises SpecError: an activation that neural-tangents lacks; `layer_variances`. ResourceError: no
+        working neural-tangents.
     """
     with host_float64():
         import jax

@@ -32,10 +32,8 @@ from deepinit.infinite_width.validate import checked_limit
 class LengthMoments(NamedTuple):
     """Moments of the length of a curve's image over networks.
 
-    Attributes:
-        mean, variance: in units of the output.
-        mean_error, variance_error: of the quadrature, estimated with three quarters of the nodes
-            (usually too large).
+    `mean`, `variance`: in units of the output. `mean_error`, `variance_error`: of the quadrature,
+    estimated with three quarters of the nodes (usually too large).
     """
 
     mean: float
@@ -51,21 +49,12 @@ def velocity_kernel(
 
     Bias-free ReLU, circle about 0: C = -q c'', K = q c(t - s), c the iterated arc-cosine kernel.
 
-    Args:
-        spec: without an output layer, the kernel of z^depth.
-        curve: in input space.
-        t: [nodes], curve parameters.
-
-    Returns:
-        [nodes, nodes] float64, output units squared over t squared; the diagonal is exact.
-        Homogeneous activations: closed form, 1e-14 a layer; others: accuracy of
-        `recursion.kernel_layers`.
-
-    Raises:
-        SpecError: unresolved activation; a curve through 0 without biases and with a kink at 0.
-
+    `spec`: without an output layer, the kernel of z^depth. `curve`: in input space. `t`: curve
+    parameters.
+    Returns: float64, output units squared over t squared; the diagonal is exact. Homogeneous
+        activations: closed form, 1e-14 a layer; others: accuracy of `recursion.kernel_layers`.
+    Raises SpecError: unresolved activation; a curve through 0 without biases and with a kink at 0.
     Valid for: independent centred entries, infinite width, fixed depth; error O(depth/width).
-
     Reference: `velocities`; arc-cosine kernels: Cho & Saul 2009.
     """
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
@@ -99,16 +88,11 @@ def curve_length_moments(
             centre need more: see the returned errors.
         through: `recursion`, or derivatives of neural-tangents' kernel. They agree to about 1e-9.
 
-    Returns:
-        Moments of the length, counted with multiplicity.
-
-    Raises:
-        SpecError: no output layer, more than one turn; `velocity_kernel`.
-
+    Returns: Moments of the length, counted with multiplicity.
+    Raises SpecError: no output layer, more than one turn; `velocity_kernel`.
     Valid for: infinite hidden widths, fixed depth and output width, independent centred output
         weights; relative error O(depth/width). variance/mean^2 = O(1/output_width), leading only
         for output_width << width/depth.
-
     Reference: ReLU mean: limit of arXiv 2102.10492.
     """
     validate.integer("num_nodes", num_nodes, 4, "Leave it out for 32.")

@@ -33,9 +33,8 @@ _QMC, _PAIR = 0, 1  # groups of entries
 class _Window(NamedTuple):
     """Moments of the maximum of a window of two positions.
 
-    Attributes:
-        mean, square: E max, E max^2.
-        slopes, gains: [2], E[1_p phi'(z_p)^2] and E[1_p (z_p phi'(z_p))^2].
+    `mean`, `square`: E max, E max^2. `slopes`, `gains`: [2], E[1_p phi'(z_p)^2] and
+    E[1_p (z_p phi'(z_p))^2].
     """
 
     mean: Any
@@ -47,8 +46,7 @@ class _Window(NamedTuple):
 def max_pooled(layer: Pool, state: State, shape: Shape, path: str) -> State:
     """The state after a maximum over windows of Gaussian columns or an activation of them.
 
-    Raises:
-        SpecError: other columns; trained gains averaged before.
+    Raises SpecError: other columns; trained gains averaged before.
     """
     phi = linear
     source = state.source

@@ -22,18 +22,10 @@ def mean_squares(
 ) -> Float[np.ndarray, "depth num"]:
     """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream.
 
-    Args:
-        spec: its output layer plays no part.
-        x: [num, dimension].
-
-    Returns:
-        [depth, num] float64.
-
-    Raises:
-        SpecError: constant biases; `residual.residual_layers`.
-
+    `spec`: its output layer plays no part.
+    Returns: float64.
+    Raises SpecError: constant biases; `residual.residual_layers`.
     Valid for: infinite width, fixed depth, error O(depth / width).
-
     Reference: arXiv 1711.00165.
     """
     squares: np.ndarray = _mean_squares(spec, x)
@@ -61,8 +53,7 @@ def overlaps(
 
     E[phi(z_i^l) phi(z_j^l)], or of a residual stream. Otherwise as `mean_squares`.
 
-    Raises:
-        SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
+    Raises SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
     """
     result: np.ndarray = _overlaps(spec, x)
     return result
@@ -103,14 +94,9 @@ def mean_square_distances(spec: Spec, inputs: Inputs) -> Float[np.ndarray, "dept
     ~ N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images.
     Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
 
-    Args:
-        spec: its output layer plays no part.
-        inputs: every displacement is one pair; any norms.
-
-    Raises:
-        SpecError: non-Gaussian biases; a convolutional network; unresolved activation; a residual
-            network's pair too close for its kernels.
-
+    `spec`: its output layer plays no part. `inputs`: every displacement is one pair; any norms.
+    Raises SpecError: non-Gaussian biases; a convolutional network; unresolved activation; a
+        residual network's pair too close for its kernels.
     Valid for: infinite width, fixed depth, error O(depth / width).
     """
     squares: np.ndarray = _distances(spec, inputs)

@@ -77,10 +77,8 @@ def propagate(
 ) -> Layers:
     """Kernels of every layer.
 
-    Args:
-        rows: the inputs.
-        weight_vars, bias_vars: [layers]; weights times fan_in.
-        shares: of the NTK; None for all.
+    `rows`: the inputs. `weight_vars`, `bias_vars`: [layers]; weights times fan_in. `shares`: of the
+    NTK; None for all.
     """
     shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
 

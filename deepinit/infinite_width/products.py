@@ -40,9 +40,8 @@ def with_products(
 ) -> tuple[State, Any]:
     """The state with `combine(kernel, products)` for its kernels, and E f of its rows [R, P].
 
-    Args:
-        combine: gets `Products.gains` if the state has gains and tangent kernels.
-        changes: other fields.
+    `combine`: gets `Products.gains` if the state has gains and tangent kernels. `changes`: other
+    fields.
     """
     variance, gains = state.variance, bool(state.gain) and state.with_ntk
     closed = closed_form(activation, gains)

@@ -20,8 +20,7 @@ _GRIDS = {1: (0.25, 8.0), 2: (0.4, 7.5), 3: (0.5, 7.0), 4: (0.7, 6.5)}  # spacin
 def random_nodes(dimension: int, replica: Any) -> tuple[Any, Any]:
     """Nodes [N, dimension] and weights [N] of E f(z), z ~ N(0, I); f smooth.
 
-    Args:
-        replica: [], 0 to `REPLICAS` - 1.
+    `replica`: [], 0 to `REPLICAS` - 1.
     """
     if dimension not in _GRIDS:
         return random_points(dimension, replica)

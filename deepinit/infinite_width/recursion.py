@@ -23,9 +23,7 @@ class KernelLayers(NamedTuple):
 
     Residual networks: of the stream x^1, ..., x^depth, averaged over positions.
 
-    Attributes:
-        nngp: [layers, num, num]: covariance of one neuron; second moment of a stream.
-        ntk: [layers, num, num], NTK parametrization.
+    `nngp`: covariance of one neuron; second moment of a stream. `ntk`: NTK parametrization.
     """
 
     nngp: Float[Like, "layers num num"]
@@ -44,12 +42,8 @@ def layer_variances(
 ) -> tuple[Float[np.ndarray, "layers"], Float[np.ndarray, "layers"]]:
     """Weight variances times fan_in, and bias variances: [depth (+1 with an output layer)].
 
-    Args:
-        spec: widths matter only for scaling `absolute`.
-        dimension: of the inputs.
-
-    Raises:
-        SpecError: no MLP; non-Gaussian biases.
+    `spec`: widths matter only for scaling `absolute`. `dimension`: of the inputs.
+    Raises SpecError: no MLP; non-Gaussian biases.
     """
     if not isinstance(spec, MLP):
         given = f"a {type(spec).__name__}, for a quantity of fully connected networks"
@@ -86,26 +80,17 @@ def kernel_layers(
     Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l; w_l the weight
     variance times fan_in, b_l the bias variance. Residual networks: `residual`.
 
-    Args:
-        x: [num, dimension].
-        trained: in the NTK: hidden "weights", all "biases", "output" weights; residual networks
-            also "embedding", "branch".
-        last_only: only the last layer.
-
-    Returns:
-        [depth (+1 with an output layer), num, num], float64. Homogeneous activations: closed form,
-        1e-13. Others: 2-D quadrature, checked in every layer; relative error a layer below 1e-9 for
-        preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu, selu), 1e6 (other
-        built-ins), else below 1e-5. Errors add up over layers, and grow as perturbations of the
-        variance do.
-
-    Raises:
-        SpecError: unresolved activation; kernels not finite; `residual_layers`.
-
+    `trained`: in the NTK: hidden "weights", all "biases", "output" weights; residual networks also
+    "embedding", "branch". `last_only`: only the last layer.
+    Returns: [depth (+1 with an output layer), num, num], float64. Homogeneous activations: closed
+        form, 1e-13. Others: 2-D quadrature, checked in every layer; relative error a layer below
+        1e-9 for preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu, selu), 1e6
+        (other built-ins), else below 1e-5. Errors add up over layers, and grow as perturbations of
+        the variance do.
+    Raises SpecError: unresolved activation; kernels not finite; `residual_layers`.
     Valid for: independent centred or orthogonal weights, Gaussian biases, widths to infinity (in
         any order) at fixed depth; error O(depth/width). Non-Gaussian weights: many input
         coordinates.
-
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine); stable
         form: `pairs`, `duals`.
     """
@@ -215,13 +200,9 @@ def kernel_scan(
 
     Second derivatives: smooth and homogeneous activations likewise; others at rows not collinear.
 
-    Args:
-        x: [num, dimension].
-        weight_vars, bias_vars: [layers]; weights times fan_in.
-        shares: of the NTK; None for all.
-
-    Returns:
-        [layers, num, num], in the precision of x; call inside `host_float64()`.
+    `x`: [num, dimension]. `weight_vars`, `bias_vars`: [layers]; weights times fan_in. `shares`: of
+    the NTK; None for all.
+    Returns: [layers, num, num], in the precision of x; call inside `host_float64()`.
     """
     from deepinit.infinite_width.pairs import matrices, propagate, rows_of_points
 

@@ -46,11 +46,8 @@ MISSING_SHARE = 1e-11  # of a mean square; above it quadrature over pairs replac
 class ResidualLayers(NamedTuple):
     """The stream after every block, averaged over positions; last the output.
 
-    Attributes:
-        mean: [depth, num], of the coordinates.
-        mean_square: [depth, num], |x^l|^2 / width.
-        nngp: [depth (+1), num, num], second moment of a coordinate; last the output covariance.
-        ntk: [depth (+1), num, num].
+    `mean`: of the coordinates. `mean_square`: |x^l|^2 / width. `nngp`: [depth (+1), num, num],
+    second moment of a coordinate; last the output covariance. `ntk`: [depth (+1), num, num].
     """
 
     mean: Float[np.ndarray, "depth num"]
@@ -63,9 +60,7 @@ class Positions(NamedTuple):
     """The stream after the last block, by position.
 
     Attributes:
-        mean: [num, positions].
-        nngp: [num, positions, num, positions], second moment of one channel.
-        ntk: [num, positions, num, positions].
+        nngp: second moment of one channel.
     """
 
     mean: Float[np.ndarray, "num positions"]
@@ -102,20 +97,13 @@ def residual_layers(
 
     Output layer: K = v_o lambda + b_o, Theta_o = K + v_o Theta, averaged over positions.
 
-    Args:
-        spec: widths matter only for scaling `absolute`.
-        x: [num, dimension]; without an embedding the dimension is the width.
-        trained: in the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (output too),
-            "output" (G). NTK parametrization; positions share filters and biases.
-
-    Returns:
-        float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale
-        1; 1e-8 with kinks; others below 1e-5, checked at every site.
-
-    Raises:
-        SpecError: correlated, drifting or constant parameters; non-Gaussian biases or (nonlinear
-            psi) embedding; unresolved activation; moments not finite.
-
+    `spec`: widths matter only for scaling `absolute`. `x`: without an embedding the dimension is
+    the width. `trained`: in the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (output
+    too), "output" (G). NTK parametrization; positions share filters and biases.
+    Returns: float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the
+        scale 1; 1e-8 with kinks; others below 1e-5, checked at every site.
+    Raises SpecError: correlated, drifting or constant parameters; non-Gaussian biases or (nonlinear
+        psi) embedding; unresolved activation; moments not finite.
     Valid for: infinite width, fixed depth, error O(1/width). Shallow blocks with nonlinear phi and
         psi: up to O(1/depth), O(1/depth^2) for odd phi.
         Memory: about 12 float64 matrices [num * positions] squared; nonlinear psi without an
@@ -123,7 +111,6 @@ def residual_layers(
         kinked psi with a mean, beyond some ten coordinates; smooth activations except centred erf
         at preactivation deviations above about 2.5, beyond some ten sites (a 3 x 3 filter
         multiplies the variance by up to e^9 in the limit of depth).
-
     Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth).
     """
     layers, _ = _layers(spec, x, trained)

@@ -63,11 +63,9 @@ def gaussian_products(
 ) -> Products:
     """V, D and E f of Gaussian sites.
 
-    Args:
-        activation: f, static.
-        means: [sites, coordinates]; None for 0 (closed forms).
-        covariance: [sites, sites].
-        engine: `series` for smooth f; `quadrature` otherwise, or if `missing` is too large.
+    `activation`: f, static. `means`: [sites, coordinates]; None for 0 (closed forms). `covariance`:
+    [sites, sites]. `engine`: `series` for smooth f; `quadrature` otherwise, or if `missing` is too
+    large.
     """
     if activation == linear:
         ones = jnp.ones_like(covariance)

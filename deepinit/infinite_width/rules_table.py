@@ -18,13 +18,9 @@ COUPLES_INPUTS: set[type] = set()
 def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str) -> State:
     """State after a layer, by its rule or its expansion's.
 
-    Args:
-        shape: of the layer's input.
-        depth: of the network, for laws and scales.
-        path: of the layer, for messages.
-
-    Raises:
-        SpecError: a layer without a rule, or whose rule refuses.
+    `shape`: of the layer's input. `depth`: of the network, for laws and scales. `path`: of the
+    layer, for messages.
+    Raises SpecError: a layer without a rule, or whose rule refuses.
     """
     rule = INFINITE.get(layer)
     if rule is None and (simpler := expanded(layer, shape)) != layer:
@@ -35,8 +31,7 @@ def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str) -> St
 def require_gaussian(layer: Layer, state: State, path: str) -> None:
     """Refuse settled columns before a layer that acts on every neuron.
 
-    Raises:
-        SpecError: neurons are not Gaussian, or trained gains were averaged.
+    Raises SpecError: neurons are not Gaussian, or trained gains were averaged.
     """
     if not state.gaussian:
         given = "neurons that are not Gaussian at infinite width (no random linear map before it, "
@@ -54,8 +49,7 @@ def entry_variance(
 ) -> float:
     """Variance of an entry of the law `name`; 0 for None.
 
-    Raises:
-        SpecError: dependent entries, a drift, or (if `gaussian`) another law than a normal one.
+    Raises SpecError: dependent entries, a drift, or (if `gaussian`) another law than a normal one.
     """
     law: Any = getattr(layer, name)
     if law is None:

@@ -20,9 +20,8 @@ Engine = tuple[str, int]  # ("series", terms) or ("quadrature", 0)
 class Kernel:
     """Kernels of one neuron, [..., P, P].
 
-    Attributes:
-        cov: E h h' over neurons.
-        ntk: tangent kernel of a neuron, NTK parametrization; None if not asked.
+    `cov`: E h h' over neurons. `ntk`: tangent kernel of a neuron, NTK parametrization; None if not
+    asked.
     """
 
     cov: Any
@@ -45,8 +44,8 @@ class State:
             else `settled`: only cov and means are known.
         fresh: a random linear map came since the start of the branch.
         square: the two lists are one, and whole.
-        gain: g, trained gains of norms: a neuron of rows h has the tangent kernel
-            ntk + g h_a h_b; `absorbed` averages it.
+        gain: g, trained gains of norms: a neuron of rows h has the tangent kernel ntk + g h_a h_b;
+            `absorbed` averages it.
         aligned: only pairs of one position are kept: kernels [A, B, P] and [R, P].
         blurred: gains were averaged although neurons are Gaussian: no ntk after an activation.
         engine: of activations without a closed form.
@@ -140,10 +139,9 @@ def start(
 def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: Any) -> State:
     """The state with `fn(kernel, *sides)` for `cross` and `within`.
 
-    Args:
-        rows: arrays [..., R, P]; `fn` gets them as `Sides`, which broadcast against
-            [..., A, B, P, P], or [..., R, P, P] within one input.
-        changes: other fields; `source` is dropped unless given.
+    `rows`: arrays [..., R, P]; `fn` gets them as `Sides`, which broadcast against
+    [..., A, B, P, P], or [..., R, P, P] within one input. `changes`: other fields; `source` is
+    dropped unless given.
     """
     changes.setdefault("source", None)
     num_first, num_second = state.same.shape

@@ -28,9 +28,7 @@ from deepinit.infinite_width.validate import checked_limit, checked_rows
 class TrainingKernels(NamedTuple):
     """Kernels of one output, in standard parametrization.
 
-    Attributes:
-        nngp: [num, num]: covariance of f over initializations.
-        ntk: [num, num].
+    `nngp`: covariance of f over initializations.
     """
 
     nngp: Float[np.ndarray, "num num"]
@@ -43,19 +41,11 @@ KernelsOf = Callable[[MLP, np.ndarray], TrainingKernels]
 def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
     """NNGP and NTK of the output in standard parametrization.
 
-    Args:
-        spec: with an output layer, taken without bias; hidden biases are trained.
-        x: [num, dimension].
-
-    Returns:
-        [num, num], float64; accuracy of `recursion.kernel_layers`.
-
-    Raises:
-        SpecError: no output layer, constant biases, unresolved activation.
-
+    `spec`: with an output layer, taken without bias; hidden biases are trained.
+    Returns: [num, num], float64; accuracy of `recursion.kernel_layers`.
+    Raises SpecError: no output layer, constant biases, unresolved activation.
     Valid for: exact means of f f' and of the empirical NTK at every width for one hidden layer with
         normal weights and biases and for linear networks; else error O(1/width).
-
     Reference: arXiv 2001.07301.
     """
     x = checked_rows(x)
@@ -77,13 +67,10 @@ def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> Trai
 def stax_standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
     """`standard_kernels` by neural-tangents' stax, for its activations.
 
-    Returns:
-        [num, num], float64, to about 1e-8 a layer at variances of order 1, less with tiny weights.
-
-    Raises:
-        SpecError: as `standard_kernels`.
-        ResourceError: neural-tangents is absent or does not work.
-
+    Returns: [num, num], float64, to about 1e-8 a layer at variances of order 1, less with tiny
+        weights.
+    Raises SpecError: as `standard_kernels`. ResourceError: neural-tangents is absent or does not
+        work.
     Reference: arXiv 1912.02803, 2001.07301.
     """
     x = checked_rows(x)

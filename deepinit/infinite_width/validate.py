@@ -22,15 +22,10 @@ def checked_limit(
 ) -> T:
     """The limit, if all numbers are finite.
 
-    Args:
-        limit: an array, a number, or a NamedTuple of arrays or None.
-        what: name of the limit, or of the fields' owner.
-        along: first axis ("layer"), for the message.
-        is_log: allows -inf.
-        is_kernel: fields are kernels.
-
-    Raises:
-        SpecError: a number is infinite or NaN.
+    `limit`: an array, a number, or a NamedTuple of arrays or None. `what`: name of the limit, or of
+    the fields' owner. `along`: first axis ("layer"), for the message. `is_log`: allows -inf.
+    `is_kernel`: fields are kernels.
+    Raises SpecError: a number is infinite or NaN.
     """
     parts: dict[str, Any] = {what: limit}
     if isinstance(limit, tuple) and hasattr(limit, "_asdict"):

@@ -34,12 +34,8 @@ from deepinit.infinite_width.quadrature import pair_rule, point_rule
 class Velocities(NamedTuple):
     """Covariances of the velocities of points and pairs (t, s).
 
-    Attributes:
-        point_cross: [points], Cov(z_t, dz_t).
-        point: [points], C(t, t).
-        first_cross: [pairs], Cov(dz_t, z_s).
-        second_cross: [pairs], Cov(z_t, dz_s).
-        pair: [pairs], C(t, s).
+    `point_cross`: [points], Cov(z_t, dz_t). `point`: [points], C(t, t). `first_cross`: [pairs],
+    Cov(dz_t, z_s). `second_cross`: [pairs], Cov(z_t, dz_s). `pair`: [pairs], C(t, s).
     """
 
     point_cross: jax.Array
@@ -78,9 +74,7 @@ def velocity_scan(
 ) -> Velocities:
     """Velocities of the last affine layer.
 
-    Args:
-        rows, velocities: of the inputs.
-        weight_vars, bias_vars: [layers]; weights times fan_in.
+    `rows`, `velocities`: of the inputs. `weight_vars`, `bias_vars`: [layers]; weights times fan_in.
     """
 
     def layer(carry, variances):

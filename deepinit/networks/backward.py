@@ -89,11 +89,9 @@ def random_gradients(
 ) -> Gradients:
     """Values and gradients of the random network of a key.
 
-    Args:
-        rows: points alone, of the input layer.
-        key: with explicit maps, as for `network(spec).init`.
-        functions: [num, output size], linear functions of the output at `points` (indices).
-        shape: of one input; None for vectors.
+    `rows`: points alone, of the input layer. `key`: with explicit maps, as for
+    `network(spec).init`. `functions`: [num, output size], linear functions of the output at
+    `points` (indices). `shape`: of one input; None for vectors.
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     check_rules(net.body, net.body_shape, rows)

@@ -21,8 +21,8 @@ class AliasTables(NamedTuple):
     """Alias tables of several layers, one per distinct width.
 
     Attributes:
-        columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m
-            bits, below m bits of the alias.
+        columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m bits,
+            below m bits of the alias.
         starts, firsts: first column and its atom, [num_layers] int32.
         shifts: 32 - m, [num_layers] uint32.
     """

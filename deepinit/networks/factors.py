@@ -57,15 +57,10 @@ def log_layer_factors(
         fan_in: of the first layer, for the orthogonal law; None for a square layer.
         dtype: float32 and float64 share their random bits.
 
-    Returns:
-        [layers], output layer last; -inf with fewer than d active neurons.
-
-    Raises:
-        SpecError: no layers, or an argument out of range.
-
+    Returns: [layers], output layer last; -inf with fewer than d active neurons.
+    Raises SpecError: no layers, or an argument out of range.
     Valid for: exactly in law at one point, any width and depth, biases symmetric about 0 and
         independent of weights.
-
     Reference: module docstring; bounds in arXiv:2102.10492.
     """
     widths = (*fan_outs, *(() if output_width is None else (output_width,)))
@@ -104,12 +99,9 @@ def log_layer_scales(
 ) -> np.ndarray:
     """Deterministic growth, d log(v n_l / n_{l-1} (left^2 + right^2) / 2) per layer.
 
-    Args:
-        weight_var, output_var: v, variance of a weight times its fan-in.
-        fan_in, fan_outs, slopes, output_width, d: as for `log_layer_factors`.
-
-    Returns:
-        [layers] float64, output layer (slopes 1, 1) last.
+    `weight_var`, `output_var`: v, variance of a weight times its fan-in. `fan_in`, `fan_outs`,
+    `slopes`, `output_width`, `d`: as for `log_layer_factors`.
+    Returns: [layers] float64, output layer (slopes 1, 1) last.
     """
     sizes = np.array([fan_in, *fan_outs], np.float64)
     scales = np.log(weight_var * (slopes[0] ** 2 + slopes[1] ** 2) / 2) + np.diff(np.log(sizes))

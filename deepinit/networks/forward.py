@@ -86,8 +86,7 @@ def random_forward(
 ) -> tuple[Any, Rows]:
     """`forward` of random layers: layer l of an architecture draws from `fold_in(key, l)`.
 
-    Args:
-        shape: of one input; None for vectors.
+    `shape`: of one input; None for vectors.
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     draw = random_draw(linear_map, precision, net.depth)

@@ -49,8 +49,9 @@ class Draw(NamedTuple):
         transpose: of linear maps, on the backward pass.
         points: index of the point that every cotangent belongs to.
         batch: cotangents per function; they belong to all points of a batch, or 1.
-        tied: `(source, rows, layer, times, use, known) -> (*linear's, known)`, of maps that are
-            used again (`networks.tied_maps`); None for `linear`, which draws W again.
+        tied: `(source, rows, layer, times, use, known) -> (*linear's,
+            known)`, of maps that are used again (`networks.tied_maps`); None for `linear`, which
+            draws W again.
     """
 
     linear: LayerFn
@@ -66,10 +67,8 @@ class Draw(NamedTuple):
 class Applied(NamedTuple):
     """Rows after a layer.
 
-    Attributes:
-        before: rows before its last activation, or None.
-        saved: for the backward rule.
-        notes: other arrays by name, for taps (attention weights of the points).
+    `before`: rows before its last activation, or None. `saved`: for the backward rule. `notes`:
+    other arrays by name, for taps (attention weights of the points).
     """
 
     rows: Rows

@@ -34,20 +34,11 @@ def log_residual_factors(
     For V_ij ~ N(0, s / inner), W_ij ~ N(0, v / width): strength = s v (left^2 + right^2) / 2, or s
     for He weights in ReLU blocks. The mean growth is 1 + strength.
 
-    Args:
-        width: of the trunk.
-        inner_widths: of the blocks, static.
-        strengths: [blocks] or a number, >= 0.
-        slopes, dtype: as for `log_layer_factors`.
-
-    Returns:
-        [blocks], finite; cumsum = log ||J_l u||^2.
-
-    Raises:
-        SpecError: no blocks, or an argument out of range.
-
+    `width`: of the trunk. `inner_widths`: of the blocks, static. `strengths`: [blocks] or a
+    number, >= 0. `slopes`, `dtype`: as for `log_layer_factors`.
+    Returns: [blocks], finite; cumsum = log ||J_l u||^2.
+    Raises SpecError: no blocks, or an argument out of range.
     Valid for: as `log_layer_factors`, b independent of W.
-
     Reference: module docstring.
     """
     validate.integer("width", width, 1, most=WIDEST)

@@ -73,9 +73,7 @@ def parameter_products(
 
     df / dW = sum over positions of u h^T: products of u times products of h, summed over pairs.
 
-    Args:
-        inputs: h, [num_points * positions, fan_in].
-        vectors: u, [num * positions, fan_out].
+    `inputs`: h, [num_points * positions, fan_in]. `vectors`: u, [num * positions, fan_out].
     """
     law, depth, dtype, fan_in = layer.weight_law, layer.depth, inputs.dtype, inputs.shape[1]
     rows = inputs.reshape(num_points, -1, fan_in)[np.asarray(points)]

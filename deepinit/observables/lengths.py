@@ -48,9 +48,8 @@ def curve_length_by_chords(rows: Any, chord: float) -> Measurement:
     speed and omega the angular speed of a preactivation. Bias-free ReLU network, circle:
     2 depth / (3 num_chords).
 
-    Args:
-        rows: points, each with the displacement to the next.
-        chord: the curve's length over the number of chords.
+    `rows`: points, each with the displacement to the next. `chord`: the curve's length over the
+    number of chords.
     """
     scales = rows.of_bases(rows.point_scales) + rows.displacement_scales
     return _mean(jnp.sqrt((rows.displacements * rows.displacements).sum(axis=1)) / chord, scales)

@@ -26,7 +26,7 @@ class OrientationCount(NamedTuple):
         num_orientations: clusters at LEVEL.
         coverage: fraction of live neurons in clusters.
         condensed: the count is accepted.
-        members: [m], a neuron's cluster, from 0, largest first; -1 for none.
+        members: a neuron's cluster, from 0, largest first; -1 for none.
         live: number of live neurons.
     """
 
@@ -46,11 +46,9 @@ def count_orientations(
 ) -> OrientationCount:
     """Number of orientations of a layer, and whether it has condensed; for jit and vmap.
 
-    Args:
-        vectors: [m, D], any scale; zero ones are ignored.
-        amplitudes: [m]; neurons below `smallest_amplitude` of the largest are ignored. Needed under
-            true gradient flow with phi'(0) = 0 or ReLU, where most neurons move late.
-        lines: count u and -u as one.
+    `vectors`: any scale; zero ones are ignored. `amplitudes`: neurons below `smallest_amplitude` of
+    the largest are ignored. Needed under true gradient flow with phi'(0) = 0 or ReLU, where most
+    neurons move late. `lines`: count u and -u as one.
     """
     vectors = jnp.asarray(vectors)
     live = jnp.any(vectors != 0, axis=1)

@@ -66,9 +66,7 @@ def angles_to(
 
     2 atan2(|u - d|, |u + d|); NaN for zero vectors.
 
-    Args:
-        vectors: [m, D].
-        directions: [k, D], of any nonzero length.
+    `directions`: of any nonzero length.
     """
     vectors = jnp.asarray(vectors)
     u = orientations(vectors)[:, None]
@@ -82,11 +80,11 @@ class Alignment(NamedTuple):
     """Cosines of neurons with given orientations.
 
     Attributes:
-        best: [m], cosine with the nearest orientation.
-        nearest: [m], its index.
+        best: cosine with the nearest orientation.
+        nearest: its index.
         median, low: median and 5 % quantile of `best`.
         fraction: of neurons with `best` above 0.97.
-        visited: [k], whether some neuron has reached the orientation.
+        visited: whether some neuron has reached the orientation.
     """
 
     best: Float[jax.Array, "m"]
@@ -102,9 +100,7 @@ def alignment(
 ) -> Alignment:
     """Alignment of neurons with predicted orientations; zero vectors align with nothing.
 
-    Args:
-        vectors: [m, D].
-        directions: [k, D], opposite ones both listed.
+    `directions`: opposite ones both listed.
     """
     angles = angles_to(vectors, directions)
     cosines = jnp.where(jnp.isnan(angles), -1.0, jnp.cos(angles))
@@ -120,10 +116,7 @@ def amplitudes(
 ) -> Float[jax.Array, "m"]:
     """A_j = |a_j| |w_j|: [m].
 
-    Args:
-        vectors: [m, D].
-        outputs: output weights a, [m] or [k, m].
-
+    `outputs`: output weights a, [m] or [k, m].
     Reference: arXiv:2007.07497.
     """
     outputs = jnp.asarray(outputs)

@@ -17,13 +17,7 @@ def log_singular_values(
 ) -> Float[jax.Array, "singular_values"]:
     """Logarithms of the singular values of exp(log_scales) * rows, by one-sided Jacobi.
 
-    Args:
-        rows: [m, n].
-        log_scales: [m].
-
-    Returns:
-        [min(m, n)], largest first; -inf for 0.
-
+    Returns: [min(m, n)], largest first; -inf for 0.
     Reference: Hestenes 1958.
     """
     top = jnp.max(log_scales)

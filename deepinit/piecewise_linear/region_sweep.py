@@ -67,14 +67,9 @@ def exact_lengths(
         negative_slope: of the activation below 0; -1 is the absolute value.
         last_is_linear: the last layer has no activation.
 
-    Returns:
-        `ExactLengths`; 0 for a dead network.
-
-    Raises:
-        SpecError: numbers that are not finite, more than one turn.
-
+    Returns: `ExactLengths`; 0 for a dead network.
+    Raises SpecError: numbers that are not finite, more than one turn.
     Valid for: images inside the range of float64; relative error 1e-13.
-
     Reference: arXiv:2102.10492 (length distortion).
     """
     images = sweep(layers, curve, negative_slope=negative_slope, last_is_linear=last_is_linear)
@@ -114,15 +109,9 @@ def expected_breakpoints(
     (n_l / pi) * (angular length of (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)): a curve of length
     theta on the sphere crosses a random great hypersphere theta / pi times on average (Crofton).
 
-    Args:
-        pieces: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`.
-        fan_out: n_l.
-        weight_var: v_l, variance times fan-in, >= 0.
-        bias_std: of one bias, >= 0.
-
-    Raises:
-        SpecError: a fan_out that is no integer >= 1, negative variances.
-
+    `pieces`: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`. `fan_out`: n_l. `weight_var`:
+    v_l, variance times fan-in, >= 0. `bias_std`: of one bias, >= 0.
+    Raises SpecError: a fan_out that is no integer >= 1, negative variances.
     Valid for: independent Gaussian weights and biases, exact at every width; without biases, a
         curve that meets 0 only at ends of its pieces.
     """

@@ -45,12 +45,9 @@ def layers_of(spec: Spec, parameters: PyTree) -> list[tuple[np.ndarray | None, .
             `weights` [layers, fan_out, fan_in] and optional `biases` [layers, fan_out], without the
             axis of layers for the output layer.
 
-    Returns:
-        Float64 layers as `exact_lengths` takes them.
-
-    Raises:
-        SpecError: an activation that is not piecewise linear with slope 1 above 0; parameters of
-            another spec.
+    Returns: Float64 layers as `exact_lengths` takes them.
+    Raises SpecError: an activation that is not piecewise linear with slope 1 above 0; parameters of
+        another spec.
     """
     slopes = spec.activation.slopes
     valid, remedy = slopes is not None and slopes[1] == 1.0, "Use relu or leaky_relu."
@@ -91,13 +88,10 @@ def checked_layers(
 ) -> list[Layer]:
     """Layers in float64, checked.
 
-    Args:
-        layers: as for `region_sweep.exact_lengths`; W [inner, width], V [width, inner].
-        input_width: fan-in of the first layer.
-        last_is_linear: the last layer has no activation (a residual block keeps its inner one).
-
-    Raises:
-        SpecError: no layers, numbers that are not finite.
+    `layers`: as for `region_sweep.exact_lengths`; W [inner, width], V [width, inner].
+    `input_width`: fan-in of the first layer. `last_is_linear`: the last layer has no activation (a
+    residual block keeps its inner one).
+    Raises SpecError: no layers, numbers that are not finite.
     """
     valid = isinstance(layers, Sequence) and len(layers)
     validate.require(valid, f"layers of type {type(layers).__name__}", _LAYERS + ", not empty")

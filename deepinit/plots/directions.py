@@ -49,12 +49,11 @@ def direction_field(
     Args:
         panels: one to six, name -> (points [k, 2], velocities [k, 2]).
         orientations: attracting directions [K, 2], non-zero; or panel name -> [K, 2].
-        neurons: [m, 2], or panel name -> [m, 2].
-        place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin
-            by the logarithm), "true" (coordinates).
+        neurons: or panel name -> [m, 2].
+        place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin by
+            the logarithm), "true" (coordinates).
 
-    Raises:
-        SpecError: other shapes, panels or places.
+    Raises SpecError: other shapes, panels or places.
     """
     validate.num_panels(len(panels))
     choice("place", place, ("circle", "log", "true"))

@@ -47,8 +47,7 @@ def function_draws(
         bands_are: label of the bands.
         one_scale: share the y axis.
 
-    Raises:
-        SpecError: other shapes or panels.
+    Raises SpecError: other shapes or panels.
     """
     drawn = {name: _draws(name, *values) for name, values in panels.items()}
     lines = {name: _band(name, values, drawn) for name, values in (bands or {}).items()}
@@ -95,8 +94,7 @@ def correlation_maps(
         panels: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1,
             grey not finite.
 
-    Raises:
-        SpecError: other shapes or values.
+    Raises SpecError: other shapes or values.
     """
     import matplotlib
 

@@ -44,8 +44,7 @@ def layers(
             Dataset.
         pair: name or index (from 0); None draws up to six.
 
-    Raises:
-        SpecError: no results, several quantities, other shapes, no such pair.
+    Raises SpecError: no results, several quantities, other shapes, no such pair.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)

@@ -50,8 +50,7 @@ def widths(
         predicted: route -> [widths].
         label: name and symbol of the quantity.
 
-    Raises:
-        SpecError: other lengths or widths, or no route.
+    Raises SpecError: other lengths or widths, or no route.
     """
     n = np.asarray(widths, np.float64)
     mean, error = np.asarray(measured, np.float64), np.asarray(standard_error, np.float64)
@@ -103,8 +102,7 @@ def by_width(
             once, from the largest width.
         pair: name or index.
 
-    Raises:
-        SpecError: nothing to draw, or no such pair.
+    Raises SpecError: nothing to draw, or no such pair.
     """
     if not results:
         raise SpecError("no widths", "width -> results", "Pass at least one width.")

@@ -60,8 +60,7 @@ def series(
         lines: name -> (x, y), in increasing x.
         lines_are: label of lines with the names of points; empty for connecting lines.
 
-    Raises:
-        SpecError: nothing to draw, or unequal lengths.
+    Raises SpecError: nothing to draw, or unequal lengths.
     """
     measured, predicted = _checked(points, lines)
     with styled():
@@ -93,8 +92,7 @@ def series_panels(
     Args:
         panels: one to six, name -> (points, lines).
 
-    Raises:
-        SpecError: other panels, unequal lengths.
+    Raises SpecError: other panels, unequal lengths.
     """
     _check_mapping("panels", panels)
     validate.num_panels(len(panels))

@@ -32,8 +32,7 @@ def similarities(
         panels: one to twelve, name -> [m, m] cosines; non-finite entries are grey.
         columns: most panels side by side.
 
-    Raises:
-        SpecError: other numbers, shapes or values.
+    Raises SpecError: other numbers, shapes or values.
     """
     validate.num_panels(len(panels), MAX_HEAT_MAPS)
     columns = integer("columns", columns, 1, "Write columns=3.")

@@ -39,9 +39,7 @@ def composed_limit(
 ) -> Theory:
     """The limit of architectures by `predict`, of composed networks by `of_layers`.
 
-    Args:
-        of_layers: `(network, inputs) -> mean` [sites, entries].
-        covers: architectures.
+    `of_layers`: `(network, inputs) -> mean` [sites, entries]. `covers`: architectures.
     """
 
     def either(spec: Any, inputs: Any) -> Prediction:

@@ -60,12 +60,9 @@ def simulate(
         block_size: seeds per block; None fits it to memory.
         progress: `(seeds done, in total)` after every block; None shows a bar in long calls.
 
-    Returns:
-        An Estimate; `events` counts undefined values.
-
-    Raises:
-        SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
-            custom quantity pass unchanged.
+    Returns: An Estimate; `events` counts undefined values.
+    Raises SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
+        custom quantity pass unchanged.
     """
     from deepinit.ensembles import blocks, keys, statistics
 
@@ -133,8 +130,7 @@ def predict(
         spec, inputs: as for `simulate`.
         theory: name; None takes the first finite-width one that applies.
 
-    Raises:
-        SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
+    Raises SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)

@@ -73,11 +73,8 @@ def forward_iterates(
 ) -> Iterates:
     """x_t = T_t ... T_1 x_0 for every t <= T, T_t(x) = sigma(W_t x + b_t).
 
-    Args:
-        weights: [T, n, n], the layer nearest to the input first.
-        activation: `Activation`, name or JAX function.
-        x: x_0, [..., n].
-        biases: [T, n], or None.
+    `weights`: [T, n, n], the layer nearest to the input first. `activation`: `Activation`, name or
+    JAX function. `x`: x_0, [..., n]. `biases`: [T, n], or None.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     draw = lambda t: (weights[t], None if biases is None else biases[t])
@@ -89,10 +86,8 @@ def drawn_iterates(
 ) -> Iterates:
     """Forward iterates of layers drawn one at a time, with one layer's weights in memory.
 
-    Args:
-        draw: t = 0, ..., depth - 1 -> (weights [n, n], bias [n] or None), traceable; use a key
-            folded with t.
-        activation, x: as for `forward_iterates`.
+    `draw`: t = 0, ..., depth - 1 -> (weights [n, n], bias [n] or None), traceable; use a key folded
+    with t. `activation`, `x`: as for `forward_iterates`.
     """
     start = as_scaled(x)
     activation = checked_activation(activation)  # raises before tracing
@@ -123,13 +118,9 @@ def backward_iterates(
 
     Depth t costs t matrix-vector products, all depths up to T cost T (T + 1) / 2.
 
-    Args:
-        weights: [T, n, n], T_1 first.
-        activation, x, biases: as for `forward_iterates`.
-        depths: each in [0, T], in any order; None for 0, 1, ..., T.
-
-    Raises:
-        SpecError: depths outside [0, T].
+    `weights`: [T, n, n], T_1 first. `activation`, `x`, `biases`: as for `forward_iterates`.
+    `depths`: each in [0, T], in any order; None for 0, 1, ..., T.
+    Raises SpecError: depths outside [0, T].
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     total = weights.shape[0]
@@ -160,10 +151,8 @@ def pulled_back_values(
 ) -> Scaled:
     """f_t(x) = f(T_t ... T_1 x) for every t <= T: mantissa [T + 1, ..., k].
 
-    Args:
-        weights, activation, biases: as for `forward_iterates`.
-        decision: [k, n], f(x) = decision @ x.
-        points: [..., n].
+    `weights`, `activation`, `biases`: as for `forward_iterates`. `decision`: f(x) = decision @ x.
+    `points`: [..., n].
     """
     decision, n = jnp.asarray(decision), np.shape(points)[-1]
     valid = decision.ndim == 2 and decision.shape[1] == n
@@ -184,12 +173,9 @@ def tangent_iterates(
 
     The mean growth after a burn-in is the top Lyapunov exponent at x.
 
-    Args:
-        weights, activation, x, biases: as for `forward_iterates`, with x [n].
-        tangent: v_0, [n] or [k, n].
-
-    Returns:
-        `Iterates` of x, and increments ln |v_t| - ln |v_{t-1}|: [T] or [T, k].
+    `weights`, `activation`, `x`, `biases`: as for `forward_iterates`, with x [n]. `tangent`: v_0,
+    [n] or [k, n].
+    Returns: `Iterates` of x, and increments ln |v_t| - ln |v_{t-1}|: [T] or [T, k].
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
 
@@ -219,13 +205,9 @@ def log_jacobian_determinants(
 
     -inf where a derivative underflows.
 
-    Args:
-        weights: [T, n, n], concrete: determinants are taken on the host.
-        activation, biases: as for `forward_iterates`.
-        points: [m, n].
-
-    Raises:
-        SpecError: singular weights.
+    `weights`: [T, n, n], concrete: determinants are taken on the host. `activation`, `biases`: as
+    for `forward_iterates`.
+    Raises SpecError: singular weights.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, points)
     check_invertible(weights)

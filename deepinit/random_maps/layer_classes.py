@@ -43,10 +43,9 @@ class Layer(NamedTuple):
     """T(x) = output sigma(weights x + bias).
 
     Attributes:
-        weights: [m, n].
         activation: `Activation`, name or JAX function.
-        bias: [m], or None.
-        output: [k, m]; None for the identity.
+        bias: or None.
+        output: None for the identity.
     """
 
     weights: Real[Array, "m n"] | Plain
@@ -75,9 +74,7 @@ def classify(layer: Layer) -> frozenset[str]:
     `injective`: weights of full column rank, and a derivative bounded away from 0 on preactivations
     of the cube [-1, 1]^n; `smooth injective`: also no kink.
 
-    Raises:
-        SpecError: weights that are no finite matrix.
-
+    Raises SpecError: weights that are no finite matrix.
     Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)

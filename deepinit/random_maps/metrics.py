@@ -59,12 +59,8 @@ def thompson_distance(
 ) -> Float[jax.Array, "..."]:
     """Thompson's metric max_i |ln x_i - ln y_i|, accurate also for x near y: [...].
 
-    Args:
-        x, y: [..., n], positive.
-
-    Raises:
-        SpecError: an entry is not positive.
-
+    `x`, `y`: [..., n], positive.
+    Raises SpecError: an entry is not positive.
     Valid for: non-expansive under order-preserving subhomogeneous maps of the open positive cone.
     """
     return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
@@ -77,12 +73,8 @@ def hilbert_distance(
 
     0 for y = s x.
 
-    Args:
-        x, y: [..., n], positive.
-
-    Raises:
-        SpecError: an entry is not positive.
-
+    `x`, `y`: [..., n], positive.
+    Raises SpecError: an entry is not positive.
     Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone.
     """
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
@@ -113,12 +105,8 @@ def bilipschitz_distance(
     A lower bound of the supremum over all pairs. D(d, T^* d) is the logarithm of the bi-Lipschitz
     constant of T.
 
-    Args:
-        first, second: [..., pairs], distances of the same pairs (`distance_function`).
-
-    Raises:
-        SpecError: a distance that is not positive: a map identified two points.
-
+    `first`, `second`: [..., pairs], distances of the same pairs (`distance_function`).
+    Raises SpecError: a distance that is not positive: a map identified two points.
     Valid for: non-expansive under pull-back by injective maps.
     """
     distance = _largest_log_ratio(as_scaled(first), as_scaled(second))
@@ -132,12 +120,8 @@ def jacobian_distortion(
 
     A lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
 
-    Args:
-        first, second: [..., points], ln |Jf| and ln |Jg| (`iterates.log_jacobian_determinants`).
-
-    Raises:
-        SpecError: a logarithm that is not finite.
-
+    `first`, `second`: [..., points], ln |Jf| and ln |Jg| (`iterates.log_jacobian_determinants`).
+    Raises SpecError: a logarithm that is not finite.
     Valid for: non-expansive under right composition with injective C^1 maps.
     """
     difference = jnp.asarray(first) - jnp.asarray(second)
@@ -197,8 +181,7 @@ supremum = Metric(
 def norm(order: float = 2) -> Metric:
     """Metric |x - y| of l^order.
 
-    Raises:
-        SpecError: an order other than 1, 2 and infinity.
+    Raises SpecError: an order other than 1, 2 and infinity.
     """
     validate.require(order in classes.LIPSCHITZ, f"order={order!r}", "1, 2 or numpy.inf")
     name = {1: "l1 norm", 2: "l2 norm", np.inf: "linf norm"}[order]
@@ -214,11 +197,8 @@ METRICS = (hilbert, thompson, norm(2), norm(1), norm(np.inf), distortion, bilips
 def metric_for(layer_class: str | Iterable[str] | classes.Layer) -> Metric:
     """Metric of the most special class that contains the layers.
 
-    Args:
-        layer_class: one or several names of `random_maps.layer_classes`, or a `Layer`.
-
-    Raises:
-        SpecError: an unknown class.
+    `layer_class`: one or several names of `random_maps.layer_classes`, or a `Layer`.
+    Raises SpecError: an unknown class.
     """
     names = _closure(layer_class)
     return next(metric for metric in METRICS if metric.layer_class in names)
@@ -227,8 +207,7 @@ def metric_for(layer_class: str | Iterable[str] | classes.Layer) -> Metric:
 def check_semi_invariant(metric: Metric, layer_class: str | Iterable[str] | classes.Layer) -> None:
     """Raise SpecError, naming alternatives, unless a metric is semi-invariant for a class.
 
-    Args:
-        layer_class: as for `metric_for`.
+    `layer_class`: as for `metric_for`.
     """
     names = _closure(layer_class)
     fitting = " or ".join(other.name for other in METRICS if other.layer_class in names)

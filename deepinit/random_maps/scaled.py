@@ -15,10 +15,8 @@ LN2 = 0.6931471805599453
 class Scaled(NamedTuple):
     """Vector mantissa * 2^exponent.
 
-    Attributes:
-        mantissa: [..., n], largest |entry| in [1/2, 1), or zeros. Entries more than 2^126 (float32)
-            below the largest underflow to 0.
-        exponent: [...], int32.
+    `mantissa`: [..., n], largest |entry| in [1/2, 1), or zeros. Entries more than 2^126 (float32)
+    below the largest underflow to 0. `exponent`: int32.
     """
 
     mantissa: Float[jax.Array, "..."]

@@ -70,12 +70,8 @@ def draw_pairs(
 ) -> tuple[Float[jax.Array, "kinds pairs n"], Float[jax.Array, "kinds pairs n"]]:
     """Random pairs of points of a metric's domain: x and y, each [kinds, pairs, width].
 
-    Args:
-        metric: Thompson, Hilbert or a norm.
-        num_pairs: of every kind.
-
-    Raises:
-        SpecError: a metric on functions.
+    `metric`: Thompson, Hilbert or a norm. `num_pairs`: of every kind.
+    Raises SpecError: a metric on functions.
     """
     _check_on_points(metric)
     with sequential_bits():
@@ -136,15 +132,9 @@ def audit(
 ) -> Audit:
     """Ratios d(T x, T y) / d(x, y) of random pairs under one layer.
 
-    Args:
-        metric: Thompson, Hilbert or a norm.
-        num_pairs: of each of the three kinds.
-        bound: 1, or a constant from `lipschitz_constant`.
-        dtype: of the points; float64 needs JAX's x64 mode.
-
-    Raises:
-        SpecError: a metric on functions.
-
+    `metric`: Thompson, Hilbert or a norm. `num_pairs`: of each of the three kinds. `bound`: 1, or a
+    constant from `lipschitz_constant`. `dtype`: of the points; float64 needs JAX's x64 mode.
+    Raises SpecError: a metric on functions.
     Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)
@@ -160,13 +150,8 @@ def lipschitz_constant(layer: Layer, metric: Metric) -> float:
 
     Infinite where T does not keep the metric's domain.
 
-    Args:
-        metric: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a
-            norm.
-
-    Raises:
-        SpecError: Hilbert's metric with layers that are not homogeneous, metrics on functions.
-
+    `metric`: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a norm.
+    Raises SpecError: Hilbert's metric with layers that are not homogeneous, metrics on functions.
     Reference: Birkhoff 1957 for Hilbert's metric; module docstring.
     """
     _check_on_points(metric)

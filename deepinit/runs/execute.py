@@ -52,8 +52,7 @@ def run(
     `out` is a new run directory, or of the same run. Returns None for one shard of several (see
     `merge`).
 
-    Raises:
-        ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
+    Raises ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
         StoppedError: a stop was requested; a later call continues.
     """
     from deepinit.ensembles import processes
@@ -91,9 +90,7 @@ def merge(
 ) -> Outcome:
     """Finalize a run whose shards have finished.
 
-    Raises:
-        SpecError: no run.
-        ConflictError: missing blocks without `repair`.
+    Raises SpecError: no run. ConflictError: missing blocks without `repair`.
     """
     options = options or Options()
     store.load_run(out)

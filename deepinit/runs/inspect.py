@@ -20,10 +20,8 @@ _CASE_NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
 class CaseProgress(NamedTuple):
     """Blocks of one case.
 
-    Attributes:
-        num_seeds, num_blocks: requested.
-        block_size: seeds; None without a valid plan.
-        missing: names.
+    `num_seeds`, `num_blocks`: requested. `block_size`: seeds; None without a valid plan. `missing`:
+    names.
     """
 
     name: str

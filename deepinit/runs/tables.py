@@ -26,8 +26,7 @@ class Table:
             `comparison.with_error` formats numbers with standard errors.
         caption: below the table.
 
-    Raises:
-        SpecError: a row of another length.
+    Raises SpecError: a row of another length.
     """
 
     title: str

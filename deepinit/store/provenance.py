@@ -58,10 +58,9 @@ _JAX_OPTIONS = (
 def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
     """Provenance of this process, and `extra` entries (which take precedence).
 
-    Returns:
-        time, host, python, platform, package versions, git state of deepinit's source and of the
-        working folder, environment variables and JAX options that change numbers or speed, command
-        line.
+    Returns: time, host, python, platform, package versions, git state of deepinit's source and of
+        the working folder, environment variables and JAX options that change numbers or speed,
+        command line.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

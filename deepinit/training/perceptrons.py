@@ -39,8 +39,7 @@ def small_mlp(
             takes std = width**-gamma.
         output_std: of output weights; None for std.
 
-    Raises:
-        SpecError: a standard deviation that is not finite and > 0.
+    Raises SpecError: a standard deviation that is not finite and > 0.
     """
     output_std = std if output_std is None else output_std
     for name, value in (("std", std), ("output_std", output_std)):
@@ -75,9 +74,8 @@ def perceptron(
         layer_laws: of the depth + 1 weight matrices.
         precision: as in `jax.lax.Precision`.
 
-    Raises:
-        SpecError: no output layer, another number of laws, an output bias without a bias law,
-            float64 without JAX's 64-bit mode.
+    Raises SpecError: no output layer, another number of laws, an output bias without a bias law,
+        float64 without JAX's 64-bit mode.
     """
     laws, output_width = _laws(spec, output_bias, output_scale, layer_laws), spec.output_width
     assert output_width is not None
@@ -129,8 +127,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
     For phi(s) ~ c s^2 near 0 all neurons condense together under gradient flow; with Gaussian
     output weights one wins.
 
-    Raises:
-        SpecError: an amplitude that is not finite and > 0.
+    Raises SpecError: an amplitude that is not finite and > 0.
     """
     remedy = "Write with_sign_outputs(training.perceptron(spec), 0.05)."
     validate.instance("network", network, Network, "a perceptron", remedy)

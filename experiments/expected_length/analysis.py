@@ -26,9 +26,8 @@ def all_widths(case: Case) -> tuple[int, ...]:
 class Layers:
     """A measurement by layer: hidden layers, then the output.
 
-    Attributes:
-        mean, error: mean over networks and its standard error.
-        spread, spread_error: variance / mean^2 and its standard error.
+    `mean`, `error`: mean over networks and its standard error. `spread`, `spread_error`:
+    variance / mean^2 and its standard error.
     """
 
     mean: np.ndarray

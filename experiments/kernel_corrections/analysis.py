@@ -118,11 +118,8 @@ def slope_groups(config: Config, results: Results) -> dict[tuple[str, str, str],
 class Deviation(NamedTuple):
     """The largest deviation of slopes from first order.
 
-    Attributes:
-        slope, component: its place.
-        z: its size; infinite if a slope is not judged.
-        zero_z: the largest |z| of slope 0, infinite width.
-        held: z is inside the gate.
+    `slope`, `component`: its place. `z`: its size; infinite if a slope is not judged. `zero_z`: the
+    largest |z| of slope 0, infinite width. `held`: z is inside the gate.
     """
 
     slope: Slope

@@ -86,9 +86,8 @@ def affine_accuracies(config: Config) -> dict[str, np.ndarray]:
 class Expressivity(NamedTuple):
     """A kernel against its affine part.
 
-    Attributes:
-        whole, affine: [kernel sizes], test accuracies of the kernel and of its affine part.
-        share, centred_share: affine share of the squared norm at the largest training set.
+    `whole`, `affine`: [kernel sizes], test accuracies of the kernel and of its affine part.
+    `share`, `centred_share`: affine share of the squared norm at the largest training set.
     """
 
     whole: np.ndarray

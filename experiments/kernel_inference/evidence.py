@@ -31,9 +31,7 @@ PAPER_OPTIMUM = {25: 831.0, 50: 368.0, 100: 19.2, 200: 1.07, 300: 0.80}
 class Evidence37(NamedTuple):
     """Negative log marginal likelihood per image of both limits, 100 images of 3 and 7, [draws].
 
-    Attributes:
-        default: all variances 1.
-        optimum: best intercept and slope at this noise.
+    `default`: all variances 1. `optimum`: best intercept and slope at this noise.
     """
 
     default: np.ndarray
@@ -43,9 +41,8 @@ class Evidence37(NamedTuple):
 class NetworkEvidence(NamedTuple):
     """Negative log marginal likelihood per image of networks, one per sample.
 
-    Attributes:
-        default: [draws], all variances 1.
-        optima: [OPTIMA, draws], best intercept and slope of the limit, by weight variance.
+    `default`: [draws], all variances 1. `optima`: [OPTIMA, draws], best intercept and slope of the
+    limit, by weight variance.
     """
 
     default: np.ndarray

@@ -63,8 +63,7 @@ PAPER_CONV = {"sgd": (0.707, 0.900, 0.939), "adam": (0.986, 0.993, 0.988)}  # D 
 def chosen(config: Config, *, convolutions: bool = False) -> dict[str, Optimizer]:
     """The optimizers of the config, or of its convolutions.
 
-    Raises:
-        SpecError: an unknown name.
+    Raises SpecError: an unknown name.
     """
     for name in config.optimizers:
         if name not in OPTIMIZERS:
@@ -158,10 +157,8 @@ def _case(
 class Curve(NamedTuple):
     """Accuracy on the test images, and on the training images at the end.
 
-    Attributes:
-        epochs, mean, error: [records], test accuracy and its standard error over networks.
-        seen: training accuracy at the end.
-        diverged: excluded networks.
+    `epochs`, `mean`, `error`: [records], test accuracy and its standard error over networks.
+    `seen`: training accuracy at the end. `diverged`: excluded networks.
     """
 
     epochs: np.ndarray

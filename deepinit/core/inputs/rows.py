@@ -27,7 +27,7 @@ class Inputs:
     """Rows that pass through one network together.
 
     Attributes:
-        points: [num_points, dimension] float64.
+        points: float64.
         displacements: [num_pairs, dimension] float64, from a point to its partner.
         bases: [num_pairs], index of each displacement's point.
         positions: () for vectors, (length,) for sequences, (height, width) for images; rows are

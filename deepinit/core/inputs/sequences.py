@@ -28,8 +28,7 @@ def arranged(inputs: Any, positions: Sequence[int] | int | None = None) -> Input
             array [num, *positions, channels].
         positions: of one input, (8, 8) or a length; None for an array's own.
 
-    Raises:
-        SpecError: a dimension that positions do not divide; more than two axes of positions.
+    Raises SpecError: a dimension that positions do not divide; more than two axes of positions.
     """
     positions = (positions,) if isinstance(positions, int) else positions
     if not isinstance(inputs, Inputs):
@@ -59,8 +58,7 @@ def token_ids(ids: Any, partners: Any = None) -> Inputs:
         ids: integers [num, length] or [length].
         partners: integers of that shape, paired with `ids`; or None.
 
-    Raises:
-        SpecError: ids that are not whole, or of unequal shapes.
+    Raises SpecError: ids that are not whole, or of unequal shapes.
     """
     first = _checked_ids("ids", ids)
     label = f"{len(first)} sequences of {first.shape[1]} tokens"

@@ -127,8 +127,7 @@ SHAPES: Table[ShapeRule] = Table("shapes")
 def output_shape(layer: Layer, shape: Shape, path: str = "") -> Shape:
     """Shape after a layer.
 
-    Raises:
-        SpecError: an input that does not fit; names the layer by its path.
+    Raises SpecError: an input that does not fit; names the layer by its path.
     """
     return SHAPES.find(layer, path)(layer, shape, path)
 

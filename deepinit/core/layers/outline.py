@@ -22,11 +22,8 @@ LINEAR_MAPS = ("auto", "explicit", "conditional")
 class RandomMap(NamedTuple):
     """One kind of random linear map in a network.
 
-    Attributes:
-        fan_in, fan_out: of the matrix.
-        rows: that it acts on per input (positions, patches).
-        uses: number of such maps.
-        law: of its weights.
+    `fan_in`, `fan_out`: of the matrix. `rows`: that it acts on per input (positions, patches).
+    `uses`: number of such maps. `law`: of its weights.
     """
 
     fan_in: int
@@ -67,8 +64,7 @@ class Outline(NamedTuple):
 def outline(network: Any, shape: Shape) -> Outline:
     """The outline of a named architecture or composed network.
 
-    Raises:
-        SpecError: inputs that do not fit; a network without sites.
+    Raises SpecError: inputs that do not fit; a network without sites.
     """
     net = program(network, shape)
     is_composed = isinstance(network, Layer)
@@ -138,8 +134,7 @@ def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
 def choose_maps(network: Layer, shape: Shape, name: str, *, backward: bool = False) -> str:
     """How a composed network draws its maps; `auto` chooses layer by layer.
 
-    Raises:
-        SpecError: another name; `conditional` with a law that must be drawn as a matrix.
+    Raises SpecError: another name; `conditional` with a law that must be drawn as a matrix.
     """
     if name not in LINEAR_MAPS:
         raise SpecError(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave linear_map out.")

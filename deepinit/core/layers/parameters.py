@@ -51,11 +51,8 @@ class Parameter(NamedTuple):
 class Leaf(NamedTuple):
     """A layer without children at its place in a network.
 
-    Attributes:
-        path: `block.1..12.attention.branch.layernorm` in a Repeat of 12.
-        shape: of its input.
-        times: copies with independent parameters.
-        uses: of the same parameters (`Tied`).
+    `path`: `block.1..12.attention.branch.layernorm` in a Repeat of 12. `shape`: of its input.
+    `times`: copies with independent parameters. `uses`: of the same parameters (`Tied`).
     """
 
     path: str
@@ -80,8 +77,7 @@ def num_parameters(network: Any, inputs: Any) -> int:
     Args:
         inputs: `Inputs`, or the `Shape` of one; tokens count the distinct ones.
 
-    Raises:
-        SpecError: an input that does not fit.
+    Raises SpecError: an input that does not fit.
     """
     return sum(
         leaf.times * parameter.size
@@ -93,8 +89,7 @@ def num_parameters(network: Any, inputs: Any) -> int:
 def placed_leaves(network: Any, inputs: Any) -> list[Leaf]:
     """Layers without children in order; those of a Repeat once.
 
-    Raises:
-        SpecError: an input that does not fit.
+    Raises SpecError: an input that does not fit.
     """
     shape = inputs if isinstance(inputs, Shape) else shape_of(inputs)
     whole = program(network, shape)
@@ -111,8 +106,7 @@ def placed_leaves(network: Any, inputs: Any) -> list[Leaf]:
 def check_batches(network: Any, inputs: Any) -> None:
     """Refuse BatchNorm of one row: inputs (points and partners) x positions.
 
-    Raises:
-        SpecError: names the layer.
+    Raises SpecError: names the layer.
     """
     if isinstance(inputs, SampledCurve):
         num_inputs = inputs.num_nodes

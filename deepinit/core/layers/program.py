@@ -80,8 +80,7 @@ def program(network: Any, shape: Shape) -> Program:
 
     A final `Dense` of a composed `Sequential` is the readout.
 
-    Raises:
-        SpecError: an input that does not fit.
+    Raises SpecError: an input that does not fit.
     """
     if not isinstance(network, Layer):
         return network.layers(shape)

@@ -63,8 +63,7 @@ def summary(network: Any, inputs: Any, num_rows: int | None = None) -> Summary:
         inputs: `Inputs`, or the `Shape` of one.
         num_rows: rows that pass together; None for those of the inputs, 1 for a shape.
 
-    Raises:
-        SpecError: an input that does not fit; names the layer by its path.
+    Raises SpecError: an input that does not fit; names the layer by its path.
     """
     if isinstance(inputs, Shape) and (inputs.positions is None or inputs.width is None):
         raise SpecError(f"{inputs!r}", "known positions and width", "Write Shape((), 784).")

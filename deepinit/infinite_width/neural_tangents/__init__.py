@@ -27,8 +27,7 @@ _LOCK = threading.Lock()
 def load() -> ModuleType:
     """The package neural_tangents, working on the installed JAX.
 
-    Raises:
-        ResourceError: absent, of another version, or not working.
+    Raises ResourceError: absent, of another version, or not working.
     """
     with _LOCK:
         version = _installed_version()
@@ -47,8 +46,7 @@ def load() -> ModuleType:
 def require_structured_derivatives() -> None:
     """Compare structured derivatives with the Jacobian contraction.
 
-    Raises:
-        ResourceError: they fail or differ.
+    Raises ResourceError: they fail or differ.
     """
     import jax
     import jax.numpy as jnp

@@ -30,10 +30,8 @@ from deepinit.infinite_width.states import Kernel, State, absorbed, on_ntk
 class _Scores(NamedTuple):
     """Constants of a layer's scores.
 
-    Attributes:
-        scale: c^2 d times the variances of queries and keys.
-        turn: w(x) at x + 2 (T - 1), [4 T - 3].
-        seen: [T, T], whether row t sees s.
+    `scale`: c^2 d times the variances of queries and keys. `turn`: w(x) at x + 2 (T - 1),
+    [4 T - 3]. `seen`: [T, T], whether row t sees s.
     """
 
     scale: float
@@ -80,9 +78,7 @@ def _entry(
 ) -> tuple[Any, Any]:
     """E[A cov A'^T] and its tangent kernel for rows t of one input, u of another.
 
-    Args:
-        left, right: cov [T, T] within the inputs.
-        both: kernels between them.
+    `left`, `right`: cov [T, T] within the inputs. `both`: kernels between them.
     """
     length = len(left)
     at = np.arange(length)

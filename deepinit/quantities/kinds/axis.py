@@ -51,8 +51,7 @@ def outline_of(spec: Any, inputs: Any) -> Outline:
 def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool = False) -> str:
     """Resolves `auto` of an architecture; composed networks choose layer by layer.
 
-    Raises:
-        SpecError: a map that a law excludes.
+    Raises SpecError: a map that a law excludes.
     """
     if isinstance(spec, Layer):
         check_batches(spec, inputs)
