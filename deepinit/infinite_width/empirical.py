@@ -46,7 +46,7 @@ def empirical_ntk(
         params: a pytree in the kernel's parametrization; integer and boolean leaves are not
             trained.
         x: integers (tokens) stay integers.
-        x2: [num2, ...]; None for x.
+        x2: None for x.
         outputs: `mean` over k = l; `each` k = l; `pairs`, all k and l.
         diagonal: only pairs of a row with itself.
         batch: rows of a block, to bound memory; None for all.
@@ -55,8 +55,8 @@ def empirical_ntk(
 
     Returns: [num, num2], [num, num2, outputs] or [num, num2, outputs, outputs] in that dtype;
         `diagonal`: without the second axis.
-    Raises SpecError: `diagonal` with x2. ResourceError: neural-tangents, or its structured
-        derivatives, do not work.
+    Raises SpecError: `diagonal` with x2. ResourceError: neural-tangents or its structured
+        derivatives do not work.
     Valid for: any width; rows that do not interact (no batch norm).
     Reference: arXiv 2206.08720.
     """
@@ -89,7 +89,7 @@ def empirical_ntk(
 
 
 def _in_blocks(run: Callable[..., Any], x: Any, x2: Any, trained: Any, batch: int) -> np.ndarray:
-    """Blocks of rows; without x2 those below the diagonal, and their transposes."""
+    """Blocks of rows; without x2 the upper ones are transposes."""
     others, result = x if x2 is None else x2, None
     for left in equal_slices(len(x), batch):
         for right in equal_slices(len(others), batch):
@@ -118,10 +118,8 @@ def monte_carlo_kernel(
 ) -> Float[np.ndarray, "num num"]:
     """Mean over random networks of the empirical NNGP or NTK, by neural-tangents.
 
-    `init_fn`: neural-tangents' `init_fn(key, input_shape)` -> (output_shape, params). `apply_fn`:
-    `apply_fn(params, x)`. `key`: a raw `jax.random.PRNGKey`. `num_seeds`: networks, >= 1. `dtype`:
-    as in `empirical_ntk`.
-    Returns: Without standard error; error O(1/sqrt(num_seeds)).
+    `init_fn`, `apply_fn` as in neural-tangents; `key`: a raw `jax.random.PRNGKey`; `num_seeds` >= 1
+    networks; `dtype` as in `empirical_ntk`. Error O(1/sqrt(num_seeds)), not estimated.
     Raises ResourceError: neural-tangents does not work.
     Reference: arXiv 1912.02803.
     """

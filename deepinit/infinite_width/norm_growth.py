@@ -23,9 +23,8 @@ _NUM_NODES = 33
 def log_volumes(spec: Spec, frames: Frames) -> Float[np.ndarray, "layers points"]:
     """ln volume of each frame's image: [layers (+1 with an output layer), points].
 
-    Gram matrix n_l C_ij, C the velocity kernel; the output width n_L adds
-    (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
-
+    Gram matrix n_l C_ij, C the velocity kernel; the output width n_L adds (1/2) sum_j E
+    ln(chi^2_{n_L - j} / n_L).
     Raises SpecError: no infinite-width kernel; a frame at a kink.
     """
     from scipy.special import digamma

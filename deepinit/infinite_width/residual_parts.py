@@ -50,9 +50,8 @@ class Start(NamedTuple):
 
 
 def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
-    """Variances of every linear map.
+    """Variances of every linear map; widths matter only for scaling `absolute`.
 
-    `spec`: widths matter only for scaling `absolute`. `dimension`: of the inputs.
     Raises SpecError: no residual network; wrong dimension; laws without exchangeable coordinates,
         or without Gaussian ones where needed.
     """
@@ -81,10 +80,7 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
 def start_of_stream(
     spec: ResNet | ConvResNet, x: Float[np.ndarray, "num dimension"], embedding_var: float
 ) -> Start:
-    """The stream before the first block.
-
-    `embedding_var`: of an embedding weight times fan_in.
-    """
+    """The stream before the first block; embedding_var times fan_in."""
     sites = x.reshape(len(x) * spec.positions, -1)
     products = sites @ sites.T / sites.shape[1]
     if spec.embedding_law is not None:
@@ -94,10 +90,7 @@ def start_of_stream(
 
 
 def trained_flags(trained: tuple[str, ...]) -> Trained:
-    """Flags of the groups in the NTK.
-
-    Raises SpecError: an unknown group.
-    """
+    """Flags of the groups in the NTK; SpecError for an unknown one."""
     is_list = isinstance(trained, tuple | list | set | frozenset)
     if not is_list or any(name not in PARAMETERS for name in trained):
         raise SpecError(f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups in a tuple.")

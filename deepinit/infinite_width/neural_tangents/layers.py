@@ -42,10 +42,7 @@ def stax_activation(activation: Activation) -> Any:
 
 
 def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.ndarray) -> Any:
-    """(init_fn, apply_fn, kernel_fn) of a fully connected network.
-
-    `weight_vars`, `bias_vars`: [layers]; weights times fan_in.
-    """
+    """(init_fn, apply_fn, kernel_fn) of a fully connected network; weight_vars times fan_in."""
     stax = load().stax
     layers = list(zip(weight_vars.tolist(), bias_vars.tolist(), strict=True))
     blocks = [_dense(*layers[0])]
@@ -56,10 +53,9 @@ def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.
 
 
 def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> Any:
-    """(init_fn, apply_fn, kernel_fn) of a residual network.
+    """(init_fn, apply_fn, kernel_fn) of a residual network on images [num, *positions, channels].
 
-    `spec`: images are [num, height, width, channels] or [num, length, channels]. `variances`:
-    `residual_variances(spec, dimension)`.
+    `variances`: `residual_variances(spec, dimension)`.
     Raises SpecError: no embedding, or shallow blocks with a nonlinear activation.
     """
     _check_expressible(spec)
