@@ -28,9 +28,8 @@ class Activation:
         fn: `fn(x, **parameters)` on JAX arrays; built-ins on NumPy too.
         parameters: keyword arguments of `fn`, sorted pairs.
         slopes: (left, right) of 0 if positively homogeneous, or None.
-        kinks: jumps of the function or a derivative, in order.
+        kinks: jumps of the function or a derivative, in order; `jumps`: of the value.
         derivative_fn: `derivative_fn(x, **parameters)` of built-ins; None for autodiff.
-        jumps: kinks with a jump of the value.
         difference_fn: `difference_fn(x, dx, **parameters)`; None for the integral of phi'.
     """
 

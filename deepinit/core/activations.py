@@ -82,10 +82,7 @@ def as_activation(value: ActivationLike | dict[str, Any]) -> Activation:
 
 
 def from_json(record: dict[str, Any]) -> Activation:
-    """Inverse of `Activation.to_json`.
-
-    Raises SpecError: unknown name or parameters.
-    """
+    """Inverse of `Activation.to_json`; SpecError for unknown names or parameters."""
     name = record.get("name")
     if not isinstance(name, str):
         raise _unknown(record)
@@ -155,10 +152,10 @@ def stored(activation: ActivationLike, dtype: str) -> Activation:
     float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16, with subnormal numbers:
     `rounded(activation, 2**-24, "nearest")`.
 
-    Neither mantissa rounding nor underflow in matrix products is modelled. XLA flushes products
-    w_ij x_j in float32 and bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width
-    64, for tanh and weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`). Products
-    of float16 are taken in float32.
+    Not modelled: mantissa rounding, and underflow in matrix products. XLA flushes products w_ij x_j
+    in float32 and bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width 64, for
+    tanh and weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`). float16 products are
+    taken in float32.
 
     Reference: IEEE 754; arXiv 2104.10727 (cut-off).
     """
@@ -167,7 +164,7 @@ def stored(activation: ActivationLike, dtype: str) -> Activation:
 
 
 def _rounded_from_record(activation: Any, rho: float, rounding: Rounding) -> Activation:
-    """From a record; the inner activation by name or record text."""
+    """Inverse of `_record`: the inner activation by name or record text."""
     is_record = isinstance(activation, str) and activation.startswith("{")
     return rounded(json.loads(activation) if is_record else activation, rho, rounding)
 

@@ -24,14 +24,9 @@ _LARGEST_FULL = 1024  # entries of the matrix; their covariance then has 8 MB
 class MatrixLaw:
     """Law of a Gaussian matrix [fan_out, fan_in]; a bias has one column.
 
-    Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'], or full_cov[o fan_in + i,
-    o' fan_in + i'], not divided by fan_in. Constructors: `matrix_normal`, `gaussian_matrix`,
-    `vector_normal`.
-
-    Attributes:
-        mean: [fan_out, fan_in], per unit of time; None for 0.
-        output_cov, input_cov: [fan_out, fan_out], [fan_in, fan_in].
-        full_cov: [fan_out * fan_in] squared, instead of the two.
+    Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'], or
+    full_cov[o fan_in + i, o' fan_in + i'], not divided by fan_in. Constructors: `matrix_normal`,
+    `gaussian_matrix`, `vector_normal`. `mean`: per unit of time; None for 0.
     """
 
     mean: Matrix | None = None
@@ -146,7 +141,7 @@ def matrix_normal(
 
     Args:
         input_cov: not divided by fan_in. I.i.d. N(0, s / (fan_in L)):
-            matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
+            `matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in)`.
         mean: drift per unit of time.
 
     Raises SpecError: not positive semidefinite; another shape of mean.

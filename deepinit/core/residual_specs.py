@@ -30,8 +30,8 @@ BLOCKS = ("two_layer", "shallow")
 class ResNet:
     """Residual network: x^{l+1} = x^l + branch(x^l), x^0 the input, or its embedding A z.
 
-    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; with
-    linear phi the pre-activation block).
+    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; with linear phi the
+    pre-activation block).
 
     Attributes:
         width: of x, and of inputs without an embedding.
@@ -141,10 +141,7 @@ class ResNet:
         return (*embedding, *block * self.depth)
 
     def layers(self, shape: Shape) -> Program:
-        """The network as layers: one Repeat of residual blocks.
-
-        Raises SpecError: inputs that do not fit.
-        """
+        """One Repeat of residual blocks; SpecError for inputs that do not fit."""
         shape = Shape((), shape.size)
         self.matrix_shapes(shape.size)
         inner = Dense(self.branch_width or self.width, self.weight_law, self.bias_law)

@@ -28,7 +28,7 @@ def complete(spec: Any, *, default_law: Law | None = None, structured: bool = Fa
     """Check and complete activation, laws and output layer of a new spec.
 
     `default_law`: of weights; None for `normal(default_weight_var(activation))`. `structured`:
-    whether `MatrixLaw` is allowed.
+    allows `MatrixLaw`.
     """
     object.__setattr__(spec, "activation", as_activation(spec.activation))
     for name in LAWS:

@@ -38,10 +38,7 @@ def write(text: str) -> None:
 
 
 def emit(text: str) -> None:
-    """`write` with the command's own control sequences.
-
-    Raises ResourceError: as `write`.
-    """
+    """`write` with the command's own control sequences."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

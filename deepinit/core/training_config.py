@@ -112,9 +112,8 @@ class TrainingConfig:
 
     @property
     def digest(self) -> str:
-        """SHA-256 for a run's identity.
-
-        optax counts by name (source in `Case.code`), labels of examples do not count.
+        """SHA-256 for a run's identity: optax by name (source in `Case.code`), examples without
+        labels.
         """
         options = {
             field.name: getattr(self, field.name)

@@ -45,7 +45,7 @@ class Shape(NamedTuple):
     Attributes:
         positions: () for vectors, (length,) for sequences, (height, width) for images.
         width: neurons (channels) per position.
-        tokens: whether the input is one-hot tokens, which only `Embed` reads.
+        tokens: one-hot tokens, which only `Embed` reads.
     """
 
     positions: tuple[int, ...] | None

@@ -22,8 +22,7 @@ LINEAR_MAPS = ("auto", "explicit", "conditional")
 class RandomMap(NamedTuple):
     """One kind of random linear map in a network.
 
-    `fan_in`, `fan_out`: of the matrix. `rows`: that it acts on per input (positions, patches).
-    `uses`: number of such maps. `law`: of its weights.
+    `rows`: that it acts on per input (positions, patches). `uses`: number of such maps.
     """
 
     fan_in: int
@@ -37,9 +36,7 @@ class Outline(NamedTuple):
     """A network at one shape of inputs.
 
     Attributes:
-        program: the layers.
-        paths: of the measured sites; None for the numbered layers of an architecture.
-        num_sites: number of them.
+        paths: of the `num_sites` measured sites; None for the numbered layers of an architecture.
         output: shape of the output (readout, or last site).
         maps: random linear maps, those of the readout last.
         least_size: entries of the smallest rows at a site or output.
@@ -125,8 +122,8 @@ def has_biases(layer: Layer) -> bool:
 def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
     """Whether `auto` draws a matrix by its action on `num_rows` rows: exact, and cheaper.
 
-    True for Gaussian laws and at most fan_in / 4 rows; more rows cost more to orthogonalize than a
-    matrix to draw.
+    True for Gaussian laws and at most fan_in / 4 rows: to orthogonalize more costs more than a
+    matrix.
     """
     return acts_on_rows(law) and not law.is_haar and 4 * num_rows <= fan_in
 

@@ -79,7 +79,6 @@ def program(network: Any, shape: Shape) -> Program:
     """The program of a named architecture (`.layers`) or of a composed network.
 
     A final `Dense` of a composed `Sequential` is the readout.
-
     Raises SpecError: an input that does not fit.
     """
     if not isinstance(network, Layer):
