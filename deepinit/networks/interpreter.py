@@ -1,13 +1,11 @@
 """Rows through layers, forward and backward: `ROWS` holds one rule per layer kind.
 
-Rows of one input are stored as one vector [positions * width], positions first, at one log-scale.
-A rule is a `RowRule`:
-
+Rows of one input are one vector [positions * width], positions first, at one log-scale. A
+`RowRule`:
     forward(layer, rows, source, shape, draw) -> Applied
     backward(layer, rows, saved, back, source, shape, draw) -> (Cotangents, products)
-
 `rows` are the input rows, `shape` that of one input, `source` a key (or parameters), `saved` what
-the forward rule kept for the backward pass.
+the forward rule kept.
 """
 
 from collections.abc import Callable
@@ -68,7 +66,7 @@ class Applied(NamedTuple):
     """Rows after a layer.
 
     `before`: rows before its last activation, or None. `saved`: for the backward rule. `notes`:
-    other arrays by name, for taps (attention weights of the points).
+    other arrays for taps (attention weights of the points).
     """
 
     rows: Rows

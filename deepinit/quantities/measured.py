@@ -49,8 +49,8 @@ def measure_block(
     """Statistics of one block, and stored arrays by name [networks, ...].
 
     `measured`: NumPy arrays [seeds, layers, ...]. `sample_layers`: layers (from 1) stored as
-    `samples`, NaN where undefined; None for all. `num_kept`: first networks whose other arrays are
-    stored.
+    `samples`, NaN where undefined; None for all. Other arrays are stored of the first `num_kept`
+    networks.
     """
     from deepinit.ensembles import statistics
 

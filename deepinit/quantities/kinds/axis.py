@@ -15,13 +15,10 @@ Settings = Mapping[str, str]
 
 
 class Axis(NamedTuple):
-    """The two axes of a measurement.
+    """The two axes of a measurement; `name`, `length`, `positions` and `paths` of the first.
 
-    Attributes:
-        name, length: of the first axis, `layer` or `step`.
-        entries: distinct names along the second.
-        positions: along the first; None for 1, 2, ...
-        paths: names along the first; None for numbers.
+    `name`: `layer` or `step`. `positions`, `paths`: None for 1, 2, ... `entries`: distinct names
+    along the second.
     """
 
     name: str
