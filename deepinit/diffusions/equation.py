@@ -1,16 +1,13 @@
 """The Ito equation of a residual network of shallow blocks at infinite depth.
 
-A block adds phi(W psi(x) + b) with W = mu_W dt + dB_W, b = mu_b dt + dB_b, dt = 1 / depth. With
+A block adds phi(W psi(x) + b), W = mu_W dt + dB_W, b = mu_b dt + dB_b, dt = 1 / depth. With
 a = phi'(0), b'' = phi''(0)
-
     dx_i = a (mu_W psi(x_i) + mu_b) dt + (b''/2) diag V(x_i) dt + a (dB_W psi(x_i) + dB_b),
-
 V(x) = Var[B_W psi(x) + B_b] per unit of time. All inputs, and all positions of a convolution (each
 with a row psi of its patch), share the noise. Two draws of one law:
-
 * `driving`: the matrix dB_W, for any law;
 * `gram`: its images of the k rows H, k x fan_out normals times a factor of H H^T, for independent
-  neurons; cheaper by fan_in / k.
+neurons; cheaper by fan_in / k.
 """
 
 from collections.abc import Callable

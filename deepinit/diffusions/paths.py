@@ -33,7 +33,7 @@ class Paths(NamedTuple):
     Attributes:
         states: [num_times, num_inputs, width]; not finite after a path has left the floats.
         lifetimes: [num_inputs], time until the path left, up to a step; else the horizon.
-        left: [num_inputs] bool: the path is not finite.
+        left: [num_inputs]: the path is not finite.
     """
 
     states: Float[jax.Array, "times inputs width"]
@@ -71,8 +71,8 @@ def path_fn(
     Raises SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon
         at or beyond an explosion time at large width (independent entries only).
     Valid for: strong order 1/2, weak order 1 in the step. If psi grows faster than |x|^(1/2) and
-        phi''(0) is not 0, or faster than |x|, paths explode with a positive probability that
-        falls with the width before the explosion time of large width, and rises after it.
+        phi''(0) is not 0, or faster than |x|, paths explode with a positive probability that falls
+        with the width before the explosion time of large width, and rises after it.
     Reference: arXiv:2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs,
         section 10.2.
     """
@@ -111,7 +111,7 @@ def check_explosion(
 ) -> None:
     """Raise SpecError for a horizon at or beyond an explosion time at large width.
 
-    points: [num_inputs, dimension]. `allowed` skips the check, `remedy` ends the message.
+    `allowed` skips the check, `remedy` ends the message.
     """
     if validate.flag("allow_explosion", allowed) or not (
         isinstance(spec.weight_law, Law) and isinstance(spec.bias_law, Law | None)

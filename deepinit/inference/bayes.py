@@ -1,12 +1,10 @@
 """Empirical Bayes for the completed residual network in the double limit.
 
 The likelihood depends on the network variances only through
-
     sigma_alpha^2 = sigma_y^2 a^2 sigma_b^2 T (E - 1) / C,    sigma_beta^2 = sigma_y^2 sigma_z^2 E,
     C = a^2 sigma_w^2 T,    E = e^C,
-
-whose logarithms are searched; sigma_w^2 is a choice. Flat direction of (log sigma_w^2,
-log sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
+whose logarithms are searched; sigma_w^2 is a choice. Flat direction of (log sigma_w^2, log
+sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
 """
 
 from typing import Any, NamedTuple
@@ -38,11 +36,9 @@ class EmpiricalBayes(NamedTuple):
         negative_per_target: -log_marginal / (number of targets).
         curvatures: [3 or 4], ascending: Hessian eigenvalues of `negative_per_target` in log
             `parameters`.
-        directions: [3 or 4, 3 or 4], eigenvectors as rows.
-        parameters: names of the columns of `directions`.
+        directions: eigenvectors as rows, by `parameters`.
         flat_direction: in log(weight_var, bias_var, embedding_var), first entry 1.
-        starts: log marginals reached, best first.
-        num_agreeing: starts within 1e-6 nats per target of the best.
+        starts: log marginals reached, best first; `num_agreeing` within 1e-6 nats per target.
         at_bound: maximizer's entries at the end of the search range: optimum 0 or infinite.
     """
 

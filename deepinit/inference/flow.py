@@ -1,18 +1,14 @@
 """Networks trained by gradient flow in the linear regime: mean and covariance.
 
-Loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2, f = f_0 + J (theta - theta_0), Theta =
-J J^T:
-
+Loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2, f = f_0 + J (theta - theta_0), Theta = J
+J^T:
     A_t = (Theta + noise)^{-1} (1 - e^{-(Theta + noise) t}),
     f_t(x) = f_0(x) + Theta_* A_t (y - f_0).
-
 Over initializations, f_0 ~ N(0, K), Theta constant,
-
     mean = Theta_* A_t y,
     covariance = K_** - Theta_* A_t K_*^T - K_* A_t Theta_*^T + Theta_* A_t K A_t Theta_*^T.
-
-Theta = K, noise = 0, t -> infinity: the posterior. f_0 = 0: the same mean, variance 0. For the loss
-averaged over examples, times are n times as long.
+Theta = K, noise = 0, t -> infinity: the posterior. f_0 = 0: the same mean, variance 0. Loss
+averaged over examples: times are n times as long.
 """
 
 import numpy as np

@@ -76,12 +76,7 @@ def _by_neural_tangents(spec: Any, rows: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def blocks_of(kernel: Real[Array, "inputs inputs"] | Plain, num_train: int) -> Blocks:
-    """Blocks of a kernel at n + m inputs, training inputs first.
-
-    Args:
-        kernel: [n + m, n + m], symmetric.
-        num_train: n >= 1, with m >= 1.
-    """
+    """Blocks of a symmetric kernel at n + m inputs, n = num_train >= 1 first, m >= 1."""
     matrix = checks.kernel("kernel", kernel)
     remedy = "Leave some inputs for the test."
     validate.integer("num_train", num_train, 1, remedy, most=len(matrix) - 1)

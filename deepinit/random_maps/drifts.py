@@ -17,14 +17,10 @@ from deepinit.random_maps.scaled import Scaled
 
 
 class Drift(NamedTuple):
-    """A rate per layer.
+    """A rate per layer, over networks.
 
-    Attributes:
-        mean: over networks.
-        standard_error: of the mean; NaN with fewer than two networks.
-        per_network: float64; NaN where excluded.
-        num_networks: all of them.
-        num_excluded: without a finite value (dead, or a saturated scale).
+    `standard_error`: of the mean; NaN with fewer than two networks. `per_network`: NaN where
+    excluded. `num_excluded` of `num_networks`: without a finite value (dead, or a saturated scale).
     """
 
     mean: float
@@ -37,8 +33,8 @@ class Drift(NamedTuple):
 def drift(distances: Real[Array, "networks layers"] | Plain, *, start: int | None = None) -> Drift:
     """Rate (a(T) - a(start)) / (T - start) of a log-norm or distance from x_0.
 
-    `distances`: [networks, T + 1], a(0), ..., a(T), T >= 1. `start`: number of first layers to
-    skip, below T; None for T // 2.
+    `distances`: [networks, T + 1], a(0), ..., a(T), T >= 1. `start`: first layers to skip, below T;
+    None for T // 2.
     Raises SpecError: start out of range.
     Reference: arXiv:2104.10727; Gouezel & Karlsson 2020.
     """
@@ -55,8 +51,7 @@ def drift_of_increments(
 ) -> Drift:
     """Mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
 
-    `increments`: [networks, T]. `start`: number of first layers to skip, below T; 0 for homogeneous
-    activations.
+    `start`: first layers to skip, below T; 0 for homogeneous activations.
     Raises SpecError: start out of range.
     """
     increments = _per_network(increments, "increments", 1)

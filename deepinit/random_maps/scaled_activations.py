@@ -31,8 +31,6 @@ def scaled_activation(activation: ActivationLike, z: Scaled) -> Scaled:
 
     NaN where sigma overflows and is no power at infinity. Exponential tails underflow: GELU is 0
     below about -14 in float32.
-
-    `activation`: `Activation`, name or JAX function. `z`: [..., n].
     Raises SpecError: as `checked_activation`.
     """
     activation = checked_activation(activation)

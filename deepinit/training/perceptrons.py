@@ -63,8 +63,8 @@ def perceptron(
     """Trainable network of a spec (formula: module docstring).
 
     `init(key, input_width)` gives a tuple of dicts, output layer last: `weights` [fan_out, fan_in]
-    and, with a bias law, `biases` [fan_out]. Compile time grows with depth. For biases in the first
-    layer only, omit the bias law and append a 1 to the inputs.
+    and, with a bias law, `biases` [fan_out]. Compile time grows with depth. Biases in the first
+    layer only: no bias law, and inputs with a 1 appended.
 
     Args:
         spec: with an output layer.
@@ -126,7 +126,6 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
 
     For phi(s) ~ c s^2 near 0 all neurons condense together under gradient flow; with Gaussian
     output weights one wins.
-
     Raises SpecError: an amplitude that is not finite and > 0.
     """
     remedy = "Write with_sign_outputs(training.perceptron(spec), 0.05)."
