@@ -13,7 +13,7 @@ STOPPED = 75
 def begin() -> None:
     """Let signals end the process with 75, and open closed standard streams.
 
-    Files of a run directory are intact or absent at any moment, so that the process may end.
+    Files of a run directory are intact or absent at any moment.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -189,10 +189,7 @@ def _refuse_unknown_options(command: Run | Merge, config: Any, rest: list[str]) 
 
 
 def shard_of(text: str) -> tuple[int, int]:
-    """(i, n) of `i/n`.
-
-    Raises SpecError: another text.
-    """
+    """(i, n) of `i/n`; SpecError for another text."""
     match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     if match and int(match[1]) < int(match[2]):
         return int(match[1]), int(match[2])

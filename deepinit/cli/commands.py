@@ -122,10 +122,7 @@ def list_shipped() -> int:
 
 
 def _require_address_space() -> None:
-    """Refuse a limit (`ulimit -v`) under which JAX and OpenBLAS abort the process.
-
-    Raises ResourceError: the limit is below 2 GiB.
-    """
+    """Refuse, by ResourceError, `ulimit -v` below 2 GiB: JAX and OpenBLAS would abort."""
     try:
         import resource
     except ImportError:

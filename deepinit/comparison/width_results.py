@@ -15,10 +15,10 @@ _ERRORS = {"mean": "standard_error", "variance": "variance_standard_error"}
 
 
 class Results(NamedTuple):
-    """One statistic at several widths, arrays [widths, layers, entries].
+    """One statistic at several increasing widths, arrays [widths, layers, entries].
 
-    `widths`: increasing. `estimates`: per width. `measured`, `error`: the statistic and its
-    standard error. `limit`, `predicted`: at infinite width, and by finite-width theory.
+    `measured`, `error`: the statistic and its standard error. `limit`, `predicted`: at infinite
+    width, and by finite-width theory.
     """
 
     widths: Real[np.ndarray, "widths"]

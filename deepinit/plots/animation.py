@@ -46,14 +46,14 @@ def animate_orientations(
     """GIF of neurons in the plane (weight, bias) over time.
 
     Distance from the center falls with the logarithm of the amplitude, from 1 (the largest) to 1/4.
-    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal
-    consecutive frames are merged.
+    The last frame stays for 2.5 seconds; equal consecutive frames are merged. Equal input gives
+    equal bytes.
 
     Args:
         vectors: [T, m, 2], or angles [T, m] in radians; zero and non-finite ones are not drawn.
         amplitudes: >= 0; None takes the norms.
         times: increasing; T <= 200.
-        predicted: attracting directions [K, 2], non-zero.
+        predicted: attracting directions, non-zero.
         labels: text per frame; None writes the time.
         frames_per_second: > 0.
 

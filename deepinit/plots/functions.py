@@ -41,8 +41,8 @@ def function_draws(
     """Draws of random functions, with measured and predicted quantiles.
 
     Args:
-        panels: one to eight, name -> (x [points], draws [draws, points]), without draws that have
-            non-finite values.
+        panels: one to eight, name -> (x [points], draws [draws, points]); draws with non-finite
+            values are left out.
         bands: name -> (x [fine], predicted 5 %, 50 %, 95 % quantiles [3, fine]).
         bands_are: label of the bands.
         one_scale: share the y axis.
@@ -90,10 +90,8 @@ def correlation_maps(
 ) -> "Figure":
     """Correlations of a random function at two points.
 
-    Args:
-        panels: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1,
-            grey not finite.
-
+    `panels`: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1, grey
+    not finite.
     Raises SpecError: other shapes or values.
     """
     import matplotlib

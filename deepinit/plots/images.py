@@ -77,10 +77,8 @@ def curve_images(
 ) -> "Figure":
     """Images at equal steps along curves, above per-layer results.
 
-    Args:
-        curves: one to three, name -> (curve of images [side * side], comparison Dataset); grey is
-            clipped to 0 (white) to 1 (black).
-
+    `curves`: one to three, name -> (curve of images [side * side], comparison Dataset); grey is
+    clipped to 0 (white) to 1 (black).
     Raises SpecError: other numbers, or no square images.
     """
     validate.num_panels(len(curves), MAX_CURVES, "curves")

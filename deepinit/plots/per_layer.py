@@ -71,7 +71,7 @@ def variance_layers(
 ) -> "Figure":
     """Standard deviation over networks by layer, measured and predicted.
 
-    Its standard error is that of the variance over 2 sd. Arguments and errors as for `layers`.
+    Its standard error is that of the variance over 2 sd. Arguments and errors: `layers`.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)

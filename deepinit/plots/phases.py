@@ -43,8 +43,7 @@ def phase_diagram(
 
     Args:
         points: (gamma, gamma').
-        exponents: non-finite ones are not drawn.
-        errors: standard errors [k]; may be non-finite.
+        exponents: non-finite ones are not drawn; their standard `errors` may be non-finite.
         boundary: of exponent 0: gamma as a function of gamma', or (gamma [n], gamma' [n]).
         regimes: name -> (gamma, gamma') of its text.
 

@@ -55,8 +55,8 @@ def series(
     A line with the name of points shares their colour; others are routes.
 
     Args:
-        points: name -> (x, y) or (x, y, standard error), each [points]; non-finite values, and
-            non-positive ones on logarithmic axes, are not drawn.
+        points: name -> (x, y) or (x, y, standard error); non-finite values, and non-positive ones
+            on logarithmic axes, are not drawn.
         lines: name -> (x, y), in increasing x.
         lines_are: label of lines with the names of points; empty for connecting lines.
 
@@ -87,10 +87,7 @@ def series_panels(
     note: str = "",
     lines_are: str = "predicted",
 ) -> "Figure":
-    """`series` in several panels; a name has one colour in all.
-
-    Args:
-        panels: one to six, name -> (points, lines).
+    """`series` in one to six panels, name -> (points, lines); a name has one colour in all.
 
     Raises SpecError: other panels, unequal lengths.
     """

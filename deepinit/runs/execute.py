@@ -47,11 +47,9 @@ def identity(experiment: Experiment, config: Any, block_size: int | None = None)
 def run(
     experiment: Experiment, config: Any, out: Path, options: Options | None = None
 ) -> Outcome | None:
-    """Run or continue an experiment.
+    """Run or continue an experiment; None for one shard of several (see `merge`).
 
-    `out` is a new run directory, or of the same run. Returns None for one shard of several (see
-    `merge`).
-
+    `out` is a new run directory, or of the same run.
     Raises ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
         StoppedError: a stop was requested; a later call continues.
     """

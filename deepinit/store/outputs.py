@@ -133,10 +133,9 @@ def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
-    """Restore outputs from their copy; without one the run becomes unfinished.
+    """Restore outputs from their copy (names of files); without one the run becomes unfinished.
 
-    The journal is intact; `faults` of `output_faults` are quarantined. Returns names of files
-    written.
+    The journal is intact; `faults` of `output_faults` are quarantined.
     """
     if not faults:
         return ()
