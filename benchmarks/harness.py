@@ -25,8 +25,7 @@ def arguments(
 ) -> argparse.Namespace:
     """`--quick`, `--out`, `--repeats`, and `--part` or `--networks` where they are asked for.
 
-    `description`: of the benchmark. `parts`: choices of `--part`. `networks`: what `--networks`
-    counts; empty for no such option.
+    `parts`: choices of `--part`. `networks`: what `--networks` counts; empty for no such option.
     """
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
@@ -94,11 +93,11 @@ class Report:
         goal: tuple[str, float] | None = None,
         **parameters: Any,
     ) -> None:
-        """One measurement.
+        """One measurement; the unit of ratios is "x".
 
-        `name`, `value`, `unit`: "x" is the unit of ratios. `goal`: ("<=" or ">=", bound) at the
-        full shapes. `parameters`: for figures, `axis`, `at`, `line` place it on an axis and `peer`
-        names the competitor of a ratio.
+        `goal`: ("<=" or ">=", bound) at the full shapes. `parameters`: for figures, `axis`, `at`,
+        `line`
+        place it on an axis and `peer` names the competitor of a ratio.
         """
         met = None if goal is None else (value <= goal[1] if goal[0] == "<=" else value >= goal[1])
         record = {"benchmark": self.benchmark, "quick": self.quick, "name": name, "value": value}

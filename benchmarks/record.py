@@ -88,10 +88,9 @@ def machine_lines(record: Record) -> list[str]:
 
 
 def results_markdown(records: dict[str, Record], figures: dict[str, Sequence[str]]) -> str:
-    """RESULTS.md.
+    """RESULTS.md of records by backend, `cpu` or `gpu`; a missing one counts as not run.
 
-    `records`: by backend, `cpu` or `gpu`; a missing one is reported as not run. `figures`: by
-    backend, paths of its figures relative to the file.
+    `figures`: by backend, paths relative to the file.
     """
     parts = [
         "# Results",
