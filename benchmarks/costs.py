@@ -22,7 +22,7 @@ _MOMENTS = 8  # arrays of one number per value: counts, moments, extremes, event
 
 
 class Costs(NamedTuple):
-    """Measured constants (see the module's docstring): `together` is f, the others are seconds."""
+    """Measured constants (module docstring): `together` is f, the others are seconds."""
 
     together: float
 
@@ -52,7 +52,7 @@ class Work(NamedTuple):
 
 
 class Arrangement(NamedTuple):
-    """How a run is carried out: processes, devices of each, networks per block."""
+    """Processes, devices of each, networks per block."""
 
     processes: int
     devices: int
@@ -79,7 +79,7 @@ class RunSeconds(NamedTuple):
 
 
 def network_seconds(costs: Costs, work: Work) -> tuple[float, float, float]:
-    """Random numbers, linear algebra, activation with measurement of one network on one device."""
+    """Random numbers, linear algebra, activation with measurement of one network."""
     neurons, k = costs.together * work.depth * work.width, work.inputs
     linear = costs.row * k + costs.pair * k**2
     active = costs.active * k + costs.overlap * k**2
@@ -97,7 +97,7 @@ def fixed_seconds(costs: Costs, work: Work) -> float:
 
 
 def growing_seconds(costs: Costs, work: Work, devices: int) -> float:
-    """Of every network in a block, without its bytes, which stop growing at full histograms."""
+    """Of every network in a block, without its bytes, which stop at full histograms."""
     return sum(network_seconds(costs, work)) / devices + costs.value * work.values
 
 

@@ -48,7 +48,7 @@ def facts() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and load; None for what the system does not tell."""
+    """Processor, cores, memory and load; None for unknown."""
     model, memory = platform.processor() or platform.machine(), None
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -152,7 +152,7 @@ def missing(what: str) -> None:
 
 
 def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The least time of each function, after one call each, in turns: load meets all of them."""
+    """The least time of each function, after one call each, in turns."""
     for function in functions.values():
         function()
     best = dict.fromkeys(functions, float("inf"))
@@ -165,7 +165,7 @@ def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> d
 
 
 def in_fresh_process(code: str, *argv: str) -> dict[str, Any]:
-    """The JSON object on the last line of a new Python process without compilation cache."""
+    """Last line, a JSON object, of a new Python process without compilation cache."""
     cache = "JAX_COMPILATION_CACHE"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(cache)}
     environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"

@@ -133,7 +133,7 @@ def reference(shape: tuple[int, int], num_networks: int, bits: int | None = None
 
 
 def conditional_float64(shape: tuple[int, int], num_networks: int) -> Values:
-    """The forward pass of conditional maps in float64 on the CPU, with the normals of float32."""
+    """Conditional maps in float64 on the CPU, with the normals of float32."""
 
     def linear_map(key: Any, rows: Any, law: Any, fan_out: int, depth: int, precision: str) -> Any:
         del precision

@@ -66,7 +66,7 @@ def numeric_flags(environment: Mapping[str, str]) -> str:
 
 
 def require_devices() -> None:
-    """Raise ResourceError if JAX has no device, as with JAX_PLATFORMS=cuda without a GPU."""
+    """Raise ResourceError if JAX has no device (JAX_PLATFORMS=cuda without a GPU)."""
     import jax
 
     try:

@@ -139,7 +139,7 @@ def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify | List, list[s
 
 @contextlib.contextmanager
 def _buffered_stderr() -> Iterator[None]:
-    """Print tyro's usage errors by `remark`: exit code 2 also without a reader of stderr."""
+    """Print tyro's usage errors by `remark`: exit code 2 also without a reader."""
     buffer = io.StringIO()
     try:
         with contextlib.redirect_stderr(buffer):

@@ -1,4 +1,4 @@
-"""The commands, one function each: run, merge, show, verify, list. Each returns its exit code."""
+"""The commands run, merge, show, verify, list; each returns its exit code."""
 
 import contextlib
 import errno
@@ -220,7 +220,7 @@ def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> N
 
 @contextlib.contextmanager
 def _compilation_cache() -> Iterator[None]:
-    """Keep compiled programs between commands, unless JAX's own cache options are set."""
+    """Keep compiled programs between commands, unless JAX's cache options are set."""
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

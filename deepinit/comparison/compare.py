@@ -144,7 +144,7 @@ def comparison(
 
 
 def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, Any]:
-    """Coordinates of both axes, numbers where unnamed; `path` along sites of composed networks."""
+    """Coordinates of both axes; `path` along sites of composed networks."""
     rows, columns = estimate.mean.shape
     positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
     labels = estimate.entries if pairs is None else pairs

@@ -98,7 +98,7 @@ class MatrixLaw:
     def sample(
         self, key: KeyLike, shape: tuple[int, int], *, depth: int = 1, dtype: DTypeLike = "float32"
     ) -> Float[Like, "fan_out fan_in"]:
-        """Matrix [fan_out, fan_in]."""
+        """Matrix."""
         import jax
 
         with sequential_bits():
@@ -107,7 +107,7 @@ class MatrixLaw:
     def of_normals(
         self, normals: Float[Like, "fan_out fan_in"], depth: int
     ) -> Float[Like, "fan_out fan_in"]:
-        """mean + A Z B^T or mean + F Z, from standard normals Z [fan_out, fan_in]."""
+        """mean + A Z B^T or mean + F Z, from standard normals Z."""
         import jax.numpy as jnp
 
         product = functools.partial(jnp.matmul, precision="highest")

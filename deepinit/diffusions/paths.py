@@ -134,7 +134,7 @@ def check_explosion(
 
 
 def check_brownian(brownian: str, grid: Grid) -> None:
-    """Raise SpecError for an unknown kind, or a tree whose points are not the grid's."""
+    """Raise SpecError for an unknown kind, or a tree off the grid's points."""
     brownian, num_steps = validate.choice("brownian", brownian, ("layers", "tree")), grid.num_steps
     valid = brownian == "layers" or num_steps & (num_steps - 1) == 0
     remedy = f"Take num_steps={1 << num_steps.bit_length()}."

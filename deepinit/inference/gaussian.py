@@ -25,7 +25,7 @@ class Posterior(NamedTuple):
 
     @property
     def deviation(self) -> Float[np.ndarray, "m"]:
-        """[m], standard deviations; negative rounding gives 0."""
+        """Standard deviations; negative rounding gives 0."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
 

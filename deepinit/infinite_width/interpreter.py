@@ -134,7 +134,7 @@ def interpret(
 
 
 def keeps_positions_apart(program: Program) -> bool:
-    """Whether pairs of one position are enough: convolutions and functions, then Flatten."""
+    """Whether pairs of one position suffice: convolutions and functions, then Flatten."""
     layers = program.body.layers if isinstance(program.body, Sequential) else ()
     flat = any(isinstance(layer, Flatten) for layer in layers)
     return flat and all(type(leaf) in _BY_POSITION for leaf in leaves(program.body))
@@ -142,7 +142,7 @@ def keeps_positions_apart(program: Program) -> bool:
 
 @contextlib.contextmanager
 def plain_refusals() -> Iterator[None]:
-    """Refusals without the notes that JAX adds to errors of a traced function."""
+    """Refusals without JAX's notes on traced functions."""
     try:
         yield
     except SpecError as error:

@@ -145,7 +145,7 @@ def program_of(net: Any, shape: Shape) -> Program:
 
 
 def needs_closure(net: Any) -> bool:
-    """Whether a residual architecture has an inner activation of a stream that is not Gaussian."""
+    """Whether an inner activation acts on a stream that is not Gaussian."""
     if not isinstance(net, ResNet | ConvResNet) or net.inner_activation == linear:
         return False
     is_shallow = isinstance(net, ConvResNet) or net.is_shallow

@@ -114,7 +114,7 @@ def curve_length_moments(
 def squared_speeds(
     spec: MLP, curve: Curve, t: Float[np.ndarray, "nodes"]
 ) -> Float[np.ndarray, "nodes"]:
-    """Diagonal C(t, t) of `velocity_kernel`: [nodes]."""
+    """Diagonal C(t, t) of `velocity_kernel`."""
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
     none = np.zeros(0, np.int32)

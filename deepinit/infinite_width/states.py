@@ -93,7 +93,7 @@ class Source:
 
 
 class Sides(NamedTuple):
-    """A number per row, at the left and at the right of a kernel's entries."""
+    """A number per row, left and right of a kernel's entries."""
 
     left: Any
     right: Any
@@ -154,7 +154,7 @@ def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: A
 
 
 def linear_map(state: State, fn: Callable[[Any], Any], **changes: Any) -> State:
-    """The state with `fn` on cov and ntk, e.g. a map of positions on both sides."""
+    """The state with `fn` on cov and ntk, e.g. a map of positions."""
     mapped = lambda kernel: Kernel(fn(kernel.cov), on_ntk(fn, kernel.ntk))
     return each_block(state, mapped, **changes)
 
@@ -165,7 +165,7 @@ def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
 
 
 def tied(state: State) -> State:
-    """The state with equal inputs' kernels equal to the last bit: angles of 0 stay 0."""
+    """The state with bit-equal kernels of equal inputs: angles 0 stay 0."""
     cross, within = state.cross, state.within
     same = state.same.reshape(state.same.shape + (1,) * (cross.cov.ndim - 2))
     equal = lambda cross, within: jnp.where(same, within[: len(same), None], cross)
@@ -174,7 +174,7 @@ def tied(state: State) -> State:
 
 
 def absorbed(state: State) -> State:
-    """The state with gains averaged over neurons: ntk + g cov. Right before a linear map."""
+    """The state with gains averaged over neurons, ntk + g cov, before a linear map."""
     if not state.gain:
         return state
 

@@ -134,7 +134,7 @@ def _rule(layer: Layer, shape: Shape) -> tuple[RowRule, Layer]:
 
 
 def is_random(layer: Layer) -> bool:
-    """Whether a layer draws; deterministic layers are computed again on the backward pass."""
+    """Whether a layer draws; others are computed again on the backward pass."""
     rule = ROWS.get(layer)
     if rule is None:
         return True  # layers that are expanded have random maps

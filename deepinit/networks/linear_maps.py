@@ -95,7 +95,7 @@ def conditional_with_residuals(
     precision: str,
     known: Saved | None = None,
 ) -> tuple[jax.Array, Saved]:
-    """`conditional` of Gaussian weights, with residuals; `known`: of earlier uses of the matrix."""
+    """`conditional` of Gaussian weights, with residuals; `known`: of earlier uses."""
     del precision
     stacked = rows.stacked
     mean = outer = None

@@ -177,7 +177,7 @@ _LARGEST_RATIO = 35.0  # logarithm; squares of exp(35) stay in float32
 
 
 def lifted(rows: Rows) -> Rows:
-    """Rows whose point scales are at least -35: rows of scale 0 can be added to them."""
+    """Rows whose point scales are at least -35, to which rows of scale 0 can be added."""
     xp = array_namespace(rows.points)
     scales = xp.maximum(rows.point_scales, -_LARGEST_RATIO)
     shrink = xp.exp(rows.point_scales - scales)[:, None]

@@ -27,7 +27,7 @@ def input_vectors(
 
 
 def orientations(vectors: Real[Array, "m D"] | Plain) -> Float[jax.Array, "m D"]:
-    """w_j / |w_j|: [m, D]."""
+    """w_j / |w_j|."""
     vectors = jnp.asarray(vectors)
     largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
     scaled = vectors / jnp.where(largest == 0, 1, largest)

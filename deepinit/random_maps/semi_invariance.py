@@ -55,12 +55,12 @@ class Audit(NamedTuple):
 
     @property
     def violations(self) -> Bool[Like, "kinds pairs"]:
-        """[kinds, pairs]: ratios above the bound beyond rounding, and images outside the domain."""
+        """Ratios above the bound beyond rounding, and images outside the domain."""
         return ~(self.ratios <= self.bound + self.rounding)
 
     @property
     def largest(self) -> Float[Like, "kinds"]:
-        """[kinds]: largest ratio; NaN if an image left the domain."""
+        """Largest ratio; NaN if an image left the domain."""
         return largest(self.ratios, axis=1)
 
 

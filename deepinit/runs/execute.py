@@ -34,7 +34,7 @@ _MOST_SHOWN = 5
 
 
 def identity(experiment: Experiment, config: Any, block_size: int | None = None) -> dict[str, Any]:
-    """What a run computes, as JSON; its hash names the run. Needs no JAX."""
+    """A run's computation as JSON, whose hash names the run. Needs no JAX."""
     return {
         "experiment": experiment.name,
         "config": dataclasses.asdict(config),

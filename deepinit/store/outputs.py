@@ -38,7 +38,7 @@ _RESERVED = (SPEC, JOURNAL, PROVENANCE, MANIFEST, COPY, BLOCKS)
 
 
 def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the outputs, name -> bytes; if killed meanwhile, the run counts as unfinished."""
+    """Write the outputs, name -> bytes; if killed, the run is unfinished."""
     require_writable(run)
     for name in files:
         checked_name(name, "file")

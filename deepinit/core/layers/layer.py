@@ -83,7 +83,7 @@ UNKNOWN = Shape(None, None, None)
 
 
 class Table(Generic[Rule]):
-    """The rules of one route, by layer kind, looked up along the kind's MRO."""
+    """The rules of one route, by layer kind (along its MRO)."""
 
     def __init__(self, route: str) -> None:
         self.route = route
@@ -104,7 +104,7 @@ class Table(Generic[Rule]):
         return next((self.rules[kind] for kind in type(layer).__mro__ if kind in self.rules), None)
 
     def find(self, layer: Layer, path: str = "") -> Rule:
-        """The rule; SpecError names the layer, the route, and the routes that have one."""
+        """The rule; SpecError names the layer, the route, and routes that have one."""
         rule = self.get(layer)
         if rule is None:
             others = [name for name, table in _TABLES.items() if table.get(layer) is not None]

@@ -50,7 +50,7 @@ class BatchNorm(Layer):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class GroupNorm(Layer):
-    """Normalization of every group of channels over channels and positions of one input."""
+    """Every group of channels normalized over channels and positions of one input."""
 
     groups: int
     eps: float = 1e-5

@@ -128,7 +128,7 @@ def sites(layer: Layer, shape: Shape, path: str = "") -> Iterator[Site]:
 
 
 def expanded(layer: Layer, shape: Shape) -> Layer:
-    """A layer in terms of simpler ones, where it has such; else the layer."""
+    """A layer in terms of simpler ones, if it has such."""
     if isinstance(layer, Embed):
         return Dense(layer.width, layer.law)
     if not isinstance(layer, Attention):
