@@ -28,8 +28,8 @@ class Curve:
 
     Attributes:
         kind: `line` or `circle`.
-        coefficients: [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre, two
-            orthogonal radii of equal length).
+        coefficients: float64 [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre,
+            two orthogonal radii of equal length).
         start, stop: of t, increasing; radians for a circle.
     """
 

@@ -15,7 +15,7 @@ _SIZES = "One vector measures length, two measure area."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frames:
-    """Points, each with an orthonormal frame of d tangents [num_points, d, dimension]."""
+    """Points, each with an orthonormal frame of d tangents [num_points, d, dimension], float64."""
 
     points: np.ndarray
     tangents: np.ndarray

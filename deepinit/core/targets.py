@@ -22,7 +22,10 @@ _COORDINATES = "Give at least one coordinate."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Examples:
-    """Training set: inputs [n, dimension]; targets [n, outputs], or integer classes [n] >= 0."""
+    """Training set: inputs [n, dimension]; targets [n, outputs], or integer classes [n] >= 0.
+
+    Inputs and real targets are float64.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -139,7 +142,7 @@ def four_points() -> Examples:
 
 
 def simplex(dimension: int, targets: Real[Array, "n *outputs"] | Plain = 1.0) -> Examples:
-    """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension.
+    """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension >= 1.
 
     dimension + 1 examples; z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k
     (u.z_k)^p has attractors +- z_k / |z_k|, more than 2 p if dimension >= p; for p = 2 and equal
@@ -176,7 +179,7 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
 
 
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
-    """MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
+    """1 to 5000 MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
 
     `classes`: class targets; else numbers, for regression.
     """

@@ -24,7 +24,7 @@ _NO_PAIR = "One point has no pair."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inputs:
-    """Rows that pass through one network together.
+    """Rows that pass through one network together, in float64.
 
     Attributes:
         points: [num_points, dimension].
