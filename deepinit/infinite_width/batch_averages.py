@@ -1,9 +1,8 @@
 """Averages of batch-normalized Gaussian columns: E phi(F) phi(F)^T and tangent kernels.
 
-F = c / r, c = z centred over N rows, r^2 = |c|^2 / N + eps, z ~ N(0, R). Homogeneous phi, with
-1/|x|^(2k) = int s^(k-1) exp(-s |x|^2) ds / (k-1)!, tilts N(0, C) to N(0, C_s), C_s^-1 = C^-1 + 2 s:
-1-D integrals over s. Others: quadrature over |c|, angles for 3 rows, Sobol points beyond.
-
+F = c / r, c = z centred over N rows, r^2 = |c|^2 / N + eps, z ~ N(0, R). Homogeneous phi: 1-D
+integrals over s, as 1/|x|^(2k) = int s^(k-1) exp(-s |x|^2) ds / (k-1)! tilts N(0, C) to N(0, C_s),
+C_s^-1 = C^-1 + 2 s. Others: quadrature over |c|, angles for 3 rows, Sobol points beyond.
 Tangents: dF = (t - F (F.t) / N) / r for t ~ N(0, ntk), centred.
 """
 
@@ -26,11 +25,8 @@ _TAIL = 1e-9  # share of the last node: above it the integral diverges
 class BatchAverages(NamedTuple):
     """Averages over one column.
 
-    Attributes:
-        values: E y y^T, y = phi(F).
-        mean: E y.
-        ntk: E[J ntk J^T], J = dy/dz; None if not asked.
-        gains: E[(F phi'(F)) (F phi'(F))^T] + E[phi'(F) phi'(F)^T], of trained gains and biases.
+    `values`: E y y^T, y = phi(F). `mean`: E y. `ntk`: E[J ntk J^T], J = dy/dz; None if not asked.
+    `gains`: E[(F phi'(F)) (F phi'(F))^T] + E[phi'(F) phi'(F)^T], of trained gains and biases.
     """
 
     values: Any
@@ -42,11 +38,7 @@ class BatchAverages(NamedTuple):
 def batch_averages(
     phi: Activation, cov: Any, ntk: Any, eps: float, replica: Any
 ) -> tuple[BatchAverages, bool]:
-    """Averages, and whether they depend on `replica`.
-
-    Args:
-        cov, ntk: [N, N] of the columns z; ntk or None.
-    """
+    """Averages for `cov`, `ntk` (or None) of the columns z; whether they depend on `replica`."""
     cov = _centred(cov)
     if phi.slopes is not None:
         return _homogeneous(phi, cov, _centred(ntk), eps), False
@@ -61,7 +53,7 @@ def _centred(matrix: Any) -> Any:
 
 
 def _eigen(cov: Any) -> tuple[Any, Any, Any]:
-    """Eigenvalues (rounding set to 0), eigenvectors, the largest eigenvalue or 1."""
+    """Eigenvalues (rounding set to 0), eigenvectors, scale."""
     values, vectors = jnp.linalg.eigh(cov)
     largest = jnp.where(values[-1] > 0, values[-1], 1.0)
     return jnp.where(values > 1e-13 * largest, values, 0.0), vectors, largest

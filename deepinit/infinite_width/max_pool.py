@@ -1,8 +1,8 @@
 """Maxima over windows of phi(z), z Gaussian.
 
 cov' = E max max', ntk' = sum_pp' E[1_p phi'(z_p) 1_p' phi'(z_p')] ntk_pp', 1_p whether z_p is the
-maximum of its window. Windows of two positions: closed forms of max z, 1-D quadrature of a window
-with itself for increasing phi (C. Clark 1961). Else 2^14 Sobol points a pair of windows.
+maximum of its window. Two positions: closed forms of max z, 1-D quadrature of a window with itself
+for increasing phi (C. Clark 1961). Else 2^14 Sobol points a pair of windows.
 """
 
 import functools
@@ -31,11 +31,10 @@ _QMC, _PAIR = 0, 1  # groups of entries
 
 
 class _Window(NamedTuple):
-    """Moments of the maximum of a window of two positions.
+    """Moments of the maximum of two positions.
 
-    Attributes:
-        mean, square: E max, E max^2.
-        slopes, gains: [2], E[1_p phi'(z_p)^2] and E[1_p (z_p phi'(z_p))^2].
+    `mean`, `square`: E max, E max^2. `slopes`, `gains`: E[1_p phi'(z_p)^2],
+    E[1_p (z_p phi'(z_p))^2].
     """
 
     mean: Any
@@ -45,10 +44,9 @@ class _Window(NamedTuple):
 
 
 def max_pooled(layer: Pool, state: State, shape: Shape, path: str) -> State:
-    """The state after a maximum over windows of Gaussian columns or an activation of them.
+    """Maximum over windows of Gaussian columns, or of an activation of them.
 
-    Raises:
-        SpecError: other columns; trained gains averaged before.
+    Raises SpecError: other columns; trained gains averaged before.
     """
     phi = linear
     source = state.source

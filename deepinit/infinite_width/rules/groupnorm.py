@@ -1,7 +1,7 @@
 """GroupNorm at a fixed number of groups, of infinitely many channels.
 
-LayerNorm over channels and positions of one input: with m and q the means of E h and E h^2 over
-positions, s^2 = q - m^2 + eps, cov' = (cov - m E h' - m' E h + m m') / (s s'), ntk' = ntk / (s s').
+LayerNorm over channels and positions of one input: m, q the means of E h, E h^2 over positions,
+s^2 = q - m^2 + eps, cov' = (cov - m E h' - m' E h + m m') / (s s'), ntk' = ntk / (s s').
 """
 
 import jax.numpy as jnp
