@@ -1,2 +1,1 @@
-"""Order 1/width of composed networks, from one rule per layer kind.
-"""
+"""Order 1/width of composed networks, from one rule per layer kind."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.activation import Activation
-from deepinit.theory.layers.entries import entries, matrix_of, wick
+from deepinit.theory.layers.entries import count_rows, entries, matrix_of, polynomial, wick
 from deepinit.theory.layers.quadrature import function_moments
 from deepinit.theory.layers.tape import Tape
 
@@ -87,7 +87,11 @@ def column_moments(variance: Any, law: ColumnLaw, tape: Tape) -> Moments:
 
 def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
     if chain:
-        return Moments(*function_moments(chain, variance, tape))
+        found = tape.jet(lambda: function_moments(chain, variance, tape))
+        where = entries(count_rows(variance.shape[0]))
+        own, near = variance[where.diagonal][:, None], variance[where.neighbours]
+        first, second = (polynomial(at, *jet) for at, jet in zip((own, near), found, strict=False))
+        return Moments(first, second, *found[2:])
     matrix = jax.lax.stop_gradient(matrix_of(variance))
     pairs = jax.lax.stop_gradient(variance)
     size = matrix.shape[0]

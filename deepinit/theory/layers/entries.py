@@ -59,7 +59,6 @@ def polynomial(at: Any, value: Any, gradient: Any, hessian: Any) -> Any:
         at: [n, q].
         value, gradient, hessian: [n], [n, q], [n, q, q].
     """
-    value, gradient, hessian = map(jax.lax.stop_gradient, (value, gradient, hessian))
     step = at - jax.lax.stop_gradient(at)
     curved = jnp.einsum("nij,ni,nj->n", hessian, step, step)
     return value + jnp.sum(gradient * step, axis=-1) + 0.5 * curved

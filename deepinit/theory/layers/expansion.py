@@ -1,7 +1,5 @@
 """Functions of the sites of a composed network, to order 1/width."""
 
-import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,15 +8,15 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.layers.program import Program
-from deepinit.core.layers.program import sites as sites_of
+from deepinit.core.layers.containers import kind_name
+from deepinit.core.layers.program import Program, sites
 from deepinit.theory.layers import rules as rules
-from deepinit.theory.layers.entries import vector_of
-from deepinit.theory.layers.flow import Moments, moments, push, start
+from deepinit.theory.layers.entries import entries
+from deepinit.theory.layers.flow import Moments, start
 from deepinit.theory.layers.precision import host_float64
-from deepinit.theory.layers.rules_table import apply, unresolved
+from deepinit.theory.layers.rules_table import unresolved
 from deepinit.theory.layers.state import Settled
-from deepinit.theory.layers.walk import in_order, walk
+from deepinit.theory.layers.walk import Functions, Path, advance, places, record
 
 LARGEST_ERROR = 1e-8  # of quadratures; kinked activations of nearly parallel rows
 LARGEST_ROWS = 8  # the fluctuations of k rows are k^6 numbers
@@ -52,9 +50,7 @@ class FirstOrder(NamedTuple):
         return np.where(self.second_variance == 0, 0.0, ratio)
 
 
-def first_order(
-    program: Program, rows: Any, functions: Callable[[Any, Any], Any]
-) -> FirstOrder:
+def first_order(program: Program, rows: Any, functions: Functions) -> FirstOrder:
     """Mean and variance of functions of a network's rows, to order 1/width.
 
     Args:
@@ -89,46 +85,34 @@ def first_order(
     gram = np.einsum("gan,gbn->gab", given, given) / given.shape[2]
     with host_float64():
         for half in _HALVES:
-            try:
-                records = compiled(program, functions, half, gram, given.mean(axis=2))
-            except SpecError as error:
-                error.__notes__ = []
-                raise
-            parts = list(in_order(jax.tree.map(np.asarray, records), _is_record))
+            parts = _records(program, functions, half, gram, given.mean(axis=2))
             error = max(float(part.error.max()) for part in parts)
             if error <= _ACCURATE:
                 break
     if not error <= LARGEST_ERROR:
         raise unresolved(error)
-    paths = tuple(site.path for site in sites_of(program.body, program.body_shape))
+    paths = tuple(site.path for site in sites(program.body, program.body_shape))
     results = zip(*(part[:4] for part in parts), strict=True)
     return FirstOrder(paths, *(np.stack(result) for result in results))
 
 
-def _is_record(part: Any) -> bool:
-    return isinstance(part, Moments)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def compiled(
-    program: Program, functions: Callable[[Any, Any], Any], half: int, gram: Any, mean: Any
-) -> Any:
-    """Records of the sites, `Moments` [groups, m], as `walk` gives them."""
-    from deepinit.theory.layers.entries import matrix_of
-
-    of_state = lambda state: functions(matrix_of(state.gram), state.mean)
-
-    def one(group: tuple[Any, Any]) -> Any:
-        flow = start(Settled(vector_of(group[0]), group[1]))
-        shape, depth = program.shape, program.depth
-        if program.embedding is not None:
-            embed = lambda state, tape: apply(
-                program.embedding, state, shape, depth, "embedding", tape
-            )
-            flow = push(embed, flow, half)
-        record = lambda flow: moments(of_state, flow)
-        return walk(program.body, flow, program.body_shape, depth, "", record, half)[1]
-
-    records = jax.lax.map(one, (gram, mean))
-    # groups after the repetitions of a scan
-    return records
+def _records(
+    program: Program, functions: Functions, half: int, gram: np.ndarray, mean: np.ndarray
+) -> list[Moments]:
+    """Of every site."""
+    where = entries(gram.shape[-1])
+    vectors = jnp.asarray(gram[:, where.rows, where.columns])
+    flow = jax.vmap(start)(Settled(vectors, jnp.asarray(mean)))
+    steps = places(program.body, program.body_shape)
+    if program.embedding is not None:
+        path = Path("embedding")
+        flow = advance(program.embedding, flow, program.shape, program.depth, path, half)
+    found = []
+    try:
+        for layer, shape, path in steps:
+            flow = advance(layer, flow, shape, program.depth, Path(path or kind_name(layer)), half)
+            found.append(record(functions, flow, half))
+    except SpecError as error:
+        error.__notes__ = []  # of JAX
+        raise
+    return [jax.tree.map(np.asarray, part) for part in found]

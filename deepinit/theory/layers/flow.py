@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.theory.layers.state import Settled, State
+from deepinit.theory.layers.state import Settled, State, settle
 from deepinit.theory.layers.tape import Average, Tape
 
 Step = Callable[[State, Tape], State]
@@ -64,53 +64,55 @@ def push(step: Step, flow: Flow, half: int) -> Flow:
     """The flow after one layer."""
     tape = Tape(half)
     state = step(flow.state, tape)
-    function = of_coordinates(step, flow.state, tape.averages, half)
-    inner = _push(function, flow, tape.averages)
+    inner = _push(lambda y: flat(step(*_inputs(y, flow.state, tape))), flow, tape.averages)
     return Flow(state, *inner, jnp.maximum(flow.error, tape.error))
 
 
-def moments(functions: Callable[[Settled], Any], flow: Flow) -> Moments:
-    """Of the functions [m] of a settled flow."""
-    of_vector = lambda vector: functions(unflat(vector, flow.state))
-    shift, covariance, _, second = _push(of_vector, flow, [])
-    infinite = functions(flow.state)  # type: ignore[arg-type]
-    return Moments(infinite, shift, jnp.diagonal(covariance), jnp.diagonal(second), flow.error)
+def moments(functions: Callable[[Settled], Any], flow: Flow, half: int) -> Moments:
+    """Of functions [m] of the settled rows of a flow."""
+    tape = Tape(half)
+    infinite = functions(settle(flow.state, tape))
+    of_vector = lambda y: functions(settle(*_inputs(y, flow.state, tape)))
+    shift, covariance, _, second = _push(of_vector, flow, tape.averages)
+    error = jnp.maximum(flow.error, tape.error)
+    return Moments(infinite, shift, jnp.diagonal(covariance), jnp.diagonal(second), error)
 
 
-def of_coordinates(
-    step: Step, state: State, averages: list[Average], half: int
-) -> Callable[[Any], Any]:
-    """y = (coordinates of the state, noises of the averages) -> coordinates after the step."""
-    sizes = [len(average.bias) for average in averages]
-
-    def function(y: Any) -> Any:
-        start, noises = len(flat(state)), []
-        for size in sizes:
-            noises.append(y[start + sum(map(len, noises)) :][:size])
-        return flat(step(unflat(y[:start], state), Tape(half, noises)))
-
-    return function
+def _inputs(y: Any, state: State, tape: Tape) -> tuple[State, Tape]:
+    """State and tape of y = (coordinates, noises of the averages)."""
+    at, noises = len(flat(state)), []
+    start = unflat(y[:at], state)
+    for average in tape.averages:
+        noises.append(y[at : at + len(average.bias)])
+        at += len(average.bias)
+    return start, Tape(tape.half, noises, tape.jets)
 
 
 def _push(function: Callable[[Any], Any], flow: Flow, averages: list[Average]) -> tuple[Any, ...]:
+    """(shift, covariance, third, second) of function(y)."""
     vector = flat(flow.state)
     size = len(vector)
     bias = jnp.concatenate([flow.shift, *(average.bias for average in averages)])
     at = jnp.concatenate([vector, jnp.zeros(len(bias) - size, vector.dtype)])
-    jacobian, hessian = jax.jacfwd(function)(at), jax.hessian(function)(at)
+
+    def twice(y: Any) -> tuple[Any, Any]:
+        jacobian = jax.jacfwd(function)(y)
+        return jacobian, jacobian
+
+    hessian, jacobian = jax.jacfwd(twice, has_aux=True)(at)
     noise = block_diagonal([flow.covariance, *(part.covariance for part in averages)])
     shifting = block_diagonal([flow.covariance, *(part.shift_covariance for part in averages)])
     along, curved = jacobian[:, :size], hessian[:, :size, :size]
 
     shift = jacobian @ bias + 0.5 * jnp.einsum("iab,ab->i", hessian, shifting)
     covariance = jacobian @ noise @ jacobian.T
-    spread = jnp.einsum("ab,ibc->iac", noise, hessian)  # Q H_i
-    third = jnp.einsum("ia,abc->ibc", along, flow.third)
-    mixed = 0.5 * jnp.einsum("ibc,jbc->ij", third, curved)
-    third = jnp.einsum("ibc,jb,kc->ijk", third, along, along)
-    third = third + jnp.einsum("ja,iab,bc,kc->ijk", jacobian, spread, noise, jacobian)
+    spread = noise @ hessian  # Q H_i
+    third = jnp.tensordot(along, flow.third, 1)
+    mixed = 0.5 * jnp.tensordot(third, curved, [[1, 2], [1, 2]])
+    carry = jacobian @ noise
+    third = along @ third @ along.T + carry @ hessian @ carry.T
     second = along @ flow.second @ along.T + mixed + mixed.T
-    second = second + 0.5 * jnp.einsum("iab,jba->ij", spread, spread)
+    second = second + 0.5 * jnp.tensordot(spread, spread, [[1, 2], [2, 1]])
     return shift, covariance, third, second
 
 

@@ -7,9 +7,9 @@ phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2; D = sqrt(R_aa 
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,35 +17,39 @@ _ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 4 o
 _RADIAL = {2: 2.0, 3: 3.0 * math.sqrt(math.pi / 2.0), 4: 8.0}  # E R^order
 
 
-def single(slopes: tuple[float, float], own: Any) -> tuple[Any, Any, Any, Any]:
-    """`quadrature.SingleMoments`."""
+def single(slopes: tuple[float, float]) -> tuple[Callable[[Any], Any], ...]:
+    """E phi, E phi^2, E phi^3, E phi^4 as functions of the variance."""
     left, right = slopes
     odd = (right**3 - left**3) * math.sqrt(2.0 / math.pi)  # E |z|^3 = 2 sqrt(2/pi)
     return (
-        0.5 * (right - left) * jnp.sqrt(2.0 / math.pi * own),
-        0.5 * (left**2 + right**2) * own,
-        odd * own**1.5,
-        1.5 * (left**4 + right**4) * own**2,
+        lambda own: 0.5 * (right - left) * jnp.sqrt(2.0 / math.pi * own),
+        lambda own: 0.5 * (left**2 + right**2) * own,
+        lambda own: odd * own**1.5,
+        lambda own: 1.5 * (left**4 + right**4) * own**2,
     )
 
 
-def pair(slopes: tuple[float, float], near: Any) -> tuple[Any, Any]:
-    """`quadrature.PairMoments`."""
+def product(slopes: tuple[float, float], kernel: Any) -> Any:
+    """E phi_a phi_b of (R_aa, R_ab, R_bb)."""
     left, right = slopes
     straight, bent = (0.5 * (right + left)) ** 2, (0.5 * (right - left)) ** 2 * 2.0 / math.pi
-    a, c, b = near.T
+    a, c, b = kernel
+    if not bent:
+        return straight * c
     size = jnp.sqrt(a * b)
     root = jnp.sqrt((size - c) * (size + c))  # keeps the digits of a small angle
-    product = straight * c
-    if bent:
-        product = product + bent * (root + c * jnp.arctan2(c, root))
-    theta = jax.lax.stop_gradient(0.5 * math.pi - jnp.arctan2(c, root))
-    return product, _products(slopes, *map(jax.lax.stop_gradient, (a, b, theta)))
+    return straight * c + bent * (root + c * jnp.arctan2(c, root))
 
 
-def _products(slopes: tuple[float, float], a: Any, b: Any, theta: Any) -> Any:
-    """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta)."""
+def products(slopes: tuple[float, float], near: Any) -> Any:
+    """[n, 5, 5], `quadrature.PairMoments.products`.
+
+    z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta).
+    """
     left, right = slopes
+    a, c, b = near.T
+    size = jnp.sqrt(a * b)
+    theta = 0.5 * math.pi - jnp.arctan2(c, jnp.sqrt((size - c) * (size + c)))
     legendre, mass = np.polynomial.legendre.leggauss(_ARC_NODES)
     unit, mass = 0.5 * (legendre + 1.0), 0.5 * mass / (2.0 * math.pi)
     opening = theta[:, None]

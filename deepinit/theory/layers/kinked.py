@@ -13,20 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.theory.layers.entries import polynomial
-
 _RADIUS = 10.5  # the weight of the plane outside it is 1e-24
 _NODES = 20
 _PANELS = 7
 _ENDS = ((0, 0), (0, 1), (1, 1))
 _HALVES = (0.5, 1.0, 0.5)
-_ROUNDING = 1e-16
+ROUNDING = 1e-16  # over (1 - rho^2)^2
 
 
-def single(
-    phi: Callable[[Any], Any], kinks: tuple[float, ...], own: Any
-) -> tuple[Any, Any, Any, Any]:
-    """`quadrature.SingleMoments`."""
+def single(phi: Callable[[Any], Any], kinks: tuple[float, ...], own: Any) -> tuple[Any, ...]:
+    """E phi^i, i = 1, ..., 4 [n, 4], and derivatives by the variance of the first two [n, 2]."""
 
     def moments(variance: Any) -> tuple[Any, ...]:
         nodes, weights = _panels(jnp.asarray(kinks) / jnp.sqrt(variance))
@@ -36,39 +32,22 @@ def single(
         powers = jnp.stack([value**order for order in (1, 2, 3, 4)])
         return powers @ weights, powers[:2] @ slope, powers[:2] @ curve
 
-    value, slope, curve = jax.lax.map(moments, jax.lax.stop_gradient(own))
-    first, second = (
-        polynomial(own[:, None], value[:, i], slope[:, i, None], curve[:, i, None, None])
-        for i in range(2)
-    )
-    return first, second, value[:, 2], value[:, 3]
+    return jax.vmap(moments)(own)
 
 
-def pair(
-    phi: Callable[[Any], Any], kinks: tuple[float, ...], near: Any, tape: Any
-) -> tuple[Any, Any]:
-    """`quadrature.PairMoments`."""
-    from deepinit.theory.layers.quadrature import product_moments
+def pair(phi: Callable[[Any], Any], kinks: tuple[float, ...], near: Any) -> tuple[Any, ...]:
+    """E phi_a phi_b with derivatives by (R_aa, R_ab, R_bb); phi_a, phi_b, weights [n, m]."""
 
     def moments(kernel: Any) -> tuple[Any, ...]:
-        a, c, b = kernel
+        a, c, _ = kernel
         nodes, weights = _plane(kernel, kinks)
         z = (jnp.sqrt(a) * nodes[0], c / jnp.sqrt(a) * nodes[0] + _across(kernel) * nodes[1])
         phi_a, phi_b = phi(z[0]), phi(z[1])
         slopes, curves = _scores(kernel, nodes)
         product = weights * phi_a * phi_b
-        return (
-            jnp.sum(product),
-            slopes @ product,
-            curves @ product,
-            product_moments(phi_a, phi_b, weights),
-        )
+        return jnp.sum(product), slopes @ product, curves @ product, (phi_a, phi_b, weights)
 
-    frozen = jax.lax.stop_gradient(near)
-    value, gradient, hessian, products = jax.lax.map(moments, frozen)
-    sine2 = 1.0 - frozen[:, 1] ** 2 / (frozen[:, 0] * frozen[:, 2])
-    tape.note(_ROUNDING / jnp.min(sine2) ** 2)
-    return polynomial(near, value, gradient, hessian), products
+    return jax.lax.map(moments, near)
 
 
 def _across(kernel: Any) -> Any:

@@ -2,13 +2,15 @@
 
 The same rules serve every use; only the tape differs.
 
-- `Tape(context)`: the mean, which is infinite width.
-- `Tape(context, noises)`: mean + noises[i]; derivatives by the noises are those of the result by
-  the averages of a finite network.
-- Replay (control variates) is a further subclass that returns the averages of a drawn network.
+- `Tape(half)`: the mean, which is infinite width.
+- `Tape(half, noises)`: mean + noises[i]; derivatives by the noises are those of the result by the
+  averages of a finite network.
+- Replay (control variates): a subclass whose `average` returns those of a drawn network, and keeps
+  their difference to the mean.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -38,12 +40,16 @@ class Tape:
         noises: added to the averages; None for none.
         averages: recorded so far.
         error: [], largest error of a quadrature so far, relative.
+        jets: values and derivatives of Gaussian moments so far; those of an earlier pass, if given
+            as `known`, are taken instead of computed.
     """
 
     half: int
     noises: list[Any] | None = None
+    known: list[Any] | None = None
     averages: list[Average] = dataclasses.field(default_factory=list)
     error: Any = 0.0
+    jets: list[Any] = dataclasses.field(default_factory=list)
 
     def average(
         self,
@@ -70,6 +76,13 @@ class Tape:
         )
         self.averages.append(own)
         return mean if self.noises is None else mean + self.noises[number]
+
+    def jet(self, compute: Callable[[], Any]) -> Any:
+        """Arrays that depend on the state's values only, once for all passes at a state."""
+        number = len(self.jets)
+        found = compute() if self.known is None else self.known[number]
+        self.jets.append(jax.lax.stop_gradient(found))
+        return self.jets[-1]
 
     def note(self, error: Any) -> None:
         """Record the relative error of a quadrature."""
