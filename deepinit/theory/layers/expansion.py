@@ -21,7 +21,7 @@ from deepinit.theory.layers.walk import Functions, Path, advance, places, record
 LARGEST_ERROR = 1e-8  # of quadratures; kinked activations of nearly parallel rows
 LARGEST_ROWS = 8  # the fluctuations of k rows are k^6 numbers
 _ACCURATE = 1e-12
-_HALVES = (40, 84, 180)  # steps of quadratures, tried in order
+_HALVES = (84, 180)  # steps of quadratures, tried in order
 
 
 class FirstOrder(NamedTuple):
