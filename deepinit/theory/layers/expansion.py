@@ -1,5 +1,6 @@
 """Functions of the sites of a composed network, to order 1/width."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +15,9 @@ from deepinit.theory.layers import rules as rules
 from deepinit.theory.layers.entries import entries
 from deepinit.theory.layers.flow import Moments, start
 from deepinit.theory.layers.precision import host_float64
-from deepinit.theory.layers.rules_table import unresolved
-from deepinit.theory.layers.state import Settled
+from deepinit.theory.layers.rules_table import apply, unresolved
+from deepinit.theory.layers.state import Settled, State
+from deepinit.theory.layers.tape import Tape
 from deepinit.theory.layers.walk import Functions, Path, advance, places, record
 
 LARGEST_ERROR = 1e-8  # of quadratures; kinked activations of nearly parallel rows
@@ -75,12 +77,7 @@ def first_order(program: Program, rows: Any, functions: Functions) -> FirstOrder
     given = validate.array("rows", rows, remedy="One input a row.")
     groups, inputs = given.shape[:2]
     count = inputs * program.shape.num_positions
-    if count > LARGEST_ROWS:
-        raise SpecError(
-            f"{count} rows (inputs x positions) at order 1/width",
-            f"at most {LARGEST_ROWS}",
-            "Take fewer positions, or simulate.",
-        )
+    check(program, inputs)
     given = given.reshape(groups, count, -1)
     gram = np.einsum("gan,gbn->gab", given, given) / given.shape[2]
     with host_float64():
@@ -96,6 +93,43 @@ def first_order(program: Program, rows: Any, functions: Functions) -> FirstOrder
     return FirstOrder(paths, *(np.stack(result) for result in results))
 
 
+def check(program: Program, num_inputs: int = 1) -> None:
+    """Raise the SpecError of a layer without a rule, or whose rule refuses."""
+    count = num_inputs * program.shape.num_positions
+    if count > LARGEST_ROWS:
+        raise SpecError(
+            f"{count} rows (inputs x positions) at order 1/width",
+            f"at most {LARGEST_ROWS}",
+            "Take fewer positions, or simulate.",
+        )
+    with host_float64():
+        _structure(program, count)
+
+
+@functools.lru_cache(maxsize=256)
+def _structure(program: Program, count: int) -> None:
+    """Trace the rules, equal steps once."""
+    number = jax.ShapeDtypeStruct((count * (count + 1) // 2,), jnp.float64)
+    state: State = Settled(number, jax.ShapeDtypeStruct((count,), jnp.float64))
+    steps = list(places(program.body, program.body_shape))
+    if program.embedding is not None:
+        steps.insert(0, (program.embedding, program.shape, "embedding"))
+    seen: dict[Any, State] = {}
+    for layer, shape, path in steps:
+        leaves, structure = jax.tree.flatten(state)
+        key = layer, shape, structure, tuple(leaf.shape for leaf in leaves)
+        if key not in seen:
+            step = lambda state, at=(layer, shape, path): apply(
+                at[0], state, at[1], program.depth, at[2] or kind_name(at[0]), Tape(20)
+            )
+            try:
+                seen[key] = jax.eval_shape(step, state)
+            except SpecError as error:
+                error.__notes__ = []  # of JAX
+                raise
+        state = seen[key]
+
+
 def _records(
     program: Program, functions: Functions, half: int, gram: np.ndarray, mean: np.ndarray
 ) -> list[Moments]:
@@ -108,11 +142,7 @@ def _records(
         path = Path("embedding")
         flow = advance(program.embedding, flow, program.shape, program.depth, path, half)
     found = []
-    try:
-        for layer, shape, path in steps:
-            flow = advance(layer, flow, shape, program.depth, Path(path or kind_name(layer)), half)
-            found.append(record(functions, flow, half))
-    except SpecError as error:
-        error.__notes__ = []  # of JAX
-        raise
+    for layer, shape, path in steps:
+        flow = advance(layer, flow, shape, program.depth, Path(path or kind_name(layer)), half)
+        found.append(record(functions, flow, half))
     return [jax.tree.map(np.asarray, part) for part in found]

@@ -1,6 +1,6 @@
 """RMSNorm and LayerNorm: maps of products and means of settled rows.
 
-    G_ab / (s_a s_b),  m_a / s_a,  s_a^2 = G_aa + eps;      LayerNorm: of G - m m^T, m = 0.
+G_ab / (s_a s_b),  m_a / s_a,  s_a^2 = G_aa + eps;      LayerNorm: of G - m m^T, m = 0.
 """
 
 import jax.numpy as jnp
