@@ -8,7 +8,7 @@ from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
-from deepinit.quantities import layer_limits
+from deepinit.quantities import layer_expansions, layer_limits
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import Quantity
@@ -117,7 +117,9 @@ log_sin2_angle = Quantity(
     label="angle between two inputs, as ln sin^2",
     measurement=Forward(_measure, why_not=_why_no_angle),
     theories=(
-        *theories(_FORMS, _why_not, _predict, (MLP,)),
+        *layer_expansions.with_expansion(
+            theories(_FORMS, _why_not, _predict, (MLP,)), layer_expansions.log_sin2_angle
+        ),
         composed_limit(_infinite, layer_limits.log_sin2_angle, (MLP,)),
     ),
     transform="ln sin^2",

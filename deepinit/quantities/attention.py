@@ -19,7 +19,7 @@ from deepinit.core.layers import (
     sites,
 )
 from deepinit.core.layers.containers import leaves
-from deepinit.quantities import layer_limits
+from deepinit.quantities import layer_expansions, layer_limits
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import layers_limit
 from deepinit.quantities.quantity import Quantity
@@ -107,7 +107,10 @@ token_cosine = Quantity(
     symbol=r"$\langle \cos(x_s, x_t) \rangle_{s<t}$",
     label="mean cosine between the positions of one input",
     measurement=Forward(_measure_cosine, entries=_names, why_not=_why_no_pairs),
-    theories=(layers_limit(layer_limits.token_cosine, _why_no_limit),),
+    theories=(
+        layer_expansions.expansion(layer_expansions.token_cosine, _why_no_limit),
+        layers_limit(layer_limits.token_cosine, _why_no_limit),
+    ),
     transform="none: bounded",
     reference="definition",
     events=("dead", "one_position", "not_finite"),

@@ -23,7 +23,11 @@ from deepinit.core.layers.layer import tables
 from deepinit.core.layers.records import layer_kinds
 from deepinit.core.layers.summary import text_table
 
-_RULES = ("deepinit.networks.rules", "deepinit.infinite_width.rules")  # register when imported
+_RULES = (
+    "deepinit.networks.rules",
+    "deepinit.infinite_width.rules",
+    "deepinit.theory.layers.rules",
+)  # register when imported
 _NO_ROUTES = ("shapes", "parameters")
 _COMPOSED = (Embed(1), Attention(1))  # layers that routes may read as simpler ones
 

@@ -10,7 +10,7 @@ from deepinit.core.laws import Law
 from deepinit.core.layers import outline, shape_of
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ResNet, Spec
-from deepinit.quantities import layer_limits
+from deepinit.quantities import layer_expansions, layer_limits
 from deepinit.quantities.corrections import (
     EXACT,
     predict_bias_tangent,
@@ -162,7 +162,10 @@ nngp = Quantity(
     measurement=Forward(tap_overlaps, entries=_pair_names),
     theories=(
         *_EXACT_NNGP,
-        *theories((FIRST_ORDER,), why_not_overlaps, predict_overlaps, (MLP,)),
+        *layer_expansions.with_expansion(
+            theories((FIRST_ORDER,), why_not_overlaps, predict_overlaps, (MLP,)),
+            layer_expansions.nngp,
+        ),
         *diffusion_limit(predict_nngp),
         composed_limit(_infinite_nngp, layer_limits.nngp),
     ),

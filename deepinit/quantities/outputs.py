@@ -17,7 +17,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import MLP, Spec
-from deepinit.quantities import layer_limits
+from deepinit.quantities import layer_expansions, layer_limits
 from deepinit.quantities.corrections import next_layers
 from deepinit.quantities.kernels import nngp, point_names, tap_overlaps
 from deepinit.quantities.kinds import Forward
@@ -155,7 +155,10 @@ output_kurtosis = Quantity(
         _measure, entries=point_names, why_not=_why_no_kurtosis, statistic=_of_ensemble
     ),
     theories=(
-        *(_of_kernel(theory) for theory in nngp.theories if not theory.is_limit),
+        *layer_expansions.with_expansion(
+            tuple(_of_kernel(theory) for theory in nngp.theories if not theory.is_limit),
+            layer_expansions.output_kurtosis,
+        ),
         composed_limit(_infinite, layer_limits.output_kurtosis),
     ),
     transform="none: light-tailed while depth / width is small",

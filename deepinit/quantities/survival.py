@@ -9,7 +9,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ResNet, Spec
-from deepinit.quantities import layer_limits
+from deepinit.quantities import layer_expansions, layer_limits
 from deepinit.quantities.diffusions import diffusion_limit, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
@@ -209,7 +209,10 @@ log_norm = Quantity(
     label="growth of one signal, as a logarithm",
     measurement=Forward(_measure_log_norm, entries=_names, why_not=_why_no_growth),
     theories=(
-        *theories(("exact", "first_order"), why_no_walk, predict_walk, (MLP,)),
+        *layer_expansions.with_expansion(
+            theories(("exact", "first_order"), why_no_walk, predict_walk, (MLP,)),
+            layer_expansions.log_norm,
+        ),
         *diffusion_limit(predict_log_norm, _why_no_diffusion),
         composed_limit(_infinite_log_norm, layer_limits.log_norm),
     ),

@@ -1,0 +1,220 @@
+"""Order 1/width of composed networks, per site."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import SpecError
+from deepinit.core.inputs import Inputs
+from deepinit.core.layers import Layer, outline, output_shape, shape_of, sites
+from deepinit.core.layers.raw_inputs import check_raw
+from deepinit.core.results import Prediction
+from deepinit.quantities.theory import Theory, always
+
+FIRST_ORDER = "first_order"
+_REFERENCE = "layer rules: deepinit.theory.layers.rules"
+_HYPOTHESES = "Gaussian weights and biases; order 1/width at the network's own widths"
+_SMALL, _LARGE = 0.1, 1.0  # second over first order of the variance: mean only, neither
+
+
+class Expanded(NamedTuple):
+    """[sites, entries] at infinite width, and of order 1/width."""
+
+    infinite: np.ndarray
+    shift: np.ndarray
+    variance: np.ndarray
+    ratio: np.ndarray
+
+
+def expansion(
+    of_layers: Callable[[Any, Any], Expanded], conditions: Callable[[Any, Any], str | None] = always
+) -> Theory:
+    """The first order of composed networks, by `of_layers(network, inputs)`."""
+
+    def why_not(network: Any, inputs: Any) -> str | None:
+        reason = conditions(network, inputs)
+        if reason is not None:
+            return reason
+        from deepinit.theory.layers import check
+
+        try:
+            check(_program(network, inputs))
+        except SpecError as error:
+            return str(error)
+        return None
+
+    def predict(network: Any, inputs: Any) -> Prediction:
+        found = of_layers(network, inputs)
+        if not np.isfinite(found.infinite + found.shift).all():
+            given = "an expansion that is not finite: parallel rows, or rows that are 0"
+            raise SpecError(given, "rows that differ in direction", "Simulate.")
+        variance = np.where(found.ratio <= _LARGE, found.variance, np.nan)
+        return Prediction(
+            quantity="",
+            name=FIRST_ORDER,
+            mean=found.infinite + found.shift,
+            variance=variance,
+            error_order="O(1 / width^2)",
+            valid_for=f"{_HYPOTHESES}; {_range(network, inputs, found.ratio)}",
+            reference=_REFERENCE,
+        )
+
+    return Theory(FIRST_ORDER, why_not, predict, covers=(Layer,))
+
+
+def with_expansion(
+    found: tuple[Theory, ...], of_layers: Callable[[Any, Any], Expanded]
+) -> tuple[Theory, ...]:
+    """Theories of architectures, the one of first order of composed networks too."""
+    composed = expansion(of_layers)
+    return tuple(_either(one, composed) if one.name == FIRST_ORDER else one for one in found)
+
+
+def _either(own: Theory, composed: Theory) -> Theory:
+    def choose(spec: Any) -> Theory:
+        return composed if isinstance(spec, Layer) else own
+
+    return Theory(
+        FIRST_ORDER,
+        lambda spec, inputs: choose(spec).conditions(spec, inputs),
+        lambda spec, inputs: choose(spec).predict(spec, inputs),
+        tuple(dict.fromkeys((*own.covers, Layer))),
+    )
+
+
+def _range(network: Any, inputs: Any, ratio: np.ndarray) -> str:
+    """Where second orders stay small, in words."""
+    paths, largest = outline(network, shape_of(inputs)).paths or (), ratio.max(axis=1)
+    words = []
+    for bound, what in ((_SMALL, "its variance"), (_LARGE, "its mean and variance")):
+        beyond = np.flatnonzero(largest > bound)
+        if len(beyond):
+            words.append(f"{what} not from {paths[beyond[0]]} on")
+    return "; ".join(words) or f"within its range at every site (ratio {largest.max():.2g})"
+
+
+def _program(network: Any, inputs: Inputs) -> Any:
+    net = outline(network, shape_of(inputs)).program
+    check_raw(net)
+    return net
+
+
+@functools.lru_cache(maxsize=16)
+def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, ...]) -> Expanded:
+    """Functions [m] of the rows of the inputs at `places`, tuples of one length.
+
+    Returns:
+        `Expanded` [sites, places, m].
+    """
+    from deepinit.theory.layers import first_order
+
+    every = np.concatenate([inputs.points, inputs.partners])
+    found = first_order(_program(network, inputs), every[np.array(places)], functions)
+    return Expanded(found.infinite, found.shift, found.variance, found.ratio)
+
+
+def _single(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, ...]) -> Expanded:
+    """The same of a single function: [sites, places]."""
+    found = _expanded(network, inputs, functions, places)
+    return Expanded(*(part[:, :, 0] for part in found))
+
+
+def overlap(gram: Any, mean: Any) -> Any:
+    """<x, x'> / size of products between two inputs, or within one: [1]."""
+    import jax.numpy as jnp
+
+    del mean
+    return jnp.mean(jnp.diagonal(gram), keepdims=True)
+
+
+def overlaps_of_pair(gram: Any, mean: Any) -> Any:
+    """<x, x>, <x, x'>, <x', x'> over size, of two inputs [3]."""
+    import jax.numpy as jnp
+
+    half = len(gram) // 2
+    blocks = (gram[:half, :half], gram[:half, half:], gram[half:, half:])
+    return jnp.concatenate([overlap(block, mean) for block in blocks])
+
+
+def half_log_norm(gram: Any, mean: Any) -> Any:
+    """ln |x| / sqrt(size) [1]."""
+    import jax.numpy as jnp
+
+    return 0.5 * jnp.log(overlap(gram, mean))
+
+
+def log_sin2_of_pair(gram: Any, mean: Any) -> Any:
+    """ln sin^2 of the angle [1]."""
+    import jax.numpy as jnp
+
+    first, cross, second = overlaps_of_pair(gram, mean)
+    return jnp.log(1.0 - cross**2 / (first * second))[None]
+
+
+def mean_cosine(gram: Any, mean: Any) -> Any:
+    """Mean over s < t of the cosine of rows s and t [1]; NaN at one position."""
+    import jax.numpy as jnp
+
+    del mean
+    size = jnp.sqrt(jnp.diagonal(gram))
+    first, second = np.triu_indices(len(gram), 1)
+    return jnp.mean((gram / jnp.outer(size, size))[first, second], keepdims=True)
+
+
+def nngp(network: Any, inputs: Inputs) -> Expanded:
+    """Entries i <= j."""
+    first, second = np.triu_indices(inputs.num_rows)
+    rows = np.concatenate([inputs.points, inputs.partners])
+    same = (rows[first] == rows[second]).all(axis=1)
+    entries = np.stack([first, second], axis=1)
+    pairs = tuple(map(tuple, entries[~same].tolist()))
+    mixed = _expanded(network, inputs, overlaps_of_pair, pairs) if pairs else None
+    parts = []
+    for (i, j), alone in zip(entries.tolist(), same, strict=True):
+        if not alone:
+            group, function = pairs.index((i, j)), 1
+        else:
+            group = next((number for number, pair in enumerate(pairs) if i in pair), -1)
+            function = 2 if group >= 0 and pairs[group][1] == i else 0
+        if group >= 0:
+            assert mixed is not None
+            parts.append([part[:, group, function] for part in mixed])
+        else:  # all inputs are equal
+            one = _expanded(network, inputs, overlap, ((i,),))
+            parts.append([part[:, 0, 0] for part in one])
+    return Expanded(*(np.stack(columns, axis=1) for columns in zip(*parts, strict=True)))
+
+
+def log_norm(network: Any, inputs: Inputs) -> Expanded:
+    """ln |x_l| / |x_0| of points."""
+    found = _single(network, inputs, half_log_norm, _points(inputs))
+    net = outline(network, shape_of(inputs)).program
+    places = sites(net.body, net.body_shape)
+    sizes = np.array([[output_shape(site.layer, site.shape).size] for site in places])
+    offset = 0.5 * np.log(sizes / np.sum(inputs.points**2, axis=1))
+    return found._replace(infinite=found.infinite + offset)
+
+
+def log_sin2_angle(network: Any, inputs: Inputs) -> Expanded:
+    """ln sin^2 of the angle of every pair."""
+    partners = len(inputs.points) + np.arange(inputs.num_pairs)
+    pairs = tuple(zip(map(int, inputs.bases), partners.tolist(), strict=True))
+    return _single(network, inputs, log_sin2_of_pair, pairs)
+
+
+def token_cosine(network: Any, inputs: Inputs) -> Expanded:
+    """Mean cosine between the positions of points."""
+    return _single(network, inputs, mean_cosine, _points(inputs))
+
+
+def output_kurtosis(network: Any, inputs: Inputs) -> Expanded:
+    """3 Var q / (E q)^2, q = |x|^2 / size."""
+    own = _single(network, inputs, overlap, tuple((i,) for i in range(inputs.num_rows)))
+    value, zero = 3.0 * own.variance / (own.infinite + own.shift) ** 2, np.zeros_like(own.infinite)
+    return Expanded(zero, value, np.full_like(value, np.nan), own.ratio)
+
+
+def _points(inputs: Inputs) -> tuple[tuple[int], ...]:
+    return tuple((number,) for number in range(len(inputs.points)))

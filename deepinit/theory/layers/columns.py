@@ -1,0 +1,114 @@
+"""Laws of one column of k rows, and their moments up to the fourth.
+
+A column is the product of independent factors: phi(z), z ~ N(0, R), and masks of dropout. Moments
+of a product are products of moments.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deepinit.core.activation import Activation
+from deepinit.theory.layers.entries import count_rows, entries, matrix_of, polynomial, wick
+from deepinit.theory.layers.quadrature import function_moments
+from deepinit.theory.layers.tape import Tape
+
+Chain = tuple[Activation, ...]  # applied from the first to the last; () for the identity
+
+
+class Mask(NamedTuple):
+    """A factor mask / keep, 1 with probability `keep`.
+
+    Attributes:
+        ids: [k], rows of one number share a mask.
+    """
+
+    keep: float
+    ids: tuple[int, ...]
+
+
+class ColumnLaw(NamedTuple):
+    """The law of a column given R.
+
+    Attributes:
+        functions: one independent z ~ N(0, R) each.
+        masks: of dropout.
+        scale: constant factor.
+    """
+
+    functions: tuple[Chain, ...] = ((),)
+    masks: tuple[Mask, ...] = ()
+    scale: float = 1.0
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether the column is z, or scale z."""
+        return self.functions == ((),) and not self.masks
+
+
+class Moments(NamedTuple):
+    """E F_a [k], E F_a F_b [p], E F_a F_b F_c [p, k], E F_a F_b F_c F_d [p, p].
+
+    The first two have derivatives by R up to the second.
+    """
+
+    first: Any
+    second: Any
+    third: Any
+    fourth: Any
+
+    def times(self, other: "Moments") -> "Moments":
+        """Moments of the product of two independent columns."""
+        return Moments(*(a * b for a, b in zip(self, other, strict=True)))
+
+    def covariance(self) -> Any:
+        """[p + k, p + k], of (F_a F_b, F_a)."""
+        where = entries(self.first.shape[0])
+        pair = self.second[where.at]
+        mixed = self.third - jnp.outer(self.second, self.first)
+        low = pair - jnp.outer(self.first, self.first)
+        high = self.fourth - jnp.outer(self.second, self.second)
+        return jax.lax.stop_gradient(jnp.block([[high, mixed], [mixed.T, low]]))
+
+
+def column_moments(variance: Any, law: ColumnLaw, tape: Tape) -> Moments:
+    """Moments of a column, R = variance [p]."""
+    parts = [_of_chain(variance, chain, tape) for chain in law.functions]
+    parts += [_of_mask(mask, len(parts[0].first)) for mask in law.masks]
+    result = parts[0]
+    for part in parts[1:]:
+        result = result.times(part)
+    if law.scale == 1.0:
+        return result
+    return Moments(*(law.scale**order * part for order, part in enumerate(result, start=1)))
+
+
+def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
+    if chain:
+        found = tape.jet(lambda: function_moments(chain, variance, tape))
+        where = entries(count_rows(variance.shape[0]))
+        own, near = variance[where.diagonal][:, None], variance[where.neighbours]
+        first, second = (polynomial(at, *jet) for at, jet in zip((own, near), found, strict=False))
+        return Moments(first, second, *found[2:])
+    matrix = jax.lax.stop_gradient(matrix_of(variance))
+    pairs = jax.lax.stop_gradient(variance)
+    size = matrix.shape[0]
+    zero = jnp.zeros(size, variance.dtype)
+    third = jnp.zeros((len(pairs), size), variance.dtype)
+    return Moments(zero, variance, third, wick(matrix) + jnp.outer(pairs, pairs))
+
+
+def _of_mask(mask: Mask, size: int) -> Moments:
+    """keep^(different masks) / keep^(order)."""
+    where, ids = entries(size), np.asarray(mask.ids)
+    pairs = [{ids[a], ids[b]} for a, b in zip(where.rows, where.columns, strict=True)]
+    keep = mask.keep
+    power = lambda seen, order: keep ** (len(seen) - order)
+    return Moments(
+        np.ones(size),
+        np.array([power(pair, 2) for pair in pairs]),
+        np.array([[power(pair | {one}, 3) for one in ids] for pair in pairs]),
+        np.array([[power(pair | other, 4) for other in pairs] for pair in pairs]),
+    )

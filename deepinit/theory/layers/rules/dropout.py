@@ -1,0 +1,24 @@
+"""Dropout: independent factors 0 or 1 / keep, by position and, unless shared, by input."""
+
+from deepinit.core.layers.layer import Shape, refuse
+from deepinit.core.layers.neuronwise import Dropout
+from deepinit.theory.layers.columns import Mask
+from deepinit.theory.layers.rules_table import FIRST_ORDER, require_pending
+from deepinit.theory.layers.state import Pending, State, num_rows
+from deepinit.theory.layers.tape import Tape
+
+
+@FIRST_ORDER.rule(Dropout)
+def _dropout(
+    layer: Dropout, state: State, shape: Shape, depth: int, path: str, tape: Tape
+) -> State:
+    del depth, tape
+    if not layer.rate:
+        return state
+    state = require_pending(layer, state, path)
+    if state.law.scale != 1.0:
+        raise refuse(path, layer, "a scaled sum", "columns of a random linear map", "Simulate.")
+    rows = range(num_rows(state))
+    ids = tuple(row % shape.num_positions if layer.shared else row for row in rows)
+    law = state.law._replace(masks=(*state.law.masks, Mask(1.0 - layer.rate, ids)))
+    return Pending(state.variance, state.width, law)

@@ -1,0 +1,72 @@
+"""The table of first-order rules, the application of a rule, and common refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+from deepinit.core.errors import SpecError
+from deepinit.core.laws import Law
+from deepinit.core.layers.layer import Layer, Shape, Table, refuse
+from deepinit.core.layers.program import expanded
+from deepinit.theory.layers.state import Pending, Settled, State
+from deepinit.theory.layers.tape import Tape
+
+FirstOrderRule = Callable[[Any, State, Shape, int, str, Tape], State]
+FIRST_ORDER: Table[FirstOrderRule] = Table("first_order")
+
+
+def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str, tape: Tape) -> State:
+    """State after a layer, by its rule or its expansion's.
+
+    Args:
+        shape: of the layer's input.
+        depth: of the network, for laws and scales.
+        path: of the layer, for messages.
+
+    Raises:
+        SpecError: a layer without a rule, or whose rule refuses.
+    """
+    rule = FIRST_ORDER.get(layer)
+    if rule is None and (simpler := expanded(layer, shape)) != layer:
+        return apply(simpler, state, shape, depth, path, tape)
+    return FIRST_ORDER.find(layer, path)(layer, state, shape, depth, path, tape)
+
+
+def require_pending(layer: Layer, state: State, path: str) -> Pending:
+    """The pending columns before a function of neurons.
+
+    Raises:
+        SpecError: settled rows, whose columns are not independent.
+    """
+    if isinstance(state, Pending):
+        return state
+    remedy = "Put di.layers.Dense before it, simulate, or take the infinite-width limit."
+    allowed = "independent columns of a random linear map"
+    raise refuse(path, layer, _settled(state), allowed, remedy)
+
+
+def _settled(state: Settled) -> str:
+    if state.haar:
+        return "neurons that a norm has made dependent, at order 1/width"
+    return "neurons of a sum, norm or mean, which are dependent at order 1/width"
+
+
+def entry_variance(layer: Layer, name: str, fan_in: int, depth: int, path: str) -> float:
+    """Variance of an entry of the law `name`; 0 for None.
+
+    Raises:
+        SpecError: a law that is not normal.
+    """
+    law: Any = getattr(layer, name)
+    if law is None or (isinstance(law, Law) and law.variance == 0.0 and not law.value):
+        return 0.0
+    if not (isinstance(law, Law) and law.is_gaussian):
+        given = f"a {name} of the law {getattr(law, 'name', 'matrix')!r}, at order 1/width"
+        raise refuse(path, layer, given, "normal laws", "Take di.normal, or simulate.")
+    return law.entry_variance(fan_in, depth)
+
+
+def unresolved(error: float) -> SpecError:
+    """The refusal of a quadrature."""
+    given = f"an activation that the quadrature does not resolve (relative error {error:.1g})"
+    allowed = "activations that bend on scales of order 1, and rows that are not nearly parallel"
+    return SpecError(given, allowed, "Take smaller variances or larger angles, or simulate.")
