@@ -1,7 +1,5 @@
 """Shared weights at infinite width: binomials of linear streams, explicit networks."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from limit_network import limit_of_points, rows_of
@@ -62,39 +60,43 @@ BIAS, SCALE, USES = 0.3, 0.8, 3
 
 
 def explicit(width, num):
-    """NNGP and NTK [num, 2, 2, 2] of explicit networks."""
-    x = jnp.asarray(rows_of(G2, 6))
-
-    def network(parameters):
-        first, w1, b1, w2, v = parameters
-        h = jax.nn.gelu(x @ first / 6**0.5, approximate=False)
-        for _ in range(USES):
-            z = h @ w1 / width**0.5 + BIAS**0.5 * b1
-            h = h + SCALE * jax.nn.gelu(z, approximate=False)
-            h = h + h @ w2 / width**0.5
-        return h @ v / width**0.5, h @ h.T / width
-
-    def both(key):
-        keys = jax.random.split(key, 5)
-        shapes = (6, width), (width, width), (width,), (width, width), (width,)
-        drawn = [jax.random.normal(k, shape) for k, shape in zip(keys, shapes, strict=True)]
-        rows = jax.jacobian(lambda parameters: network(parameters)[0])(drawn)
-        flat = [part.reshape(2, -1) for part in rows]
-        return jnp.stack([network(drawn)[1], sum(part @ part.T for part in flat)])
-
-    keys = jax.random.split(jax.random.key(width), num)
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(both, keys))(keys), np.float64)
+    """NNGP and NTK [num, 2, 2, 2] of explicit networks, by hand."""
+    rng, x = np.random.default_rng(width), rows_of(G2, 6)
+    draw = lambda *shape: rng.normal(size=(num, *shape))
+    first, w1, w2 = draw(6, width), draw(width, width), draw(width, width)
+    b1, v, n = BIAS**0.5 * draw(1, width), draw(width), width**-0.5
+    z0 = x @ first / 6**0.5
+    h, uses = np.maximum(z0, 0), []
+    for _ in range(USES):
+        z = n * h @ w1 + b1
+        middle = h + SCALE * np.maximum(z, 0)
+        uses.append((h, z > 0, middle))
+        h = middle + n * middle @ w2
+    back = np.repeat(n * v[:, None], 2, axis=1)
+    outer = lambda rows, u: rows[..., None] * u[:, :, None]
+    d1 = d2 = np.zeros((num, 2, width, width))
+    db = np.zeros((num, 2, width))
+    for entering, slope, middle in uses[::-1]:
+        d2 = d2 + n * outer(middle, back)
+        back = back + n * back @ w2.swapaxes(1, 2)
+        u = SCALE * slope * back
+        d1, db = d1 + n * outer(entering, u), db + BIAS**0.5 * u
+        back = back + n * u @ w1.swapaxes(1, 2)
+    d0 = outer(np.broadcast_to(x, (num, 2, 6)), (z0 > 0) * back) / 6**0.5
+    grads = [part.reshape(num, 2, -1) for part in (d0, d1, d2, db, n * h)]
+    gram = lambda part: part @ part.swapaxes(1, 2)
+    return np.stack([n**2 * gram(h), sum(map(gram, grads))], axis=1)
 
 
 @pytest.mark.slow
 def test_streams_have_the_kernels_of_explicit_networks():
-    branch = Sequential(Dense(8, bias=di.normal(BIAS, "absolute")), Activation("gelu"))
+    branch = Sequential(Dense(8, bias=di.normal(BIAS, "absolute")), Activation("relu"))
     block = Sequential(Residual(branch, scale=SCALE), Residual(Dense(8)))
-    limits = [kernels(Activation("gelu"), kind(block, USES), Dense(1)) for kind in (Tied, Repeat)]
-    few, many = explicit(48, 4000), explicit(96, 4000)
+    limits = [kernels(Activation("relu"), kind(block, USES), Dense(1)) for kind in (Tied, Repeat)]
+    few, many = explicit(24, 4000), explicit(48, 4000)
     mean = 2 * many.mean(0) - few.mean(0)  # 1/width removed
     error = np.sqrt((4 * many.var(0) + few.var(0)) / len(few))
-    assert_value(mean, error, np.stack(limits[0]), rejects=np.stack(limits[1]), resolves=0.1)
+    assert_value(mean, error, np.stack(limits[0]), rejects=np.stack(limits[1]), resolves=0.25)
 
 
 def test_other_streams_are_refused_by_path():
