@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from deepinit.core.activations import Activation, linear
 from deepinit.core.layers.layer import refuse
@@ -54,12 +55,16 @@ def gated(phi: Activation, state: State) -> State:
     )
 
 
-def normed(phi: Activation, state: State) -> State:
-    """phi(F) of the columns F that a norm gave; gains and biases in the tangent kernels."""
+def normed(phi: Activation, state: State, windows: Any = None) -> State:
+    """phi(F) of the columns F that a norm gave; gains and biases in the tangent kernels.
+
+    Args:
+        windows: [W, size], positions of which the maximum is taken last; None for all.
+    """
     assert state.source is not None
     before = state.source.state
     average = _over_batch if isinstance(state.source.layer, BatchNorm) else _over_groups
-    cross, within, mean, sampled = average(phi, state.source)
+    cross, within, mean, sampled = average(phi, state.source, windows)
     return tied(
         before.replace(
             cross=cross,
@@ -79,27 +84,30 @@ def _kernel(averages: Any, has_gain: bool) -> Kernel:
     return Kernel(averages.values, ntk)
 
 
-def _over_batch(phi: Activation, source: Source) -> tuple[Kernel, Kernel, Any, bool]:
+def _over_batch(phi: Activation, source: Source, windows: Any) -> tuple[Kernel, Kernel, Any, bool]:
     state, layer = source.state, source.layer
     assert isinstance(layer, BatchNorm)
     num, _, length, _ = state.cross.cov.shape
     cov, ntk = (on_ntk(_matrix, part) for part in (state.cross.cov, state.cross.ntk))
-    averages, sampled = batch_averages(phi, cov, ntk, layer.eps, state.replica)
+    if windows is not None:
+        length, starts = len(windows), length * np.arange(num)[:, None, None]
+        windows = (starts + windows).reshape(num * length, -1)
+    averages, sampled = batch_averages(phi, cov, ntk, layer.eps, state.replica, windows)
     blocks = lambda matrix: matrix.reshape(num, length, num, length).swapaxes(1, 2)
     cross = jax.tree.map(blocks, _kernel(averages, layer.gain))
     own = jnp.arange(num)
     within = jax.tree.map(lambda block: block[own, own], cross)
-    return cross, within, averages.mean.reshape(state.mean.shape), sampled
+    return cross, within, averages.mean.reshape(num, length), sampled
 
 
-def _over_groups(phi: Activation, source: Source) -> tuple[Kernel, Kernel, Any, bool]:
+def _over_groups(phi: Activation, source: Source, windows: Any) -> tuple[Kernel, Kernel, Any, bool]:
     state, layer = source.state, source.layer
     assert isinstance(layer, GroupNorm)
     (num, others), within, eps = state.same.shape, state.within, layer.eps
 
     def average(left: Any, right: Any, between: Kernel) -> tuple[Kernel, Any]:
         columns = left, right, between.cov, between.ntk
-        averages = group_averages(phi, *columns, source.channels, eps, state.replica)
+        averages = group_averages(phi, *columns, source.channels, eps, state.replica, windows)
         return _kernel(averages, layer.gain), averages.mean
 
     own, mean = jax.lax.map(lambda block: average(block.cov, None, block), within)

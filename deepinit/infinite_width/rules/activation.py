@@ -16,7 +16,7 @@ def _activation(layer: Activation, state: State, shape: Shape, depth: int, path:
     if layer.phi == linear:
         return state
     if is_normed(state):
-        return normed(layer.phi, state)
+        return normed(layer.phi, state).replace(source=Source(state, layer))
     require_gaussian(layer, state, path)
     gain = state.gain
 
