@@ -116,7 +116,8 @@ def interpret(
         float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
         activations 1e-11 a layer where 256 Hermite polynomials suffice (deviations up to about
         2.5), else, and with kinks, quadrature at every entry: slow. Averages over randomized nodes
-        (attention; batch norms and maxima in part): `standard_error`, from 8 replicas.
+        (attention, norms of small groups; batch norms and maxima in part): `standard_error`, from 8
+        replicas.
 
     Raises:
         SpecError: a layer without a rule, or whose input is not Gaussian; unresolved activation;
