@@ -59,6 +59,7 @@ def test_positions_are_normalized_together_as_in_a_wide_network():
     assert (rival / (error + 1e-4)).max() > 5
 
 
+@pytest.mark.slow
 def test_small_groups_have_the_value_of_the_dossier():
     block = Sequential(Dense(8), GroupNorm(4, 0.0), Activation("tanh"))
     gram = [[1, 0.3], [0.3, 1]]

@@ -39,6 +39,14 @@ def test_a_linear_stream_grows_by_squared_binomials():
     np.testing.assert_allclose(ntk, 50 * G2, rtol=1e-12)
 
 
+@pytest.mark.slow
+def test_streams_inside_a_branch_have_their_own_uses():
+    """(1 + M)^2 x, M = B (1 + A)^2: 1 + 4 * 6 + 6^2."""
+    inner = Tied(Residual(Dense(8)), 2)
+    cov, _ = kernels(Tied(Residual(Sequential(inner, Dense(8))), 2))
+    np.testing.assert_allclose(cov, 61 * G2, rtol=1e-12)
+
+
 def test_random_maps_on_every_path_forget_that_weights_are_shared():
     layer = Sequential(Dense(8), Activation("relu"), Residual(Dense(8)))
     for one, other in zip(kernels(Tied(layer, 3)), kernels(Repeat(layer, 3)), strict=True):
