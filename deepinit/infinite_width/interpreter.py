@@ -109,9 +109,13 @@ def interpret(
     Returns: float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
         activations 1e-11 a layer where 256 Hermite polynomials suffice (deviations up to about
         2.5), else, and with kinks, quadrature at every entry: slow. Averages over randomized nodes
-        (attention; batch norms and maxima in part): `standard_error`, from 8 replicas.
-    Raises SpecError: a layer without a rule or a Gaussian input; unresolved activation; kernels not
-        finite.
+        (attention, norms of small groups; batch norms and maxima in part): `standard_error`, from 8
+        replicas.
+
+    Raises:
+        SpecError: a layer without a rule, or whose input is not Gaussian; unresolved activation;
+            kernels not finite.
+
     Valid for: infinite width at fixed depth, error O(1/width).
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), arXiv 1910.12478 (tensor programs).
     """

@@ -86,10 +86,11 @@ class State:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Gaussian columns, and the layer of neurons after them."""
+    """Gaussian columns, and the layer of neurons after them, of so many channels a group."""
 
     state: State
     layer: Layer = dataclasses.field(metadata={"static": True})
+    channels: int = dataclasses.field(default=1, metadata={"static": True})
 
 
 class Sides(NamedTuple):
