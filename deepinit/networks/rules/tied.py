@@ -100,7 +100,8 @@ def _backward(
     uses = jax.tree.map(lambda leaf: leaf[::-1], uses)  # the last one first
 
     def step(back: Cotangents, seen: Any, use: Any, at: Any) -> tuple[Cotangents, Any, Cotangents]:
-        (inputs, kept), new = at, [None] * len(known or ())
+        inputs, kept = at
+        new: list[Any] = [None] * len(known or ())
 
         def act(place: int, key: Any, *of_map: Any) -> jax.Array:
             left = None if seen is None else seen[place]
