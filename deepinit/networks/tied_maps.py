@@ -42,14 +42,14 @@ class Place:
 
 
 def row_use(
-    maps: TiedMaps,
+    maps: TiedMaps | None,
     key: jax.Array,
     rows: Rows,
     layer: LinearLayer,
+    known: Saved | None,
+    use: Any,
     times: int | None,
     cotangents: float,
-    use: Any,
-    known: Saved | None,
 ) -> tuple[jax.Array, jax.Array | None, Saved | None]:
     """Images of rows, bias, and what they add to `known` (Q, N); None: explicit.
 
@@ -57,6 +57,7 @@ def row_use(
         times: number of uses; None for an unknown one, which is explicit.
         cotangents: per row, of every use.
     """
+    assert maps is not None
     law, (num_rows, fan_in), fan_out = layer.weight_law, rows.stacked.shape, layer.fan_out
     # r fan_out + q fan_in numbers against a quarter of the matrix
     numbers = (times or 0) * num_rows * (fan_out + cotangents * fan_in)
@@ -82,9 +83,9 @@ def cotangent_use(
     vectors: jax.Array,
     layer: LinearLayer,
     fan_in: int,
-    use: Any,
     rows: Saved,
     known: Saved | None,
+    use: Any,
 ) -> tuple[jax.Array, Saved]:
     """W^T u after all uses of `rows` (Q, N), and what it adds to `known` (P, B)."""
     key = jax.random.fold_in(jax.random.fold_in(key, 3), use)
@@ -102,9 +103,10 @@ def cotangent_use(
 
 
 def seen_rows(
-    maps: TiedMaps, key: jax.Array, rows: Rows, layer: LinearLayer, known: Saved | None
+    maps: TiedMaps | None, key: jax.Array, rows: Rows, layer: LinearLayer, known: Saved | None
 ) -> tuple[jax.Array, jax.Array | None, Saved | None]:
     """`row_use` of rows in the span of Q: s H Q^T N."""
+    assert maps is not None
     if known is None:
         return *drawn_layer(explicit, maps.precision)(key, rows, layer), None
 

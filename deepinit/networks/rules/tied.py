@@ -35,11 +35,11 @@ from deepinit.networks.transposes import transposes
 
 def _forward(layer: Tied, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
     times = None if _has_scan(layer.layer) else layer.times
-    cotangents = len(draw.points) / len(rows.points)
+    cotangents, maps = len(draw.points) / len(rows.points), draw.tied
 
     def step(rows: Rows, known: Any, use: Any, at: Any) -> tuple[Rows, Any, Any]:
         del at
-        act = lambda *map_, seen: row_use(draw.tied, *map_, times, cotangents, use, seen)
+        act = lambda *given: row_use(maps, *given, use, times, cotangents)
         applied, new = _applied(layer, rows, source, shape, draw, act, known)
         return renormalize(applied.rows), None if times is None else new, (rows, applied.saved)
 
@@ -72,14 +72,14 @@ def _uses(
 def _applied(
     layer: Tied, rows: Rows, source: Any, shape: Shape, draw: Draw, act: Any, known: Any
 ) -> tuple[Applied, list[Any]]:
-    """The layer, with maps by `act(source, rows, map, seen=)`, and what each of them adds."""
+    """The layer, with maps by `act(source, rows, map, known)`, and what each of them adds."""
     new: list[Any] = []
     if draw.tied is None:
         return apply(layer.layer, rows, source, shape, draw), new
     before = iter(known or ())
 
     def linear(source: Any, rows: Rows, resolved: Any) -> tuple[Any, Any, Any]:
-        images, bias, added = act(source, rows, resolved, seen=next(before, None))
+        images, bias, added = act(source, rows, resolved, next(before, None))
         new.append(added)
         return images, bias, None if added is None else Place(len(new) - 1)
 
@@ -105,7 +105,7 @@ def _backward(
 
         def act(place: int, key: Any, *of_map: Any) -> jax.Array:
             left = None if seen is None else seen[place]
-            images, new[place] = cotangent_use(key, *of_map, use, known[place], left)
+            images, new[place] = cotangent_use(key, *of_map, known[place], left, use)
             return images
 
         inside = _transposing(draw, act)
@@ -114,10 +114,10 @@ def _backward(
 
     into, seen, backs = _uses(layer.times, step, back, uses)
     every, points = _together(uses[0], draw.points)
-    act = lambda *map_, seen: seen_rows(draw.tied, *map_, seen)
-    joint = draw._replace(points=points)
+    maps, joint = draw.tied, draw._replace(points=points)
+    act = lambda *given: seen_rows(maps, *given)
     kept = _applied(layer, every, source, shape, joint, act, known)[0].saved
-    joint = _transposing(joint, lambda place, key, *map_: seen_cotangents(*map_, seen[place]))
+    joint = _transposing(joint, lambda place, key, *of_map: seen_cotangents(*of_map, seen[place]))
     by_function = lambda leaf: jnp.swapaxes(leaf, 0, 1).reshape(-1, *leaf.shape[2:])
     backs = jax.tree.map(by_function, backs)
     _, products = pull_back(layer.layer, every, kept, backs, source, shape, joint)
