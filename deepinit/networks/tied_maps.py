@@ -72,7 +72,7 @@ def row_use(
 
     def draw(key: jax.Array, rows: Rows, *settings: Any) -> Any:
         key = key if known is None else jax.random.fold_in(key, use)
-        return conditional_with_residuals(key, rows, *settings, known)
+        return conditional_with_residuals(key, rows, *settings, known=known)
 
     (images, new), bias = drawn_layer(draw, maps.precision)(key, rows, layer)
     return images, bias, new

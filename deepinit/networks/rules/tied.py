@@ -39,7 +39,7 @@ def _forward(layer: Tied, rows: Rows, source: Any, shape: Shape, draw: Draw) -> 
 
     def step(rows: Rows, known: Any, use: Any, at: Any) -> tuple[Rows, Any, Any]:
         del at
-        act = lambda *given: row_use(maps, *given, use, times, cotangents)
+        act = lambda *given: row_use(maps, *given, use=use, times=times, cotangents=cotangents)
         applied, new = _applied(layer, rows, source, shape, draw, act, known)
         return renormalize(applied.rows), None if times is None else new, (rows, applied.saved)
 
@@ -105,7 +105,7 @@ def _backward(
 
         def act(place: int, key: Any, *of_map: Any) -> jax.Array:
             left = None if seen is None else seen[place]
-            images, new[place] = cotangent_use(key, *of_map, known[place], left, use)
+            images, new[place] = cotangent_use(key, *of_map, rows=known[place], known=left, use=use)
             return images
 
         inside = _transposing(draw, act)
@@ -117,7 +117,9 @@ def _backward(
     maps, joint = draw.tied, draw._replace(points=points)
     act = lambda *given: seen_rows(maps, *given)
     kept = _applied(layer, every, source, shape, joint, act, known)[0].saved
-    joint = _transposing(joint, lambda place, key, *of_map: seen_cotangents(*of_map, seen[place]))
+    joint = _transposing(
+        joint, lambda place, key, *of_map: seen_cotangents(*of_map, known=seen[place])
+    )
     by_function = lambda leaf: jnp.swapaxes(leaf, 0, 1).reshape(-1, *leaf.shape[2:])
     backs = jax.tree.map(by_function, backs)
     _, products = pull_back(layer.layer, every, kept, backs, source, shape, joint)
