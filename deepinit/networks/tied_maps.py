@@ -70,9 +70,9 @@ def row_use(
         remedy = "Leave linear_map out."
         raise SpecError(given, "linear_map='explicit' or 'auto' for this network", remedy)
 
-    def draw(key: jax.Array, rows: Rows, *settings: Any) -> Any:
+    def draw(key: jax.Array, rows: Rows, law: Any, fan_out: int, depth: int, precision: str) -> Any:
         key = key if known is None else jax.random.fold_in(key, use)
-        return conditional_with_residuals(key, rows, *settings, known=known)
+        return conditional_with_residuals(key, rows, law, fan_out, depth, precision, known)
 
     (images, new), bias = drawn_layer(draw, maps.precision)(key, rows, layer)
     return images, bias, new

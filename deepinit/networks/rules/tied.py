@@ -39,7 +39,9 @@ def _forward(layer: Tied, rows: Rows, source: Any, shape: Shape, draw: Draw) -> 
 
     def step(rows: Rows, known: Any, use: Any, at: Any) -> tuple[Rows, Any, Any]:
         del at
-        act = lambda *given: row_use(maps, *given, use=use, times=times, cotangents=cotangents)
+        act = lambda key, rows, map_, known: row_use(
+            maps, key, rows, map_, known, use, times, cotangents
+        )
         applied, new = _applied(layer, rows, source, shape, draw, act, known)
         return renormalize(applied.rows), None if times is None else new, (rows, applied.saved)
 
@@ -103,9 +105,11 @@ def _backward(
         inputs, kept = at
         new: list[Any] = [None] * len(known or ())
 
-        def act(place: int, key: Any, *of_map: Any) -> jax.Array:
+        def act(place: int, key: Any, vectors: Any, map_: Any, fan_in: int) -> jax.Array:
             left = None if seen is None else seen[place]
-            images, new[place] = cotangent_use(key, *of_map, rows=known[place], known=left, use=use)
+            images, new[place] = cotangent_use(
+                key, vectors, map_, fan_in, rows=known[place], known=left, use=use
+            )
             return images
 
         inside = _transposing(draw, act)
@@ -115,11 +119,12 @@ def _backward(
     into, seen, backs = _uses(layer.times, step, back, uses)
     every, points = _together(uses[0], draw.points)
     maps, joint = draw.tied, draw._replace(points=points)
-    act = lambda *given: seen_rows(maps, *given)
+    act = lambda key, rows, map_, known: seen_rows(maps, key, rows, map_, known)
     kept = _applied(layer, every, source, shape, joint, act, known)[0].saved
-    joint = _transposing(
-        joint, lambda place, key, *of_map: seen_cotangents(*of_map, known=seen[place])
+    again = lambda place, key, vectors, map_, fan_in: seen_cotangents(
+        vectors, map_, fan_in, seen[place]
     )
+    joint = _transposing(joint, again)
     by_function = lambda leaf: jnp.swapaxes(leaf, 0, 1).reshape(-1, *leaf.shape[2:])
     backs = jax.tree.map(by_function, backs)
     _, products = pull_back(layer.layer, every, kept, backs, source, shape, joint)
