@@ -205,8 +205,8 @@ def test_auto_counts_rows_of_both_sides():
 @pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["ntk", "log_gradient_norm", "log_singular_values"])
 def test_quantities_of_gradients_have_one_law(quantity):
-    net = Sequential(Tied(Block(Activation("tanh"), Dense(6)), 2), Dense(2))
-    points = di.inputs.points(np.random.default_rng(5).normal(size=(1, 6)))
+    net = Sequential(Dense(6), Tied(Block(Activation("tanh"), Dense(6)), 3), Dense(2))
+    points = di.inputs.points(np.random.default_rng(5).normal(size=(1, 4)))
     first, second = (
         di.simulate(
             net, getattr(di.quantities, quantity), points, num_seeds=2000, key=key, linear_map=name
