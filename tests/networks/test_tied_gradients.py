@@ -215,3 +215,9 @@ def test_quantities_of_gradients_have_one_law(quantity):
     )
     error = np.hypot(first.standard_error, second.standard_error)
     assert np.all(np.abs(first.mean - second.mean) < 5 * error)
+
+
+def test_a_tied_layer_may_act_on_the_inputs():
+    net = Sequential(Tied(Block(Activation("tanh"), Dense(6)), 2), Dense(1))
+    points = di.inputs.points(np.random.default_rng(0).normal(size=(2, 6)))
+    assert np.all(di.simulate(net, di.quantities.ntk, points, num_seeds=5).mean[-1, [0, 2]] > 0)
