@@ -37,8 +37,8 @@ def layer_norms(tree: PyTree) -> Float[Like, "layers"]:
     return jnp.stack([norm(leaves) for leaves in groups.values()])
 
 
-_BLOCK = 8  # rows orthonormalized one by one
-_MANY = 16  # rows orthonormalized by blocks
+_MANY, _LOOPED = 16, 128  # rows: by blocks from here, by a loop over blocks beyond
+_BLOCK, _LONG_BLOCK = 8, 32  # rows orthonormalized one by one
 
 
 def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
@@ -83,7 +83,48 @@ def _row_by_row(rows: Any, sizes: Any, *, passes: int) -> tuple[Any, Any]:
 
 
 def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
-    """Gram-Schmidt by blocks B of rows, twice: with directions Q so far,
+    """Gram-Schmidt by blocks, with the directions of earlier ones."""
+    import jax.numpy as jnp
+
+    sizes = jnp.sqrt(jnp.sum(rows * rows, axis=1))
+    if len(rows) > _LOOPED:
+        return _in_a_loop(rows, sizes, known)
+    directions, lines, width = known, [], len(known) + len(rows)
+    for start in range(0, len(rows), _BLOCK):
+        stop = start + _BLOCK
+        block, along, triangle = _block(rows[start:stop], sizes[start:stop], directions)
+        line = jnp.concatenate([along, triangle], axis=1)
+        lines.append(jnp.pad(line, ((0, 0), (0, width - line.shape[1]))))
+        directions = jnp.concatenate([directions, block])
+    return directions[len(known) :], jnp.concatenate(lines)
+
+
+def _in_a_loop(rows: Any, sizes: Any, known: Any) -> tuple[Any, Any]:
+    """The same by equal blocks of one compiled step; later directions are rows of zeros."""
+    import jax
+    import jax.numpy as jnp
+
+    (num_rows, size), before = rows.shape, len(known)
+    padding = -num_rows % _LONG_BLOCK
+    rows, sizes = jnp.pad(rows, ((0, padding), (0, 0))), jnp.pad(sizes, (0, padding))
+    take = lambda array, start: jax.lax.dynamic_slice_in_dim(array, start, _LONG_BLOCK)
+
+    def step(number: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+        directions, lower = state
+        start = number * _LONG_BLOCK
+        block, line, triangle = _block(take(rows, start), take(sizes, start), directions)
+        line = jax.lax.dynamic_update_slice(line, triangle, (0, before + start))
+        put = lambda array, block, start: jax.lax.dynamic_update_slice(array, block, (start, 0))
+        return put(directions, block, before + start), put(lower, line, start)
+
+    directions = jnp.concatenate([known, jnp.zeros((len(rows), size), rows.dtype)])
+    lower = jnp.zeros((len(rows), before + len(rows)), rows.dtype)
+    found = jax.lax.fori_loop(0, len(rows) // _LONG_BLOCK, step, (directions, lower))
+    return found[0][before : before + num_rows], found[1][:num_rows, : before + num_rows]
+
+
+def _block(block: Any, sizes: Any, directions: Any) -> tuple[Any, Any, Any]:
+    """P, C + S C' and S S' of a block B, projected twice from directions Q:
 
     B = C Q + S P,   P = C' Q + S' P',   so B = (C + S C') Q + S S' P'.
 
@@ -92,22 +133,12 @@ def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     product = lambda first, second: jnp.matmul(first, second, precision="highest")
-    sizes = jnp.sqrt(jnp.sum(rows * rows, axis=1))
-    directions, lines, width = known, [], len(known) + len(rows)
-    for start in range(0, len(rows), _BLOCK):
-        block, size = rows[start : start + _BLOCK], sizes[start : start + _BLOCK]
-        along = product(block, directions.T)
-        block, triangle = _row_by_row(block - product(along, directions), size, passes=1)
-        again = product(block, directions.T)
-        rest = block - product(again, directions)
-        factor, inverse = _cholesky(product(rest, rest.T))
-        block = product(inverse, rest)
-        line = jnp.concatenate(
-            [along + product(triangle, again), product(triangle, factor)], axis=1
-        )
-        lines.append(jnp.pad(line, ((0, 0), (0, width - line.shape[1]))))
-        directions = jnp.concatenate([directions, block])
-    return directions[len(known) :], jnp.concatenate(lines)
+    along = product(block, directions.T)
+    block, triangle = _row_by_row(block - product(along, directions), sizes, passes=1)
+    again = product(block, directions.T)
+    rest = block - product(again, directions)
+    factor, inverse = _cholesky(product(rest, rest.T))
+    return product(inverse, rest), along + product(triangle, again), product(triangle, factor)
 
 
 _LEAST_PIVOT = 0.01  # of a direction; the rest is rounding of rows that depend on earlier ones

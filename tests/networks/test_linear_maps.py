@@ -69,6 +69,22 @@ def test_rows_of_many_blocks_are_orthonormalized_and_dependent_ones_have_no_dire
     np.testing.assert_allclose(own, np.abs(np.diag(exact)), rtol=0.1)
 
 
+@pytest.mark.parametrize("before", [0, 5])
+def test_hundreds_of_rows_are_orthonormalized_in_one_compiled_step(before):
+    rows = jax.random.normal(jax.random.key(0), (150, 200)).at[7].set(0).at[140].set(1)
+    rows = rows.at[141].set(2 * rows[140])  # across no block
+    known = orthonormalize_rows(jax.random.normal(jax.random.key(1), (before, 200)))[0]
+    directions, factor = orthonormalize_rows(rows, known)
+    exact = np.diag([float(number not in (7, 141)) for number in range(150)])
+    np.testing.assert_allclose(directions @ directions.T, exact, atol=2e-6)
+    np.testing.assert_allclose(directions @ known.T, 0, atol=2e-6)
+    np.testing.assert_allclose(factor @ jnp.concatenate([known, directions]), rows, atol=2e-5)
+    np.testing.assert_array_equal(np.triu(factor, before + 1), 0)
+    # at width 4096 a program of unrolled blocks took minutes and 6 GB to compile
+    sizes = {len(str(jax.make_jaxpr(orthonormalize_rows)(jnp.ones((k, 999))))) for k in (256, 640)}
+    assert len(sizes) == 1
+
+
 def test_factor_of_a_pair_is_the_lower_factor():
     rows = rows_from_inputs(di.inputs.pair(0.7, 5), scale_invariant=False, dtype=np.float32)
     for known in (rows, dataclasses.replace(rows, cached=None)):
