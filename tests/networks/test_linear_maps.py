@@ -81,8 +81,8 @@ def test_hundreds_of_rows_are_orthonormalized_in_one_compiled_step(before):
     np.testing.assert_allclose(factor @ jnp.concatenate([known, directions]), rows, atol=2e-5)
     np.testing.assert_array_equal(np.triu(factor, before + 1), 0)
     # at width 4096 a program of unrolled blocks took minutes and 6 GB to compile
-    sizes = {len(str(jax.make_jaxpr(orthonormalize_rows)(jnp.ones((k, 999))))) for k in (256, 640)}
-    assert len(sizes) == 1
+    trace = lambda num: str(jax.make_jaxpr(orthonormalize_rows)(jnp.ones((num, 999))))
+    assert trace(256).count("\n") == trace(640).count("\n")
 
 
 def test_factor_of_a_pair_is_the_lower_factor():
