@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,13 +202,6 @@ def judged_z(dataset: "xarray.Dataset", route: str) -> np.ndarray:
 def largest_z(z: Float[Like, "..."]) -> float:
     """Largest |z|; NaN where nothing is judged."""
     return float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else float("nan")
-
-
-def worst_of(values: Iterable[float]) -> float:
-    """Worst of largest |z|: a rejection, else NaN (not judged), else the largest."""
-    z = np.array([*values])
-    rejected = np.nanmax(z, initial=0.0) >= GATE
-    return largest_z(z) if rejected or not np.isnan(z).any() else float("nan")
 
 
 def verdict(z: Numbers, num_seeds: Numbers = np.inf) -> str:
