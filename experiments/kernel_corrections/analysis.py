@@ -7,12 +7,10 @@ import numpy as np
 
 import deepinit as di
 from deepinit.core.results import GATE
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 
 from .cases import Config, kernel_name, tangent_name
-
-Results = Mapping[str, CaseResult]
 
 # Expansions in 1/width are fitted to widths with at most this predicted relative variance. Powers
 # beyond the second are then a few percent of the slope, below the error bars of the presets.

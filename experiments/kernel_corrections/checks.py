@@ -3,9 +3,9 @@
 import numpy as np
 
 from deepinit.core.results import GATE
-from deepinit.runs.experiment import Check
+from deepinit.runs.experiment import Check, Results
 
-from .analysis import Results, Slope, covariances, largest_deviation, slope_groups
+from .analysis import Slope, covariances, largest_deviation, slope_groups
 from .cases import Config
 
 

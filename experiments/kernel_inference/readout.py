@@ -10,7 +10,6 @@ independent neurons:
 Inputs lie in the plane: expectations over a neuron's two weights are Gauss-Hermite sums.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,8 @@ import deepinit as di
 from deepinit.core.results import Prediction
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import Results
 
-Results = Mapping[str, CaseResult]
 NUM_TRAIN = 6
 NOISE = 0.1
 NODES = 80  # per dimension: erf of variance 2, to rounding

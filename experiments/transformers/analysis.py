@@ -31,9 +31,9 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.results import GATE
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 
-from .cases import COLLAPSE_DEPTHS, Config, Results
+from .cases import COLLAPSE_DEPTHS, Config
 
 LOG_DRAWS = 17  # of Sobol points: slopes to 0.5 %
 
