@@ -11,7 +11,7 @@ from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.laws import normal
-from deepinit.core.spec_text import in_words
+from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.core.typing import Float
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
@@ -122,7 +122,7 @@ def _of_resnet(spec: ResNet, active: float, shapes: Any, layer: int) -> float:
 
 
 def _refuse(spec: Any, *_: Any) -> Any:
-    given = f"growth of tangents at infinite width for {in_words(spec)}"
+    given = f"growth of tangents at infinite width for {format_spec(spec)}"
     allowed = (
         "an MLP, or a ResNet of two-layer residual blocks with relu, leaky_relu, absolute or "
         "linear, without inner activation and embedding"

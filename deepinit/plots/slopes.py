@@ -20,20 +20,20 @@ def width_slopes(
     comparison: Any,
     *,
     layers: tuple[int, ...] | None = None,
-    pairs: tuple[int, ...] | None = None,
+    components: tuple[int, ...] | None = None,
     title: str | None = None,
 ) -> "Figure":
-    """Differences of a `WidthComparison` against 1/width, by pair and layer.
+    """Differences of a `WidthComparison` against 1/width, by component and layer.
 
     Points are measured; lines are the first finite-width prediction, or 0.
 
     Args:
         comparison: of `di.compare_widths`, or its Dataset.
         layers: numbers of at most five; None spreads them.
-        pairs: indices of at most six; None for the first.
+        components: indices of at most six; None for the first.
 
     Raises:
-        SpecError: unknown or too many layers or pairs.
+        SpecError: unknown or too many layers or components.
     """
     data = getattr(comparison, "dataset", comparison)
     axis = next((name for name in ("layer", "step") if name in getattr(data, "dims", ())), None)
@@ -45,14 +45,13 @@ def width_slopes(
         {numbers[round(place)] for place in np.geomspace(1, len(numbers), min(4, len(numbers))) - 1}
     )
     chosen = tuple(spread) if layers is None else layers
-    places = tuple(range(min(data.sizes["component"], MAX_PANELS))) if pairs is None else pairs
-    absent = not (
-        _are_among(chosen, numbers) and _are_among(places, range(data.sizes["component"]))
-    )
+    count = data.sizes["component"]
+    places = tuple(range(min(count, MAX_PANELS))) if components is None else components
+    absent = not (_are_among(chosen, numbers) and _are_among(places, range(count)))
     if absent or not 1 <= len(chosen) <= MAX_LAYERS:
         allowed = f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}"
-        allowed += f", pairs 0 to {data.sizes['component'] - 1}"
-        given = f"layers {chosen!r} and pairs {places!r}"
+        allowed += f", components 0 to {count - 1}"
+        given = f"layers {chosen!r} and components {places!r}"
         raise SpecError(given, allowed, "Leave them out for a spread.")
     route = str(data["theory"].values[0])
     x = 1.0 / data["width"].values

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
-from deepinit.core.results import GATE
+from deepinit.core.results import THRESHOLD_SIGMA
 from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 
@@ -144,7 +144,9 @@ def largest_deviation(slopes: list[Slope]) -> Deviation:
     size = np.where(np.isnan(size), np.inf, size)  # a missing slope is no agreement
     place, component = np.unravel_index(np.argmax(size), size.shape)
     z = float(size[place, component])
-    return Deviation(slopes[place], int(component), z, float(np.nan_to_num(zero).max()), z < GATE)
+    return Deviation(
+        slopes[place], int(component), z, float(np.nan_to_num(zero).max()), z < THRESHOLD_SIGMA
+    )
 
 
 class Cloud(NamedTuple):

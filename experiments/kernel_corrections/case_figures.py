@@ -68,7 +68,7 @@ def image_items(results: Results) -> list[FigureItem]:
             caption = (
                 "Overlap of the first two digits: mean over networks, first order, infinite width."
             )
-            found.append(plot_item(title, caption, di.plots.layers, data, pair=1))
+            found.append(plot_item(title, caption, di.plots.layers, data, component=1))
     return found
 
 

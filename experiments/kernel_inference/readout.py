@@ -91,10 +91,10 @@ def _infinite(spec: Any, rows: di.inputs.Inputs) -> Prediction:
     return _prediction("infinite_width", posterior.mean, np.zeros(len(test)), "O(1 / width)")
 
 
-def _predict(spec: Any, rows: di.inputs.Inputs, form: str) -> Prediction:
+def _predict(spec: Any, rows: di.inputs.Inputs, theory: str) -> Prediction:
     mean, bias, variance = first_order(rows.points)
     return _prediction(
-        form, mean + bias / spec.widths[0], variance / spec.widths[0], "O(1 / width^2)"
+        theory, mean + bias / spec.widths[0], variance / spec.widths[0], "O(1 / width^2)"
     )
 
 

@@ -147,7 +147,9 @@ def moment_items(config: Config, results: Results) -> list[FigureItem]:
         "Mean square at z = 1, averaged over coordinates: infinite depth is rejected, infinite "
         "width at this depth is not."
     )
-    items.append(plot_item(title, caption, di.plots.layers, results["overlaps"].dataset, pair=2))
+    items.append(
+        plot_item(title, caption, di.plots.layers, results["overlaps"].dataset, component=2)
+    )
     return items
 
 

@@ -58,7 +58,8 @@ def density_walks(result: CaseResult) -> dict:
     """theory -> Walk of the first pair, with its densities."""
     theta0, widths = float(result.case.inputs.angles[0]), result.case.spec.widths
     return {
-        name: log_sin2_propagation(theta0, widths, form=name) for name in ("second_order", "paper")
+        name: log_sin2_propagation(theta0, widths, theory=name)
+        for name in ("second_order", "paper")
     }
 
 

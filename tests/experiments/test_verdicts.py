@@ -125,7 +125,9 @@ def _judged_z(values, quantity, predicted):
         quantity.name, "exact", np.full(estimate.mean.shape, predicted), None, "", "", ""
     )
     return judged_z(
-        di.compare(estimate, prediction, pairs=tuple(map(str, range(values.shape[2])))).dataset,
+        di.compare(
+            estimate, prediction, components=tuple(map(str, range(values.shape[2])))
+        ).dataset,
         "exact",
     )
 

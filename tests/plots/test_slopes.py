@@ -66,7 +66,7 @@ def test_a_spread_of_layers_keeps_the_last(comparison):
 )
 def test_what_is_not_there_is_refused(comparison, layers, pairs):
     with pytest.raises(SpecError, match="Leave them out"):
-        plots.width_slopes(comparison, layers=layers, pairs=pairs)
+        plots.width_slopes(comparison, layers=layers, components=pairs)
 
 
 def test_other_datasets_are_refused(comparison):
