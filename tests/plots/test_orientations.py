@@ -145,7 +145,7 @@ def test_panels_have_their_own_predictions():
     early, late = fig.axes
     np.testing.assert_array_equal(dots_of(early)[0].get_xydata(), [[-1.0, 0.0], [1.0, 2.0]])
     assert [len(predicted_of(ax)) for ax in (early, late)] == [0, 1]
-    assert predicted_of(late)[0].get_xdata()[0] == 0.3
+    assert predicted_of(late)[0].get_xdata()[0] == pytest.approx(0.3)
     assert early.get_yscale() == "linear"
 
 
