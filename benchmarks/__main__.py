@@ -4,7 +4,7 @@
 
 The default shapes take about fifteen minutes on two idle cores, `--quick` five (small shapes),
 `--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
-JSON lines of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
+measurements of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
 
 Exit code 1 if a check failed or a benchmark crashed; the others still run. A missed goal is shown
 and is no failure.
