@@ -81,12 +81,12 @@ def mean_lengths(spec: Spec, curve: Curve) -> Float[np.ndarray, "layers"]:
     return checked_limit(np.array(result), "length of a curve", along="layer")
 
 
-def _output_length_variance(spec: MLP, curve: Curve) -> float:
-    return curve_length_moments(spec, curve).variance / curve.length**2
-
-
 output_length_variance = by_kind(
-    "the variance of an output length", {MLP: _output_length_variance, ResNet: lambda *_: math.nan}
+    "the variance of an output length",
+    {
+        MLP: lambda spec, curve: curve_length_moments(spec, curve).variance / curve.length**2,
+        ResNet: lambda *_: math.nan,
+    },
 )
 """`(spec, curve) -> variance` of the output curve's relative length; NaN for residual networks."""
 

@@ -89,13 +89,15 @@ def ntk_training(
         wanted = TrainingKernels(both.nngp[chosen], both.ntk[chosen])
         return getattr(wanted, get) if isinstance(get, str) else wanted
 
+    diagonal = float(np.mean(np.diag(both.ntk)[:num]))
+    floor = _RELATIVE_FLOOR * diagonal + _ABSOLUTE_FLOOR
     with host_float64():
         predict_fn = load().predict.gradient_descent_mse_ensemble(
             kernel_fn,
             np.arange(num),
             examples.targets,
             learning_rate=float(num_outputs),
-            diag_reg=_floor(np.diag(both.ntk)[:num]),
+            diag_reg=floor,
             diag_reg_absolute_scale=True,
         )
 
@@ -114,10 +116,6 @@ def ntk_training(
     loss = 0.5 * np.sum((mean - examples.targets) ** 2 + variance, axis=(1, 2)) / num
     result = NtkTraining(times, mean, variance, loss, test_mean, test_variance)
     return checked_limit(result, "of training")
-
-
-def _floor(diagonal: np.ndarray) -> float:
-    return _RELATIVE_FLOOR * float(np.mean(diagonal)) + _ABSOLUTE_FLOOR
 
 
 def _checked_times(given: Any) -> np.ndarray:
