@@ -90,8 +90,8 @@ def _row(leaf: Leaf, num_rows: int | None) -> SummaryRow:
     rule = PARAMETERS.get(leaf.layer)
     own = () if rule is None else rule(leaf.layer, leaf.shape)
     count = None if rule is None else leaf.times * sum(parameter.size for parameter in own)
-    text = lambda law: law_text(law) if isinstance(law, Law) else law.name
-    laws = [(text(parameter.law), parameter.name) for parameter in own if parameter.law]
+    name_of = lambda law: law_text(law) if isinstance(law, Law) else law.name
+    laws = [(name_of(parameter.law), parameter.name) for parameter in own if parameter.law]
     draws = [
         (_draw_text(parameter, num_rows * leaf.uses * parameter.positions), parameter.name)
         for parameter in own
