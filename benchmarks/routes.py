@@ -80,8 +80,8 @@ def main() -> None:
             more = {"axis": axis, "at": at, "line": line, "width": width, "depth": depth}
             report.add(f"{axis} {at}: {line}", 1e3 * value, "ms", **more)
             if place == 0:
-                name, shape = f"{axis} {at}: {line}, first call", {"width": width, "depth": depth}
-                report.add(name, 1e3 * first[name], "ms", **shape)
+                label, shape = f"{axis} {at}: {line}, first call", {"width": width, "depth": depth}
+                report.add(label, 1e3 * first[name], "ms", **shape)
         ratio = seconds["simulate"] / seconds["infinite"]
         report.add(f"{axis} {at}: simulate / infinite", ratio, "x", width=width, depth=depth)
 
