@@ -2,10 +2,12 @@
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
 
-Default shapes: about fifteen minutes on two idle cores; `--quick`, small shapes, five; `--full` an
-hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and JSON lines of
-every benchmark; `--write-results` also writes `benchmarks/RESULTS.md`. Exit code 1 if a check
-failed or a benchmark crashed; the others still run. A missed goal is shown and is no failure.
+The default shapes take about fifteen minutes on two idle cores, `--quick` five (small shapes),
+`--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
+measurements of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
+
+Exit code 1 if a check failed or a benchmark crashed; the others still run. A missed goal is shown
+and is no failure.
 """
 
 import argparse
@@ -16,42 +18,31 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
-
-from rich.console import Console
 
 from benchmarks import harness, record
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-_TAIL = 3  # lines of a failed benchmark's output
 
-
-class Default(NamedTuple):
-    """Default arguments of a benchmark, and its seconds on two idle cores."""
-
-    arguments: str
-    seconds: int
-
-
+# Default arguments of a benchmark, and its seconds on two idle cores.
 DEFAULTS = {
-    "precision": Default("", 30),
-    "import_time": Default("--repeats 1", 30),
-    "compile": Default("--part relu --repeats 1", 35),
-    "engines": Default("--part 256 1024 --repeats 2", 50),
-    "routes": Default("", 55),
-    "scaling": Default("--repeats 2", 55),
-    "shapes": Default("--repeats 2", 50),
-    "model": Default("", 70),
-    "memory": Default("--networks 1000000", 20),
-    "lengths": Default("--part samplers --repeats 1 --networks 200000", 45),
-    "cutoff": Default("--repeats 1 --networks 100000", 40),
-    "condensation": Default("--repeats 2", 30),
-    "kernel_corrections": Default("--part ensemble --repeats 1", 105),
-    "gradients": Default("--repeats 1", 15),
-    "resnet_ntk": Default("--repeats 1 --networks 100", 85),
-    "layers": Default("--repeats 1 --part maps compile", 60),
-    "kernel_matrices": Default("--repeats 1", 40),
+    "precision": ("", 30),
+    "import_time": ("--repeats 1", 30),
+    "compile": ("--part relu --repeats 1", 35),
+    "engines": ("--part 256 1024 --repeats 2", 50),
+    "routes": ("", 55),
+    "scaling": ("--repeats 2", 55),
+    "shapes": ("--repeats 2", 50),
+    "model": ("", 70),
+    "memory": ("--networks 1000000", 20),
+    "lengths": ("--part samplers --repeats 1 --networks 200000", 45),
+    "cutoff": ("--repeats 1 --networks 100000", 40),
+    "condensation": ("--repeats 2", 30),
+    "kernel_corrections": ("--part ensemble --repeats 1", 105),
+    "gradients": ("--repeats 1", 15),
+    "resnet_ntk": ("--repeats 1 --networks 100", 85),
+    "layers": ("--repeats 1 --part maps compile", 60),
+    "kernel_matrices": ("--repeats 1", 40),
 }
 
 
@@ -73,66 +64,50 @@ def parsed() -> argparse.Namespace:
     options.out = options.out or Path("runs") / f"benchmarks-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         parser.error(f"{options.out} holds something: choose a new folder")
+    options.out.mkdir(parents=True, exist_ok=True)
     return options
 
 
-def run(name: str, options: argparse.Namespace, console: Console, place: str) -> record.Record:
-    """One benchmark: its output goes to a file, its last line to the terminal."""
-    lines = options.out / f"{name}.jsonl"
-    arguments = [] if options.full else shlex.split(DEFAULTS[name].arguments)
+def run(name: str, options: argparse.Namespace, place: str) -> record.Record:
+    """One benchmark: its output goes to a file, its outcome to the terminal."""
+    found, text = options.out / f"{name}.json", options.out / f"{name}.txt"
+    arguments = [] if options.full else shlex.split(DEFAULTS[name][0])
     arguments = ["--quick"] if options.quick else arguments
-    command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(lines), *arguments]
-    loads, used, start = [harness.load_average()], harness.child_seconds(), time.perf_counter()
-    output = []
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with (
-        console.status(f"{place} {name}") as status,
-        subprocess.Popen(command, **pipe) as process,
-        (options.out / f"{name}.txt").open("w") as file,
-    ):
-        try:
-            for line in process.stdout:
-                file.write(line)
-                file.flush()
-                output += [line.rstrip()] if line.strip() else []
-                status.update(f"{place} {name}: {line.strip()[:90]}")
-        except BaseException:
-            process.terminate()
-            raise
-    seconds, loads = time.perf_counter() - start, [*loads, harness.load_average()]
-    failed = process.returncode != 0
+    command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(found), *arguments]
+    before, start = harness.load_average(), time.perf_counter()
+    print(f"{place} {name} ...", flush=True)
+    with text.open("w") as file:
+        code = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, check=False
+        ).returncode
+    output = [line for line in text.read_text().splitlines() if line.strip()]
     missing = [line.removeprefix("missing: ") for line in output if line.startswith("missing: ")]
-    outcome = {
+    entry = {
         "benchmark": name,
         "command": shlex.join(["python", f"benchmarks/{name}.py", *arguments]),
-        "exit_code": process.returncode,
-        "message": " ".join(" ".join(output)[-400:].split()) if failed else "",
+        "exit_code": code,
+        "message": " ".join(" ".join(output)[-400:].split()) if code else "",
         "missing": missing,
-        "seconds": round(seconds, 1),
-        "processor_seconds": None if used is None else round(harness.child_seconds() - used, 1),
-        "load_average": [load for load in loads if load is not None],
+        "seconds": round(time.perf_counter() - start, 1),
+        "load_average": [x for x in (before, harness.load_average()) if x is not None],
+        **{"checks": [], "measurements": [], "provenance": {}},
     }
-    entry = record.benchmark_entry(lines, outcome)
+    entry |= json.loads(found.read_text()) if found.exists() else {}
     counts = f"{len(entry['checks'])} checks passed, {len(entry['measurements'])} measurements"
-    state = "[red]FAILED[/]" if failed else "done"
-    console.print(f"{place} {name}: {state} in {seconds:.0f} s: {counts}")
-    notes = [f"missing: {what}" for what in missing] + (output[-_TAIL:] if failed else [])
-    for note in notes:
-        console.print(f"    {note}", markup=False)
+    print(f"{place} {name}: {'FAILED' if code else 'done'} in {entry['seconds']:.0f} s: {counts}")
+    notes = [f"missing: {what}" for what in missing] + (output[-3:] if code else [])
+    print("".join(f"    {note}\n" for note in notes), end="", flush=True)
     return entry
 
 
-def draw(found: record.Record, folder: Path) -> list[Path]:
+def draw(found: record.Record, folder: Path) -> None:
     """The figures of a record as SVG files."""
     from benchmarks import figures
     from deepinit.plots.style import to_svg
 
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
     for name, figure in figures.figures(found).items():
-        paths.append(folder / f"{name}.svg")
-        paths[-1].write_text(to_svg(figure))
-    return paths
+        (folder / f"{name}.svg").write_text(to_svg(figure))
 
 
 def write_results(found: record.Record, folder: Path = RESULTS) -> Path:
@@ -142,30 +117,21 @@ def write_results(found: record.Record, folder: Path = RESULTS) -> Path:
     (folder / f"{own}.json").write_text(json.dumps(found, indent=1) + "\n")
     draw(found, folder / own)
     records = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    shown = {
-        name: [
-            f"{folder.name}/{name}/{path.name}" for path in sorted((folder / name).glob("*.svg"))
-        ]
+    figures = {
+        name: [str(path.relative_to(folder.parent)) for path in sorted((folder / name).glob("*"))]
         for name in records
     }
     target = folder.parent / "RESULTS.md"
-    target.write_text(record.results_markdown(records, shown))
+    target.write_text(record.results_markdown(records, figures))
     return target
 
 
 def main() -> int:
     """Runs the benchmarks; writes record, ratios and figures."""
-    options, console = parsed(), Console()
-    names = options.only or list(DEFAULTS)
-    options.out.mkdir(parents=True, exist_ok=True)
-    minutes = sum(DEFAULTS[name].seconds for name in names) / 60
-    sizes = "" if options.quick or options.full else f", about {minutes:.0f} minutes on idle cores"
-    console.print(f"{len(names)} benchmarks{sizes}; record in {options.out}")
-    facts, start = harness.facts(), time.perf_counter()
-    entries = [
-        run(name, options, console, rf"\[{place}/{len(names)}]")
-        for place, name in enumerate(names, start=1)
-    ]
+    options = parsed()
+    names, start = options.only or list(DEFAULTS), time.perf_counter()
+    facts = harness.facts()
+    entries = [run(name, options, f"[{i}/{len(names)}]") for i, name in enumerate(names, start=1)]
     for key in ("backend", "device", "num_devices", "torch"):  # this process has no JAX
         known = (entry["provenance"].get(key) for entry in entries)
         facts[key] = next((value for value in known if value is not None), None)
@@ -179,17 +145,15 @@ def main() -> int:
     }
     table = record.ratios_markdown(found)
     (options.out / "record.json").write_text(json.dumps(found, indent=1) + "\n")
-    (options.out / "ratios.md").write_text(
-        "\n".join([*record.machine_lines(found), "", table]) + "\n"
-    )
+    (options.out / "ratios.md").write_text("\n".join([*record.machine_lines(found), "", table, ""]))
     draw(found, options.out / "figures")
-    console.print(table, markup=False)
+    print(table)
     failed = [entry["benchmark"] for entry in entries if entry["exit_code"]]
-    console.print(f"{found['seconds']:.0f} s; record.json, ratios.md, figures/ in {options.out}")
+    print(f"{found['seconds']:.0f} s; record.json, ratios.md, figures/ in {options.out}")
     if failed:
-        console.print(f"[red]failed: {', '.join(failed)}[/]")
+        print(f"failed: {', '.join(failed)}")
     elif options.write_results:
-        console.print(f"written: {write_results(found)}")
+        print(f"written: {write_results(found)}")
     return 1 if failed else 0
 
 

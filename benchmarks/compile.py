@@ -34,14 +34,7 @@ X = np.concatenate([PAIR.points, PAIR.partners])
 def simulation(spec: MLP) -> float:
     """One compiled ensemble."""
     start = time.perf_counter()
-    seed_fn, _ = seed_fn_of(
-        spec,
-        di.quantities.log_sin2_angle,
-        PAIR,
-        linear_map="auto",
-        dtype="float32",
-        precision="highest",
-    )
+    seed_fn, _ = seed_fn_of(spec, di.quantities.log_sin2_angle, PAIR)
     compile_ensemble(seed_fn, 64, blocks=Blocks(64, 64, 64))
     return time.perf_counter() - start
 
@@ -59,11 +52,7 @@ def kernels(spec: MLP) -> float:
 
 def infinite_angles(spec: MLP) -> float:
     """`log_sin2_angles`: its first call, less a later one."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        log_sin2_angles(spec, PAIR)
-        seconds.append(time.perf_counter() - start)
+    seconds = [harness.seconds_of(lambda: log_sin2_angles(spec, PAIR))[0] for _ in range(3)]
     return seconds[0] - min(seconds[1:])
 
 
@@ -97,27 +86,20 @@ def check_answers() -> None:
     harness.check("kernels against neural-tangents", float(error), 1e-7)
     cosine = layers.nngp[1:, 0, 1] / layers.nngp[1:, 0, 0]
     angles = log_sin2_angles(spec, PAIR)[:-1, 0]
-    harness.check(
-        "infinite-width angles against kernels",
-        float(np.abs(angles - np.log(1 - cosine**2)).max()),
-        1e-9,
-    )
+    error = float(np.abs(angles - np.log(1 - cosine**2)).max())
+    harness.check("infinite-width angles against kernels", error, 1e-9)
 
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__, ("relu", "tanh"))
+    options, report = harness.begin(__doc__, ("relu", "tanh"))
     jax.config.update("jax_enable_compilation_cache", False)
-    report = harness.Report("compile", options.out, quick=options.quick)
-    di.use_all_cores()
-    report.device()
     check_answers()
     depths = (10, 50) if options.quick else (10, 1000)
-    repeats = options.repeats or (1 if options.quick else 3)
     for activation in ("relu",) if options.quick else options.part:
         for name, compilation in COMPILATIONS.items():
             best = dict.fromkeys(depths, math.inf)
-            for _ in range(repeats):
+            for _ in range(options.repeats):
                 for depth in depths:
                     jax.clear_caches()
                     spec = di.MLP(widths=(64,) * depth, activation=getattr(di, activation))
@@ -126,14 +108,8 @@ def main() -> None:
             for depth in depths:
                 report.add(f"{name}, {activation}, depth {depth}", 1e3 * best[depth], "ms", **shape)
             ratio = best[depths[1]] / best[depths[0]]
-            report.add(
-                f"{name}, {activation}: depth {depths[1]} / {depths[0]}",
-                ratio,
-                "x",
-                ("<=", GOAL),
-                **shape,
-            )
-    report.print()
+            name = f"{name}, {activation}: depth {depths[1]} / {depths[0]}"
+            report.add(name, ratio, "x", ("<=", GOAL), **shape)
 
 
 if __name__ == "__main__":

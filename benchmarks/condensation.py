@@ -10,7 +10,6 @@ before: equal initial weights give equal weights at every record up to rounding;
 +-v, v = mean of y (x, 1), for gradient descent, on +-sign(v) for Adam.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -139,10 +138,9 @@ def measure(
     repeats: int,
 ) -> None:
     """Checks and times of one mode."""
-    start = time.perf_counter()
-    ours = ensemble_of(mode, num_seeds, num_steps)
-    values = ours()
-    with_compilation = time.perf_counter() - start
+    with_compilation, (ours, values) = harness.seconds_of(
+        lambda: (run := ensemble_of(mode, num_seeds, num_steps), run())
+    )
     check_orientations(mode, values)
     runs: dict[str, Callable[[], Any]] = {"deepinit": ours}
     if torch is not None:
@@ -192,23 +190,12 @@ DEFAULT_THREADS = 1 if torch is None else torch.get_num_threads()
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__)
-    report = harness.Report("condensation", options.out, quick=options.quick)
-    di.use_all_cores()
+    options, report = harness.begin(__doc__)
     jax.config.update("jax_enable_compilation_cache", False)  # what compilation costs is measured
-    report.device()
-    report.provenance |= {"torch": None if torch is None else torch.__version__}
-    if torch is None:
-        harness.missing(
-            "PyTorch, the peer: `uv run --with torch python benchmarks/condensation.py` has it"
-        )
-    repeats = options.repeats or (1 if options.quick else 3)
+    harness.note_torch(report, torch)
     for mode in RATES:
-        if options.quick:
-            measure(report, mode, 4, (1, 2), 340, repeats)
-        else:
-            measure(report, mode, 100, (2, 5), 340, repeats)
-    report.print()
+        sizes = (4, (1, 2)) if options.quick else (100, (2, 5))
+        measure(report, mode, *sizes, 340, options.repeats)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Constants of `costs.py`: every part of a block timed by itself. Run by `model.py`."""
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -101,11 +100,8 @@ def check_diagonal(values: np.ndarray, width: int, depth: int, count: int) -> No
     """The last diagonal has the mean of infinite width; its variance is at most (1 + 5/n)^L - 1."""
     own = np.flatnonzero(np.equal(*np.triu_indices(count)))
     exact = di.infinite(di.MLP((width,) * depth), NNGP, points(count)).mean[-1][own]
-    error = exact * math.sqrt(((1 + 5 / width) ** depth - 1) / len(values))
-    z = np.abs(values[:, -1, own].mean(axis=0) - exact) / error
-    harness.check(
-        f"mean diagonal of {len(values)} networks, {count} inputs, largest |z|", float(z.max()), 5.0
-    )
+    variance = exact**2 * ((1 + 5 / width) ** depth - 1)
+    harness.check_mean(f"mean diagonal, {count} inputs", values[:, -1, own], exact, variance)
 
 
 def linear_and_square(few: float, many: float) -> tuple[float, float]:
@@ -129,31 +125,19 @@ def device_costs(
         lambda key: jax.random.key_data(key)[0], num_seeds, block_size=num_seeds
     )
     runs["call", 0] = lambda: trivial.block_fn(root, 0)
-    seconds = harness.least_seconds({repr(key): run for key, run in runs.items()}, repeats)
-    call = seconds[repr(("call", 0))]
-    scale = jax.device_count() / (num_seeds * width * depth)
-    per = {
-        key: max(0.0, seconds[repr(key)] - call) * scale for key in runs
-    }  # seconds of one device, by neuron
+    seconds = harness.least_seconds(runs, repeats)
+    call, scale = seconds["call", 0], jax.device_count() / (num_seeds * width * depth)
+    # seconds of one device, by neuron
+    per = {key: max(0.0, value - call) * scale for key, value in seconds.items()}
     row, pair = linear_and_square(per["linear", FEW], per["linear", MANY])
     active, overlap = linear_and_square(per["active", FEW], per["active", MANY])
     normal = 0.5 * (per["random", FEW] / FEW + per["random", MANY] / MANY)
-    sums = [
-        per["random", count] + per["linear", count] + per["active", count] for count in (FEW, MANY)
-    ]
+    names = ("random", "linear", "active")
+    sums = [sum(per[name, count] for name in names) for count in (FEW, MANY)]
     together = math.sqrt(per["whole", FEW] * per["whole", MANY] / math.prod(sums))
-    found = {
-        "normal": normal,
-        "row": row,
-        "pair": pair,
-        "active": active,
-        "overlap": overlap,
-        "call": call,
-    }
-    found["together"] = together
-    return found | {
-        f"whole {count}": seconds[repr(("whole", count))] for count in (FEW, MANY)
-    }, blocks
+    found = {"normal": normal, "row": row, "pair": pair, "active": active, "overlap": overlap}
+    found |= {"call": call, "together": together}
+    return found | {f"whole {count}": seconds["whole", count] for count in (FEW, MANY)}, blocks
 
 
 def host_costs(measured: Any, folder: str, repeats: int, writes: int) -> dict[str, float]:
@@ -182,28 +166,19 @@ def host_costs(measured: Any, folder: str, repeats: int, writes: int) -> dict[st
 
             return act
 
+        write = lambda stats: store.write_block(run, next(names), statistics.to_arrays(stats))
+        read = lambda name: statistics.from_arrays(store.read_block(run, f"kept/{name}"))
+        event = {"name": "costs", "bytes": 0, "sha256": "0" * 64}
         seconds = harness.least_seconds(
             {
                 "whole": lambda: measure_block(NNGP, measured, ()),
                 "quarter": lambda: measure_block(NNGP, small, ()),
                 "merge": lambda: statistics.merge(whole, quarter),
-                "write whole": several(
-                    lambda: store.write_block(run, next(names), statistics.to_arrays(whole))
-                ),
-                "write tiny": several(
-                    lambda: store.write_block(run, next(names), statistics.to_arrays(tiny))
-                ),
-                "journal": several(
-                    lambda: store.append_event(
-                        run, "measured", name="costs", bytes=0, sha256="0" * 64
-                    )
-                ),
-                "read whole": several(
-                    lambda: statistics.from_arrays(store.read_block(run, "kept/whole"))
-                ),
-                "read tiny": several(
-                    lambda: statistics.from_arrays(store.read_block(run, "kept/tiny"))
-                ),
+                "write whole": several(lambda: write(whole)),
+                "write tiny": several(lambda: write(tiny)),
+                "journal": several(lambda: store.append_event(run, "measured", **event)),
+                "read whole": several(lambda: read("whole")),
+                "read tiny": several(lambda: read("tiny")),
             },
             repeats,
         )
@@ -228,12 +203,10 @@ def host_costs(measured: Any, folder: str, repeats: int, writes: int) -> dict[st
 
 def start_cost(folder: str, starts: int) -> float:
     """Seconds of a start per earlier start in its directory, whose records it rewrites."""
-    taken, record = [], store.collect({})
+    record = store.collect({})
     with store.open_run(folder, {"experiment": "starts"}) as run:
-        for _ in range(starts):
-            start = time.perf_counter()
-            store.write_provenance(run, record)
-            taken.append(time.perf_counter() - start)
+        write = lambda: store.write_provenance(run, record)
+        taken = [harness.seconds_of(write)[0] for _ in range(starts)]
     third = starts // 3
     grown = min(taken[-third:]) - min(taken[:third])
     return max(0.0, grown / (starts - third))

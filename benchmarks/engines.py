@@ -22,9 +22,6 @@ import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.neural_tangents import load
-from deepinit.quantities.kinds.axis import pass_bytes
-from deepinit.quantities.measured import values_of
-from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory import angles
 
 try:
@@ -48,25 +45,9 @@ Run = Callable[[], np.ndarray]  # ln sin^2 after the last layer, one per network
 
 def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run:
     """The engine of `di.simulate`, as compiled for many blocks."""
-    spec = di.MLP(widths=(width,) * depth)
-    inputs = di.inputs.pair(ANGLE)
-    seed_fn, settings = seed_fn_of(
-        spec,
-        di.quantities.log_sin2_angle,
-        inputs,
-        linear_map=linear_map,
-        dtype="float32",
-        precision="highest",
-    )
-    ensemble = compile_ensemble(
-        seed_fn, num_seeds, seed_bytes=pass_bytes(spec, inputs, settings), block_size=num_seeds
-    )
-    root = root_key(0)
-
-    def run() -> np.ndarray:
-        return values_of(di.quantities.log_sin2_angle, ensemble.block_fn(root, 0))[:, -1, 0]
-
-    return run
+    quantity, pair = di.quantities.log_sin2_angle, di.inputs.pair(ANGLE)
+    run = harness.run_of(di.MLP((width,) * depth), quantity, pair, linear_map, num_seeds)
+    return lambda: run()[:, -1, 0]
 
 
 def normals_run(width: int, depth: int, num_seeds: int) -> Run:
@@ -154,24 +135,16 @@ def neural_tangents_run(width: int, depth: int, num_seeds: int) -> Run:
 def check_angles(name: str, values: np.ndarray, width: int, depth: int) -> None:
     """Mean ln sin^2 of the last layer against the second-order walk."""
     walk = angles.log_sin2_propagation(ANGLE, (width,) * depth)
-    defined = values[np.isfinite(values)]
-    error = math.sqrt(walk.variance[-1] / len(defined))
-    harness.check(
-        f"{name}, mean ln sin^2 of {len(defined)} networks",
-        defined.mean() - walk.mean[-1],
-        5 * error,
-    )
+    name = f"{name}, width {width}, depth {depth}, mean ln sin^2"
+    harness.check_mean(name, values[np.isfinite(values)], walk.mean[-1], walk.variance[-1])
 
 
 def check_kernel(name: str, kernel: np.ndarray, width: int, depth: int, num_seeds: int) -> None:
     """On the diagonal E K = 1, Var K = (1 + 5/width)^(depth - 1) (1 + 2/width) - 1."""
     variance = (1 + 5 / width) ** (depth - 1) * (1 + 2 / width) - 1
-    tolerance = 5 * math.sqrt(variance / num_seeds)
-    harness.check(
-        f"{name}, NNGP diagonal of {num_seeds} networks",
-        float(np.max(np.abs(np.diag(kernel) - 1))),
-        tolerance,
-    )
+    off = np.max(np.abs(np.diag(kernel) - 1))
+    name = f"{name}, NNGP diagonal of {num_seeds} networks"
+    harness.check(name, float(off), 5 * math.sqrt(variance / num_seeds))
 
 
 def compare_engines(
@@ -188,12 +161,11 @@ def compare_engines(
         "neural_tangents": neural_tangents_run(width, DEPTH, counts["neural_tangents"]),
     }
     if torch is not None:
-        slow["torch"], counts = (
-            torch_run(width, DEPTH, counts["numpy"]),
-            counts | {"torch": counts["numpy"]},
-        )
-    for name in ("conditional", "explicit", "numpy", *(("torch",) if torch is not None else ())):
-        check_angles(f"{name}, width {width}, depth {DEPTH}", (runs | slow)[name](), width, DEPTH)
+        slow["torch"] = torch_run(width, DEPTH, counts["numpy"])
+        counts = counts | {"torch": counts["numpy"]}
+    for name, run in (runs | slow).items():
+        if name not in ("normals", "neural_tangents"):
+            check_angles(name, run(), width, DEPTH)
     count = counts["neural_tangents"]
     check_kernel(f"neural_tangents, width {width}", slow["neural_tangents"](), width, DEPTH, count)
 
@@ -211,12 +183,8 @@ def compare_engines(
         ratio = per_network[name] / per_network["conditional"]
         more = {"peer": f"{PEERS[name]}, width {width}", **shape} if name in PEERS else shape
         report.add(f"width {width}: {name} / conditional", ratio, "x", goal, **more)
-    report.add(
-        f"width {width}: a normal",
-        1e9 * per_network["normals"] / (2 * width * DEPTH),
-        "ns",
-        **shape,
-    )
+    normal = 1e9 * per_network["normals"] / (2 * width * DEPTH)
+    report.add(f"width {width}: a normal", normal, "ns", **shape)
     ratio = per_network["conditional"] / per_network["normals"]
     goal = ("<=", NORMALS_GOAL) if width in SPEEDUP_GOALS else None
     report.add(f"width {width}: conditional / normals alone", ratio, "x", goal, **shape)
@@ -230,7 +198,7 @@ def deep_networks(
         "conditional": ensemble_run(width, depth, num_seeds, "conditional"),
         "normals": normals_run(width, depth, num_seeds),
     }
-    check_angles(f"conditional, width {width}, depth {depth}", runs["conditional"](), width, depth)
+    check_angles("conditional", runs["conditional"](), width, depth)
     seconds = harness.least_seconds(runs, repeats)
     shape = {"width": width, "depth": depth, "num_seeds": num_seeds}
     name = f"width {width}, depth {depth}: conditional"
@@ -240,20 +208,12 @@ def deep_networks(
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__, ("64", "256", "1024", "4096", "deep"))
-    report = harness.Report("engines", options.out, quick=options.quick)
-    di.use_all_cores()
-    report.device()
-    report.provenance |= {"torch": None if torch is None else torch.__version__}
-    if torch is None:
-        harness.missing(
-            "PyTorch, one of the peers: `uv run --with torch python benchmarks/engines.py` has it"
-        )
-    repeats = options.repeats or (1 if options.quick else 5)
+    options, report = harness.begin(__doc__, ("64", "256", "1024", "4096", "deep"), repeats=(1, 5))
+    harness.note_torch(report, torch)
     if options.quick:
         counts = {"conditional": 256, "explicit": 16, "numpy": 16, "neural_tangents": 4}
-        compare_engines(report, 32, counts, repeats)
-        deep_networks(report, 32, 40, 64, repeats)
+        compare_engines(report, 32, counts, options.repeats)
+        deep_networks(report, 32, 40, 64, options.repeats)
     else:
         # networks of each engine: about half a second each, and never fewer than two
         for width in (int(part) for part in options.part if part != "deep"):
@@ -261,12 +221,11 @@ def main() -> None:
             conditional = min(4096, max(1024, 2**20 // width))
             counts = {"conditional": conditional, "explicit": small, "numpy": small}
             compare_engines(
-                report, width, counts | {"neural_tangents": max(2, min(16, small))}, repeats
+                report, width, counts | {"neural_tangents": max(2, min(16, small))}, options.repeats
             )
         for depth, num_seeds in ((100, 1024), (1000, 256)) if "deep" in options.part else ():
             for width in (64, 256):
-                deep_networks(report, width, depth, num_seeds, repeats)
-    report.print()
+                deep_networks(report, width, depth, num_seeds, options.repeats)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,7 @@ def arguments(num: int) -> tuple[Any, ...]:
 
 def main() -> None:
     """Checks, times, tells."""
-    options = harness.arguments(__doc__)
-    report = harness.Report("gradients", options.out, quick=options.quick)
-    report.device()
+    options, report = harness.begin(__doc__, devices="one")
     num = 4 if options.quick else 8
     for activation in (di.tanh,) if options.quick else (di.tanh, di.selu):
 
@@ -52,26 +50,17 @@ def main() -> None:
             slope = sum(float(jnp.sum(g * w)) for g, w in zip(both(*parts)[1], way, strict=True))
             error = abs(slope / (float(ahead - behind) / 2e-5) - 1.0)
             harness.check(f"derivative along a direction, {activation.name}", error, 1e-7)
-            times = harness.least_seconds(
-                {
-                    "value": lambda value=value, parts=parts: jax.block_until_ready(value(*parts)),
-                    "gradient": lambda both=both, parts=parts: jax.block_until_ready(both(*parts)),
-                },
-                options.repeats or (1 if options.quick else 3),
-            )
+            runs = {
+                name: lambda run=run, parts=parts: jax.block_until_ready(run(*parts))
+                for name, run in (("value", value), ("gradient", both))
+            }
+            times = harness.least_seconds(runs, options.repeats)
         shape = {"inputs": num, "depth": DEPTH}
         report.add(f"value, {activation.name}", times["value"], "s", **shape)
         report.add(f"value and gradient, {activation.name}", times["gradient"], "s", **shape)
         goal = None if options.quick else ("<=", GOAL)
-        report.add(
-            f"ratio, {activation.name}",
-            times["gradient"] / times["value"],
-            "x",
-            goal,
-            peer="value",
-            **shape,
-        )
-    report.print()
+        ratio = times["gradient"] / times["value"]
+        report.add(f"ratio, {activation.name}", ratio, "x", goal, peer="value", **shape)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shared by all benchmarks: command line, checks, timing in turns, one JSON line a measurement."""
+"""Shared by all benchmarks: command line, checks, compiled ensembles, timing in turns, record."""
 
 import argparse
 import contextlib
@@ -12,75 +12,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
 
 from deepinit.store import collect
 
-_PASSED: list[dict[str, Any]] = []  # checks of this process; every later measurement names them
-
-
-def arguments(
-    description: str | None, parts: tuple[str, ...] = (), *, networks: str = ""
-) -> argparse.Namespace:
-    """`--quick`, `--out`, `--repeats`, and `--part` or `--networks` where they are asked for.
-
-    `parts`: choices of `--part`. `networks`: what `--networks` counts; empty for no such option.
-    """
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
-    parser.add_argument("--quick", action="store_true", help="small shapes, same checks")
-    parser.add_argument("--out", type=Path, help="file for JSON lines, appended")
-    parser.add_argument("--repeats", type=int, default=0, help="timings; the least counts")
-    if networks:
-        parser.add_argument(
-            "--networks", type=int, default=0, help=f"{networks}; 0 for the default"
-        )
-    if parts:
-        parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
-    return parser.parse_args()
-
-
-def facts() -> dict[str, Any]:
-    """Provenance without the host's name and paths."""
-    hidden = ("host", "command")
-    return {name: value for name, value in collect(machine()).items() if name not in hidden}
-
-
-def machine() -> dict[str, Any]:
-    """Processor, cores, memory and load; None for unknown."""
-    model, memory = platform.processor() or platform.machine(), None
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        model = names[0] if names else model
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    cpus, load = os.cpu_count(), load_average()
-    return {"cpu": model, "num_cpus": cpus, "memory_gb": memory, "load_average": load}
-
-
-def load_average() -> float | None:
-    """Runnable processes during the last minute."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
-def child_seconds() -> float | None:
-    """Processor time of all child processes that have ended."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+_PASSED: list[dict[str, Any]] = []  # checks of this process
 
 
 class Report:
-    """The measurements of one process: a table on stdout, JSON lines in a file."""
+    """Checks and measurements of one process: lines on stdout, one JSON object in a file."""
 
-    def __init__(self, benchmark: str, out: Path | None, *, quick: bool):
-        self.benchmark, self.out, self.quick = benchmark, out, quick
-        self.rows: list[tuple[str, str, str, str]] = []
+    def __init__(self, out: Path | None = None):
+        self.out = out
+        self.measurements: list[dict[str, Any]] = []
         # benchmarks of the store write beside the record, on its file system
         self.folder = Path() if out is None else out.resolve().parent
         self.provenance = facts()
@@ -100,31 +44,79 @@ class Report:
         place it on an axis and `peer` names the competitor of a ratio.
         """
         met = None if goal is None else (value <= goal[1] if goal[0] == "<=" else value >= goal[1])
-        record = {"benchmark": self.benchmark, "quick": self.quick, "name": name, "value": value}
-        record |= {"unit": unit, "goal": goal, "met": met, **parameters}
-        record |= {"checks": list(_PASSED), "provenance": self.provenance}
+        found = {"name": name, "value": value, "unit": unit, "goal": goal, "met": met}
+        self.measurements.append({**found, "num_checks": len(_PASSED), "parameters": parameters})
+        entry = {"checks": _PASSED, "measurements": self.measurements}
         if self.out is not None:
-            with self.out.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-        print(f"measured: {name}: {value:.4g} {unit}", flush=True)
-        bound = "" if goal is None else f"{goal[0]} {goal[1]:g}"
-        verdict = {None: "", True: "met", False: "MISSED"}[met]
-        self.rows.append((name, f"{value:.4g} {unit}", bound, verdict))
+            self.out.write_text(json.dumps({**entry, "provenance": self.provenance}))
+        verdict = "" if goal is None else f", goal {goal[0]} {goal[1]:g}{'' if met else ': MISSED'}"
+        print(f"measured: {name}: {value:.4g} {unit}{verdict}", flush=True)
 
-    def device(self) -> None:
-        """Note JAX's devices; call it in the process that computes."""
+
+def begin(
+    description: str | None,
+    parts: tuple[str, ...] = (),
+    *,
+    networks: str = "",
+    repeats: tuple[int, int] = (1, 3),
+    devices: str = "all",
+) -> tuple[argparse.Namespace, Report]:
+    """Options `quick`, `repeats`, `part` and `networks`, and the report.
+
+    Args:
+        description: of the benchmark.
+        parts: choices of `--part`.
+        networks: what `--networks` counts; empty for no such option.
+        repeats: with and without `--quick`.
+        devices: `all` cores, `one`, or empty where this process does not compute.
+    """
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
+    parser.add_argument("--quick", action="store_true", help="small shapes, same checks")
+    parser.add_argument("--out", type=Path, help="JSON file of checks and measurements")
+    parser.add_argument("--repeats", type=int, default=0, help="timings; the least counts")
+    if networks:
+        parser.add_argument("--networks", type=int, default=0, help=networks)
+    if parts:
+        parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
+    options = parser.parse_args()
+    options.repeats = options.repeats or repeats[not options.quick]
+    report = Report(options.out)
+    if devices:
         import jax
 
-        found = {"backend": jax.default_backend(), "device": jax.devices()[0].device_kind}
-        self.provenance |= {**found, "num_devices": jax.device_count()}
+        import deepinit as di
 
-    def print(self) -> None:
-        """The table."""
-        title = f"{self.benchmark}{' --quick' if self.quick else ''}"
-        table = Table("measurement", "value", "goal", "", title=title)
-        for row in self.rows:
-            table.add_row(*row)
-        Console(width=120).print(table)
+        if devices == "all":
+            di.use_all_cores()
+        found = {"backend": jax.default_backend(), "device": jax.devices()[0].device_kind}
+        report.provenance |= {**found, "num_devices": jax.device_count()}
+    return options, report
+
+
+def facts() -> dict[str, Any]:
+    """Provenance with processor, cores, memory and load, without the host's name and paths."""
+    model, memory = platform.processor() or platform.machine(), None
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((x.split(":", 1)[1].strip() for x in lines if x[:10] == "model name"), model)
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    cpus, load = os.cpu_count(), load_average()
+    machine = {"cpu": model, "num_cpus": cpus, "memory_gb": memory, "load_average": load}
+    return {k: v for k, v in collect(machine).items() if k not in ("host", "command")}
+
+
+def load_average() -> float | None:
+    """Runnable processes during the last minute."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def note_torch(report: Report, torch: Any) -> None:
+    """PyTorch's version, or that this peer is missing."""
+    report.provenance["torch"] = None if torch is None else torch.__version__
+    if torch is None:
+        print("missing: PyTorch, a peer: `uv run --with torch python -m benchmarks`", flush=True)
 
 
 def check(name: str, error: float, tolerance: float) -> None:
@@ -132,8 +124,7 @@ def check(name: str, error: float, tolerance: float) -> None:
     if not abs(error) <= tolerance:
         wrong = f"{name}: the answer is off by {error:.3g}, allowed {tolerance:.3g}"
         raise SystemExit(f"{wrong}; nothing was timed.")
-    _PASSED.append({"name": name, "error": float(error), "tolerance": float(tolerance)})
-    print(f"checked: {name}: off by {error:.3g}, allowed {tolerance:.3g}", flush=True)
+    _passed(f"checked: {name}", name, error, tolerance)
 
 
 def reject(name: str, error: float, tolerance: float) -> None:
@@ -141,26 +132,73 @@ def reject(name: str, error: float, tolerance: float) -> None:
     if abs(error) <= tolerance:
         passes = f"{name}: off by {error:.3g}, within {tolerance:.3g}, and known to be wrong"
         raise SystemExit(f"{passes}; nothing was timed.")
-    name = f"rejected: {name}"
+    _passed(f"rejected: {name}", f"rejected: {name}", error, tolerance)
+
+
+def check_mean(name: str, values: np.ndarray, mean: Any, variance: Any = None) -> None:
+    """The mean of values [networks, ...] within 5 standard errors; None for their own variance."""
+    variance = np.var(values, axis=0, ddof=1) if variance is None else variance
+    z = np.abs(np.mean(values, axis=0) - mean) / np.sqrt(variance / len(values))
+    check(f"{name}, {len(values)} networks, largest |z|", float(np.max(z)), 5.0)
+
+
+def _passed(text: str, name: str, error: float, tolerance: float) -> None:
     _PASSED.append({"name": name, "error": float(error), "tolerance": float(tolerance)})
-    print(f"{name}: off by {error:.3g}, allowed {tolerance:.3g}", flush=True)
+    print(f"{text}: off by {error:.3g}, allowed {tolerance:.3g}", flush=True)
 
 
-def missing(what: str) -> None:
-    """Record what was left out, with the reason. No failure."""
-    print(f"missing: {what}", flush=True)
+def ensemble(
+    spec: Any,
+    quantity: Any,
+    inputs: Any,
+    linear_map: str,
+    num_seeds: int,
+    *,
+    block_size: int | None = None,
+    precision: str = "highest",
+) -> Any:
+    """The compiled engine of `di.simulate`, in one block if no size is given."""
+    from deepinit.ensembles.blocks import compile_ensemble
+    from deepinit.quantities.kinds.axis import pass_bytes
+    from deepinit.quantities.routes import seed_fn_of
+
+    seed_fn, settings = seed_fn_of(
+        spec, quantity, inputs, linear_map=linear_map, precision=precision
+    )
+    size, num_bytes = block_size or num_seeds, pass_bytes(spec, inputs, settings)
+    return compile_ensemble(seed_fn, num_seeds, seed_bytes=num_bytes, block_size=size)
 
 
-def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The least time of each function, after one call each, in turns."""
+def run_of(*arguments: Any, key: int = 0, **options: Any) -> Callable[[], np.ndarray]:
+    """() -> values [networks, layers, entries] of `ensemble`, compiled."""
+    from deepinit.ensembles.keys import root_key
+    from deepinit.quantities.measured import values_of
+
+    compiled, quantity, root = ensemble(*arguments, **options), arguments[1], root_key(key)
+
+    def run() -> np.ndarray:
+        blocks = range(compiled.blocks.num_blocks)
+        values = [values_of(quantity, compiled.block_fn(root, block)) for block in blocks]
+        return np.concatenate(values)[: arguments[4]]
+
+    return run
+
+
+def seconds_of(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Of one call, and what it returned."""
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def least_seconds(functions: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, float]:
+    """The least time of each function, after one call each, in turns: load meets all of them."""
     for function in functions.values():
         function()
     best = dict.fromkeys(functions, float("inf"))
     for _ in range(repeats):
         for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            best[name] = min(best[name], time.perf_counter() - start)
+            best[name] = min(best[name], seconds_of(function)[0])
     return best
 
 

@@ -33,22 +33,19 @@ def run(statement: str) -> int:
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__)
-    report = harness.Report("import_time", options.out, quick=options.quick)
+    options, report = harness.begin(__doc__, repeats=(1, 5), devices="")
     for name, statement in {**STATEMENTS, "import deepinit leaves JAX alone": CHECK}.items():
         harness.check(name, run(statement), 0)
-    repeats = options.repeats or (1 if options.quick else 5)
     runs = {
         name: (lambda statement=statement: run(statement)) for name, statement in STATEMENTS.items()
     }
-    seconds = harness.least_seconds(runs, repeats)
+    seconds = harness.least_seconds(runs, options.repeats)
     own = {name: value - seconds["python"] for name, value in seconds.items() if name != "python"}
     for name, value in own.items():
         report.add(name, value, "s")
     for name in ("import deepinit", "deepinit.simulate"):
         ratio = own[name] / own["import jax, flax, optax"]
         report.add(f"{name} / import jax, flax, optax", ratio, "x", ("<=", GOAL))
-    report.print()
 
 
 if __name__ == "__main__":

@@ -22,13 +22,8 @@ import numpy as np
 from peers import NUM_INPUTS, Run, by_hand, peer_runs, points
 
 import deepinit as di
-from deepinit.ensembles.blocks import compile_ensemble
-from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.empirical import IMPLEMENTATIONS
 from deepinit.infinite_width.recursion import kernel_layers
-from deepinit.quantities.kinds.axis import pass_bytes
-from deepinit.quantities.measured import values_of
-from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory.kernel_corrections import homogeneous_ntk_moments, kernel_corrections
 
 SPEEDUP_GOAL = 20.0
@@ -42,19 +37,10 @@ def network(width: int, depth: int) -> di.MLP:
 
 def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
     """Tangent kernels [num_networks, entries] by the compiled engine of `di.simulate`."""
-    spec, inputs = network(width, depth), di.inputs.points(points())
-    seed_fn, settings = seed_fn_of(
-        spec,
-        di.quantities.ntk,
-        inputs,
-        linear_map="conditional",
-        dtype="float32",
-        precision="highest",
-    )
-    at_hand = pass_bytes(spec, inputs, settings)
-    ensemble = compile_ensemble(seed_fn, num_networks, seed_bytes=at_hand, block_size=num_networks)
-    root = root_key(0)
-    return lambda: values_of(di.quantities.ntk, ensemble.block_fn(root, 0))[:, 0]
+    inputs, quantity = di.inputs.points(points()), di.quantities.ntk
+    spec = network(width, depth)
+    run = harness.run_of(spec, quantity, inputs, "conditional", num_networks)
+    return lambda: run()[:, 0]
 
 
 def largest_z(found: np.ndarray, wanted: np.ndarray, deviation: np.ndarray, count: float) -> float:
@@ -68,11 +54,7 @@ def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: boo
     mean, deviation, count = kernels.mean(axis=0), kernels.std(axis=0), len(kernels)
     first = di.predict(spec, di.quantities.ntk, inputs, "first_order").mean[0]
     limit = di.infinite(spec, di.quantities.ntk, inputs).mean[0]
-    harness.check(
-        f"mean kernel of {count} networks against first order, largest |z|",
-        largest_z(mean, first, deviation, count),
-        5.0,
-    )
+    harness.check_mean("mean kernel against first order", kernels, first)
     beyond = largest_z(mean, limit, deviation, count)
     print(f"mean kernel against infinite width alone: largest |z| {beyond:.3g}")
     if resolves and not beyond > 5.0:
@@ -87,18 +69,10 @@ def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: boo
         )
         for row in x
     ]
-    squares = kernels[:, own] ** 2
-    second = np.array([moments.second for moments in exact])
-    harness.check(
-        "mean diagonal against its exact value, largest |z|",
-        largest_z(mean[own], np.array([moments.mean for moments in exact]), deviation[own], count),
-        5.0,
-    )
-    harness.check(
-        "second moment of the diagonal against its exact value, largest |z|",
-        largest_z(squares.mean(axis=0), second, squares.std(axis=0), count),
-        5.0,
-    )
+    diagonal = kernels[:, own]
+    first, second = ([getattr(one, name) for one in exact] for name in ("mean", "second"))
+    harness.check_mean("mean diagonal against its exact value", diagonal, first)
+    harness.check_mean("second moment of the diagonal against its exact value", diagonal**2, second)
 
 
 def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: bool) -> None:
@@ -111,10 +85,10 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
     pairs, mean, deviation = np.triu_indices(NUM_INPUTS), kernels.mean(axis=0), kernels.std(axis=0)
     shape = {"width": width, "depth": depth, "inputs": NUM_INPUTS}
 
-    start = time.perf_counter()
-    ours = ensemble_run(width, depth, networks)
-    ours()
-    whole = {"ours": time.perf_counter() - start}
+    seconds, (ours, _) = harness.seconds_of(
+        lambda: (run := ensemble_run(width, depth, networks), run())
+    )
+    whole = {"ours": seconds}
     runs: dict[Any, Run] = {"ours": lambda: moments(ours())}
     found = {}
     for name, run in {
@@ -131,30 +105,19 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
         runs[name] = run
     count = 1.0 / (1.0 / few + 1.0 / many)  # of the difference of two means
     for name, kernel in found.items():
-        harness.check(
-            f"mean of {few} networks, {' '.join(name)}, largest |z|",
-            largest_z(kernel[pairs], mean, deviation, count),
-            5.0,
-        )
+        z = largest_z(kernel[pairs], mean, deviation, count)
+        harness.check(f"mean of {few} networks, {' '.join(name)}, largest |z|", z, 5.0)
         if name[0] != "hand":
             other = next(iter(found.values()))
-            harness.check(
-                f"the same networks, {' '.join(name)}",
-                float(np.max(np.abs(kernel / other - 1.0))),
-                1e-3,
-            )
+            off = float(np.max(np.abs(kernel / other - 1.0)))
+            harness.check(f"the same networks, {' '.join(name)}", off, 1e-3)
 
     seconds = harness.least_seconds(runs, repeats)
     per_network = {name: seconds[name] / (networks if name == "ours" else few) for name in runs}
     # a whole call: compilation, and the networks at the measured pace
     total = {name: whole[name] - seconds[name] + networks * per_network[name] for name in runs}
-    report.add(
-        "deepinit, mean and variance",
-        1e3 * per_network["ours"],
-        "ms per network",
-        networks=networks,
-        **shape,
-    )
+    pace = 1e3 * per_network["ours"]
+    report.add("deepinit, mean and variance", pace, "ms per network", networks=networks, **shape)
     report.add(f"deepinit, {networks} networks, compilation included", total["ours"], "s", **shape)
     peers = {}
     for implementation in (*IMPLEMENTATIONS, "hand"):
@@ -168,20 +131,12 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
                 "slowest": max(per_network[name] for name in of_kind),
                 **shape,
             }
-            shown = (
-                "by hand in one loop"
-                if implementation == "hand"
-                else f"{implementation} ({best[1]})"
-            )
-            report.add(
-                f"neural-tangents, {shown}", 1e3 * per_network[best], "ms per network", **more
-            )
-            report.add(
-                f"neural-tangents, {shown}, {networks} networks, compilation included",
-                total[best],
-                "s",
-                **more,
-            )
+            by_hand_ = implementation == "hand"
+            shown = "by hand in one loop" if by_hand_ else f"{implementation} ({best[1]})"
+            shown = f"neural-tangents, {shown}"
+            report.add(shown, 1e3 * per_network[best], "ms per network", **more)
+            shown = f"{shown}, {networks} networks, compilation included"
+            report.add(shown, total[best], "s", **more)
     hand = peers.pop("hand")
     fastest = min(peers.values(), key=lambda name: per_network[name])
     goal = None if quick else (">=", SPEEDUP_GOAL)
@@ -190,13 +145,8 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
     least = min(total[name] for name in peers.values())
     report.add("ratio, compilation included", least / total["ours"], "x", **shape)
     ratio = per_network[hand] / per_network["ours"]
-    report.add(
-        "ratio to a loop by hand",
-        ratio,
-        "x",
-        peer="neural-tangents in a compiled loop, NTK",
-        **shape,
-    )
+    peer = "neural-tangents in a compiled loop, NTK"
+    report.add("ratio to a loop by hand", ratio, "x", peer=peer, **shape)
 
 
 def moments(kernels: np.ndarray) -> np.ndarray:
@@ -218,16 +168,11 @@ def theory_part(report: harness.Report, repeats: int, quick: bool) -> None:
         def run(activation: Any = activation, first: Any = first, weights: Any = weights) -> Any:
             return kernel_corrections(activation, first, (width,) * depth, weights)
 
-        start = time.perf_counter()
-        found = run()
-        whole = time.perf_counter() - start
+        whole, found = harness.seconds_of(run)
         tangent = kernel_layers(spec, x).ntk[-1][found.rows, found.columns]
         error = np.max(np.abs(found.tangent[-1] / tangent - 1.0))
-        harness.check(
-            f"{activation.name}: tangent kernel against the infinite-width recursion",
-            float(error),
-            1e-6,
-        )
+        name = f"{activation.name}: tangent kernel against the infinite-width recursion"
+        harness.check(name, float(error), 1e-6)
         seconds = harness.least_seconds({"theory": run}, repeats)["theory"]
         name = f"theory, {NUM_INPUTS} inputs, depth {depth}, {activation.name}"
         report.add(name, seconds, "s", None if quick else ("<=", THEORY_GOAL), width=width)
@@ -236,18 +181,16 @@ def theory_part(report: harness.Report, repeats: int, quick: bool) -> None:
 
 def main() -> None:
     """Checks, times, tells."""
-    options = harness.arguments(__doc__, ("ensemble", "options", "theory"))
-    report = harness.Report("kernel_corrections", options.out, quick=options.quick)
-    di.use_all_cores()
-    report.device()
-    repeats = options.repeats or (1 if options.quick else 3)
+    options, report = harness.begin(__doc__, ("ensemble", "options", "theory"))
     if "ensemble" in options.part:
         ensemble_part(
-            report, repeats, options.quick, every=not options.quick and "options" in options.part
+            report,
+            options.repeats,
+            options.quick,
+            every=not options.quick and "options" in options.part,
         )
     if "theory" in options.part:
-        theory_part(report, repeats, options.quick)
-    report.print()
+        theory_part(report, options.repeats, options.quick)
 
 
 if __name__ == "__main__":

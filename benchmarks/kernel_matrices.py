@@ -51,9 +51,7 @@ ENGINES = {
 
 def main() -> None:
     """Checks, times, measures memory."""
-    options = harness.arguments(__doc__)
-    report = harness.Report("kernel_matrices", options.out, quick=options.quick)
-    report.device()
+    options, report = harness.begin(__doc__, repeats=(2, 2), devices="one")
     num = 500 if options.quick else 3000
     x = inputs(num)
     exact = kernel_layers(SPEC, x[:200], last_only=True)
@@ -65,7 +63,7 @@ def main() -> None:
     wrong = np.abs(exact.nngp / exact.ntk - 1.0).max()
     harness.reject("the NNGP kernel as NTK", float(wrong), 1e-7)
     functions = {name: lambda engine=engine: engine(x) for name, engine in ENGINES.items()}
-    seconds = harness.least_seconds(functions, options.repeats or 2)
+    seconds = harness.least_seconds(functions, options.repeats)
     for name, value in seconds.items():
         report.add(f"{name}, {num} inputs", value, "s")
     ours, theirs = ENGINES
@@ -79,7 +77,6 @@ def main() -> None:
         report.add(f"{name}, peak memory", peak / 2**30, "GiB")
     ratio = peaks[theirs] / peaks[ours]
     report.add("neural-tangents over di.kernels, memory", ratio, "x", (">=", 1.0), peer=theirs)
-    report.print()
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def measure_maps(report: Any, options: Any) -> None:
         }
         for call in calls.values():
             call()
-        times = harness.least_seconds(calls, options.repeats or 2)
+        times = harness.least_seconds(calls, options.repeats)
         each = {kind: times[kind] / runs[kind][1] for kind in runs}
         shape = {"width": width, "rows": rows}
         for kind, seconds in each.items():
@@ -148,12 +148,9 @@ PARTS = {"maps": measure_maps, "compile": measure_compile, "ntk": measure_ntk}
 
 def main() -> None:
     """Runs the parts."""
-    options = harness.arguments(__doc__, tuple(PARTS))
-    report = harness.Report("layers", options.out, quick=options.quick)
-    report.device()
+    options, report = harness.begin(__doc__, tuple(PARTS), repeats=(2, 2), devices="one")
     for name in options.part:
         PARTS[name](report, options)
-    report.print()
 
 
 if __name__ == "__main__":

@@ -14,11 +14,8 @@ import harness
 from deepinit.theory.angles import degeneracy_probability, small_angle_log_sin2_moments
 
 GOAL = 1.1
-WIDTH, DEPTH, ANGLE = (
-    16,
-    2,
-    1e-4,
-)  # an angle this small has an exact one-layer law, up to (2/(3 pi)) 1e-4 in the mean
+WIDTH, DEPTH = 16, 2
+ANGLE = 1e-4  # has an exact one-layer law, up to (2/(3 pi)) 1e-4 in the mean
 
 RUN = f"""
 import json, resource, sys, time
@@ -39,34 +36,28 @@ print(json.dumps({{"peak": peak, "seconds": time.perf_counter() - start, "events
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__, networks="networks of the larger ensemble")
-    report = harness.Report("memory", options.out, quick=options.quick)
+    options, report = harness.begin(
+        __doc__, networks="networks of the larger ensemble", repeats=(1, 1), devices=""
+    )
     sizes = (20_000, 200_000) if options.quick else (100_000, options.networks or 10_000_000)
     exact = degeneracy_probability(ANGLE, WIDTH)._asdict()
     peaks = []
     for num_seeds in sizes:
         # one run has the peak; the least of several is steadier
-        results = [
-            harness.in_fresh_process(RUN, str(num_seeds)) for _ in range(options.repeats or 1)
-        ]
+        results = [harness.in_fresh_process(RUN, str(num_seeds)) for _ in range(options.repeats)]
         for event, probability in exact.items():
             expected = num_seeds * float(probability)
-            found = results[0]["events"][event]
-            harness.check(
-                f"{event} among {num_seeds} networks", found - expected, 5 * math.sqrt(expected) + 3
-            )
+            off, allowed = results[0]["events"][event] - expected, 5 * math.sqrt(expected) + 3
+            harness.check(f"{event} among {num_seeds} networks", off, allowed)
         mean = 2 * math.log(math.sin(ANGLE)) + small_angle_log_sin2_moments(WIDTH).mean
-        error = results[0]["mean"] - mean
-        harness.check(
-            f"mean ln sin^2 of {num_seeds} networks", error, 5 * results[0]["standard_error"]
-        )
+        error, allowed = results[0]["mean"] - mean, 5 * results[0]["standard_error"]
+        harness.check(f"mean ln sin^2 of {num_seeds} networks", error, allowed)
         peaks.append(min(result["peak"] for result in results))
         seconds = min(result["seconds"] for result in results)
         shape = {"num_seeds": num_seeds, "width": WIDTH, "depth": DEPTH}
         report.add(f"{num_seeds} networks: peak resident size", peaks[-1] / 2**20, "MiB", **shape)
         report.add(f"{num_seeds} networks: whole call", seconds, "s", **shape)
     report.add(f"peak, {sizes[1]} / {sizes[0]} networks", peaks[1] / peaks[0], "x", ("<=", GOAL))
-    report.print()
 
 
 if __name__ == "__main__":

@@ -20,14 +20,12 @@ import numpy as np
 
 import deepinit as di
 from deepinit.core.generator import standard_normals
-from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.precision import host_float64
 from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
 from deepinit.networks.input_rows import input_rows
 from deepinit.quantities.measured import values_of
-from deepinit.quantities.routes import seed_fn_of
 
 UNITS = 8.0  # of float32's 1.2e-7, a layer
 BITS = {"TF32": 10, "bfloat16": 7}
@@ -58,11 +56,8 @@ def engine(shape: tuple[int, int], num_networks: int, linear_map: str, precision
     found = {}
     for name, quantity in QUANTITIES.items():
         spec = network(*shape, ACTIVATIONS[name])
-        seed_fn, _ = seed_fn_of(
-            spec, quantity, PAIR, linear_map=linear_map, dtype="float32", precision=precision
-        )
-        ensemble = compile_ensemble(seed_fn, num_networks, block_size=num_networks)
-        found[name] = values_of(quantity, ensemble.block_fn(root_key(0), 0))
+        run = harness.run_of(spec, quantity, PAIR, linear_map, num_networks, precision=precision)
+        found[name] = run()
     return found
 
 
@@ -174,9 +169,7 @@ def errors(found: Values, exact: Values) -> dict[str, float]:
 
 def main() -> None:
     """Checks and tells; there is nothing to time."""
-    options = harness.arguments(__doc__)
-    report = harness.Report("precision", options.out, quick=options.quick)
-    report.device()
+    options, report = harness.begin(__doc__, devices="one")
     size, num_networks = ((64, 6), 16) if options.quick else ((256, 10), 64)
     backend, allowed = jax.default_backend(), UNITS * size[1] * float(np.finfo(np.float32).eps)
     shape = {"width": size[0], "depth": size[1], "networks": num_networks, "backend": backend}
@@ -189,34 +182,19 @@ def main() -> None:
         ),
     }
     for linear_map, (found, wanted) in pairs.items():
+        what = f"{linear_map}, float32 on {backend}"
         for name, error in errors(found, wanted).items():
-            harness.check(f"{linear_map}, float32 on {backend}: {name}", error, allowed)
-            report.add(
-                f"{linear_map}, float32 on {backend}: error of {name}",
-                error,
-                "",
-                ("<=", allowed),
-                **shape,
-            )
+            harness.check(f"{what}: {name}", error, allowed)
+            report.add(f"{what}: error of {name}", error, "", ("<=", allowed), **shape)
     for format_name, bits in BITS.items():
+        what = f"operands in {format_name}"
         for name, error in errors(reference(size, num_networks, bits), exact).items():
-            harness.reject(f"operands in {format_name}: {name}", error, allowed)
-            report.add(
-                f"operands in {format_name} (planted): error of {name}",
-                error,
-                "",
-                (">=", allowed),
-                **shape,
-            )
+            harness.reject(f"{what}: {name}", error, allowed)
+            report.add(f"{what} (planted): error of {name}", error, "", (">=", allowed), **shape)
+    what = f"explicit at precision default on {backend}"
     for name, error in errors(engine(size, num_networks, "explicit", "default"), exact).items():
         verdict = "within the bound" if error <= allowed else "rejected"
-        report.add(
-            f"explicit at precision default on {backend}: error of {name}: {verdict}",
-            error,
-            "",
-            **shape,
-        )
-    report.print()
+        report.add(f"{what}: error of {name}: {verdict}", error, "", **shape)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
 """The record of a run of several benchmarks, and its summaries: the ratios, RESULTS.md."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 FORMAT = 1
 _MACHINE = ("cpu", "num_cpus", "memory_gb", "device", "num_devices", "platform", "python")
-_SHARED = ("benchmark", "quick", "checks", "provenance")
-_MEASURED = ("name", "value", "unit", "goal", "met")
 _GPU = """Not run on a GPU yet. On a machine with one, from the root of the repository:
 
 ```
@@ -19,24 +16,6 @@ adds this section and leaves the others. `benchmarks/precision.py` fails where f
 computed in TF32."""
 
 Record = dict[str, Any]
-
-
-def benchmark_entry(path: Path, outcome: Record) -> Record:
-    """One benchmark's entry: its outcome, checks, measurements and provenance.
-
-    `path`: JSON lines of `harness.Report.add`; may be missing. `outcome`: `benchmark`, `exit_code`,
-    `seconds`, `load_average`, `missing`, `message`.
-    """
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    # every line repeats the checks that had passed before it
-    checks: list[Record] = max((line["checks"] for line in lines), key=len, default=[])
-    measurements = []
-    for line in lines:
-        rest = {k: v for k, v in line.items() if k not in _SHARED + _MEASURED}
-        own = {k: line[k] for k in _MEASURED}
-        measurements.append({**own, "num_checks": len(line["checks"]), "parameters": rest})
-    provenance = lines[0]["provenance"] if lines else {}
-    return {**outcome, "checks": checks, "measurements": measurements, "provenance": provenance}
 
 
 def backend(record: Record) -> str:

@@ -92,16 +92,14 @@ def mean_of_peer(run: Any, num_networks: int, key: int) -> np.ndarray:
 
 def main() -> None:
     """Checks, times, tells."""
-    options = harness.arguments(__doc__, networks="networks of ours")
-    report = harness.Report("resnet_ntk", options.out, quick=options.quick)
-    report.device()
+    options, report = harness.begin(
+        __doc__, networks="networks of ours", repeats=(1, 1), devices="one"
+    )
     small, few = 12, 200 if options.quick else 1000
     kernels = np.asarray(
         sampler(small, small, few)(jnp.arange(few, dtype=jnp.uint32))[1], np.float64
     )
-    error = (
-        kernels.std(axis=0) * (2.0 / few) ** 0.5
-    )  # of the difference of two means of so many networks
+    error = kernels.std(axis=0) * (2.0 / few) ** 0.5  # of the difference of two means
     z = np.abs(kernels.mean(axis=0) - mean_of_peer(peer(small, small), few, 1)) / error
     harness.check(
         "mean tangent kernels of small networks, both samplers, largest |z|", float(z.max()), 5.0
@@ -112,47 +110,29 @@ def main() -> None:
     outputs, kernels = (
         np.asarray(part, np.float64) for part in jax.block_until_ready(compiled(seeds))
     )
-    limit = di.infinite(
-        residual(size, size), di.quantities.ntk, di.inputs.points(inputs(size))
-    ).mean[0]
-    found = kernels.mean(axis=0)[np.triu_indices(2)]
-    error = (kernels.std(axis=0) / networks**0.5)[np.triu_indices(2)]
-    harness.check(
-        "against infinite width at this depth, largest |z|",
-        float(np.abs((found - limit) / error).max()),
-        5.0,
-    )
-    spread = outputs.std(axis=0) / networks**0.5
-    harness.check(
-        "mean outputs less 1 and 2, largest |z|",
-        float(np.abs((outputs.mean(axis=0) - [1, 2]) / spread).max()),
-        5.0,
-    )
+    points = di.inputs.points(inputs(size))
+    limit = di.infinite(residual(size, size), di.quantities.ntk, points).mean[0]
+    upper = kernels[:, *np.triu_indices(2)]
+    harness.check_mean("against infinite width at this depth", upper, limit)
+    harness.check_mean("mean outputs less 1 and 2", outputs, [1, 2])
     of_peer, explicit_fn = [], peer(size, size)
     times = harness.least_seconds(
         {
             "conditional": lambda: jax.block_until_ready(compiled(seeds)),
             "explicit": lambda: of_peer.append(mean_of_peer(explicit_fn, explicit, 2)),
         },
-        options.repeats or 1,
+        options.repeats,
     )
     off = np.abs(of_peer[-1] - kernels.mean(axis=0)) / (kernels.std(axis=0) / explicit**0.5)
-    harness.check(
-        f"mean of {explicit} networks by neural-tangents, largest |z|", float(off.max()), 5.0
-    )
+    name = f"mean of {explicit} networks by neural-tangents, largest |z|"
+    harness.check(name, float(off.max()), 5.0)
     ours, theirs = times["conditional"] / networks, times["explicit"] / explicit
     shape = {"width": size, "depth": size}
     report.add(f"{networks} networks, conditional", times["conditional"], "s", **shape)
     report.add("one network, conditional", 1e3 * ours, "ms", **shape)
     report.add("one network, neural-tangents", 1e3 * theirs, "ms", networks=explicit, **shape)
-    report.add(
-        "ratio",
-        theirs / ours,
-        "x",
-        None if options.quick else (">=", GOAL),
-        peer="neural-tangents, empirical NTK",
-        **shape,
-    )
+    goal, peer_name = None if options.quick else (">=", GOAL), "neural-tangents, empirical NTK"
+    report.add("ratio", theirs / ours, "x", goal, peer=peer_name, **shape)
     memory = {}
     for depth in (100, 1600) if options.quick else (400, 1600, 6400, 25_600):
         start = time.perf_counter()
@@ -164,7 +144,6 @@ def main() -> None:
     first, *_, last = memory
     goal = None if options.quick else ("<=", MEMORY_GOAL)
     report.add(f"memory, depth {last} / {first}", memory[last] / memory[first], "x", goal)
-    report.print()
 
 
 if __name__ == "__main__":

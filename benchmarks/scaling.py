@@ -25,7 +25,6 @@ import harness
 import jax
 import worker
 
-import deepinit as di
 from deepinit.theory.angles import log_sin2_propagation
 
 COUNTS = (1, 2, 4, 8)
@@ -134,9 +133,8 @@ def devices_part(
         more = {"axis": "devices", "at": count, "line": line, **shape}
         report.add(f"{count} {line}", task.num_seeds / seconds, "networks per s", **more)
     for count in counts[1:]:
-        report.add(
-            f"{count} devices / 1", best["1 devices"] / best[f"{count} devices"], "x", **shape
-        )
+        ratio = best["1 devices"] / best[f"{count} devices"]
+        report.add(f"{count} devices / 1", ratio, "x", **shape)
 
 
 def processes_part(
@@ -177,26 +175,16 @@ def processes_part(
 
 def main() -> None:
     """Checks, times, tells."""
-    options = harness.arguments(__doc__, ("devices", "processes"))
-    report = harness.Report("scaling", options.out, quick=options.quick)
-    di.use_all_cores()
-    report.device()
-    repeats = options.repeats or (1 if options.quick else 3)
+    options, report = harness.begin(__doc__, ("devices", "processes"))
+    sizes = (16, 4, 1024, 128, 16) if options.quick else (256, 10, 32768, 4096, 64)
+    task = worker.Task(*sizes)
     if "devices" in options.part:
-        task = (
-            worker.Task(16, 4, 1024, 512, 16)
-            if options.quick
-            else worker.Task(256, 10, 32768, 16384, 64)
-        )
-        devices_part(report, task, (1, 2, 8) if options.quick else COUNTS, repeats)
+        counts = (1, 2, 8) if options.quick else COUNTS
+        larger = task._replace(block_size=4 * task.block_size)
+        devices_part(report, larger, counts, options.repeats)
     if "processes" in options.part:
-        task = (
-            worker.Task(16, 4, 1024, 128, 16)
-            if options.quick
-            else worker.Task(256, 10, 32768, 4096, 64)
-        )
-        processes_part(report, task, (1, 2) if options.quick else PROCESSES, repeats)
-    report.print()
+        counts = (1, 2) if options.quick else PROCESSES
+        processes_part(report, task, counts, options.repeats)
 
 
 if __name__ == "__main__":

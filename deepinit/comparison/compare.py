@@ -2,14 +2,20 @@
 
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction, component_names
+from deepinit.core.results import (
+    QUANTILE_LEVELS,
+    THRESHOLD_SIGMA,
+    Estimate,
+    Prediction,
+    component_names,
+)
 from deepinit.core.typing import Float, Like, Numbers
 
 if TYPE_CHECKING:
@@ -37,7 +43,7 @@ class Comparison:
 
     def __str__(self) -> str:
         width = max(130, 50 + 24 * self.dataset.sizes["theory"])
-        tables = [table(self.dataset, pair=pair) for pair in shown_components(self.dataset)]
+        tables = [table(self.dataset, component=k) for k in shown_components(self.dataset)]
         return printed(self.dataset, tables, width)
 
     def _repr_html_(self) -> str:
@@ -53,11 +59,11 @@ def threshold(num_seeds: Numbers) -> Float[Like, "..."]:
     from scipy import special
 
     freedom = np.maximum(np.asarray(num_seeds, np.float64) - 1.0, 1.0)
-    return -special.stdtrit(freedom, special.ndtr(-GATE))
+    return -special.stdtrit(freedom, special.ndtr(-THRESHOLD_SIGMA))
 
 
 def compare(
-    estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None
+    estimate: Estimate, *predictions: Prediction, components: tuple[str, ...] | None = None
 ) -> Comparison:
     """One measured quantity against predictions; `pairs` label the last axis.
 
@@ -72,15 +78,21 @@ def compare(
     - z rejects a difference below 5 sqrt(predicted variance / n); from 1000 of these units every
       distribution is judged (Chebyshev's inequality).
 
-    Raises SpecError: no prediction, or another quantity or shape.
+    `components` label the last axis.
+
+    Raises:
+        SpecError: no prediction, or another quantity or shape.
     """
     if not predictions:
         raise SpecError("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...).")
-    return comparison(estimate, predictions, pairs=pairs)
+    return comparison(estimate, predictions, components=components)
 
 
 def comparison(
-    estimate: Estimate, predictions: Sequence[Prediction], *, pairs: tuple[str, ...] | None = None
+    estimate: Estimate,
+    predictions: Sequence[Prediction],
+    *,
+    components: tuple[str, ...] | None = None,
 ) -> Comparison:
     """`compare`, also without predictions."""
     import xarray
@@ -128,7 +140,7 @@ def comparison(
         },
         coords={
             "theory": names,
-            **axis_coordinates(estimate, pairs),
+            **axis_coordinates(estimate, components),
             "level": np.array(QUANTILE_LEVELS),
             **{name: ("theory", [getattr(p, name) for p in predictions]) for name in _TEXTS},
         },
@@ -143,11 +155,11 @@ def comparison(
     return Comparison(dataset)
 
 
-def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, Any]:
-    """Coordinates of both axes; `path` along sites of composed networks."""
+def axis_coordinates(estimate: Estimate, components: Sequence[str] | None) -> dict[str, Any]:
+    """Coordinates of both axes, numbers where unnamed; `path` along sites of composed networks."""
     rows, columns = estimate.mean.shape
     positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
-    labels = estimate.entries if pairs is None else pairs
+    labels = estimate.entries if components is None else components
     names = [str(index) for index in range(columns)] if labels is None else labels
     coordinates: dict[str, Any] = {estimate.axis: np.array(positions), "component": np.array(names)}
     if estimate.paths is not None:
@@ -176,7 +188,7 @@ def _judged(
         return judged
     with np.errstate(invalid="ignore"):
         distance, error = np.abs(difference), np.sqrt(variance / np.maximum(num_used, 1))
-        expected = distance < GATE * error
+        expected = distance < THRESHOLD_SIGMA * error
         # a predicted variance of 0 is only a leading order
         excluded = (variance > 0) & (distance >= _CHEBYSHEV * error)
     heavy = np.False_ if estimate.heavy_tails is None else estimate.heavy_tails
@@ -199,13 +211,6 @@ def largest_z(z: Float[Like, "..."]) -> float:
     return float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else float("nan")
 
 
-def worst_of(values: Iterable[float]) -> float:
-    """Worst of largest |z|: a rejection, else NaN (not judged), else the largest."""
-    z = np.array([*values])
-    rejected = np.nanmax(z, initial=0.0) >= GATE
-    return largest_z(z) if rejected or not np.isnan(z).any() else float("nan")
-
-
 def verdict(z: Numbers, num_seeds: Numbers = np.inf) -> str:
     """`rejected` if a |z| reaches `threshold`, `not judged` if all NaN, else `agrees`."""
     if np.isnan(z).all():
@@ -213,18 +218,20 @@ def verdict(z: Numbers, num_seeds: Numbers = np.inf) -> str:
     return "rejected" if np.any(np.abs(z) >= threshold(num_seeds)) else "agrees"
 
 
-def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> "rich.table.Table":
+def table(
+    dataset: "xarray.Dataset", *, max_layers: int = 40, component: int = 0
+) -> "rich.table.Table":
     """Rich table of one component, a row per layer."""
     from rich.table import Table
 
-    axis, component = axis_of(dataset), dataset.isel(component=pair)
+    axis, values = axis_of(dataset), dataset.isel(component=component)
     routes = [str(route) for route in dataset["theory"].values]
-    result = Table(title=table_title(dataset, pair))
+    result = Table(title=table_title(dataset, component))
     for name in (axis, "measured", "sd", *(column for route in routes for column in (route, "z"))):
         result.add_column(name, justify="right")
     result.add_column("closest")
     for index in shown_layers(dataset.sizes[axis], max_layers):
-        layer = component.isel({axis: index})
+        layer = values.isel({axis: index})
         measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
         place = str(layer["path"].values) if "path" in layer.coords else str(int(layer[axis]))
         cells = [place, measured, f"{float(layer['variance']) ** 0.5:.4g}"]
@@ -245,16 +252,16 @@ def axis_of(dataset: "xarray.Dataset") -> str:
     return next(name for name in ("layer", "step", "row") if name in dataset.dims)
 
 
-def table_title(dataset: "xarray.Dataset", pair: int = 0) -> str:
+def table_title(dataset: "xarray.Dataset", component: int = 0) -> str:
     """Quantity, component, networks and exclusions."""
-    excluded = int(dataset["num_excluded"].isel(component=pair).max())
+    excluded = int(dataset["num_excluded"].isel(component=component).max())
     note = f", up to {excluded} excluded" if excluded else ""
-    return f"{component_title(dataset, pair)}: {dataset.attrs['num_seeds']} networks{note}"
+    return f"{component_title(dataset, component)}: {dataset.attrs['num_seeds']} networks{note}"
 
 
-def component_title(dataset: "xarray.Dataset", pair: int) -> str:
+def component_title(dataset: "xarray.Dataset", component: int) -> str:
     """Quantity, with the component if named or of several."""
-    name = component_names([str(name) for name in dataset["component"].values])[pair]
+    name = component_names([str(name) for name in dataset["component"].values])[component]
     return ", ".join(filter(None, (dataset.attrs["quantity"], name)))
 
 

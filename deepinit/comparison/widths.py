@@ -47,7 +47,7 @@ class WidthComparison:
 
     def __str__(self) -> str:
         width = max(130, 60 + 18 * self.dataset.sizes["width"] + 24 * self.dataset.sizes["theory"])
-        tables = [width_table(self.dataset, pair=pair) for pair in shown_components(self.dataset)]
+        tables = [width_table(self.dataset, component=k) for k in shown_components(self.dataset)]
         return printed(self.dataset, tables, width)
 
     def _repr_html_(self) -> str:
@@ -59,7 +59,7 @@ def compare_widths(
     *,
     terms: int = 2,
     statistic: str = "mean",
-    pairs: tuple[str, ...] | None = None,
+    components: tuple[str, ...] | None = None,
 ) -> WidthComparison:
     """Finite minus infinite width against 1/width, measured and predicted.
 
@@ -73,7 +73,7 @@ def compare_widths(
             n in proportion to all.
         terms: powers of 1/n in the fit, at most the number of widths.
         statistic: `mean`, or `variance` over networks (0 at infinite width).
-        pairs: labels of the last axis.
+        components: labels of the last axis.
 
     Raises SpecError: too few widths, results of another form, quantity or shape, a prediction
         without the statistic, wrong labels.
@@ -86,8 +86,8 @@ def compare_widths(
         given = f"{len(rows.widths)} widths for {terms} powers of 1/width"
         raise SpecError(given, "a width for each", "Add widths or lower terms.")
     count = rows.measured.shape[-1]
-    if pairs is not None and not _are_labels(pairs, count):
-        raise SpecError(f"pairs={pairs!r}", f"{count} words", "Leave it out for their numbers.")
+    remedy, fits = "Leave it out for their numbers.", _are_labels(components, count)
+    validate.require(fits, f"components={components!r}", f"{count} words", remedy)
     difference = rows.measured - rows.limit
     fit = fit_widths(rows.widths, difference, rows.error, terms)
     predicted = {name: values - rows.limit for name, values in rows.predicted.items()}
@@ -97,7 +97,7 @@ def compare_widths(
     }
     predicted["infinite_width"] = np.zeros_like(difference)
     slopes["infinite_width"] = np.zeros_like(fit.coefficients[0])
-    dataset = _dataset(rows, difference, fit, predicted, slopes, pairs)
+    dataset = _dataset(rows, difference, fit, predicted, slopes, components)
     heavy = np.any([_is_heavy(estimate, statistic) for estimate in rows.estimates], axis=0)
     judged = np.isfinite(dataset["slope_standard_error"].values) & ~heavy
     dataset["judged"] = (dataset["slope"].dims, judged)
@@ -105,9 +105,9 @@ def compare_widths(
     return WidthComparison(dataset)
 
 
-def _are_labels(pairs: Any, count: int) -> bool:
-    texts = isinstance(pairs, list | tuple) and all(isinstance(name, str) for name in pairs)
-    return texts and len(pairs) == count
+def _are_labels(labels: Any, count: int) -> bool:
+    several = labels is None or (isinstance(labels, list | tuple) and len(labels) == count)
+    return several and all(isinstance(name, str) for name in labels or ())
 
 
 def _is_heavy(estimate: Estimate, statistic: str) -> np.ndarray:
@@ -125,7 +125,7 @@ def _dataset(
     fit: WidthFit,
     predicted: dict[str, np.ndarray],
     slopes: dict[str, np.ndarray],
-    pairs: tuple[str, ...] | None,
+    components: tuple[str, ...] | None,
 ) -> "xarray.Dataset":
     import xarray
 
@@ -148,7 +148,7 @@ def _dataset(
             "predicted_slope": (("theory", *entry), np.stack([slopes[name] for name in names])),
             "slope_z": (("theory", *entry), z),
         },
-        coords={"width": rows.widths, "theory": names, **axis_coordinates(last, pairs)},
+        coords={"width": rows.widths, "theory": names, **axis_coordinates(last, components)},
         attrs={
             "quantity": last.quantity,
             "symbol": last.symbol,
@@ -160,21 +160,21 @@ def _dataset(
 
 
 def width_table(
-    dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 0
+    dataset: "xarray.Dataset", *, max_layers: int = 20, component: int = 0
 ) -> "rich.table.Table":
     """Rich table of one component: n (finite - infinite), slopes, z."""
     from rich.table import Table
 
-    axis, component = axis_of(dataset), dataset.isel(component=pair)
+    axis, chosen = axis_of(dataset), dataset.isel(component=component)
     prefix = "" if dataset.attrs["statistic"] == "mean" else "variance of "
-    title = f"{prefix}{component_title(dataset, pair)}: width x (finite - infinite width)"
+    title = f"{prefix}{component_title(dataset, component)}: width x (finite - infinite width)"
     result = Table(title=f"{title}, and its limit")
     routes, n = [str(name) for name in dataset["theory"].values], dataset["width"].values
     theories = [column for route in routes for column in (route, "z")]
     for name in (axis, *(f"n = {width:g}" for width in n), "slope", "chi2", *theories):
         result.add_column(name, justify="right")
     for index in shown_layers(dataset.sizes[axis], max_layers):
-        layer = component.isel({axis: index})
+        layer = chosen.isel({axis: index})
         values, errors = n * layer["difference"].values, n * layer["standard_error"].values
         cells = [str(int(layer[axis]))]
         cells += [with_error(float(v), float(e)) for v, e in zip(values, errors, strict=True)]

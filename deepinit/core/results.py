@@ -6,7 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-GATE = 5.0  # standard errors; a correct theory exceeds it in one comparison in two million
+THRESHOLD_SIGMA = (
+    5.0  # standard errors; a correct theory exceeds it in one comparison in two million
+)
 Rounding = Literal["relative", "absolute"]
 QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 

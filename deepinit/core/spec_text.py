@@ -44,7 +44,7 @@ def _law(law: Any, name: str) -> str:
     return f"{name} {law.name} ({law.scaling})"
 
 
-in_words = by_kind(
+format_spec = by_kind(
     "a text",
     {
         MLP: _mlp,

@@ -119,28 +119,6 @@ def two_sines(num_examples: int = 40) -> Examples:
     return examples(x, sine(3.0 * x) + 0.5 * sine(6.0 * x), "two sines")
 
 
-def relu_pieces(num_examples: int = 40) -> Examples:
-    """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU.
-
-    Equally spaced on [-1, 1]. Reference: arXiv 2504.09484.
-    """
-    validate.integer("num_examples", num_examples, 2)
-    x = np.linspace(-1.0, 1.0, num_examples)
-    relu = lambda s: np.maximum(s, 0.0)
-    y = -relu(x) + relu(2.0 * (x + 0.3)) - relu(1.5 * (x - 0.4)) + relu(0.5 * (x - 0.8))
-    return examples(x, y, "piecewise linear")
-
-
-def four_points() -> Examples:
-    """y = 0.2 relu(x - 1/3) + 0.2 relu(-x - 1/3) at -1, -1/3, 1/3, 1.
-
-    Reference: arXiv 2007.07497 (phase diagram) and its notebook.
-    """
-    x = np.linspace(-1.0, 1.0, 4)
-    y = 0.2 * np.maximum(x - 1 / 3, 0.0) + 0.2 * np.maximum(-x - 1 / 3, 0.0)
-    return examples(x, y, "four points")
-
-
 def simplex(dimension: int, targets: Real[Array, "n *outputs"] | Plain = 1.0) -> Examples:
     """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension >= 1.
 

@@ -40,7 +40,7 @@ def closed_form(
     known: dict[Activation, Any] = {
         erf: (_erf, jnp.zeros_like),
         sin: (_sin, jnp.zeros_like),
-        gelu: (_gelu, _gelu_mean),
+        gelu: (_gelu, lambda q: q / jnp.sqrt(_TWO_PI * (1.0 + q))),
     }
     return known.get(activation)
 
@@ -94,7 +94,3 @@ def _gelu(cov: Any, left: Any, right: Any) -> Products:
     shares = 1.0 / (1.0 + left) + 1.0 / (1.0 + right)
     values = cov * both + (minor + cov**2 * shares) / (_TWO_PI * root)
     return Products(values, both + cov * (shares + 1.0 / determinant) / (_TWO_PI * root))
-
-
-def _gelu_mean(q: Any) -> Any:
-    return q / jnp.sqrt(_TWO_PI * (1.0 + q))

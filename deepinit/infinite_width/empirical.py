@@ -1,7 +1,6 @@
 """Empirical kernels of finite networks by neural-tangents."""
 
 import contextlib
-import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.typing import Array, Float, KeyLike, Like, Plain, PyTree, Shaped
+from deepinit.core.typing import Array, Like, Plain, PyTree, Shaped
 from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
@@ -106,35 +105,6 @@ def _in_blocks(run: Callable[..., Any], x: Any, x2: Any, trained: Any, batch: in
     return result
 
 
-def monte_carlo_kernel(
-    init_fn: Callable[..., Any],
-    apply_fn: Callable[..., Any],
-    x: Shaped[Array, "num ..."] | Plain,
-    *,
-    key: KeyLike,
-    num_seeds: int,
-    kind: Literal["nngp", "ntk"] = "ntk",
-    dtype: str = "float64",
-) -> Float[np.ndarray, "num num"]:
-    """Mean over random networks of the empirical NNGP or NTK, by neural-tangents.
-
-    `init_fn`, `apply_fn` as in neural-tangents; `key`: a raw `jax.random.PRNGKey`; `num_seeds` >= 1
-    networks; `dtype` as in `empirical_ntk`. Error O(1/sqrt(num_seeds)), not estimated.
-    Raises ResourceError: neural-tangents does not work.
-    Reference: arXiv 1912.02803.
-    """
-    validate.choice("kind", kind, ("nngp", "ntk"))
-    validate.num_seeds(num_seeds)
-    with _precision(dtype):
-        # neural-tangents calls with further keywords (rng), which only its own layers take
-        takes_them = _takes_keywords(apply_fn)
-        with_keywords = apply_fn if takes_them else lambda params, rows, **_: apply_fn(params, rows)
-        kernel_fn = load().monte_carlo_kernel_fn(
-            init_fn, with_keywords, key, num_seeds, vmap_axes=0
-        )
-        return np.asarray(kernel_fn(in_dtype(x, dtype), None, kind))
-
-
 def in_dtype(leaf: Shaped[Array, "*shape"] | Plain, dtype: str) -> Shaped[Like, "*shape"]:
     """Array of that dtype; integers and booleans unchanged."""
     import jax.numpy as jnp
@@ -162,11 +132,6 @@ def trained_leaves(params: PyTree) -> tuple[list[Any], Callable[[Any], Any]]:
         return jax.tree_util.tree_unflatten(tree, filled)
 
     return [leaves[place] for place in places], with_trained
-
-
-def _takes_keywords(fn: Callable[..., Any]) -> bool:
-    kinds = [parameter.kind for parameter in inspect.signature(fn).parameters.values()]
-    return inspect.Parameter.VAR_KEYWORD in kinds or "rng" in inspect.signature(fn).parameters
 
 
 def _precision(dtype: str) -> contextlib.AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.laws import normal
-from deepinit.core.spec_text import in_words
+from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.core.typing import Float
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
@@ -78,12 +78,12 @@ def mean_lengths(spec: Spec, curve: Curve) -> Float[np.ndarray, "layers"]:
     return checked_limit(np.array(result), "length of a curve", along="layer")
 
 
-def _output_length_variance(spec: MLP, curve: Curve) -> float:
-    return curve_length_moments(spec, curve).variance / curve.length**2
-
-
 output_length_variance = by_kind(
-    "the variance of an output length", {MLP: _output_length_variance, ResNet: lambda *_: math.nan}
+    "the variance of an output length",
+    {
+        MLP: lambda spec, curve: curve_length_moments(spec, curve).variance / curve.length**2,
+        ResNet: lambda *_: math.nan,
+    },
 )
 """`(spec, curve) -> variance` of the output curve's relative length; NaN for residual networks."""
 
@@ -119,7 +119,7 @@ def _of_resnet(spec: ResNet, active: float, shapes: Any, layer: int) -> float:
 
 
 def _refuse(spec: Any, *_: Any) -> Any:
-    given = f"growth of tangents at infinite width for {in_words(spec)}"
+    given = f"growth of tangents at infinite width for {format_spec(spec)}"
     allowed = (
         "an MLP, or a ResNet of two-layer residual blocks with relu, leaky_relu, absolute or "
         "linear, without inner activation and embedding"

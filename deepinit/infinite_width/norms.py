@@ -30,17 +30,17 @@ def mean_squares(
     return squares
 
 
-def _mlp_squares(spec: MLP, x: np.ndarray) -> np.ndarray:
-    return np.stack([np.diagonal(kernel) for kernel in overlaps(spec, x)])
-
-
 def _residual_squares(spec: ResNet | ConvResNet, x: np.ndarray) -> np.ndarray:
     return residual_layers(spec, x).mean_square
 
 
 _mean_squares = by_kind(
     "mean squares at infinite width",
-    {MLP: _mlp_squares, ResNet: _residual_squares, ConvResNet: _residual_squares},
+    {
+        MLP: lambda spec, x: np.stack([np.diagonal(kernel) for kernel in overlaps(spec, x)]),
+        ResNet: _residual_squares,
+        ConvResNet: _residual_squares,
+    },
 )
 
 
@@ -67,10 +67,6 @@ def _mlp_overlaps(spec: MLP, x: np.ndarray) -> np.ndarray:
     return checked_limit(products, "overlap", along="layer")
 
 
-def _residual_overlaps(spec: ResNet, x: np.ndarray) -> np.ndarray:
-    return residual_layers(spec, x).nngp[: spec.depth]
-
-
 def _refuse_images(spec: ConvResNet, x: np.ndarray) -> np.ndarray:
     given = "overlaps of the images of a convolutional network at infinite width"
     remedy = "infinite_width.residual.position_kernels has them by position."
@@ -79,7 +75,11 @@ def _refuse_images(spec: ConvResNet, x: np.ndarray) -> np.ndarray:
 
 _overlaps = by_kind(
     "overlaps at infinite width",
-    {MLP: _mlp_overlaps, ResNet: _residual_overlaps, ConvResNet: _refuse_images},
+    {
+        MLP: _mlp_overlaps,
+        ResNet: lambda spec, x: residual_layers(spec, x).nngp[: spec.depth],
+        ConvResNet: _refuse_images,
+    },
 )
 
 

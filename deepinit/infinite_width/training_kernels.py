@@ -8,7 +8,6 @@ S^0 = x.x'/n_0,
 the 1 for a trained bias; at the output, without b and 1.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,6 @@ import numpy as np
 from deepinit.core.specs import MLP
 from deepinit.core.training_options import require_output_layer
 from deepinit.core.typing import Array, Float, Plain, Real
-from deepinit.infinite_width.neural_tangents import load
-from deepinit.infinite_width.neural_tangents.layers import stax_activation
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import layer_variances
 from deepinit.infinite_width.validate import checked_limit, checked_rows
@@ -28,9 +25,6 @@ class TrainingKernels(NamedTuple):
 
     nngp: Float[np.ndarray, "num num"]
     ntk: Float[np.ndarray, "num num"]
-
-
-KernelsOf = Callable[[MLP, np.ndarray], TrainingKernels]
 
 
 def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
@@ -55,37 +49,6 @@ def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> Trai
         run = jax.jit(_standard_scan, static_argnums=0)
         kernels = run(spec.activation, float(spec.bias_law is not None), *arrays)
         kernels = TrainingKernels(*map(np.asarray, kernels))
-    return checked_limit(kernels, is_kernel=True)
-
-
-def stax_standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
-    """`standard_kernels` by neural-tangents' stax, for its activations, in float64.
-
-    Error about 1e-8 a layer at variances of order 1, more with tiny weights.
-    Raises SpecError: as `standard_kernels`. ResourceError: neural-tangents is absent or does not
-        work.
-    Reference: arXiv 1912.02803, 2001.07301.
-    """
-    x = checked_rows(x)
-    weight_vars, bias_vars, _ = _layers(spec, x.shape[1])
-    stax = load().stax
-    assert spec.output_width is not None
-
-    def dense(layer: int, width: int, biased: bool):
-        b_std = float(np.sqrt(bias_vars[layer])) if biased else None
-        W_std = float(np.sqrt(weight_vars[layer]))
-        return stax.Dense(width, W_std=W_std, b_std=b_std, parameterization="standard")
-
-    with host_float64():
-        import jax
-
-        parts = []
-        for layer, width in enumerate(spec.widths):
-            parts.append(dense(layer, width, spec.bias_law is not None))
-            parts.append(stax_activation(spec.activation))
-        kernel_fn = stax.serial(*parts, dense(spec.depth, spec.output_width, False))[2]
-        kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
-        kernels = TrainingKernels(np.asarray(kernel.nngp), np.asarray(kernel.ntk))
     return checked_limit(kernels, is_kernel=True)
 
 

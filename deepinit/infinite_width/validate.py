@@ -28,7 +28,7 @@ def checked_limit(
     """
     parts: dict[str, Any] = {what: limit}
     if isinstance(limit, tuple) and hasattr(limit, "_asdict"):
-        text = (lambda name: f"{name.upper()} kernel") if is_kernel else _spaced
+        text = lambda name: f"{name.upper()} kernel" if is_kernel else name.replace("_", " ")
         parts = {f"{text(name)} {what}".strip(): part for name, part in limit._asdict().items()}
     for name, part in parts.items():
         if part is None:
@@ -47,7 +47,3 @@ def checked_limit(
             "log_norm and log_sin2_angle have limits at every depth.",
         )
     return limit
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")

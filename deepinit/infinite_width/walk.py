@@ -11,7 +11,6 @@ from deepinit.infinite_width.rules_table import apply
 from deepinit.infinite_width.states import State
 
 Record = Callable[[State], Any]
-_APART = 3  # repetitions before the scan, until the state's structure is the same
 
 
 def walk(

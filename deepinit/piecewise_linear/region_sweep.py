@@ -19,14 +19,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.typing import Float, Int
-from deepinit.piecewise_linear.pieces import (
-    Pieces,
-    angular_lengths,
-    basis,
-    lengths,
-    mean_basis,
-    pieces_of,
-)
+from deepinit.piecewise_linear.pieces import Pieces, basis, lengths, mean_basis, pieces_of
 from deepinit.piecewise_linear.relu_layers import Layer, checked_layers
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -98,29 +91,6 @@ def _images(
     for layer in layers:
         pieces, created = _through(layer, pieces, negative_slope)
         yield pieces, created
-
-
-def expected_breakpoints(
-    pieces: Pieces, fan_out: int, weight_var: float, bias_std: float = 0.0
-) -> float:
-    """Expected number of breakpoints of the next layer, given its input curve (Rice's formula).
-
-    (n_l / pi) * (angular length of (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)): a curve of length
-    theta on the sphere crosses a random great hypersphere theta / pi times on average (Crofton).
-    `pieces`: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`. `fan_out`: n_l. `weight_var`:
-    v_l, variance times fan-in, >= 0. `bias_std`: of one bias, >= 0.
-    Raises SpecError: a fan_out that is no integer >= 1, negative variances.
-    Valid for: independent Gaussian weights and biases, exact at every width; without biases, a
-        curve that meets 0 only at ends of its pieces.
-    """
-    validate.integer("fan_out", fan_out, 1)
-    validate.not_negative("weight_var", weight_var, "He initialization has weight_var=2.")
-    validate.not_negative("bias_std", bias_std)
-    num_pieces, num_basis, fan_in = pieces.coefficients.shape
-    heights = np.zeros((num_pieces, num_basis, 1))
-    heights[:, 0] = bias_std
-    u = np.concatenate([math.sqrt(weight_var / fan_in) * pieces.coefficients, heights], axis=2)
-    return float(fan_out / math.pi * angular_lengths(pieces._replace(coefficients=u)).sum())
 
 
 def _through(layer: Layer, pieces: Pieces, negative_slope: float) -> tuple[Pieces, int]:

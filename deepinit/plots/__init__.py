@@ -17,7 +17,6 @@ from deepinit.plots.samples import histogram
 from deepinit.plots.scaling import by_width, widths
 from deepinit.plots.series import series, series_panels
 from deepinit.plots.similarities import similarities
-from deepinit.plots.slopes import width_slopes
 from deepinit.plots.style import to_png, to_svg
 
 __all__ = [
@@ -41,7 +40,6 @@ __all__ = [
     "to_png",
     "to_svg",
     "variance_layers",
-    "width_slopes",
     "widths",
     "z_panel",
 ]

@@ -13,7 +13,7 @@ from deepinit.plots.validate import MAX_PANELS
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """Ensemble statistics, each [layers, pairs]."""
+    """Ensemble statistics, each [layers, components]."""
 
     name: str
     mean: np.ndarray
@@ -24,7 +24,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predicted:
-    """Values of a route, each [layers, pairs]; variance may be NaN."""
+    """Values of a route, each [layers, components]; variance may be NaN."""
 
     name: str
     value: np.ndarray
@@ -44,7 +44,7 @@ class Curves:
     label: str
     num_seeds: int
     layers: np.ndarray
-    pairs: tuple[str, ...]
+    components: tuple[str, ...]
     measured: tuple[Measured, ...]
     predicted: tuple[Predicted, ...]
     axis: str = "layer"
@@ -64,29 +64,29 @@ class Curves:
         """Names of predictions."""
         return tuple(route.name for route in self.predicted)
 
-    def shown_pairs(self, pair: int | str | None = None) -> list[int]:
-        """Indices of one pair, or up to six."""
-        if pair is None:
-            count = len(self.pairs)
+    def shown_components(self, component: int | str | None = None) -> list[int]:
+        """Indices of one component, or up to six."""
+        names, count = self.components, len(self.components)
+        if component is None:
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
-        if isinstance(pair, str):
-            name = next((name for name in (pair, f"component {pair}") if name in self.pairs), None)
-            if name is None:
-                raise SpecError(f"pair={pair!r}", ", ".join(self.pairs), "Check the name.")
-            return [self.pairs.index(name)]
-        if not -len(self.pairs) <= pair < len(self.pairs):
-            raise SpecError(f"pair={pair}", f"an index below {len(self.pairs)}", "Count from 0.")
-        return [pair % len(self.pairs)]
+        if isinstance(component, str):
+            known = [name for name in (component, f"component {component}") if name in names]
+            if not known:
+                raise SpecError(f"component={component!r}", ", ".join(names), "Check the name.")
+            return [names.index(known[0])]
+        if not -count <= component < count:
+            raise SpecError(f"component={component}", f"an index below {count}", "Count from 0.")
+        return [component % count]
 
     def data_note(self, shown: list[int]) -> str:
         """Label, networks, components shown."""
         parts = [self.label] if self.label else []
         if self.num_seeds:
             parts.append(f"{self.num_seeds:,} networks")
-        if len(shown) == 1 and self.pairs[shown[0]]:
-            parts.append(self.pairs[shown[0]])
-        elif len(shown) < len(self.pairs):
-            parts.append(f"{len(shown)} of {len(self.pairs)} components shown")
+        if len(shown) == 1 and self.components[shown[0]]:
+            parts.append(self.components[shown[0]])
+        elif len(shown) < len(self.components):
+            parts.append(f"{len(shown)} of {len(self.components)} components shown")
         return ", ".join(parts)
 
 
@@ -161,8 +161,8 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
 def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
     missing = [name for name in ("mean", "standard_error", "predicted") if name not in dataset]
     if missing:
-        allowed = "a comparison Dataset: mean, standard_error [layer, pair] and predicted "
-        allowed += "[route, layer, pair]"
+        allowed = "a comparison Dataset: mean, standard_error [layer, component] and predicted "
+        allowed += "[route, layer, component]"
         remedy = "Pass the result of di.compare."
         raise SpecError(f"a Dataset without {', '.join(missing)}", allowed, remedy)
     empty = np.full(dataset["mean"].shape, np.nan)
@@ -194,10 +194,13 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
 
 
 def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Broadcast to [layers, pairs]."""
+    """Broadcast to [layers, components]."""
     array = np.asarray(values, np.float64)
     if array.ndim > 2:
-        given, allowed = f"a result of shape {array.shape}", "shape [layers, pairs] or [layers]"
+        given, allowed = (
+            f"a result of shape {array.shape}",
+            "shape [layers, components] or [layers]",
+        )
         raise SpecError(given, allowed, "Select one entry first.")
     array = array[:, None] if array.ndim == 1 else np.atleast_2d(array)
     if shape is None:
@@ -206,5 +209,5 @@ def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
         return np.broadcast_to(array, shape)
     except ValueError:
         given = f"results of shapes {array.shape} and {shape}"
-        allowed = "equal shapes [layers, pairs], or one value for all pairs"
+        allowed = "equal shapes [layers, components], or one value for all components"
         raise SpecError(given, allowed, "Use the same spec and inputs.") from None

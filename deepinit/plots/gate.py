@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.core.results import GATE
+from deepinit.core.results import THRESHOLD_SIGMA
 from deepinit.plots.curves import Curves, as_dataset, is_dataset, read_curves
 from deepinit.plots.style import (
     GREY,
@@ -28,7 +28,10 @@ BAND_COLOUR = "#eef3ee"
 
 
 def residuals(
-    *results: Any, gate: float = GATE, pair: int | str | None = None, title: str | None = None
+    *results: Any,
+    gate: float = THRESHOLD_SIGMA,
+    component: int | str | None = None,
+    title: str | None = None,
 ) -> "Figure":
     """(measured - predicted) / standard error of the mean, by layer and route.
 
@@ -37,7 +40,7 @@ def residuals(
     Args:
         results: one comparison Dataset; or one Estimate and Predictions.
         gate: largest |z| in agreement.
-        pair: name or index; None draws all together.
+        component: name or index; None draws all together.
 
     Raises SpecError: no Estimate or Prediction, or other shapes.
     """
@@ -45,7 +48,8 @@ def residuals(
     if len(curves.measured) != 1 or not curves.predicted:
         given = f"{len(curves.measured)} Estimates and {len(curves.predicted)} Predictions"
         raise SpecError(given, "one Estimate and at least one Prediction", "Pass both.")
-    columns = list(range(len(curves.pairs))) if pair is None else curves.shown_pairs(pair)
+    columns = list(range(len(curves.components)))
+    columns = columns if component is None else curves.shown_components(component)
     styles = route_styles(curves.route_names)
     with styled():
         from matplotlib.ticker import MaxNLocator
@@ -90,7 +94,7 @@ def z_panel(
     comparisons: Any,
     *,
     routes: Sequence[str] | None = None,
-    gate: float = GATE,
+    gate: float = THRESHOLD_SIGMA,
     title: str | None = None,
 ) -> "Figure":
     """All comparisons of a run: dots inside the gate, crosses outside.

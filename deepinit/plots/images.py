@@ -36,8 +36,8 @@ def image_pairs(
     """
     side = _side("inputs of", inputs.dimension, "Use di.inputs.image_pairs.")
     curves = read_curves(results, symbol) if results else None
-    if curves is not None and len(curves.pairs) != inputs.num_pairs:
-        given = f"results for {len(curves.pairs)} pairs and {inputs.num_pairs} pairs of images"
+    if curves is not None and len(curves.components) != inputs.num_pairs:
+        given = f"results for {len(curves.components)} pairs and {inputs.num_pairs} pairs of images"
         raise SpecError(given, "the inputs that were simulated", "Pass the same inputs.")
     count = min(inputs.num_pairs, MAX_PAIRS)
     first, second = inputs.points[list(inputs.bases)], inputs.partners

@@ -40,9 +40,6 @@ def amplitude_angles(
     *,
     predicted: Numbers | Mapping[str, Numbers] | None = None,
     rivals: tuple[str, Numbers | Mapping[str, Numbers]] | None = None,
-    x_label: str = ANGLE_LABEL,
-    y_label: str = r"amplitude $|a|\,|w|$",
-    projection: bool = False,
     log_y: bool = True,
     title: str,
     note: str = "",
@@ -54,7 +51,6 @@ def amplitude_angles(
             not drawn.
         predicted: angles [K], or panel name -> angles [K].
         rivals: (label, angles as for `predicted`), dashed.
-        projection: the horizontal axis is a projection in [-1, 1].
         log_y: logarithmic, without non-positive amplitudes.
 
     Raises SpecError: other shapes or panels.
@@ -72,26 +68,21 @@ def amplitude_angles(
         (per_panel("rivals", rival_angles, panels, _as_row), rival_style),
     )
     with styled():
-        fig, axes = _panels(len(panels), x_label, y_label)
+        fig, axes = _panels(len(panels), ANGLE_LABEL, r"amplitude $|a|\,|w|$")
         for ax, (name, (angles, amplitudes)) in zip(axes, columns.items(), strict=True):
             if log_y:
                 ax.set_yscale("log")
             drawn = (
                 np.isfinite(angles) & np.isfinite(amplitudes) & ((amplitudes > 0.0) | (not log_y))
             )
-            x = angles[drawn] if projection else wrapped(angles[drawn])
+            x = wrapped(angles[drawn])
             ax.plot(x, amplitudes[drawn], "o", **DOTS, label="neuron", zorder=4, clip_on=False)
             for lines, style in styles:
                 expected = lines[name]
-                places = [] if expected is None else list(expected)
-                places = places if projection else seen_angles(np.array(places))
-                for place in places:
+                for place in [] if expected is None else seen_angles(expected):
                     ax.axvline(place, linewidth=1.6, zorder=3, **style)
-            if projection:
-                ax.set_xlim(-1.05, 1.05)
-            else:
-                ax.set_xlim(-math.pi, math.pi)
-                ax.set_xticks(list(_TICKS), list(_TICKS.values()))
+            ax.set_xlim(-math.pi, math.pi)
+            ax.set_xticks(list(_TICKS), list(_TICKS.values()))
             if len(panels) > 1:
                 ax.set_title(name)
         _finish(fig, axes, title, note)
@@ -102,9 +93,6 @@ def orientation_paths(
     panels: Mapping[str, tuple[Numbers, Numbers]],
     *,
     predicted: Numbers | Mapping[str, Numbers] | None = None,
-    x_label: str = "training step",
-    y_label: str = ANGLE_LABEL,
-    log_x: bool = False,
     title: str,
     note: str = "",
 ) -> "Figure":
@@ -116,7 +104,6 @@ def orientation_paths(
         panels: one to six, name -> (steps [T], angles [T, m] in radians); non-finite values are not
             drawn.
         predicted: angles [K], or panel name -> angles [K].
-        log_x: logarithmic, without non-positive steps.
 
     Raises SpecError: other shapes or panels.
     """
@@ -128,12 +115,10 @@ def orientation_paths(
     }
     lines = per_panel("predicted", predicted, panels, _as_row)
     with styled():
-        fig, axes = _panels(len(panels), x_label, y_label)
+        fig, axes = _panels(len(panels), "training step", ANGLE_LABEL)
         for ax, (name, (steps, angles)) in zip(axes, paths.items(), strict=True):
-            shown = np.isfinite(steps) & ((steps > 0.0) | (not log_x))
+            shown = np.isfinite(steps)
             steps, angles = steps[shown], angles[shown]
-            if log_x:
-                ax.set_xscale("log")
             segments = [np.column_stack([steps, path]) for path in copies_in_sight(angles)]
             many = LineCollection(
                 segments, colors=BLACK, linewidths=0.8, alpha=0.35, label="neuron", zorder=3
@@ -215,10 +200,6 @@ def _columns(name: str, angles: Any, amplitudes: Any) -> tuple[np.ndarray, np.nd
 
 def _paths(name: str, steps: Any, angles: Any) -> tuple[np.ndarray, np.ndarray]:
     x, y = validate.shaped(name, "steps [T], angles [T, m]", steps, angles)
-    require(
-        len(x) > 1,
-        f"{name}: steps of shape {x.shape}",
-        "steps [T] with T >= 2",
-        "Record more steps.",
-    )
+    given = f"{name}: steps of shape {x.shape}"
+    require(len(x) > 1, given, "steps [T] with T >= 2", "Record more steps.")
     return x, y

@@ -30,7 +30,7 @@ MEASURED_MARKERS = ("o", "s", "^")
 
 def layers(
     *results: Any,
-    pair: int | str | None = None,
+    component: int | str | None = None,
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
@@ -40,20 +40,21 @@ def layers(
     networks.
 
     Args:
-        results: Estimates and Predictions of one quantity, [layers, pairs]; or one comparison
+        results: Estimates and Predictions of one quantity, [layers, components]; or one comparison
             Dataset.
-        pair: name or index (from 0); None draws up to six.
+        component: name or index (from 0); None draws up to six.
 
-    Raises SpecError: no results, several quantities, other shapes, no such pair.
+    Raises:
+        SpecError: no results, several quantities, other shapes, no such component.
     """
     curves = read_curves(results, symbol)
-    shown = curves.shown_pairs(pair)
+    shown = curves.shown_components(component)
     with styled():
         fig, panels = _panels(len(shown), curves.position_label, curves.axis_label, shared="x")
         for ax, column in zip(panels, shown, strict=True):
             draw_means(ax, curves, column)
             if len(shown) > 1:
-                ax.set_title(curves.pairs[column])
+                ax.set_title(curves.components[column])
         set_title(
             fig,
             title or f"{spaced(curves.quantity)}, {curves.axis} by {curves.axis}".capitalize(),
@@ -65,7 +66,7 @@ def layers(
 
 def variance_layers(
     *results: Any,
-    pair: int | str | None = None,
+    component: int | str | None = None,
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
@@ -74,7 +75,7 @@ def variance_layers(
     Its standard error is that of the variance over 2 sd. Arguments and errors: `layers`.
     """
     curves = read_curves(results, symbol)
-    shown = curves.shown_pairs(pair)
+    shown = curves.shown_components(component)
     with styled():
         fig, panels = _panels(
             len(shown),
@@ -98,7 +99,7 @@ def variance_layers(
                     draw_line(ax, curves.layers, sd, styles[route.name])
             _layer_axis(ax, curves.layers)
             if len(shown) > 1:
-                ax.set_title(curves.pairs[column])
+                ax.set_title(curves.components[column])
         # panels share their scale; a spread of 0 is a line that can be seen
         panels[0].set_ylim(bottom=-0.02 * panels[0].get_ylim()[1])
         silent = [

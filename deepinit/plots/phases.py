@@ -33,8 +33,6 @@ def phase_diagram(
     *,
     boundary: Callable[[float], float] | Sequence[Any] | None = None,
     regimes: Mapping[str, tuple[float, float]] | None = None,
-    x_label: str = r"$\gamma$",
-    y_label: str = r"$\gamma'$",
     exponent_label: str = "measured exponent of the width",
     title: str,
     note: str = "",
@@ -89,8 +87,8 @@ def phase_diagram(
         ax.set_xlim(low[0], high[0])
         ax.set_ylim(low[1], high[1])
         ax.grid(visible=False)  # values are written at the points
-        ax.set_xlabel(x_label)
-        ax.set_ylabel(y_label)
+        ax.set_xlabel(r"$\gamma$")
+        ax.set_ylabel(r"$\gamma'$")
         bar = fig.colorbar(dots, ax=ax, aspect=28.0, pad=0.02)
         bar.set_label(exponent_label)
         bar.outline.set_visible(False)

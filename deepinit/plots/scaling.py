@@ -90,7 +90,7 @@ def widths(
 def by_width(
     results: Mapping[int, Sequence[Any]],
     *,
-    pair: int | str = 0,
+    component: int | str = 0,
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
@@ -99,9 +99,10 @@ def by_width(
     Args:
         results: width -> its Estimate and Predictions, or (Dataset,); "infinite" ones are drawn
             once, from the largest width.
-        pair: name or index.
+        component: name or index.
 
-    Raises SpecError: nothing to draw, or no such pair.
+    Raises:
+        SpecError: nothing to draw, or no such component.
     """
     if not results:
         raise SpecError("no widths", "width -> results", "Pass at least one width.")
@@ -116,7 +117,7 @@ def by_width(
         fig = new_figure()
         ax = fig.subplots()
         for width, curves in record.items():
-            (column,) = curves.shown_pairs(pair)
+            (column,) = curves.shown_components(component)
             colour, step = width_colour(width), -(-len(curves.layers) // 40)
             for measured in curves.measured:
                 ax.errorbar(
@@ -139,7 +140,7 @@ def by_width(
         last = record[max(record)]
         for route in last.predicted:
             if "infinite" in route.name.lower():
-                (column,) = last.shown_pairs(pair)
+                (column,) = last.shown_components(component)
                 value = route.value[:, column]
                 ax.plot(
                     last.layers,

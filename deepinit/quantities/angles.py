@@ -16,7 +16,7 @@ from deepinit.quantities.theory import limit_prediction, theories
 
 _PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
 _RELU_ONLY = ("tapered", "hybrid", "paper", "approximation")
-_FORMS = ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation")
+_THEORIES = ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation")
 _ERRORS = {
     "second_order": "O(sum 1/width^3)",
     "tapered": "O(sum 1/width^3), exact at small angles",
@@ -34,42 +34,42 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     return pairs.log_sin2_angle(state.postactivations)
 
 
-def _why_not(spec: MLP, inputs: Inputs, form: str) -> str | None:
+def _why_not(spec: MLP, inputs: Inputs, theory: str) -> str | None:
     del inputs
     if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
         return "the weights are orthogonal: dependent entries change the 1/width terms"
     if spec.bias_law is not None and not spec.bias_law.is_gaussian:
         law = spec.bias_law.name
         return f"the biases have the law {law!r}: preactivations are not Gaussian at any width"
-    if form in _RELU_ONLY and not (spec.is_homogeneous and spec.activation.name == "relu"):
+    if theory in _RELU_ONLY and not (spec.is_homogeneous and spec.activation.name == "relu"):
         return "it is worked out for relu without biases"
-    if form == "second_order" and not spec.is_homogeneous:
+    if theory == "second_order" and not spec.is_homogeneous:
         return (
             "the angle is no Markov chain: the activation is not homogeneous, or there are biases"
         )
     return None
 
 
-def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
+def _predict(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
     """Angle chain where Markov, else expansion with both norms."""
-    return _angle_chain(spec, inputs, form) if spec.is_homogeneous else _kernel_walk(spec, inputs)
+    return _angle_chain(spec, inputs, theory) if spec.is_homogeneous else _kernel_walk(spec, inputs)
 
 
-def _angle_chain(spec: MLP, inputs: Inputs, form: str) -> Prediction:
+def _angle_chain(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
     from deepinit.theory.angles import log_sin2_propagation
 
     walks = [
-        log_sin2_propagation(float(theta), spec.widths, form=form, activation=spec.activation)
+        log_sin2_propagation(float(theta), spec.widths, theory=theory, activation=spec.activation)
         for theta in inputs.angles
     ]
     derived = "derived in deepinit.theory.numerics.delta_method and deepinit.theory.angles.layer"
-    of_paper = form in ("paper", "approximation")
+    of_paper = theory in ("paper", "approximation")
     return Prediction(
         quantity="log_sin2_angle",
-        name=form,
+        name=theory,
         mean=np.stack([walk.mean for walk in walks], axis=1),
         variance=np.stack([walk.variance for walk in walks], axis=1),
-        error_order=_ERRORS[form],
+        error_order=_ERRORS[theory],
         valid_for="Gaussian weights (other independent laws add a term of order excess kurtosis / "
         "width), no bias, homogeneous activation; networks with a defined angle",
         reference=f"{_PAPER}, Theorem 1 and Approximation 2" if of_paper else derived,
@@ -118,7 +118,7 @@ log_sin2_angle = Quantity(
     measurement=Forward(_measure, why_not=_why_no_angle),
     theories=(
         *layer_expansions.with_expansion(
-            theories(_FORMS, _why_not, _predict, (MLP,)), layer_expansions.log_sin2_angle
+            theories(_THEORIES, _why_not, _predict, (MLP,)), layer_expansions.log_sin2_angle
         ),
         composed_limit(_infinite, layer_limits.log_sin2_angle, (MLP,)),
     ),

@@ -141,23 +141,23 @@ def _measure_distance(spec: Any, training: TrainingConfig) -> Any:
     return record
 
 
-def _why_not(spec: MLP, training: TrainingConfig, form: str) -> str | None:
-    del training, form
+def _why_not(spec: MLP, training: TrainingConfig, theory: str) -> str | None:
+    del training, theory
     if is_two_layer(spec):
         return None
     return "the theory is that of one hidden layer with one output"
 
 
-def _why_not_linear(spec: Any, training: TrainingConfig, form: str) -> str | None:
-    reason = _why_not(spec, training, form)
+def _why_not_linear(spec: Any, training: TrainingConfig, theory: str) -> str | None:
+    reason = _why_not(spec, training, theory)
     if reason is None and multiplicity_of(spec) != 1:
         worked_out = "phi(0) = 0 and phi'(0) != 0 (multiplicity 1)"
         return f"it is worked out for {worked_out}, not for {spec.activation}"
     return reason
 
 
-def _why_not_in_time(spec: Any, training: TrainingConfig, form: str) -> str | None:
-    reason = _why_not_linear(spec, training, form)
+def _why_not_in_time(spec: Any, training: TrainingConfig, theory: str) -> str | None:
+    reason = _why_not_linear(spec, training, theory)
     timed = training.mode == "gd" and training.rate is not None and training.stop_drop is None
     if reason is None and not timed:
         return f"steps of known times are needed: gd without stop_drop, not {training.name}"

@@ -7,7 +7,7 @@ from scipy import special
 
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
-from deepinit.core.spec_text import in_words
+from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import MLP, Spec
 from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.theory import limit_prediction
@@ -88,7 +88,7 @@ def hidden_names(spec: Any, training: TrainingConfig) -> tuple[str, ...]:
 def two_layer(spec: Any, quantity: str) -> MLP:
     """The spec; SpecError unless two-layer."""
     if not is_two_layer(spec):
-        given = f"{quantity} of {in_words(spec)}, not of one hidden layer with one output"
+        given = f"{quantity} of {format_spec(spec)}, not of one hidden layer with one output"
         remedy = "Of deeper networks take orientation_count."
         raise SpecError(given, "an MLP of one hidden layer with one output", remedy)
     return spec
@@ -163,24 +163,24 @@ def linear_setup(
     return LinearSetup(end.rate, law, drop, slower, end.time * slower, reachable)
 
 
-def predict_counts(spec: Any, training: TrainingConfig, form: str) -> Prediction:
+def predict_counts(spec: Any, training: TrainingConfig, theory: str) -> Prediction:
     """Number of orientations at the end."""
     directions = attractors(two_layer(spec, "orientation_count"), training).directions
-    return _count("orientation_count", form, len(directions), training)
+    return _count("orientation_count", theory, len(directions), training)
 
 
-def predict_lines(spec: Any, training: TrainingConfig, form: str) -> Prediction:
+def predict_lines(spec: Any, training: TrainingConfig, theory: str) -> Prediction:
     """Number of orientations up to sign."""
     from deepinit.theory.condensation import count_lines
 
     directions = attractors(two_layer(spec, "line_count"), training).directions
-    return _count("line_count", form, count_lines(directions), training)
+    return _count("line_count", theory, count_lines(directions), training)
 
 
-def _count(quantity: str, form: str, count: int, training: TrainingConfig) -> Prediction:
+def _count(quantity: str, theory: str, count: int, training: TrainingConfig) -> Prediction:
     return Prediction(
         quantity,
-        form,
+        theory,
         np.array([[np.nan]] * (len(training.record_steps) - 1) + [[float(count)]]),
         None,
         "one orientation, where a basin of attraction is too small for the number of neurons",
@@ -190,7 +190,7 @@ def _count(quantity: str, form: str, count: int, training: TrainingConfig) -> Pr
     )
 
 
-def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Prediction:
+def predict_alignment(spec: Any, training: TrainingConfig, theory: str) -> Prediction:
     """Fraction near predictions, by step."""
     from deepinit.theory.condensation import alignment_law
 
@@ -199,7 +199,7 @@ def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Predict
     value = alignment_law(np.array(LEVELS)[None], times[:, None], **setup.law)
     return Prediction(
         "aligned_fraction",
-        form,
+        theory,
         np.where((times < setup.end)[:, None], value, np.nan),
         None,
         "O(relative drop of the loss, squared size of the weights)",
@@ -208,7 +208,7 @@ def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Predict
     )
 
 
-def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
+def predict_drop(spec: Any, training: TrainingConfig, theory: str) -> Prediction:
     """First loss drop, in growth times."""
     setup = linear_setup(spec, training, "drop_time")
     drop = setup.drop(training.stop_drop)
@@ -216,7 +216,7 @@ def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
     shape = (len(training.record_steps), 1)
     return Prediction(
         "drop_time",
-        form,
+        theory,
         np.full(shape, setup.rate * drop.mean_time * setup.slower),
         np.full(shape, (setup.rate * drop.time_std * setup.slower) ** 2),
         "O(stop_drop, (step size times rate)^2, squared inputs of neurons at the drop, which fall "
@@ -226,7 +226,7 @@ def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
     )
 
 
-def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Prediction:
+def predict_distance(spec: Any, training: TrainingConfig, theory: str) -> Prediction:
     """Distance from initialization, by step."""
     from deepinit.theory.condensation import relative_displacement
 
@@ -235,7 +235,7 @@ def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Predicti
     value = relative_displacement(times, **setup.law)
     return Prediction(
         "relative_distance",
-        form,
+        theory,
         np.where(times < setup.end, value, np.nan)[:, None],
         None,
         "O(1/width, relative drop of the loss)",

@@ -41,33 +41,33 @@ def _is_linear(spec: MLP) -> bool:
     return slopes is not None and slopes[0] == slopes[1]
 
 
-def why_not_overlaps(spec: MLP, inputs: Inputs, form: str) -> str | None:
+def why_not_overlaps(spec: MLP, inputs: Inputs, theory: str) -> str | None:
     """Conditions of second moments."""
-    return _why_not(spec, inputs, form, every=True)
+    return _why_not(spec, inputs, theory, every=True)
 
 
-def why_not_tangent(spec: MLP, inputs: Inputs, form: str) -> str | None:
+def why_not_tangent(spec: MLP, inputs: Inputs, theory: str) -> str | None:
     """Conditions of tangent kernels."""
     if spec.output_width is None:
         return "tangent kernels are predicted with an output layer (output_width=1)"
-    return _why_not(spec, inputs, form)
+    return _why_not(spec, inputs, theory)
 
 
-def why_not_bias_tangent(spec: MLP, inputs: Inputs, form: str) -> str | None:
+def why_not_bias_tangent(spec: MLP, inputs: Inputs, theory: str) -> str | None:
     """Conditions of hidden-bias tangent kernels."""
     if _no_biases(spec):
         return "there are no biases"
-    return why_not_tangent(spec, inputs, form)
+    return why_not_tangent(spec, inputs, theory)
 
 
-def _why_not(spec: MLP, inputs: Inputs, form: str, every: bool = False) -> str | None:
+def _why_not(spec: MLP, inputs: Inputs, theory: str, every: bool = False) -> str | None:
     """`every`: also several inputs of linear networks."""
     from deepinit.theory.kernel_corrections.validate import LARGEST_SUM
 
     reason = _why_no_corrections(spec)
     if reason is not None:
         return reason
-    if form == EXACT:
+    if theory == EXACT:
         if not (_no_biases(spec) and any(spec.activation.slopes or ())):
             return "the exact law needs a homogeneous activation that is not 0, and no biases"
         if inputs.num_rows == 1 or (every and _is_linear(spec)):
@@ -98,7 +98,7 @@ def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, flo
     return first, weights, bias_var
 
 
-def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_overlaps(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """<x, x'> / n = (G - bias_var) / weight_var."""
     from deepinit.theory.kernel_corrections import (
         homogeneous_kernel_layers,
@@ -107,7 +107,7 @@ def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
     )
 
     first, weights, bias_var = _first_layer(spec, inputs)
-    if form == EXACT:
+    if theory == EXACT:
         if inputs.num_rows == 1:
             layers: Any = homogeneous_kernel_layers(
                 spec.activation, float(first[0, 0]), spec.widths, weights
@@ -125,7 +125,7 @@ def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
     return _first_order("nngp", value, variance, expansion.valid_for)
 
 
-def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_tangent(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """Tangent kernel of one output."""
     from deepinit.theory.kernel_corrections import (
         homogeneous_ntk_moments,
@@ -134,7 +134,7 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
     )
 
     first, weights, bias_var = _first_layer(spec, inputs)
-    if form == EXACT:
+    if theory == EXACT:
         moments = homogeneous_ntk_moments(spec.activation, float(first[0, 0]), spec.widths, weights)
         return _exact("ntk", np.array([[moments.mean]]), np.array([[moments.variance]]))
     expansion = kernel_corrections(spec.activation, first, spec.widths, weights, bias_var)
@@ -143,7 +143,7 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
     return _first_order("ntk", value, variance, expansion.valid_for)
 
 
-def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_bias_tangent(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """Tangent kernel of hidden biases."""
     from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 

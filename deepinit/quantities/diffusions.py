@@ -36,13 +36,13 @@ def why_no_diffusion(spec: ResNet) -> str | None:
     return None
 
 
-def _why_not(spec: ResNet, inputs: Any, form: str) -> str | None:
-    del inputs, form
+def _why_not(spec: ResNet, inputs: Any, theory: str) -> str | None:
+    del inputs, theory
     return why_no_diffusion(spec)
 
 
 def diffusion_limit(predict: Any, conditions: Any = _why_not) -> tuple[Theory, ...]:
-    """The theory at infinite depth, from functions of (spec, inputs, form)."""
+    """The theory at infinite depth, from functions of (spec, inputs, theory)."""
     return theories((FORM,), conditions, predict, (ResNet,))
 
 
@@ -78,7 +78,7 @@ def _gram(spec: ResNet, inputs: Inputs) -> np.ndarray:
     return points @ points.T / spec.width
 
 
-def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_nngp(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """E lambda_ij and variance; `exact`: linear networks, any depth."""
     from deepinit.theory.diffusion import overlap_moments
 
@@ -89,24 +89,24 @@ def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
         horizon = (layer + 1) / spec.depth
         for column, (i, j) in enumerate(entries):
             two = gram[np.ix_([i, j], [i, j])]
-            depth = layer + 1 if form == EXACT else None
+            depth = layer + 1 if theory == EXACT else None
             variances = weight_var, bias_var, horizon
             moments = overlap_moments(spec.activation, spec.width, two, *variances, depth=depth)
             value[layer, column] = moments.mean[0, 1]
             variance[layer, column] = moments.variance[0, 1]
-    return _prediction("nngp", form, value, variance)
+    return _prediction("nngp", theory, value, variance)
 
 
-def predict_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_ntk(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """E Theta_ij in the double limit, for every width."""
     from deepinit.theory.diffusion import double_limit
 
     limit = double_limit(spec.activation, _gram(spec, inputs), *unit_variances(spec))
     kernel = limit.block_kernel[np.triu_indices(inputs.num_rows)][None]
-    return _prediction("ntk", form, kernel, None)
+    return _prediction("ntk", theory, kernel, None)
 
 
-def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_bias_ntk(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """E K_b and variance, for all pairs."""
     from deepinit.theory.diffusion import bias_kernel_variance, double_limit
 
@@ -115,10 +115,10 @@ def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
     num_pairs = len(np.triu_indices(inputs.num_rows)[0])
     value = np.full((1, num_pairs), float(np.mean(limit.bias_kernel)))
     variance = bias_kernel_variance(spec.activation, spec.width, weight_var, bias_var)
-    return _prediction("bias_ntk", form, value, np.full_like(value, variance))
+    return _prediction("bias_ntk", theory, value, np.full_like(value, variance))
 
 
-def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_gradient(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """`theory.diffusion.jacobian_law` over the time left."""
     from deepinit.theory.diffusion import jacobian_law
 
@@ -127,10 +127,10 @@ def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
     weight_var = unit_variances(spec)[0]
     laws = [jacobian_law(spec.activation, spec.width, weight_var, t).log_square for t in left]
     value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
-    return _same_for_all("log_gradient_norm", form, value, variance, inputs.num_rows)
+    return _same_for_all("log_gradient_norm", theory, value, variance, inputs.num_rows)
 
 
-def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def predict_log_norm(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """`theory.diffusion.log_mean_square_law`, without biases."""
     from deepinit.theory.diffusion import log_mean_square_law
 
@@ -139,10 +139,10 @@ def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
     weight_var = unit_variances(spec)[0]
     laws = [log_mean_square_law(spec.activation, spec.width, weight_var, t) for t in times]
     value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
-    return _same_for_all("log_norm", form, value, variance, len(inputs.points))
+    return _same_for_all("log_norm", theory, value, variance, len(inputs.points))
 
 
-def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
+def predict_log_volume(spec: Any, frames: Any, theory: str) -> Prediction:
     """ln vol of d tangents is N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
 
     Stretches by Gram-Schmidt have independent increments d ln r_i = sqrt(kappa / D)
@@ -154,20 +154,20 @@ def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
     slope, size, width = diffusion_constants(spec.activation).slope, frames.frame_size, spec.width
     growth = slope**2 * unit_variances(spec)[0] * np.arange(1, spec.depth + 1) / spec.depth
     value = 0.5 * growth * size * (1.0 - (size + 1.0) / width)
-    return _same_for_all("log_volume", form, value, growth * size / width, len(frames.points))
+    return _same_for_all("log_volume", theory, value, growth * size / width, len(frames.points))
 
 
 def _same_for_all(
-    quantity: str, form: str, value: np.ndarray, variance: np.ndarray, count: int
+    quantity: str, theory: str, value: np.ndarray, variance: np.ndarray, count: int
 ) -> Prediction:
     """Prediction [layers] for `count` components."""
     shape = (len(value), count)
     value, variance = (np.broadcast_to(part[:, None], shape) for part in (value, variance))
-    return _prediction(quantity, form, value, variance)
+    return _prediction(quantity, theory, value, variance)
 
 
 def _prediction(
-    quantity: str, form: str, value: np.ndarray, variance: np.ndarray | None
+    quantity: str, theory: str, value: np.ndarray, variance: np.ndarray | None
 ) -> Prediction:
     exact = "linear blocks, independent Gaussian parameters; every width and depth"
     limit = (
@@ -176,10 +176,10 @@ def _prediction(
     )
     return Prediction(
         quantity=quantity,
-        name=form,
+        name=theory,
         mean=value,
         variance=variance,
-        error_order="exact" if form == EXACT else "O(1 / depth), at every width",
-        valid_for=exact if form == EXACT else limit,
+        error_order="exact" if theory == EXACT else "O(1 / depth), at every width",
+        valid_for=exact if theory == EXACT else limit,
         reference="arXiv 2007.03253; finite width: derived in deepinit.theory.diffusion",
     )

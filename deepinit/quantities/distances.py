@@ -71,10 +71,10 @@ def _as_one_signal(spec: Spec, inputs: Inputs) -> tuple[Any, Inputs]:
     return dataclasses.replace(spec, bias_law=None), kinds.points(inputs.displacements)
 
 
-def _why_not(spec: MLP, inputs: Inputs, form: str) -> str | None:
+def _why_not(spec: MLP, inputs: Inputs, theory: str) -> str | None:
     if _is_one_signal(spec, inputs):
-        return why_no_walk(*_as_one_signal(spec, inputs), form)
-    if form == "exact":
+        return why_no_walk(*_as_one_signal(spec, inputs), theory)
+    if theory == "exact":
         return "the activation is nonlinear: the distance depends on both norms and the angle"
     assert spec.weight_law is not None
     if not spec.weight_law.is_gaussian:
@@ -87,16 +87,16 @@ def _why_not(spec: MLP, inputs: Inputs, form: str) -> str | None:
     return None
 
 
-def _predict_diffusion(spec: ResNet, inputs: Inputs, form: str) -> Prediction:
+def _predict_diffusion(spec: ResNet, inputs: Inputs, theory: str) -> Prediction:
     """phi is linear in the limit, and biases cancel."""
-    return predict_log_norm(spec, kinds.points(inputs.displacements), form)
+    return predict_log_norm(spec, kinds.points(inputs.displacements), theory)
 
 
-def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
+def _predict(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
     from deepinit.theory.angles.kernel_propagation import VALID_FOR, input_grams, kernel_propagation
 
     if _is_one_signal(spec, inputs):
-        return predict_walk(*_as_one_signal(spec, inputs), form)
+        return predict_walk(*_as_one_signal(spec, inputs), theory)
     walks = [kernel_propagation(spec, gram) for gram in input_grams(inputs)]
     mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
     if not np.isfinite(mean).all():
@@ -105,7 +105,7 @@ def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
         raise SpecError(f"the expansion in 1/width holds up to layer {end} only: {reason}")
     return Prediction(
         quantity="log_distance",
-        name=form,
+        name=theory,
         mean=mean + 0.5 * np.log(np.array(spec.widths))[:, None] - _log_start(inputs),
         variance=0.25 * np.array([walk.log_distance2_variance for walk in walks]).T,
         error_order="O(depth / width^2)",

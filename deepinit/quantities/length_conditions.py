@@ -8,7 +8,7 @@ from deepinit.core.curves import SampledCurve
 from deepinit.core.frames import Frames
 from deepinit.core.laws import Law
 from deepinit.core.spec_parts import laws_of
-from deepinit.core.spec_text import in_words
+from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import MLP, ResNet, Spec
 
 RELU_BOUNDS = ("price_tanner", "raghu")
@@ -51,7 +51,7 @@ def _why_not_resnet(spec: ResNet) -> str | None:
 
 
 def _why_not_worked_out(spec: Any) -> str:
-    return f"{in_words(spec)}, whose lengths are not worked out"
+    return f"{format_spec(spec)}, whose lengths are not worked out"
 
 
 why_not_exact = by_kind(
@@ -71,9 +71,9 @@ def idealized(spec: Spec) -> Spec:
     return dataclasses.replace(spec, **changes)
 
 
-def _why_not_one_point(spec: Spec, form: str) -> str | None:
+def _why_not_one_point(spec: Spec, theory: str) -> str | None:
     reason = why_not_exact(spec)
-    if form == "exact":
+    if theory == "exact":
         return reason and f"the law is not exact for {reason}"
     if reason is None:
         return "the exact law applies"
@@ -83,9 +83,9 @@ def _why_not_one_point(spec: Spec, form: str) -> str | None:
     return why_not_exact(idealized(spec))
 
 
-def why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
+def why_not_volume(spec: Spec, inputs: Frames, theory: str) -> str | None:
     """Conditions for log_volume."""
-    reason = _why_not_one_point(spec, form)
+    reason = _why_not_one_point(spec, theory)
     return reason if reason is not None or inputs.frame_size == 1 else _why_no_volumes(spec)
 
 
@@ -107,18 +107,18 @@ _why_no_volumes = by_kind(
 )
 
 
-def why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
+def why_not_curve(spec: Spec, inputs: SampledCurve, theory: str) -> str | None:
     """Conditions for length_distortion."""
     del inputs
-    return _why_not_one_point(spec, form)
+    return _why_not_one_point(spec, theory)
 
 
-def why_not_form(spec: MLP, inputs: SampledCurve, form: str) -> str | None:
+def why_not_expansion(spec: MLP, inputs: SampledCurve, theory: str) -> str | None:
     """Conditions for approximations and bounds of length_distortion."""
     reason = why_not_curve(spec, inputs, "exact")
     if reason is not None:
         return reason
     is_gaussian = spec.weight_law is not None and spec.weight_law.is_gaussian
-    if form in RELU_BOUNDS and not (spec.activation.slopes == (0.0, 1.0) and is_gaussian):
+    if theory in RELU_BOUNDS and not (spec.activation.slopes == (0.0, 1.0) and is_gaussian):
         return "it is worked out for relu with Gaussian weights"
     return None

@@ -89,66 +89,66 @@ def check_fit(spec: Spec, inputs: Frames) -> None:
     refuse_narrow_layers(outline(spec, shape_of(inputs)), inputs)
 
 
-def predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
+def predict_volume(spec: Spec, inputs: Frames, theory: str) -> Prediction:
     """ln vol_d(J U)."""
     check_fit(spec, inputs)
-    mean, variance = _log_moments(idealized(spec) if form == "idealized" else spec, inputs)
+    mean, variance = _log_moments(idealized(spec) if theory == "idealized" else spec, inputs)
     shape = (len(mean), len(inputs.points))
     return Prediction(
         quantity="log_volume",
-        name=form,
+        name=theory,
         mean=np.broadcast_to(0.5 * np.asarray(mean)[:, None], shape),
         variance=np.broadcast_to(0.25 * np.asarray(variance)[:, None], shape),
-        error_order="exact" if form == "exact" else f"O(1/width): {why_not_exact(spec)}",
+        error_order="exact" if theory == "exact" else f"O(1/width): {why_not_exact(spec)}",
         valid_for=f"{_EXACT}; networks that are alive",
         reference="derived in deepinit.theory.lengths.log_moments",
     )
 
 
-def predict_diffusion(spec: ResNet, inputs: Frames, form: str) -> Prediction:
+def predict_diffusion(spec: ResNet, inputs: Frames, theory: str) -> Prediction:
     """ln vol_d(J U) at infinite depth."""
     check_fit(spec, inputs)
-    return predict_log_volume(spec, inputs, form)
+    return predict_log_volume(spec, inputs, theory)
 
 
-def predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
+def predict_curve(spec: Spec, inputs: SampledCurve, theory: str) -> Prediction:
     """Mean length of the image over the curve's."""
     spec.matrix_shapes(inputs.dimension)  # refuses inputs of another width
-    ideal = idealized(spec) if form == "idealized" else spec
-    order = "exact" if form == "exact" else f"O(1/width): {why_not_exact(spec)}"
-    return _curve_prediction(form, _mean_lengths(ideal, inputs.dimension), order)
+    ideal = idealized(spec) if theory == "idealized" else spec
+    order = "exact" if theory == "exact" else f"O(1/width): {why_not_exact(spec)}"
+    return _curve_prediction(theory, _mean_lengths(ideal, inputs.dimension), order)
 
 
-def predict_form(spec: MLP, inputs: SampledCurve, form: str) -> Prediction:
+def predict_expansion(spec: MLP, inputs: SampledCurve, theory: str) -> Prediction:
     """Approximations and bounds of that mean."""
     network = network_of(spec, inputs.dimension)
     layers = range(1, len(tuple(network.widths)))
-    value = np.array([_curve_form(network, layer, spec.depth, form) for layer in layers])
-    return _curve_prediction(form, value, _ORDERS[form])
+    value = np.array([_curve_expansion(network, layer, spec.depth, theory) for layer in layers])
+    return _curve_prediction(theory, value, _ORDERS[theory])
 
 
-def _curve_prediction(form: str, value: np.ndarray, error_order: str) -> Prediction:
+def _curve_prediction(theory: str, value: np.ndarray, error_order: str) -> Prediction:
     derived = "derived in deepinit.theory.lengths.moments"
     return Prediction(
         quantity="length_distortion",
-        name=form,
+        name=theory,
         mean=np.asarray(value)[:, None],
         variance=None,
         error_order=error_order,
         valid_for=f"the mean of every rectifiable curve: {_EXACT}",
-        reference=f"{PAPER}, Theorem 3.1" if form == "first_order" else derived,
+        reference=f"{PAPER}, Theorem 3.1" if theory == "first_order" else derived,
     )
 
 
-def _curve_form(network: "HomogeneousNetwork", layer: int, depth: int, form: str) -> float:
+def _curve_expansion(network: "HomogeneousNetwork", layer: int, depth: int, theory: str) -> float:
     """An approximation after one layer (from 1)."""
     from deepinit.theory import lengths
 
     widths = tuple(network.widths)[: layer + 1]
     network = network._replace(widths=widths, output=None if layer <= depth else network.output)
-    if form in ("first_order", "second_order"):
-        return lengths.expansion(network, 1 if form == "first_order" else 2)
-    if form == "price_tanner":
+    if theory in ("first_order", "second_order"):
+        return lengths.expansion(network, 1 if theory == "first_order" else 2)
+    if theory == "price_tanner":
         return lengths.price_tanner_bound(network)
     assert network.hidden_var is not None
     hidden, variance = widths[1 : 1 + min(layer, depth)], network.hidden_var

@@ -13,7 +13,7 @@ from deepinit.quantities.kinds import ExactLaw, Forward
 from deepinit.quantities.length_conditions import (
     RELU_BOUNDS,
     why_not_curve,
-    why_not_form,
+    why_not_expansion,
     why_not_volume,
 )
 from deepinit.quantities.length_sampler import log_volume_sampler
@@ -22,7 +22,7 @@ from deepinit.quantities.length_theory import (
     check_fit,
     predict_curve,
     predict_diffusion,
-    predict_form,
+    predict_expansion,
     predict_volume,
 )
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
@@ -87,7 +87,7 @@ log_volume = Quantity(
     rounding="absolute",
 )
 
-_FORMS_OF_MLPS = ("second_order", "first_order", *RELU_BOUNDS)
+_THEORIES_OF_MLPS = ("second_order", "first_order", *RELU_BOUNDS)
 
 length_distortion = Quantity(
     name="length_distortion",
@@ -96,7 +96,7 @@ length_distortion = Quantity(
     measurement=Forward(_measure_curve, SampledCurve, at_output=True),
     theories=(
         *theories(("exact", "idealized"), why_not_curve, predict_curve, (MLP, ResNet)),
-        *theories(_FORMS_OF_MLPS, why_not_form, predict_form, (MLP,)),
+        *theories(_THEORIES_OF_MLPS, why_not_expansion, predict_expansion, (MLP,)),
         limit(_infinite_curve, covers=(MLP, ResNet)),
     ),
     transform="none: light-tailed while depth/width is below about 1",

@@ -14,7 +14,7 @@ from deepinit.core.host import require_unforked
 from deepinit.core.inputs import Inputs
 from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
-from deepinit.core.spec_text import in_words
+from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.kinds import ExactLaw
@@ -148,7 +148,7 @@ def predict(
     subject = f"{quantity.name} has no finite-width prediction"
     if theory is not None:
         subject = f"{theory} does not predict {quantity.name}"
-    raise SpecError(f"{subject} for {in_words(spec)}. {why.rstrip('.')}. {remedy}")
+    raise SpecError(f"{subject} for {format_spec(spec)}. {why.rstrip('.')}. {remedy}")
 
 
 def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction:
@@ -161,7 +161,7 @@ def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction:
         result = _evaluate(quantity, limits[0], spec, inputs)
     if isinstance(result, Prediction):
         return result
-    why = f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {result}"
+    why = f"{quantity.name} has no infinite-width limit for {format_spec(spec)}: {result}"
     raise SpecError(f"{why.rstrip('.')}. Use di.simulate.")
 
 

@@ -65,11 +65,11 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
     return Measurement(value, event.astype(jnp.int8))
 
 
-def _why_not_survival(spec: MLP, inputs: Inputs, form: str) -> str | None:
+def _why_not_survival(spec: MLP, inputs: Inputs, theory: str) -> str | None:
     if spec.activation.name != "rounded" or spec.bias_law is not None:
         return "survival is predicted for rounded activations (di.rounded) without biases"
     parameters: dict[str, Any] = dict(spec.activation.parameters)
-    if form == "exact":
+    if theory == "exact":
         if set(spec.widths) != {1} or parameters["rounding"] == "flush":
             return "the exact law is that of width 1 on a grid"
         one = inputs.dimension == 1
@@ -78,12 +78,12 @@ def _why_not_survival(spec: MLP, inputs: Inputs, form: str) -> str | None:
         return "at width 1 the exact law applies"
     if not _is_square_gaussian(spec):
         return "it is worked out for Gaussian weights and layers of one width"
-    if form == "orbit" and parameters["activation"].name != "tanh":
+    if theory == "orbit" and parameters["activation"].name != "tanh":
         return "it is worked out for tanh"
     return None if np.any(inputs.points != 0, axis=1).all() else "an input is zero"
 
 
-def _predict_survival(spec: MLP, inputs: Inputs, form: str) -> Prediction:
+def _predict_survival(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
     from deepinit.theory import cutoff
 
     parameters: dict[str, Any] = dict(spec.activation.parameters)
@@ -92,16 +92,16 @@ def _predict_survival(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     assert isinstance(spec.weight_law, Law)
     width, layers = spec.widths[0], np.arange(1, spec.depth + 1)
     variance = width * spec.weight_law.entry_variance(width, spec.depth)
-    law = cutoff.log_norm_drift(inner, width, variance) if form == "random_walk" else None
+    law = cutoff.log_norm_drift(inner, width, variance) if theory == "random_walk" else None
 
     def curve(point: np.ndarray) -> Any:
-        if form == "exact":
+        if theory == "exact":
             options = rho, rounding, spec.depth
             start = float(point[0])
             assert isinstance(spec.weight_law, Law)
             chain = cutoff.scalar_survival(inner, spec.weight_law, *options, x0=start)
             return chain.survival[1:]
-        if form == "orbit":
+        if theory == "orbit":
             mean_square, gain = float(np.mean(point**2)), variance**0.5
             options = rho, rounding, spec.depth
             return cutoff.rounded_survival(width, gain, *options, mean_square=mean_square)[1:]
@@ -112,11 +112,11 @@ def _predict_survival(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     value = np.stack([np.asarray(curve(point)) for point in inputs.points], axis=1)
     return Prediction(
         quantity="survival",
-        name=form,
+        name=theory,
         mean=value,
         variance=value * (1.0 - value),
-        error_order=_ERRORS[form],
-        valid_for=_RANGES[form],
+        error_order=_ERRORS[theory],
+        valid_for=_RANGES[theory],
         reference="arXiv 2104.10727 (the chain), arXiv 2608.15914 (the profile); derived in "
         "deepinit.theory.cutoff",
     )
@@ -127,19 +127,19 @@ def _is_square_gaussian(spec: MLP) -> bool:
     return len(set(spec.widths)) == 1 and gaussian
 
 
-def _why_no_diffusion(spec: ResNet, inputs: Inputs, form: str) -> str | None:
-    del inputs, form
+def _why_no_diffusion(spec: ResNet, inputs: Inputs, theory: str) -> str | None:
+    del inputs, theory
     return "there are biases" if spec.bias_law is not None else why_no_diffusion(spec)
 
 
-def why_no_walk(spec: MLP, inputs: Inputs, form: str) -> str | None:
+def why_no_walk(spec: MLP, inputs: Inputs, theory: str) -> str | None:
     """Why ln |x_l| has no independent steps, or None."""
     del inputs
     if not (spec.is_homogeneous and any(spec.activation.slopes or ())):
         why = "the activation is not homogeneous, is 0, or there are biases"
         return f"the norm alone is no Markov chain: {why}"
     exact = spec.weight_law is not None and (spec.weight_law.is_gaussian or spec.weight_law.is_haar)
-    if form == "exact":
+    if theory == "exact":
         return None if exact else "the weights are neither Gaussian nor orthogonal"
     if exact:
         return "the exact law applies"
@@ -156,7 +156,7 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
     return refusal("an input that is zero", "inputs of positive norm", remedy)
 
 
-def predict_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
+def predict_walk(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
     """ln |x_l| / |x_0|: `theory.cutoff.log_norm_propagation`."""
     from deepinit.theory.cutoff import log_norm_propagation
 
@@ -167,7 +167,7 @@ def predict_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
         order, weights = "exact", "Gaussian or orthogonal weights, every width"
     return Prediction(
         quantity="log_norm",
-        name=form,
+        name=theory,
         mean=walk.mean,
         variance=walk.variance,
         error_order=order,

@@ -76,7 +76,7 @@ def classify(layer: Layer) -> frozenset[str]:
             classes.add(POSITIVE_HOMOGENEOUS)
     steepest = np.abs(derivative_values(activation, _line(60.0))).max()
     for order, name in LIPSCHITZ.items():
-        norms = [operator_norm(matrix, order) for matrix in (weights, output) if matrix is not None]
+        norms = [np.linalg.norm(m, order) for m in (weights, output) if m is not None]
         if max(norms) <= 1 + _ROUNDING and steepest <= 1 + 1e-9:
             classes.add(name)
     return frozenset(classes | _injective_classes(weights, bias, output, activation))
@@ -95,11 +95,6 @@ def checked(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Ac
     return weights, bias, output, as_activation(layer.activation)
 
 
-def operator_norm(matrix: Float[np.ndarray, "m n"], order: float) -> float:
-    """Operator norm in l^order, order 1, 2 or infinity, on the host."""
-    return float(np.linalg.norm(np.asarray(matrix, np.float64), order))
-
-
 def has_full_column_rank(weights: Real[Array, "m n"] | Plain) -> bool:
     """Whether x -> W x is injective beyond float32 rounding, on the host."""
     weights = np.asarray(weights, np.float64)
@@ -113,14 +108,6 @@ def derivative_values(
     """sigma'(z) in float64 on the host."""
     is_builtin = activation.name in BUILTIN
     return np.asarray(activation.derivative(z)) if is_builtin else on_host(activation.derivative, z)
-
-
-def elasticities(
-    activation: ActivationLike, bias: float, z: Float[np.ndarray, "*shape"]
-) -> Float[np.ndarray, "*shape"]:
-    """Elasticities (z - bias) sigma'(z) / sigma(z), z > bias."""
-    activation = as_activation(activation)
-    return (z - bias) * derivative_values(activation, z) / values(activation, z)
 
 
 def _line(radius: float) -> np.ndarray:

@@ -20,15 +20,7 @@ from deepinit.core.array_api import is_traced
 from deepinit.core.errors import SpecError
 from deepinit.core.typing import Array, Float, Numbers, Plain, Real
 from deepinit.random_maps import layer_classes as classes
-from deepinit.random_maps.scaled import (
-    Scaled,
-    added,
-    as_scaled,
-    largest,
-    log_norm,
-    log_ratios,
-    shifted,
-)
+from deepinit.random_maps.scaled import Scaled, added, as_scaled, largest, log_ratios, shifted
 
 
 class Metric(NamedTuple):
@@ -82,13 +74,6 @@ def norm_distance(
     """|x - y| in l^order, order 1, 2 or infinity: [...]; 0 or infinite outside the floats."""
     difference = _difference(x, y)
     return shifted(_norm(difference.mantissa, order), difference.exponent)
-
-
-def log_norm_distance(
-    x: Scaled | Real[Array, "*shape n"] | Plain, y: Scaled | Real[Array, "*shape n"] | Plain
-) -> Float[jax.Array, "..."]:
-    """ln |x - y| in l^2 of vectors of any size: [...]; -inf where they are equal."""
-    return log_norm(_difference(x, y))
 
 
 def bilipschitz_distance(

@@ -171,6 +171,9 @@ class CaseResult:
     not_applicable: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
+Results = Mapping[str, CaseResult]
+
+
 class Check(NamedTuple):
     """A check of several cases: sentence for the report, and result; exit code 6 if failed."""
 
@@ -189,19 +192,19 @@ class Experiment:
         figures: `(config, results by case name) -> figures`.
         citation: BibTeX of the reproduced paper.
         question: first sentence of the report.
-        tables, checks: `(config, results by case name) -> tables` or `Checks`; tables precede
-            figures and are printed.
+        tables, checks: `(config, results by case name) -> tables` or `Checks`; tables with rows
+            precede figures and are printed.
     """
 
     name: str
     title: str
     presets: Mapping[str, Any]
     cases: Callable[[Any], tuple[Case, ...]]
-    figures: Callable[[Any, Mapping[str, CaseResult]], list["FigureItem"]]
+    figures: Callable[[Any, Results], list["FigureItem"]]
     citation: str
     question: str
-    tables: Callable[[Any, Mapping[str, CaseResult]], list["Table"]] | None = None
-    checks: Callable[[Any, Mapping[str, CaseResult]], list[Check]] | None = None
+    tables: Callable[[Any, Results], list["Table"]] | None = None
+    checks: Callable[[Any, Results], list[Check]] | None = None
 
     def __post_init__(self) -> None:
         check_experiment(self)

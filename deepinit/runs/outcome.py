@@ -92,6 +92,7 @@ def conclude(
         return listed(function(config, by_name), kind, f"{name}()") if function else ()
 
     tables, checks = part("tables", Table), part("checks", Check)
+    tables = tuple(table for table in tables if table.rows)
     verdicts = (*(check.sentence for check in checks), *(sentence for sentence, _ in judgements))
     failures = (
         *(check.sentence for check in checks if not check.held),

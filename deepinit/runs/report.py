@@ -7,7 +7,7 @@ import base64
 import dataclasses
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deepinit.core.errors import SpecError
@@ -61,6 +61,26 @@ def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
     if len(svg) <= MAX_SVG_CHARACTERS:
         return FigureItem(title, caption, svg=svg)
     return FigureItem(title, caption, png=plots.to_png(figure))
+
+
+def plot_item(
+    title: str, caption: str, plot: Callable[..., Any], *args: Any, **options: Any
+) -> FigureItem:
+    """Figure plot(*args, title=title, **options)."""
+    return figure_item(title, caption, plot(*args, title=title, **options))
+
+
+def checks_item(
+    results: Mapping[str, Any],
+    title: str = "Every check of this run",
+    caption: str = "One dot per layer; a cross is outside the gate.",
+    theories: Sequence[str] | None = None,
+) -> FigureItem:
+    """z-scores of the given results."""
+    from deepinit import plots
+
+    datasets = {name: result.dataset for name, result in results.items()}
+    return figure_item(title, caption, plots.z_panel(datasets, routes=theories))
 
 
 def render(report: Report) -> str:

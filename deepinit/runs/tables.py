@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepinit.core.errors import SpecError
-from deepinit.core.results import GATE
+from deepinit.core.results import THRESHOLD_SIGMA
 
 _LONG_CELL = 32  # characters from which a cell's text may break into lines
 _NOT_AVAILABLE = "–"
@@ -166,7 +166,7 @@ def _cell(cell: Any, decimals: int | None) -> str:
 def _states_rejection(cell: str) -> bool:
     """Whether a text states a rejected z-score."""
     scores = re.findall(r"\bz(?:\s*=)?\s+([-+−]?\d+(?:\.\d*)?(?:e[-+]?\d+)?)", cell)
-    return any(abs(float(score.replace("−", "-"))) >= GATE for score in scores)
+    return any(abs(float(score.replace("−", "-"))) >= THRESHOLD_SIGMA for score in scores)
 
 
 def _score(cell: Any) -> str:
@@ -176,9 +176,9 @@ def _score(cell: Any) -> str:
         written = _cell(cell, None)
     else:
         written = (f"{value:.2f}" if abs(value) < 1e4 else f"{value:.2e}").replace("-", "−")
-    return _marked(written) if value is not None and abs(value) >= GATE else written
+    return _marked(written) if value is not None and abs(value) >= THRESHOLD_SIGMA else written
 
 
 def _marked(written: str) -> str:
-    mark = f'<span class="mark">beyond ±{GATE:g}</span>'
+    mark = f'<span class="mark">beyond ±{THRESHOLD_SIGMA:g}</span>'
     return f'<span class="beyond">{mark} {written}</span>'

@@ -15,7 +15,7 @@ from deepinit.comparison.compare import (
     verdict,
     with_error,
 )
-from deepinit.core.results import GATE
+from deepinit.core.results import THRESHOLD_SIGMA
 from deepinit.runs.experiment import CaseResult
 from deepinit.runs.tables import Table
 
@@ -33,7 +33,8 @@ def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: 
     if failures:
         return f"{len(failures)} of {checks} checks FAILED: " + " ".join(failures)
     where = _where_checked(results)
-    return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors{where})."
+    judged = f"judged at {THRESHOLD_SIGMA:g} standard errors{where}"
+    return f"All {checks} checks of agreement held ({judged})."
 
 
 def _where_checked(results: Sequence[CaseResult]) -> str:
@@ -182,8 +183,8 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
         [*first, "prediction", "predicted", "z", "z, largest", "verdict"],
         rows,
         f"z = (measured - predicted) / standard error, at the last {axis} of the first component. "
-        f"z, largest: over all {axis}s and components that are judged. Rejected from {GATE:g} on, "
-        "by Student's t with few networks. "
+        f"z, largest: over all {axis}s and components that are judged. Rejected from "
+        f"{THRESHOLD_SIGMA:g} on, by Student's t with few networks. "
         "Not judged: no standard error, or tails too heavy for it.",
     )
 

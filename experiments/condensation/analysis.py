@@ -1,19 +1,16 @@
 """Weights, orientations, predictions and exponents from the results of condensation."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from deepinit.quantities.condensation_theory import attractors
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory import condensation as theory
 
 from .cases import phase_name, points
 from .config import Config
-
-Results = Mapping[str, CaseResult]
 
 
 @functools.cache

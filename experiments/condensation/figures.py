@@ -3,12 +3,11 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.experiment import CaseResult
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import CaseResult, Results
+from deepinit.runs.report import FigureItem, checks_item, figure_item
 from deepinit.theory import condensation as theory
 
 from .analysis import (
-    Results,
     amplitudes,
     angles,
     chosen,
@@ -37,9 +36,9 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         items.append(phase_figure(config, results))
     if config.scales:
         items += scale_figures(config, results)
-    laws = di.plots.z_panel({name: results[name].dataset for name in LAWS})
+    title = "Every comparison with a law of multiplicity 1"
     caption = "One dot per step and level; a cross is outside the gate."
-    return [*items, figure_item("Every comparison with a law of multiplicity 1", caption, laws)]
+    return [*items, checks_item({name: results[name] for name in LAWS}, title, caption)]
 
 
 def multiplicity_figures(config, results: Results) -> list[FigureItem]:

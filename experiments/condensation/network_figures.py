@@ -4,9 +4,10 @@ import numpy as np
 
 import deepinit as di
 from deepinit.comparison.compare import with_error
+from deepinit.runs.experiment import Results
 from deepinit.runs.report import FigureItem, figure_item
 
-from .analysis import Results, chosen, departure, ordered_similarities, phase_slopes, weights
+from .analysis import chosen, departure, ordered_similarities, phase_slopes, weights
 from .cases import points, scale_name
 from .config import Config
 

@@ -4,34 +4,24 @@ import numpy as np
 
 import deepinit as di
 from deepinit.comparison.compare import with_error
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 from deepinit.runs.tables import Table
 from deepinit.theory import condensation as theory
 
-from .analysis import (
-    Results,
-    aligned,
-    amplitudes,
-    chosen,
-    departure,
-    phase_slopes,
-    predicted,
-    weights,
-)
+from .analysis import aligned, amplitudes, chosen, departure, phase_slopes, predicted, weights
 from .cases import points, scale_name
 from .config import Config
 
 
 def tables(config: Config, results: Results) -> list[Table]:
-    """All tables, in reading order; none without rows."""
-    every = (
+    """All tables, in reading order."""
+    return [
         count_table(results),
         optimizer_table(results),
         layer_table(results),
         phase_table(config, results),
         scale_table(config, results),
-    )
-    return [table for table in every if table.rows]
+    ]
 
 
 def count_table(results: Results) -> Table:

@@ -1,7 +1,5 @@
 """Survival curves and relaxation from the results of cutoff."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -10,7 +8,6 @@ from deepinit.theory import cutoff as theory
 
 from .cases import UNIFORM, Config
 
-Results = Mapping[str, CaseResult]
 _QUARTILE = float(ndtri(0.75))
 
 

@@ -6,18 +6,11 @@ import numpy as np
 from scipy.special import ndtr
 
 import deepinit as di
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import Results
+from deepinit.runs.report import FigureItem, checks_item, figure_item, plot_item
 from deepinit.theory.cutoff import mean_field_cutoff, summary
 
-from .analysis import (
-    Results,
-    curve,
-    exact_curves,
-    length_shift,
-    overlap_shift,
-    predicted,
-    underflow_curves,
-)
+from .analysis import curve, exact_curves, length_shift, overlap_shift, predicted, underflow_curves
 from .cases import (
     ANGLE_AT_START,
     ONE_INPUT,
@@ -31,8 +24,7 @@ from .cases import (
 
 def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    checks = {name: result.dataset for name, result in results.items() if result.case.checked}
-    panel = di.plots.z_panel(checks)
+    checked = {name: result for name, result in results.items() if result.case.checked}
     return [
         *paper_items(config, results),
         *width_items(config, results),
@@ -40,9 +32,7 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         *gain_items(config, results),
         *norm_items(config, results),
         *relaxation_items(config, results),
-        figure_item(
-            "Every check of this run", "One dot per layer; a cross is outside the gate.", panel
-        ),
+        checks_item(checked),
     ]
 
 
@@ -225,17 +215,13 @@ def norm_items(config: Config, results: Results) -> list[FigureItem]:
             caption = (
                 "Mean and spread of log norm, exact at every width. Infinite width has no spread."
             )
-            items.append(
-                figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
-            )
+            items.append(plot_item(title, caption, di.plots.layers, results[name].dataset))
     names = {"ordered": "Ordered phase: two inputs become one"}
     for width in config.relaxation_widths[:1]:
         names[f"chaotic-w{width}"] = "Chaotic phase: two inputs forget each other"
     for name, title in names.items():
         caption = "Angle between two inputs, layer by layer, and the infinite-width kernel's."
-        items.append(
-            figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
-        )
+        items.append(plot_item(title, caption, di.plots.layers, results[name].dataset))
     return items
 
 

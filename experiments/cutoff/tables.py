@@ -3,11 +3,11 @@
 import numpy as np
 
 from deepinit.comparison.compare import with_error
+from deepinit.runs.experiment import Results
 from deepinit.runs.tables import Table
 from deepinit.theory import cutoff as theory
 
 from .analysis import (
-    Results,
     curve,
     exact_curves,
     half_distance_layer,
@@ -34,8 +34,8 @@ RATIO = "window / center"
 
 
 def tables(config: Config, results: Results) -> list[Table]:
-    """All tables, in reading order; none without rows."""
-    every = (
+    """All tables, in reading order."""
+    return [
         paper_table(results),
         *(sweep_table(config, results, rounding) for rounding in config.roundings),
         precision_table(config),
@@ -45,8 +45,7 @@ def tables(config: Config, results: Results) -> list[Table]:
         ordered_table(config, results),
         relaxation_table(config, results),
         training_table(config, results),
-    )
-    return [table for table in every if table.rows]
+    ]
 
 
 def paper_table(results: Results) -> Table:

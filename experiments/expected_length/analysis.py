@@ -2,18 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
 from deepinit.comparison.compare import judged_z
 from deepinit.comparison.compare import largest_z as largest
-from deepinit.runs.experiment import Case, CaseResult
+from deepinit.runs.experiment import Case, CaseResult, Results
 from deepinit.theory.lengths import HomogeneousNetwork, length_cdf, length_moment
 
 from .cases import LENGTH, Config, moment_layer
-
-Results = Mapping[str, CaseResult]
 
 
 def all_widths(case: Case) -> tuple[int, ...]:

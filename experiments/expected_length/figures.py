@@ -3,15 +3,15 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.experiment import CaseResult
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import CaseResult, Results
+from deepinit.runs.report import FigureItem, checks_item, figure_item
 from deepinit.theory.lengths import (
     HomogeneousNetwork,
     growth_threshold,
     log_length_moments_by_layer,
 )
 
-from .analysis import Results, all_widths, he_curves, measured, predicted
+from .analysis import all_widths, he_curves, measured, predicted
 from .cases import LENGTH, STRETCH, WITHOUT_EXACT_LAW, Config, middle
 from .spread_figures import biases, deep_histogram, moments, spreads
 
@@ -47,16 +47,10 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         items.append(laws(config, results))
     if config.image_width:
         items.append(images(results))
-    checks = {name: result.dataset for name, result in results.items()}
-    items.append(
-        figure_item(
-            "Every comparison with the exact law",
-            "One dot per layer. Idealized: Gaussian weights without biases, where no exact law is "
-            "known. Polygons are biased low.",
-            di.plots.z_panel(checks, routes=("exact", "idealized")),
-        )
-    )
-    return items
+    caption = "One dot per layer. Idealized: Gaussian weights without biases, where no exact law "
+    caption += "is known. Polygons are biased low."
+    title, theories = "Every comparison with the exact law", ("exact", "idealized")
+    return [*items, checks_item(results, title, caption, theories)]
 
 
 def bounds_figure(config: Config, results: Results) -> FigureItem:

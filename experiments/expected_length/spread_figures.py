@@ -3,6 +3,7 @@
 import numpy as np
 
 import deepinit as di
+from deepinit.runs.experiment import Results
 from deepinit.runs.report import FigureItem, figure_item
 from deepinit.theory.lengths import (
     HomogeneousNetwork,
@@ -11,14 +12,7 @@ from deepinit.theory.lengths import (
     length_moments_by_layer,
 )
 
-from .analysis import (
-    Results,
-    deep_distance,
-    deep_distribution,
-    limit_spread,
-    measured,
-    moment_table,
-)
+from .analysis import deep_distance, deep_distribution, limit_spread, measured, moment_table
 from .cases import NARROW_DEPTH, NARROW_OUTPUT, STRETCH, Config, middle, moment_layer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from deepinit.comparison.compare import largest_z as largest
 from deepinit.comparison.compare import verdict, with_error
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 from deepinit.runs.tables import Table
 from deepinit.theory.lengths import (
     HomogeneousNetwork,
@@ -17,7 +17,6 @@ from deepinit.theory.lengths import (
 )
 
 from .analysis import (
-    Results,
     deep_distance,
     he_curves,
     largest_z,
@@ -40,8 +39,8 @@ SCORES = ["z, largest", "verdict"]
 
 
 def tables(config: Config, results: Results) -> list[Table]:
-    """All tables, in reading order; none without rows."""
-    every = (
+    """All tables, in reading order."""
+    return [
         depth_table(config, results),
         polygon_table(config, results),
         width_table(config, results),
@@ -55,8 +54,7 @@ def tables(config: Config, results: Results) -> list[Table]:
         narrow_table(config, results),
         deep_table(config, results),
         law_table(config, results),
-    )
-    return [table for table in every if table.rows]
+    ]
 
 
 def scores(result: CaseResult, theory: str) -> list:

@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
-from deepinit.core.results import GATE
-from deepinit.runs.experiment import CaseResult
+from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 
 from .cases import Config, kernel_name, tangent_name
-
-Results = Mapping[str, CaseResult]
 
 # Expansions in 1/width are fitted to widths with at most this predicted relative variance. Powers
 # beyond the second are then a few percent of the slope, below the error bars of the presets.
@@ -144,7 +142,9 @@ def largest_deviation(slopes: list[Slope]) -> Deviation:
     size = np.where(np.isnan(size), np.inf, size)  # a missing slope is no agreement
     place, component = np.unravel_index(np.argmax(size), size.shape)
     z = float(size[place, component])
-    return Deviation(slopes[place], int(component), z, float(np.nan_to_num(zero).max()), z < GATE)
+    return Deviation(
+        slopes[place], int(component), z, float(np.nan_to_num(zero).max()), z < THRESHOLD_SIGMA
+    )
 
 
 class Cloud(NamedTuple):

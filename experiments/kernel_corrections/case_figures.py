@@ -3,9 +3,10 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import Results
+from deepinit.runs.report import FigureItem, checks_item, plot_item
 
-from .analysis import Results, covariances
+from .analysis import covariances
 from .cases import NAMES
 
 
@@ -19,7 +20,7 @@ def kurtosis_items(results: Results) -> list[FigureItem]:
         caption = (
             "Excess kurtosis of the next layer's preactivations over networks; 0 at infinite width."
         )
-        found.append(figure_item(title, caption, di.plots.layers(result.dataset, title=title)))
+        found.append(plot_item(title, caption, di.plots.layers, result.dataset))
     return found
 
 
@@ -44,19 +45,16 @@ def covariance_item(results: Results) -> FigureItem:
     ends = np.array([np.min(entries.predicted / entries.natural), 1.0])
     spec = results["covariance-kernel"].case.spec
     title = "Covariances over networks, entry by entry"
-    figure = di.plots.series(
+    return plot_item(
+        title,
+        "Covariances between kernel entries, normalized by first-order standard deviations. "
+        "All vanish at infinite width.",
+        di.plots.series,
         points,
         {"first_order": (ends, ends)},
         x_label="first order in 1/width, as a correlation",
         y_label="measured, in the same unit",
-        title=title,
         note=f"tanh, width {spec.widths[0]}, depth {spec.depth}, two inputs",
-    )
-    return figure_item(
-        title,
-        "Covariances between kernel entries, normalized by first-order standard deviations. "
-        "All vanish at infinite width.",
-        figure,
     )
 
 
@@ -70,15 +68,11 @@ def image_items(results: Results) -> list[FigureItem]:
             caption = (
                 "Overlap of the first two digits: mean over networks, first order, infinite width."
             )
-            found.append(figure_item(title, caption, di.plots.layers(data, pair=1, title=title)))
+            found.append(plot_item(title, caption, di.plots.layers, data, component=1))
     return found
 
 
 def checked_item(results: Results) -> FigureItem:
     """The checks of single cases."""
-    chosen = {name: result.dataset for name, result in results.items() if result.case.checked}
-    return figure_item(
-        "Every check of a single case",
-        "One dot per layer; a cross is outside the gate.",
-        di.plots.z_panel(chosen),
-    )
+    checked = {name: result for name, result in results.items() if result.case.checked}
+    return checks_item(checked, "Every check of a single case")

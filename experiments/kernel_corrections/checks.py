@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from deepinit.core.results import GATE
-from deepinit.runs.experiment import Check
+from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.runs.experiment import Check, Results
 
-from .analysis import Results, Slope, covariances, largest_deviation, slope_groups
+from .analysis import Slope, covariances, largest_deviation, slope_groups
 from .cases import Config
 
 
@@ -42,12 +42,12 @@ def covariance_check(results: Results) -> Check:
         (np.abs(entries.measured - guess) - r * entries.natural) / entries.error
         for guess in (entries.predicted, 0.0)
     )
-    held = bool(off.max() < GATE)  # false for NaN
+    held = bool(off.max() < THRESHOLD_SIGMA)  # false for NaN
     largest = np.max(np.abs(entries.measured - entries.predicted) / entries.natural)
     return Check(
         f"Covariances of kernel and tangent kernel, tanh, width {spec.widths[0]}: "
         f"{len(entries.names)} entries within {100 * largest:.1f} % of first order, "
-        f"{100 * r:.1f} % and {GATE:g} standard errors allowed; 0 is rejected for "
-        f"{np.sum(zero >= GATE)} of them" + ("." if held else ": NOT SO."),
+        f"{100 * r:.1f} % and {THRESHOLD_SIGMA:g} standard errors allowed; 0 is rejected for "
+        f"{np.sum(zero >= THRESHOLD_SIGMA)} of them" + ("." if held else ": NOT SO."),
         held,
     )

@@ -3,14 +3,15 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import Results
+from deepinit.runs.report import FigureItem, plot_item
 from deepinit.theory.kernel_corrections import (
     criticality_class,
     deep_wide_kernel,
     deep_wide_ntk_ratio,
 )
 
-from .analysis import Cloud, Results, in_range, kernel_cloud, named, tangent_cloud
+from .analysis import Cloud, in_range, kernel_cloud, named, tangent_cloud
 from .case_figures import checked_item, covariance_item, image_items, kurtosis_items
 from .cases import CRITICAL, GAINS, NAMES, Config, kernel_name, tangent_name
 
@@ -78,16 +79,17 @@ def slope_item(config: Config, results: Results, *, tangent: bool) -> FigureItem
         panels[panel_name(activation)] = (points, lines)
     what = "tangent kernel" if tangent else "kernel"
     title = f"The {what} of two inputs: finite less infinite width against 1/width"
-    figure = di.plots.series_panels(
+    caption = "Lines are first order. Points leave them where the next order of 1/width matters."
+    return plot_item(
+        title,
+        caption,
+        di.plots.series_panels,
         panels,
         x_label="1 / width",
         y_label="finite - infinite width, % of infinite width",
-        title=title,
         note="mean over networks, entry (1, 2)",
         lines_are="first order in 1/width",
     )
-    caption = "Lines are first order. Points leave them where the next order of 1/width matters."
-    return figure_item(title, caption, figure)
 
 
 def panel_name(activation: str) -> str:
@@ -114,18 +116,19 @@ def collapse_item(config: Config, results: Results, *, tangent: bool) -> FigureI
         )
     what = "tangent kernel" if tangent else "kernel"
     title = f"Fluctuations of the {what} depend on depth over width alone"
-    figure = di.plots.series_panels(
+    caption = "Networks of every width fall on one curve. Lines: first order, and for ReLU the "
+    caption += "law of depth and width to infinity together."
+    return plot_item(
+        title,
+        caption,
+        di.plots.series_panels,
         panels,
         x_label="depth / width",
         y_label="variance over networks / mean squared",
         log_x=True,
         log_y=True,
-        title=title,
         note="critical gains, one input, all layers",
     )
-    caption = "Networks of every width fall on one curve. Lines: first order, and for ReLU the "
-    caption += "law of depth and width to infinity together."
-    return figure_item(title, caption, figure)
 
 
 def collapse_lines(activation: str, cloud: Cloud, *, tangent: bool) -> dict:
@@ -172,17 +175,18 @@ def range_item(config: Config, results: Results) -> FigureItem:
             {"first_order": (np.array([cloud.ratio.min(), ratio.max()]), np.ones(2))},
         )
     title = "Where first order stops being good"
-    figure = di.plots.series_panels(
+    caption = "At critical gains the error depends on depth over width; off them (GELU) on both."
+    return plot_item(
+        title,
+        caption,
+        di.plots.series_panels,
         panels,
         x_label="depth / width",
         y_label="relative variance, measured / first order",
         log_x=True,
         log_y=True,
-        title=title,
         note="one input",
     )
-    caption = "At critical gains the error depends on depth over width; off them (GELU) on both."
-    return figure_item(title, caption, figure)
 
 
 def error_item(config: Config, results: Results) -> FigureItem:
@@ -203,12 +207,13 @@ def error_item(config: Config, results: Results) -> FigureItem:
         if points:
             panels[panel_name(activation)] = (points, {})
     title = "The error of first order at fixed depth / width does not fall with width"
-    figure = di.plots.series_panels(
+    return plot_item(
+        title,
+        "First order is an expansion in depth / width.",
+        di.plots.series_panels,
         panels,
         x_label="width",
         y_label="measured / first-order variance - 1, %",
         log_x=True,
-        title=title,
         note="kernel, one input",
     )
-    return figure_item(title, "First order is an expansion in depth / width.", figure)

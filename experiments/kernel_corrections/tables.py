@@ -3,6 +3,7 @@
 import numpy as np
 
 from deepinit.comparison.compare import with_error
+from deepinit.runs.experiment import Results
 from deepinit.runs.tables import Table
 from deepinit.theory.kernel_corrections import criticality_class
 
@@ -10,7 +11,6 @@ from .analysis import (
     CLOUDS,
     MOST_VARIANCE,
     Cloud,
-    Results,
     covariances,
     largest_deviation,
     named,
@@ -22,16 +22,15 @@ MOST_RATIO = 0.05  # of depth to width, for coefficients of first order
 
 
 def tables(config: Config, results: Results) -> list[Table]:
-    """All tables, in reading order; none without rows."""
-    every = (
+    """All tables, in reading order."""
+    return [
         slope_table(config, results),
         growth_table(config, results),
         range_table(config, results),
         exact_table(results),
         covariance_table(results),
         image_table(config, results),
-    )
-    return [table for table in every if table.rows]
+    ]
 
 
 def slope_table(config: Config, results: Results) -> Table:

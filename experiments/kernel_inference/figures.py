@@ -3,13 +3,14 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import Results
+from deepinit.runs.report import FigureItem, checks_item, figure_item, plot_item
 from deepinit.theory import diffusion
 
 from .config import Config
 from .data import LEVELS, affine_accuracies, calibration, expressivity, standard_error
 from .evidence import NETWORK_NOISE, OPTIMA, evidence, network_evidence, sample_37
-from .readout import READOUT, Results, inputs, weakly_trained
+from .readout import READOUT, inputs, weakly_trained
 from .trained_figures import trained_items
 
 FACTORS = np.geomspace(1e-2, 1e2, 61)
@@ -17,21 +18,14 @@ FACTORS = np.geomspace(1e-2, 1e2, 61)
 
 def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    checks = di.plots.z_panel(
-        {name: result.dataset for name, result in weakly_trained(results).items()},
-        routes=("first_order",),
-    )
+    caption = "One dot per test point; a cross is outside the gate."
     return [
         *accuracy_items(config),
         *evidence_items(config),
         *calibration_items(config),
         readout_item(weakly_trained(results)),
         *trained_items(config, results),
-        figure_item(
-            "Every check of this run",
-            "One dot per test point; a cross is outside the gate.",
-            checks,
-        ),
+        checks_item(weakly_trained(results), caption=caption, theories=("first_order",)),
     ]
 
 
@@ -179,21 +173,25 @@ def network_evidence_items(config: Config) -> list[FigureItem]:
         "both limits, optimum": (ends, np.full(2, limit.optimum.mean())),
     }
     title = "Networks narrower than the data explain them by noise"
-    figure = di.plots.series(
-        points,
-        lines,
-        x_label="width and depth",
-        y_label="- ln p(targets) per image",
-        log_x=True,
-        log_y=True,
-        title=title,
-        note=f"100 images of 3 and 7, {config.draws} samples, noise deviation .01, trained readout",
-    )
     caption = (
         "Points: networks; their likelihood depends on the weight variance. "
         "Lines: both limits, which depend on two combinations of the variances."
     )
-    return [figure_item(title, caption, figure)]
+    return [
+        plot_item(
+            title,
+            caption,
+            di.plots.series,
+            points,
+            lines,
+            x_label="width and depth",
+            y_label="- ln p(targets) per image",
+            log_x=True,
+            log_y=True,
+            note=f"100 images of 3 and 7, {config.draws} samples, noise deviation .01, "
+            "trained readout",
+        )
+    ]
 
 
 def flat_family(data: di.inference.Spectrum, start: np.ndarray, num: int) -> np.ndarray:

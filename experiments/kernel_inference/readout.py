@@ -8,7 +8,6 @@ neuron minus its mean:
 Inputs lie in the plane: expectations over a neuron's two weights are Gauss-Hermite sums.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,8 @@ import deepinit as di
 from deepinit.core.results import Prediction
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import Results
 
-Results = Mapping[str, CaseResult]
 NUM_TRAIN = 6
 NOISE = 0.1
 NODES = 80  # per dimension: erf of variance 2, to rounding
@@ -91,10 +89,10 @@ def _infinite(spec: Any, rows: di.inputs.Inputs) -> Prediction:
     return _prediction("infinite_width", posterior.mean, np.zeros(len(test)), "O(1 / width)")
 
 
-def _predict(spec: Any, rows: di.inputs.Inputs, form: str) -> Prediction:
+def _predict(spec: Any, rows: di.inputs.Inputs, theory: str) -> Prediction:
     mean, bias, variance = first_order(rows.points)
     return _prediction(
-        form, mean + bias / spec.widths[0], variance / spec.widths[0], "O(1 / width^2)"
+        theory, mean + bias / spec.widths[0], variance / spec.widths[0], "O(1 / width^2)"
     )
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 import deepinit as di
+from deepinit.runs.experiment import Results
 from deepinit.runs.report import FigureItem, figure_item
 
 from .config import Config
-from .readout import Results
 from .trained_networks import chosen, curve, kernel_rates
 
 

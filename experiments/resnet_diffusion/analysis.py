@@ -79,11 +79,11 @@ def limits_by_layer(spec: di.ResNet, inputs: Inputs) -> list[Any]:
     ]
 
 
-def draw_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def draw_limit(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """Mean and variance of x_1 in the double limit."""
     limits = limits_by_layer(spec, inputs)
     variance = np.array([np.diag(limit.conditional_covariance) for limit in limits])
-    return prediction("draw", form, [limit.mean for limit in limits], variance)
+    return prediction("draw", theory, [limit.mean for limit in limits], variance)
 
 
 def draw_infinite(spec: Any, inputs: Inputs) -> Prediction:
@@ -154,11 +154,13 @@ def moment_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
     return (*(f"mean at {value:g}" for value in z), *products)
 
 
-def moments_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def moments_limit(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """Moments in the double limit; for b = 0 exact at every width."""
     limits, upper = limits_by_layer(spec, inputs), np.triu_indices(inputs.num_rows)
     return prediction(
-        "moments", form, [np.append(one.mean, one.conditional_covariance[upper]) for one in limits]
+        "moments",
+        theory,
+        [np.append(one.mean, one.conditional_covariance[upper]) for one in limits],
     )
 
 
@@ -199,16 +201,16 @@ def measure_kernels(gradients: Any, inputs: Inputs) -> Any:
     )
 
 
-def kernels_exact(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def kernels_exact(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """Infinite depth at this width: means, and all variances except of K_W."""
     tangent, biases, moments = (
-        di.predict(spec, quantity, inputs, form)
+        di.predict(spec, quantity, inputs, theory)
         for quantity in (di.quantities.ntk, di.quantities.bias_ntk, di.quantities.nngp)
     )
     order = [0, 2, 1]  # (1, 1), (2, 2), (1, 2)
     value = [tangent.mean[0, 1] - biases.mean[0, 1], biases.mean[0, 1], *moments.mean[-1, order]]
     variance = [np.nan, biases.variance[0, 1], *moments.variance[-1, order]]
-    return prediction("kernels", form, [value], np.array([variance]))
+    return prediction("kernels", theory, [value], np.array([variance]))
 
 
 def kernels_infinite(spec: Any, inputs: Inputs) -> Prediction:
@@ -252,7 +254,7 @@ def measure_positions(gradients: Any, inputs: Inputs, positions: int) -> Any:
     return finite(jnp.append(overlaps, gradients.ntk[0, 0])[None])
 
 
-def positions_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
+def positions_limit(spec: Any, inputs: Inputs, theory: str) -> Prediction:
     """Both limits."""
     from deepinit.theory.diffusion import convolution_limit
 
@@ -262,7 +264,7 @@ def positions_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
         spec.activation, gram, *shape, *unit_variances(spec), padding=spec.padding
     )
     return prediction(
-        "positions", form, [np.append(limit.overlap[0, 0, 0], limit.block_kernel[0, 0, 0, 0])]
+        "positions", theory, [np.append(limit.overlap[0, 0, 0], limit.block_kernel[0, 0, 0, 0])]
     )
 
 

@@ -3,26 +3,19 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import Results
+from deepinit.runs.report import FigureItem, checks_item, plot_item
 
 from .analysis import DOUBLE_LIMIT, EXACT
 from .cases import drawn_name, drawn_sizes, numbers
 from .config import Config
 from .limit_figures import LABELS, convolution_item, limit_items
-from .limits import (
-    Results,
-    correlations,
-    drawn_quantiles,
-    equation_moments,
-    last,
-    limit_kernels,
-    predicted,
-)
+from .limits import correlations, drawn_quantiles, equation_moments, last, limit_kernels, predicted
 
 
 def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    checks = {name: result.dataset for name, result in results.items() if result.case.checked}
+    checked = {name: result for name, result in results.items() if result.case.checked}
     return [
         *function_items(config, results),
         *moment_items(config, results),
@@ -30,11 +23,7 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         *gradient_items(results),
         *limit_items(config, results),
         convolution_item(config, results),
-        figure_item(
-            "Every check of this run",
-            "One dot per layer; a cross is outside the gate.",
-            di.plots.z_panel(checks),
-        ),
+        checks_item(checked),
     ]
 
 
@@ -56,41 +45,41 @@ def function_items(config: Config, results: Results) -> list[FigureItem]:
             panels[LABELS[activation]] = (z, results[name].estimate.samples[:, 0])
             bands[LABELS[activation]] = drawn_quantiles(results, config, name)
         limit = "both limits" if kind == "resnet" else "infinite width"
-        figure = di.plots.function_draws(
-            panels,
-            bands,
-            x_label="input z, copied to all coordinates",
-            y_label="one coordinate" if kind == "resnet" else "one preactivation",
-            title=title,
-            note=note,
-            bands_are=f"Gaussian quantiles of {limit}",
-        )
         caption = "A coordinate of the last layer as a random function of the input. " + (
             "ReLU: piecewise linear, variance proportional to z^2. tanh: a random constant."
             if kind == "mlp"
             else "Gaussian processes in the limit; swish has a nonzero mean."
         )
-        items.append(figure_item(title, caption, figure))
+        items.append(
+            plot_item(
+                title,
+                caption,
+                di.plots.function_draws,
+                panels,
+                bands,
+                x_label="input z, copied to all coordinates",
+                y_label="one coordinate" if kind == "resnet" else "one preactivation",
+                note=note,
+                bands_are=f"Gaussian quantiles of {limit}",
+            )
+        )
     items += [
         size_item(config, results, activation)
         for activation in ("tanh", "silu")
         if drawn_sizes(config)
     ]
     title = "Correlations between inputs survive infinite depth in residual networks only"
-    figure = di.plots.correlation_maps(
-        correlations(config),
-        x_label="input z",
-        y_label="input z'",
-        title=title,
-        note="infinite width; residual networks of infinite depth, feed-forward networks at the "
-        f"edge of chaos, {config.map_depth} layers",
-    )
     items.append(
-        figure_item(
+        plot_item(
             title,
             "Correlation of one coordinate at two inputs: closed forms (residual), recursion "
             "(feed-forward).",
-            figure,
+            di.plots.correlation_maps,
+            correlations(config),
+            x_label="input z",
+            y_label="input z'",
+            note="infinite width; residual networks of infinite depth, feed-forward networks at "
+            f"the edge of chaos, {config.map_depth} layers",
         )
     )
     return items
@@ -107,18 +96,17 @@ def size_item(config: Config, results: Results, activation: str) -> FigureItem:
         panels[panel] = (z, results[name].estimate.samples[:, 0])
         bands[panel] = drawn_quantiles(results, config, name)
     title = f"Width, depth and both limits: {LABELS[activation]}"
-    figure = di.plots.function_draws(
+    return plot_item(
+        title,
+        "Residual networks by width (columns) and depth (rows), with both limits.",
+        di.plots.function_draws,
         panels,
         bands,
         x_label="input z, copied to all coordinates",
         y_label="one coordinate",
-        title=title,
         note=f"{config.num_draws:,} networks each",
         bands_are="Gaussian quantiles of both limits",
         one_scale=True,
-    )
-    return figure_item(
-        title, "Residual networks by width (columns) and depth (rows), with both limits.", figure
     )
 
 
@@ -136,24 +124,22 @@ def moment_items(config: Config, results: Results) -> list[FigureItem]:
     }
     lines = {"infinite_width": (places, finite - limit)}
     title = "Network, equation, closed form"
-    figure = di.plots.series(
-        points,
-        lines,
-        x_label="entry ("
-        + ", ".join(
-            f"{k}: {name}" for k, name in enumerate(("mean 0", "mean 1", "var 0", "cov", "var 1"))
-        )
-        + ")",
-        y_label="less the value of both limits",
-        title=title,
-        note=f"one coordinate at z = 0 and 1, width and depth {config.size}, "
-        f"{config.num_draws:,} networks, {config.num_paths:,} paths",
-    )
     items = [
-        figure_item(
+        plot_item(
             title,
             "Means at z = 0 and 1, variances and covariance. Line: the bias of finite depth.",
-            figure,
+            di.plots.series,
+            points,
+            lines,
+            x_label="entry ("
+            + ", ".join(
+                f"{k}: {name}"
+                for k, name in enumerate(("mean 0", "mean 1", "var 0", "cov", "var 1"))
+            )
+            + ")",
+            y_label="less the value of both limits",
+            note=f"one coordinate at z = 0 and 1, width and depth {config.size}, "
+            f"{config.num_draws:,} networks, {config.num_paths:,} paths",
         )
     ]
     title = "The bias of finite depth, resolved"
@@ -162,9 +148,7 @@ def moment_items(config: Config, results: Results) -> list[FigureItem]:
         "width at this depth is not."
     )
     items.append(
-        figure_item(
-            title, caption, di.plots.layers(results["overlaps"].dataset, pair=2, title=title)
-        )
+        plot_item(title, caption, di.plots.layers, results["overlaps"].dataset, component=2)
     )
     return items
 
@@ -195,20 +179,17 @@ def kernel_items(config: Config, results: Results) -> list[FigureItem]:
         )
     limit = np.full(depths.size, limit_kernels()[0])
     title = "Means of kernels move with the depth, not with the width"
-    figure = di.plots.series(
-        means,
-        {"infinite_width": (depths, recursion), "both limits": (depths, limit)},
-        log_x=True,
-        x_label="depth L",
-        y_label=r"$K_W^{12}$",
-        title=title,
-        note=f"tanh, z = 1 and 2, {config.table_networks:,} networks per point",
-    )
     items.append(
-        figure_item(
+        plot_item(
             title,
             "Tangent kernel of the weights between two inputs. Dashed: infinite width.",
-            figure,
+            di.plots.series,
+            means,
+            {"infinite_width": (depths, recursion), "both limits": (depths, limit)},
+            log_x=True,
+            x_label="depth L",
+            y_label=r"$K_W^{12}$",
+            note=f"tanh, z = 1 and 2, {config.table_networks:,} networks per point",
         )
     )
     exact = [
@@ -216,21 +197,18 @@ def kernel_items(config: Config, results: Results) -> list[FigureItem]:
         for width in config.table_widths
     ]
     title = "Variances of kernels move with the width"
-    figure = di.plots.series(
-        variances,
-        {"infinite_depth": (config.table_widths, exact)},
-        log_x=True,
-        log_y=True,
-        x_label="width D",
-        y_label=r"variance of $q_1$",
-        title=title,
-        note=f"tanh, z = 1, {config.table_networks:,} networks per point",
-    )
     items.append(
-        figure_item(
+        plot_item(
             title,
             "Variance of the mean square over networks. Line: exact at infinite depth.",
-            figure,
+            di.plots.series,
+            variances,
+            {"infinite_depth": (config.table_widths, exact)},
+            log_x=True,
+            log_y=True,
+            x_label="width D",
+            y_label=r"variance of $q_1$",
+            note=f"tanh, z = 1, {config.table_networks:,} networks per point",
         )
     )
     return [*items, square_item(config, results)]
@@ -249,19 +227,20 @@ def square_item(config: Config, results: Results) -> FigureItem:
         )
         lines[name] = (sizes, recursion[:, entry])
     title = "Tangent kernels of networks as deep as wide"
-    figure = di.plots.series(
+    weight, bias = limit_kernels()[:2]
+    caption = f"Both limits: {weight:.4f} and {bias:.4f}. Depth sets the gap, width the spread."
+    return plot_item(
+        title,
+        caption,
+        di.plots.series,
         points,
         lines,
         log_x=True,
         x_label="width and depth D = L",
         y_label=r"$K_W^{12}$, $K_b$",
-        title=title,
         lines_are="infinite width at this depth",
         note=f"tanh, z = 1 and 2, {config.square_networks:,} networks; bars: two deviations",
     )
-    weight, bias = limit_kernels()[:2]
-    caption = f"Both limits: {weight:.4f} and {bias:.4f}. Depth sets the gap, width the spread."
-    return figure_item(title, caption, figure)
 
 
 def gradient_items(results: Results) -> list[FigureItem]:
@@ -272,7 +251,5 @@ def gradient_items(results: Results) -> list[FigureItem]:
         ("determinant", "The determinant of the Jacobian shrinks, whatever the width"),
     ):
         caption = "Mean and spread of the logarithm. Exact: at this width and infinite depth."
-        items.append(
-            figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
-        )
+        items.append(plot_item(title, caption, di.plots.layers, results[name].dataset))
     return items

@@ -3,12 +3,13 @@
 import numpy as np
 
 from deepinit.comparison.compare import with_error
+from deepinit.runs.experiment import Results
 from deepinit.runs.tables import Table
 
 from .analysis import EXACT
 from .cases import crossed_sizes
 from .config import Config
-from .limits import ENTRIES, Results, last, limit_kernels, means, predicted
+from .limits import ENTRIES, last, limit_kernels, means, predicted
 
 INFINITE = "infinite"
 

@@ -3,12 +3,13 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import Results
+from deepinit.runs.report import FigureItem, figure_item, plot_item
 
 from .analysis import DOUBLE_LIMIT
 from .cases import BEYOND, EXPLODING, IMAGE, explosion_time
 from .config import Config
-from .limits import Results, exploding_limit, last, predicted, strong_errors
+from .limits import exploding_limit, last, predicted, strong_errors
 
 LABELS = {"tanh": "tanh", "silu": "swish", "relu": "ReLU"}
 
@@ -24,19 +25,22 @@ def limit_items(config: Config, results: Results) -> list[FigureItem]:
         middle = np.exp(np.mean(np.log(errors.rms[:, 0])) + theory * np.mean(np.log(errors.depths)))
         lines[name] = (errors.depths, middle * errors.depths**-theory)
     title = "How fast a network tends to its diffusion"
-    figure = di.plots.series(
-        points,
-        lines,
-        log_x=True,
-        log_y=True,
-        x_label="depth L",
-        y_label="root mean square distance",
-        title=title,
-        lines_are="order 1 for tanh, 1/2 for swish",
-        note="width 10, z = 1, the same weights and biases, "
-        f"{config.strong_networks} networks per depth",
-    )
-    items = [figure_item(title, "Order 1 if phi''(0) = 0, order 1/2 otherwise.", figure)]
+    items = [
+        plot_item(
+            title,
+            "Order 1 if phi''(0) = 0, order 1/2 otherwise.",
+            di.plots.series,
+            points,
+            lines,
+            log_x=True,
+            log_y=True,
+            x_label="depth L",
+            y_label="root mean square distance",
+            lines_are="order 1 for tanh, 1/2 for swish",
+            note="width 10, z = 1, the same weights and biases, "
+            f"{config.strong_networks} networks per depth",
+        )
+    ]
     points, lines = {}, {}
     for depth in config.exploding_depths:
         data = results[f"explosion-l{depth}"].dataset.isel(component=0)
@@ -52,22 +56,19 @@ def limit_items(config: Config, results: Results) -> list[FigureItem]:
         lines[name] = (times, values)
     lines["both limits"] = exploding_limit()
     title = "Beyond the explosion time finite networks grow with their depth"
-    figure = di.plots.series(
-        points,
-        lines,
-        x_label="time t = layer T / L",
-        y_label=r"$\ln (|x_t| / |x_0|)$",
-        title=title,
-        lines_are="infinite width at this depth",
-        note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the "
-        f"explosion time {explosion_time(EXPLODING):.3f}",
-    )
     return [
         *items,
-        figure_item(
+        plot_item(
             title,
             "The limit is infinite at its explosion time; deeper networks follow it further.",
-            figure,
+            di.plots.series,
+            points,
+            lines,
+            x_label="time t = layer T / L",
+            y_label=r"$\ln (|x_t| / |x_0|)$",
+            lines_are="infinite width at this depth",
+            note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the "
+            f"explosion time {explosion_time(EXPLODING):.3f}",
         ),
     ]
 

@@ -1,20 +1,18 @@
 """Limits of resnet_diffusion: paths of the equation, coupled networks, recursions, closed forms."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import deepinit as di
 from deepinit.comparison.compare import with_error
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 
 from .analysis import DOUBLE_LIMIT, moment_entries
 from .cases import EDGE_OF_CHAOS, EXPLODING, copied, explosion_time, numbers, shallow
 from .config import Config
 
-Results = Mapping[str, CaseResult]
 FEW_POINTS = 17  # per side of a map without closed forms
 ENTRIES = ("K_W", "K_b", "q_1", "q_2", "lambda_12")  # of a `KERNELS` measurement
 

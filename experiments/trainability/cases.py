@@ -2,15 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.runs.experiment import Case, CaseResult
+from deepinit.runs.experiment import Case
 
 ANGLE, ACCURACY = di.quantities.log_sin2_angle, di.quantities.accuracy
 PIXELS = 784
-Results = Mapping[str, CaseResult]
 # MNIST test accuracies of two runs each, printed in the public notebooks of the paper
 NOTEBOOKS = {
     "85x2": (0.957, 0.952),

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import deepinit as di
+from deepinit.runs.experiment import Results
 from deepinit.runs.report import FigureItem, figure_item
 
-from .cases import THEORIES, Config, Results
+from .cases import THEORIES, Config
 from .tables import predicted, tested
 
 

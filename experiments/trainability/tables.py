@@ -1,10 +1,10 @@
 """Tables of trainability: accuracies and angles, rank correlations."""
 
 from deepinit.comparison.compare import with_error
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 from deepinit.runs.tables import Table
 
-from .cases import NOTEBOOKS, THEORIES, Config, Results
+from .cases import NOTEBOOKS, THEORIES, Config
 
 
 def tables(config: Config, results: Results) -> list[Table]:

@@ -30,10 +30,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.results import GATE
-from deepinit.runs.experiment import CaseResult
+from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.runs.experiment import CaseResult, Results
 
-from .cases import COLLAPSE_DEPTHS, Config, Results
+from .cases import COLLAPSE_DEPTHS, Config
 
 LOG_DRAWS = 17  # of Sobol points: slopes to 0.5 %
 
@@ -56,8 +56,8 @@ class Verdict(NamedTuple):
     @property
     def held(self) -> bool:
         """The law within the gate, every rival outside."""
-        rejected = all(self.z(value) >= GATE for value in self.rivals.values())
-        return bool(self.z(self.predicted) < GATE and rejected)
+        rejected = all(self.z(value) >= THRESHOLD_SIGMA for value in self.rivals.values())
+        return bool(self.z(self.predicted) < THRESHOLD_SIGMA and rejected)
 
 
 def depth_curve(result: CaseResult, num_blocks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

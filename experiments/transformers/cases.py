@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +20,11 @@ from deepinit.core.layers import (
     RMSNorm,
     Sequential,
 )
-from deepinit.runs.experiment import Case, CaseResult
+from deepinit.runs.experiment import Case
 
 from .token_distance import log_token_distance
 
 COSINE, GRADIENT = di.quantities.token_cosine, di.quantities.log_gradient_norm
-Results = Mapping[str, CaseResult]
 
 SCALES = {"one": 1.0, "depth": "1/sqrt(depth)"}
 SCORES = ("sqrt", "mup")

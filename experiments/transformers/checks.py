@@ -1,9 +1,9 @@
 """Checks of transformers: laws of rank collapse and heads, with their rivals rejected."""
 
-from deepinit.runs.experiment import Check
+from deepinit.runs.experiment import Check, Results
 
 from .analysis import verdicts
-from .cases import Config, Results
+from .cases import Config
 
 
 def checks(config: Config, results: Results) -> list[Check]:

@@ -3,10 +3,11 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import Results
+from deepinit.runs.report import FigureItem, figure_item, plot_item
 
 from .analysis import collapse_line, depth_curve, heads_fit, heads_slope
-from .cases import COLLAPSE_DEPTHS, Config, Results, variants
+from .cases import COLLAPSE_DEPTHS, Config, variants
 
 PANELS = {"pre": "pre-norm", "post": "post-norm"}
 KINDS = {"sqrt": "scores 1/sqrt(d)", "mup": "scores 1/d", "causal": "scores 1/sqrt(d), causal mask"}
@@ -70,20 +71,21 @@ def collapse(config: Config, results: Results) -> FigureItem:
         points[KINDS[kind]] = curve
         lines[KINDS[kind]] = collapse_law(config, kind, curve)
     title = "Rank collapse of attention without residuals"
-    drawing = di.plots.series(
-        points,
-        lines,
-        x_label="attention layer",
-        y_label=r"mean of $\ln(1 - \cos)$",
-        title=title,
-        note=f"width {config.width}, {config.heads} heads, {config.length} tokens",
-        lines_are="laws",
-    )
     caption = (
         "Without a mask every layer cubes 1 - cos (line: infinite width); with a causal mask it "
         "divides it by 4 (line: uniform attention, from the middle layer on)."
     )
-    return figure_item(title, caption, drawing)
+    return plot_item(
+        title,
+        caption,
+        di.plots.series,
+        points,
+        lines,
+        x_label="attention layer",
+        y_label=r"mean of $\ln(1 - \cos)$",
+        note=f"width {config.width}, {config.heads} heads, {config.length} tokens",
+        lines_are="laws",
+    )
 
 
 def collapse_law(config: Config, kind: str, curve: tuple) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +109,14 @@ def heads(config: Config, results: Results) -> FigureItem:
     slope = 1e4 * heads_slope(config.length, config.law_cosine)
     rival = 1e4 * heads_slope(config.length, config.law_cosine, queries="independent")
     title = "Variance of token cosines is inverse to the number of heads"
-    drawing = di.plots.series(
+    caption = (
+        "Heads are independent given the tokens. The predicted slope is exact for many wide heads; "
+        "few heads lie below it by O(1/heads^2)."
+    )
+    return plot_item(
+        title,
+        caption,
+        di.plots.series,
         {"measured": (inverse, variances, errors)},
         {
             "predicted slope": (grid, constant + slope * grid),
@@ -116,12 +125,6 @@ def heads(config: Config, results: Results) -> FigureItem:
         },
         x_label="1 / heads",
         y_label="10 000 x variance of the mean token cosine",
-        title=title,
         note=f"width {config.law_width}, {config.length} tokens of cosine {config.law_cosine:g}, "
         f"{config.law_seeds} networks; intercept fitted",
     )
-    caption = (
-        "Heads are independent given the tokens. The predicted slope is exact for many wide heads; "
-        "few heads lie below it by O(1/heads^2)."
-    )
-    return figure_item(title, caption, drawing)

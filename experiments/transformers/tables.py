@@ -3,10 +3,11 @@
 import numpy as np
 
 from deepinit.comparison.compare import with_error
+from deepinit.runs.experiment import Results
 from deepinit.runs.tables import Table
 
 from .analysis import depth_curve, heads_fit, verdicts
-from .cases import Config, Results, variants
+from .cases import Config, variants
 
 
 def tables(config: Config, results: Results) -> list[Table]:

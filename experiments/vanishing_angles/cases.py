@@ -2,14 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.runs.experiment import Case, CaseResult
+from deepinit.runs.experiment import Case
 
 ANGLE = di.quantities.log_sin2_angle
-Results = Mapping[str, CaseResult]
 
 # The second-order theory omits O(1/width^3) per layer; from this width on it must hold everywhere.
 CHECKED_FROM_WIDTH = 64

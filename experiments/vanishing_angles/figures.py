@@ -1,10 +1,10 @@
 """Figures of vanishing_angles."""
 
 import deepinit as di
-from deepinit.runs.experiment import CaseResult
-from deepinit.runs.report import FigureItem, figure_item
+from deepinit.runs.experiment import CaseResult, Results
+from deepinit.runs.report import FigureItem, checks_item, figure_item, plot_item
 
-from .cases import ANGLE, Config, Results, histogram_layers
+from .cases import ANGLE, Config, histogram_layers
 from .tables import density_walks, finite_samples, ks_distances
 
 
@@ -52,12 +52,12 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
     if "images" in results:
         images = results["images"]
         title = "Angle between real images, layer by layer"
-        drawing = di.plots.image_pairs(images.case.inputs, images.dataset, title=title)
         caption = "Pairs of MNIST digits in random ReLU networks become nearly parallel."
-        items.append(figure_item(title, caption, drawing))
-    checks = di.plots.z_panel({name: result.dataset for name, result in results.items()})
+        items.append(
+            plot_item(title, caption, di.plots.image_pairs, images.case.inputs, images.dataset)
+        )
     caption = "One dot per layer and pair; a cross is outside the gate."
-    return [*items, figure_item("Every comparison of this run", caption, checks)]
+    return [*items, checks_item(results, "Every comparison of this run", caption)]
 
 
 def histograms(config: Config, result: CaseResult) -> FigureItem:

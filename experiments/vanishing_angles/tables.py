@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 
 from deepinit.comparison.compare import judged_z, largest_z
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.experiment import CaseResult, Results
 from deepinit.runs.tables import Table
 from deepinit.theory.angles import log_sin2_propagation, rho, small_angle_log_sin2_moments
 
-from .cases import Config, Results, histogram_layers
+from .cases import Config, histogram_layers
 
 
 def tables(config: Config, results: Results) -> list[Table]:
@@ -58,7 +58,8 @@ def density_walks(result: CaseResult) -> dict:
     """theory -> Walk of the first pair, with its densities."""
     theta0, widths = float(result.case.inputs.angles[0]), result.case.spec.widths
     return {
-        name: log_sin2_propagation(theta0, widths, form=name) for name in ("second_order", "paper")
+        name: log_sin2_propagation(theta0, widths, theory=name)
+        for name in ("second_order", "paper")
     }
 
 

@@ -176,8 +176,10 @@ def test_results_of_another_kind_are_refused(results, words):
 def test_labels_of_pairs_are_as_many_words_as_there_are_pairs(pairs):
     results = made(1.0, 0.0, np.random.default_rng(3), 10)
     with pytest.raises(SpecError, match="1 words"):
-        di.compare_widths(results, pairs=pairs)
-    assert di.compare_widths(results, pairs=("first",)).dataset["component"].values == ["first"]
+        di.compare_widths(results, components=pairs)
+    assert di.compare_widths(results, components=("first",)).dataset["component"].values == [
+        "first"
+    ]
 
 
 @pytest.mark.parametrize("bad", [None, "simulation", 3.0])

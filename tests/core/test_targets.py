@@ -23,15 +23,6 @@ def test_targets_of_one_variable():
     np.testing.assert_allclose(
         two.targets[:, 0], np.sin(3 * two.inputs[:, 0]) + np.sin(6 * two.inputs[:, 0]) / 2
     )
-    pieces = targets.relu_pieces(2001)
-    value = lambda x: np.interp(x, pieces.inputs[:, 0], pieces.targets[:, 0])
-    assert value(-0.5) == 0
-    assert value(-0.1) == pytest.approx(0.4)
-    assert value(0.2) == pytest.approx(-0.2 + 1.0)
-    assert value(1.0) == pytest.approx(-1 + 2.6 - 0.9 + 0.1)
-    np.testing.assert_allclose(
-        targets.four_points().targets[:, 0], [2 / 15, 0, 0, 2 / 15], atol=1e-15
-    )
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])

@@ -7,7 +7,7 @@ import pytest
 import xarray
 
 import deepinit as di
-from deepinit.comparison.compare import judged_z, largest_z, verdict, worst_of
+from deepinit.comparison.compare import judged_z, largest_z, verdict
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
 from deepinit.runs.verdicts import headline, judge
@@ -73,10 +73,6 @@ def test_largest_z_and_its_verdict():
     assert largest_z(judged_z(data, "exact")) == 3.0
     none = _result([[3.0], [900.0]], [[False], [False]]).dataset
     assert verdict(largest_z(judged_z(none, "exact"))) == "not judged"
-    nan = float("nan")
-    assert [verdict(worst_of(z)) for z in ([1.0, 2.0], [1.0, nan], [9.0, nan], [nan])] == [
-        "agrees", "not judged", "rejected", "not judged",
-    ]  # fmt: skip
 
 
 def test_experiments_do_not_count_what_is_not_judged_as_held():
@@ -129,7 +125,9 @@ def _judged_z(values, quantity, predicted):
         quantity.name, "exact", np.full(estimate.mean.shape, predicted), None, "", "", ""
     )
     return judged_z(
-        di.compare(estimate, prediction, pairs=tuple(map(str, range(values.shape[2])))).dataset,
+        di.compare(
+            estimate, prediction, components=tuple(map(str, range(values.shape[2])))
+        ).dataset,
         "exact",
     )
 

@@ -44,7 +44,6 @@ SLOW = {
     "training kernels": lambda: training_kernels.standard_kernels(NET, X),
     "training": lambda: training.ntk_training(NET, EXAMPLES, [0.0, 1.0]),
     "neural-tangents": lambda: kernels.nngp_and_ntk(NET, X),
-    "neural-tangents in training": lambda: training_kernels.stax_standard_kernels(NET, X),
 }
 CASES = [pytest.param(call, id=name) for name, call in FAST.items()]
 CASES += [pytest.param(call, id=name, marks=pytest.mark.slow) for name, call in SLOW.items()]

@@ -2,18 +2,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from statistical import assert_value
 
 from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel
+from deepinit.infinite_width.empirical import empirical_ntk
 from deepinit.infinite_width.kernels import nngp_and_ntk
 from deepinit.infinite_width.neural_tangents import layers
 from deepinit.infinite_width.neural_tangents.layers import stax_network
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
+from deepinit.infinite_width.recursion import kernel_layers, kernel_scan
 
 ROWS = np.vstack([np.random.default_rng(0).standard_normal((3, 7)), np.ones((1, 7))])
 BIAS = normal(0.1, scaling="absolute")
@@ -103,30 +102,11 @@ def test_empirical_ntk_of_two_layers_is_the_formula(implementation, dtype):
     np.testing.assert_allclose(kernel, expected, rtol={"float64": 1e-12, "float32": 1e-4}[dtype])
 
 
-@pytest.mark.slow
-def test_monte_carlo_kernels_approach_the_infinite_ones():
-    spec = MLP((4,), act.relu)
-    weight_vars, bias_vars = layer_variances(spec, 7)
-    with host_float64():
-        init_fn, apply_fn, _ = stax_network(spec.activation, weight_vars, bias_vars)
-        key = jax.random.PRNGKey(0)
-    # one linear layer: every kernel is x x'/n_0 times w, in both kinds up to its randomness
-    ntk = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=2, kind="ntk")
-    np.testing.assert_allclose(ntk, nngp_and_ntk(spec, ROWS)[1], rtol=1e-12)
-    nngp = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=400, kind="nngp")
-    exact = nngp_and_ntk(spec, ROWS)[0]
-    # a diagonal entry is exact * chi^2_400 / 400: standard error sqrt(2/400) = 0.07
-    for ratio in np.diag(nngp) / np.diag(exact):
-        assert_value(ratio, np.sqrt(2.0 / 400), 1.0, rejects=2.0, resolves=0.36)
-
-
 @pytest.mark.parametrize(
     "call",
     [
         lambda: empirical_ntk(_two_layers, {}, ROWS, implementation="FASTEST"),
         lambda: empirical_ntk(_two_layers, {}, ROWS, dtype="bfloat16"),
-        lambda: monte_carlo_kernel(None, None, ROWS, key=None, num_seeds=1, kind="ntkk"),
-        lambda: monte_carlo_kernel(None, None, ROWS, key=None, num_seeds=0),
     ],
 )
 def test_empirical_refusals_name_what_is_allowed(call):

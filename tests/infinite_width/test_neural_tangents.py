@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel
+from deepinit.infinite_width.empirical import empirical_ntk
 from deepinit.infinite_width.neural_tangents import load
 
 X = np.random.default_rng(0).standard_normal((3, 4))
@@ -45,18 +45,6 @@ def test_n3_integers_are_neither_cast_nor_trained():
     counts = np.stack([np.bincount(row, minlength=5) for row in tokens])
     expected = 4.0 * 2.0 * counts @ counts.T  # power^2, times two columns
     np.testing.assert_allclose(empirical_ntk(apply_fn, params, tokens), expected, rtol=1e-12)
-
-
-def test_n4_the_documented_apply_fn_is_enough():
-    def init_fn(key, shape):
-        return (shape[0], 1), jax.random.normal(key, (shape[-1], 1))
-
-    found = monte_carlo_kernel(
-        init_fn, lambda params, x: x @ params, X, key=jax.random.PRNGKey(0), num_seeds=2
-    )
-    np.testing.assert_allclose(
-        found, X @ X.T, rtol=1e-12
-    )  # linear in the parameters: the same for every seed
 
 
 @pytest.mark.slow

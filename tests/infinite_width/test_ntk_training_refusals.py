@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit import training
 from deepinit.core import targets
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import constant, normal, uniform
-from deepinit.infinite_width.training import linearized_training, ntk_training
+from deepinit.infinite_width.training import ntk_training
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 2))
@@ -32,11 +31,8 @@ KEY = jax.random.key(0)
 )
 @pytest.mark.slow_cases("times0-times", "times1-do not decrease")
 def test_times_that_no_run_has_are_refused(times, what):
-    net = training.perceptron(LINEAR)
     with pytest.raises(SpecError, match=what):
         ntk_training(LINEAR, EXAMPLES, times)
-    with pytest.raises(SpecError, match=what):
-        linearized_training(net.apply, net.init(KEY, 3), EXAMPLES, times)
 
 
 @pytest.mark.parametrize(
@@ -60,26 +56,3 @@ def test_times_that_no_run_has_are_refused(times, what):
 def test_what_has_no_prediction_is_refused(spec, examples, test_inputs, what):
     with pytest.raises(SpecError, match=what):
         ntk_training(spec, examples, [1.0], test_inputs=test_inputs)
-
-
-@pytest.mark.parametrize(
-    ("examples", "what"),
-    [
-        (targets.examples(X, np.arange(4)), "classes"),
-        (targets.examples(X, X), "2 outputs for targets of 3"),
-        (X, "examples of type"),
-    ],
-)
-@pytest.mark.slow_cases("examples1-2 outputs for targets of 3")
-@pytest.mark.exhaustive_cases("examples1-2 outputs for targets of 3")
-def test_a_network_that_does_not_fit_its_examples_is_refused(examples, what):
-    net = training.perceptron(LINEAR)
-    with pytest.raises(SpecError, match=what):
-        linearized_training(net.apply, net.init(KEY, 3), examples, [1.0])
-
-
-@pytest.mark.parametrize("leaf", [np.array([1, 2]), 3, np.array([True]), np.ones(2, np.complex64)])
-def test_parameters_without_a_derivative_are_refused(leaf):
-    apply_fn = lambda parameters, x: parameters["w"] * x[:1]
-    with pytest.raises(SpecError, match=r"the parameter \['step'\] of type .*floating"):
-        linearized_training(apply_fn, {"w": np.ones(1), "step": leaf}, EXAMPLES, [1.0])

@@ -8,7 +8,7 @@ import sweep_networks
 
 from deepinit.core.curves import Curve, circle, line
 from deepinit.piecewise_linear.pieces import pieces_of
-from deepinit.piecewise_linear.region_sweep import exact_lengths, expected_breakpoints
+from deepinit.piecewise_linear.region_sweep import exact_lengths
 
 brute_force, random_net, states_at = (
     sweep_networks.brute_force,
@@ -58,7 +58,7 @@ def test_first_layer_without_biases_breaks_a_full_circle_twice_a_unit(width):
         )
         result = exact_lengths(random_net(rng, (2, width, 3)), curve)
         assert result.breakpoints[0] == 2 * width
-        assert expected_breakpoints(pieces_of(curve), width, 2.0) == pytest.approx(
+        assert sweep_networks.expected_breakpoints(pieces_of(curve), width, 2.0) == pytest.approx(
             2 * width, rel=1e-12
         )
 

@@ -14,7 +14,7 @@ from deepinit.core.curves import Curve, circle, line
 from deepinit.core.errors import SpecError
 from deepinit.networks.network import network
 from deepinit.piecewise_linear.pieces import pieces_of
-from deepinit.piecewise_linear.region_sweep import exact_lengths, expected_breakpoints, sweep
+from deepinit.piecewise_linear.region_sweep import exact_lengths, sweep
 from deepinit.piecewise_linear.relu_layers import layers_of
 
 random_net, segment, states_at = (
@@ -83,27 +83,35 @@ def test_expected_breakpoints_given_the_first_layers(curve):
     counts = np.array(
         [list(sweep([*first, layer], curve, last_is_linear=False))[-1][1] for layer in layers]
     )
-    expected = expected_breakpoints(image, width, 2.0, bias_std)
+    expected = sweep_networks.expected_breakpoints(image, width, 2.0, bias_std)
     # the rivals: no biases; LeCun's variance
     for rival in ((2.0,), (1.0, bias_std)):
-        other = expected_breakpoints(image, width, *rival)
+        other = sweep_networks.expected_breakpoints(image, width, *rival)
         assert_mean(counts, expected, rejects=other, resolves=0.1)
 
 
 def test_expected_breakpoints_in_closed_form():
     quarter = line([1.0, 0.0], [0.0, 1.0])
-    assert expected_breakpoints(pieces_of(quarter), 6, 2.0) == pytest.approx(3.0, rel=1e-14)
+    assert sweep_networks.expected_breakpoints(pieces_of(quarter), 6, 2.0) == pytest.approx(
+        3.0, rel=1e-14
+    )
     through_0 = line([1.0, -0.5], [-2.0, 1.0])
-    assert expected_breakpoints(pieces_of(through_0), 6, 2.0) == pytest.approx(6.0, rel=1e-14)
+    assert sweep_networks.expected_breakpoints(pieces_of(through_0), 6, 2.0) == pytest.approx(
+        6.0, rel=1e-14
+    )
     ray = line([1.0, -0.5], [2.0, -1.0])
-    assert expected_breakpoints(pieces_of(ray), 6, 2.0) == pytest.approx(0.0, abs=1e-14)
+    assert sweep_networks.expected_breakpoints(pieces_of(ray), 6, 2.0) == pytest.approx(
+        0.0, abs=1e-14
+    )
     # seen from 0, a circle of radius 1 about a point at distance 2 spans 60 degrees, there and back
     far = Curve("circle", np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 0.0, TURN, "far")
-    assert expected_breakpoints(pieces_of(far), 6, 2.0) == pytest.approx(4.0, rel=1e-11)
+    assert sweep_networks.expected_breakpoints(pieces_of(far), 6, 2.0) == pytest.approx(
+        4.0, rel=1e-11
+    )
     # biases lift the circle to a parallel of length 2 pi r / sqrt(r^2 + beta^2), r^2 = v / fan_in
-    lifted = expected_breakpoints(pieces_of(circle(3)), 6, 2.0, 0.5)
+    lifted = sweep_networks.expected_breakpoints(pieces_of(circle(3)), 6, 2.0, 0.5)
     assert lifted == pytest.approx(12 * math.sqrt(2 / 3) / math.sqrt(2 / 3 + 0.25), rel=1e-11)
-    biases_alone = expected_breakpoints(pieces_of(circle(3)), 6, 0.0, 0.5)
+    biases_alone = sweep_networks.expected_breakpoints(pieces_of(circle(3)), 6, 0.0, 0.5)
     assert biases_alone == 0.0
 
 
@@ -177,9 +185,3 @@ def test_other_arguments_that_cannot_be_carried_out_are_refused():
     twice = Curve("circle", circle().coefficients, 0.0, 2 * TURN, "twice")
     with pytest.raises(SpecError, match="one full turn"):
         exact_lengths(layers, twice)
-    with pytest.raises(SpecError, match="fan_out"):
-        expected_breakpoints(pieces_of(circle()), 0, 2.0)
-    with pytest.raises(SpecError, match="weight_var"):
-        expected_breakpoints(pieces_of(circle()), 3, -1.0)
-    with pytest.raises(SpecError, match="bias_std"):
-        expected_breakpoints(pieces_of(circle()), 3, 2.0, math.nan)

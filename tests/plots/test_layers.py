@@ -100,8 +100,10 @@ def test_pairs_become_at_most_six_panels_each_with_its_own_scale(num_pairs, pane
 def test_one_pair_can_be_chosen_by_index_or_name(pair):
     mean = data.slope(6, 3) - np.arange(3)
     fig = plots.layers(
-        data.dataset_of(data.estimate_of(mean), data.prediction_of(mean), pairs=["a", "b", "wide"]),
-        pair=pair,
+        data.dataset_of(
+            data.estimate_of(mean), data.prediction_of(mean), components=["a", "b", "wide"]
+        ),
+        component=pair,
     )
     (ax,) = fig.axes
     np.testing.assert_array_equal(data.errorbars(ax)[0][0].get_ydata(), mean[:, 2])
@@ -203,14 +205,14 @@ def test_what_cannot_be_drawn_is_refused(results, message):
 
 @pytest.mark.parametrize("pair", [2, -3, "c"])
 def test_a_pair_that_does_not_exist_is_refused(pair):
-    with pytest.raises(SpecError, match="pair"):
+    with pytest.raises(SpecError, match="component"):
         plots.layers(
             data.dataset_of(
                 data.estimate_of(data.slope(3, 2)),
                 data.prediction_of(data.slope(3, 2)),
-                pairs=["a", "b"],
+                components=["a", "b"],
             ),
-            pair=pair,
+            component=pair,
         )
 
 

@@ -1,7 +1,5 @@
 """Names and units: symbols on axes, components in tables, parametrization of tangent kernels."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from matplotlib.mathtext import MathTextParser
@@ -54,17 +52,12 @@ def test_axes_show_the_symbol_of_the_quantity(quantity):
     )
     estimate, prediction = results(quantity.symbol, quantity=quantity.name)
     comparison = di.compare(estimate, prediction)
-    others = [dataclasses.replace(one, mean=2.0 * one.mean) for one in (estimate, prediction)]
-    limit = dataclasses.replace(prediction, name="infinite_width")
-    widths = di.compare_widths(
-        {8: (estimate, prediction, limit), 16: (*others, limit), 32: (estimate, prediction, limit)}
-    )
     figures = [
         di.plots.layers(prediction),
         di.plots.layers(comparison),
         di.plots.variance_layers(estimate, prediction),
     ]
-    figures += [di.plots.by_width({8: (estimate, prediction)}), di.plots.width_slopes(widths)]
+    figures.append(di.plots.by_width({8: (estimate, prediction)}))
     MathTextParser("path").parse(quantity.symbol)
     for fig in figures:
         texts = axis_texts(fig)

@@ -36,7 +36,7 @@ def prediction_of(value, name="second_order", variance=None):
     return Prediction("log_sin2_angle", name, np.asarray(value, np.float64), variance, "", "", "")
 
 
-def dataset_of(estimate, *predictions, pairs=None, **attrs):
+def dataset_of(estimate, *predictions, components=None, **attrs):
     predicted = np.stack([p.mean for p in predictions])
     variances = np.stack(
         [np.full_like(p.mean, np.nan) if p.variance is None else p.variance for p in predictions]
@@ -55,7 +55,7 @@ def dataset_of(estimate, *predictions, pairs=None, **attrs):
         coords={
             "theory": [p.name for p in predictions],
             "layer": np.arange(1, len(estimate.mean) + 1),
-            "component": pairs or [str(i) for i in range(estimate.mean.shape[1])],
+            "component": components or [str(i) for i in range(estimate.mean.shape[1])],
         },
         attrs={
             "quantity": "log_sin2_angle",

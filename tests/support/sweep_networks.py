@@ -8,6 +8,7 @@ import scipy.integrate
 import scipy.optimize
 
 from deepinit.core.curves import Curve
+from deepinit.piecewise_linear.pieces import angular_lengths
 from deepinit.piecewise_linear.relu_layers import checked_layers
 
 
@@ -91,3 +92,16 @@ def brute_force(layers, curve, slope=0.0, last_is_linear=True, num_scanned=40_00
             )
         )
     return np.array(lengths), len(edges) - 2
+
+
+def expected_breakpoints(pieces, fan_out, weight_var, bias_std=0.0):
+    """Expected breakpoints of the next Gaussian layer, given its input curve (Rice's formula).
+
+    (fan_out / pi) times the angular length of (sqrt(weight_var / fan_in) x(t), bias_std): a curve
+    of length theta on the sphere crosses a random great hypersphere theta / pi times (Crofton).
+    """
+    num_pieces, num_basis, fan_in = pieces.coefficients.shape
+    heights = np.zeros((num_pieces, num_basis, 1))
+    heights[:, 0] = bias_std
+    u = np.concatenate([math.sqrt(weight_var / fan_in) * pieces.coefficients, heights], axis=2)
+    return float(fan_out / math.pi * angular_lengths(pieces._replace(coefficients=u)).sum())

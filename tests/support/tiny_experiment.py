@@ -46,7 +46,7 @@ def cases(config):
 
 
 def figures(config, results):
-    drawing = di.plots.layers(results["tiny"].dataset, pair=0)
+    drawing = di.plots.layers(results["tiny"].dataset, component=0)
     return [figure_item("Layers", "Measured and predicted.", drawing)]
 
 

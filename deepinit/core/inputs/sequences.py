@@ -45,7 +45,9 @@ def arranged(inputs: Any, positions: Sequence[int] | int | None = None) -> Input
         inputs, positions = points(array.reshape(len(array), -1), f"{len(array)} {kind}"), own
     positions = validate.positions("positions", positions)
     count = math.prod(positions)
-    given = f"{_by(positions)} positions for inputs of dimension {inputs.dimension}"
+    given = (
+        f"{' x '.join(map(str, positions))} positions for inputs of dimension {inputs.dimension}"
+    )
     fits = inputs.dimension % count == 0
     validate.require(fits, given, "positions x channels = dimension", "Pad or cut the inputs.")
     return dataclasses.replace(inputs, positions=positions)
@@ -155,7 +157,3 @@ def _checked_ids(name: str, given: Any) -> np.ndarray:
         text = f"{name} of shape {array.shape}, or not whole"
         raise SpecError(text, "integers [num, length], not empty", "Give token numbers.")
     return array
-
-
-def _by(positions: tuple[int, ...]) -> str:
-    return " x ".join(map(str, positions))

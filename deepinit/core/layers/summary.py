@@ -85,7 +85,8 @@ def _row(leaf: Leaf, num_rows: int | None) -> SummaryRow:
     rule = PARAMETERS.get(leaf.layer)
     own = () if rule is None else rule(leaf.layer, leaf.shape)
     count = None if rule is None else leaf.times * sum(parameter.size for parameter in own)
-    laws = [(_law_text(parameter.law), parameter.name) for parameter in own if parameter.law]
+    name_of = lambda law: law_text(law) if isinstance(law, Law) else law.name
+    laws = [(name_of(parameter.law), parameter.name) for parameter in own if parameter.law]
     draws = [
         (_draw_text(parameter, num_rows * leaf.uses * parameter.positions), parameter.name)
         for parameter in own
@@ -112,10 +113,6 @@ def _grouped(texts: list[tuple[str, str]]) -> str:
         return texts[0][0]
     groups = itertools.groupby(texts, key=lambda pair: pair[0])
     return "; ".join(f"{', '.join(name for _, name in pairs)} {text}" for text, pairs in groups)
-
-
-def _law_text(law: Law | MatrixLaw) -> str:
-    return law_text(law) if isinstance(law, Law) else law.name
 
 
 def _layer_text(layer: Layer) -> str:

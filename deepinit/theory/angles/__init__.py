@@ -1,7 +1,7 @@
 """Angle of two inputs through a random network at finite width."""
 
 from deepinit.theory.angles.chain import approximation_1, infinite_width_angles
-from deepinit.theory.angles.layer import FORMS, log_sin2_mean, log_sin2_variance, rho
+from deepinit.theory.angles.layer import THEORIES, log_sin2_mean, log_sin2_variance, rho
 from deepinit.theory.angles.propagation import Walk, log_sin2_propagation
 from deepinit.theory.angles.small_angle import (
     Degeneracy,
@@ -11,7 +11,7 @@ from deepinit.theory.angles.small_angle import (
 )
 
 __all__ = [
-    "FORMS",
+    "THEORIES",
     "Degeneracy",
     "SmallAngleMoments",
     "Walk",

@@ -22,7 +22,7 @@ from deepinit.theory.angles.small_angle import (
     small_angle_log_sin2_moments,
 )
 
-FORMS = ("paper", "first_order", "second_order", "hybrid", "tapered")
+THEORIES = ("paper", "first_order", "second_order", "hybrid", "tapered")
 _RELU_ONLY = ("paper", "hybrid", "tapered")
 
 
@@ -42,7 +42,7 @@ class LayerCoefficients(NamedTuple):
 def log_sin2_mean(
     theta: Numbers,
     width: Numbers,
-    form: str = "second_order",
+    theory: str = "second_order",
     *,
     activation: ActivationLike = relu,
     variances: tuple[float, float] = (1.0, 1.0),
@@ -68,18 +68,28 @@ def log_sin2_mean(
         width: of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
         variances: of the preactivations; no effect if positively homogeneous.
 
-    SpecError: a form not available for the activation, a traced width with hybrid or tapered. Valid
-    for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3); hybrid
-    and tapered are exact in n as theta -> 0; hybrid is worse than second_order above theta = 1/2.
+    Returns:
+        [...], float64, or JAX in theta's dtype; conditional on images neither zero nor collinear.
+        -inf at 0. ReLU: 0 at pi except hybrid. Even and odd activations: inaccurate within
+        roundings of pi. Not positively homogeneous: host float64, under jit and vmap but not grad.
+
+    Raises:
+        SpecError: a theory not available for the activation, concrete arguments out of range, a
+            traced width with hybrid or tapered.
+
+    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
+        hybrid and tapered are exact in n as theta -> 0; hybrid is worse than second_order above
+        theta = 1/2.
+
     Reference: arXiv:2302.09712v3 (paper).
     """
-    return mean_at_width(_prepared(theta, width, form, activation, variances), width, form)
+    return mean_at_width(_prepared(theta, width, theory, activation, variances), width, theory)
 
 
 def log_sin2_variance(
     theta: Numbers,
     width: Numbers,
-    form: str = "second_order",
+    theory: str = "second_order",
     *,
     activation: ActivationLike = relu,
     variances: tuple[float, float] = (1.0, 1.0),
@@ -95,7 +105,7 @@ def log_sin2_variance(
     V0: `small_angle_log_sin2_moments`. At theta = 0 the limit. ReLU: 0 at pi except hybrid.
     Arguments, errors, range and reference: `log_sin2_mean`.
     """
-    return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
+    return variance_at_width(_prepared(theta, width, theory, activation, variances), width, theory)
 
 
 def rho(width: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
@@ -112,52 +122,55 @@ def rho(width: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
 
 
 def layer_coefficients(
-    theta: Float[Like, "*shape"], form: str, activation: Activation, variances: tuple[float, float]
+    theta: Float[Like, "*shape"],
+    theory: str,
+    activation: Activation,
+    variances: tuple[float, float],
 ) -> LayerCoefficients:
-    """Coefficients of a form."""
-    check_form(form, activation)
+    """Coefficients of a theory."""
+    check_theory(theory, activation)
     if not is_relu(activation):
         return LayerCoefficients(*pair_cumulants.coefficients(theta, activation, variances))
     log_mean, c1, d1, *ratios = relu_layer(theta)  # keeps the digits of d1 as it vanishes at pi
     c2, d2 = None, None
-    if form in ("second_order", "hybrid", "tapered"):
+    if theory in ("second_order", "hybrid", "tapered"):
         *_, c2, d2 = pair_cumulants.coefficients(theta, relu)
     return LayerCoefficients(log_mean, c1, d1, c2, d2, *ratios)
 
 
-def mean_at_width(at: LayerCoefficients, width: Numbers, form: str) -> Float[Like, "..."]:
+def mean_at_width(at: LayerCoefficients, width: Numbers, theory: str) -> Float[Like, "..."]:
     """Mean from the coefficients."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
-    if form == "paper":
+    if theory == "paper":
         total = 4 * at.j22 - 1 + n
         mean = at.log_mean + xp.log1p(-4 * at.j22 / total)  # ln((n - 1) / D)
         return mean + 4 * n * ((at.j22 + 1) / total**2 - at.ratio_t / (n - 1) ** 2)
     mean = at.log_mean + at.c1 / n
-    if form == "first_order":
+    if theory == "first_order":
         return mean
     mean = mean + at.c2 / n**2
-    if form in ("hybrid", "tapered"):
+    if theory in ("hybrid", "tapered"):
         beyond, _ = _beyond_second_order(width)
-        mean = mean + xp.asarray(beyond, dtype=n.dtype) * (at.c2 / -8 if form == "tapered" else 1)
+        mean = mean + xp.asarray(beyond, dtype=n.dtype) * (at.c2 / -8 if theory == "tapered" else 1)
     return mean
 
 
-def variance_at_width(at: LayerCoefficients, width: Numbers, form: str) -> Float[Like, "..."]:
+def variance_at_width(at: LayerCoefficients, width: Numbers, theory: str) -> Float[Like, "..."]:
     """Variance from the coefficients, cut at 0."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
-    if form == "paper":
+    if theory == "paper":
         total = 4 * at.j22 - 1 + n
         norms, cross = (at.j22 + 1) / total**2, at.ratio_u / (total * (n - 1))
         variance = 8 * n * (norms + at.ratio_t / (n - 1) ** 2 - 2 * cross)
     else:
         variance = at.d1 / n
-    if form in ("second_order", "hybrid", "tapered"):
+    if theory in ("second_order", "hybrid", "tapered"):
         variance = variance + at.d2 / n**2
-    if form in ("hybrid", "tapered"):
+    if theory in ("hybrid", "tapered"):
         _, beyond = _beyond_second_order(width)
-        taper = at.d2 / 32 if form == "tapered" else 1
+        taper = at.d2 / 32 if theory == "tapered" else 1
         variance = variance + xp.asarray(beyond, dtype=n.dtype) * taper
     return xp.maximum(variance, 0.0)
 
@@ -167,28 +180,31 @@ def is_relu(activation: Activation) -> bool:
     return activation.slopes is not None and sum(slope != 0.0 for slope in activation.slopes) == 1
 
 
-def check_form(form: str, activation: Activation) -> None:
-    """Refuse a form not available for the activation."""
+def check_theory(theory: str, activation: Activation) -> None:
+    """Refuse a theory not available for the activation."""
     remedy = "tapered is the most accurate for ReLU; second_order for any activation."
-    validate.choice("form", form, FORMS, remedy)
-    if form in _RELU_ONLY and not is_relu(activation):
-        given, remedy = f"form={form!r} with {activation!r}", "Take first_order or second_order."
-        raise SpecError(given, f"form {form!r} with ReLU, for which it is derived", remedy)
+    validate.choice("theory", theory, THEORIES, remedy)
+    if theory in _RELU_ONLY and not is_relu(activation):
+        given, remedy = (
+            f"theory={theory!r} with {activation!r}",
+            "Take first_order or second_order.",
+        )
+        raise SpecError(given, f"theory {theory!r} with ReLU, for which it is derived", remedy)
 
 
 def _prepared(
-    theta: Any, width: Any, form: str, activation: Any, variances: tuple[float, float]
+    theta: Any, width: Any, theory: str, activation: Any, variances: tuple[float, float]
 ) -> LayerCoefficients:
     activation = as_activation(activation)
-    check_form(form, activation)
-    check_width(width, 2 if form in _RELU_ONLY else 1, f"form {form!r}")
-    if form in ("hybrid", "tapered"):
-        check_concrete_width(width, f"form {form!r}")
+    check_theory(theory, activation)
+    check_width(width, 2 if theory in _RELU_ONLY else 1, f"theory {theory!r}")
+    if theory in ("hybrid", "tapered"):
+        check_concrete_width(width, f"theory {theory!r}")
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
     validate.angle(theta)
     theta = with_derivative_of(theta, xp.minimum(theta, math.pi))  # pi in float32 is above pi
-    return layer_coefficients(theta, form, activation, variances)
+    return layer_coefficients(theta, theory, activation, variances)
 
 
 def _beyond_second_order(width: Any) -> tuple[np.ndarray, np.ndarray]:

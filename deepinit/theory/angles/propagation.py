@@ -29,8 +29,8 @@ from deepinit.core.typing import ActivationLike, Float, Like
 from deepinit.theory.angles import density_grid
 from deepinit.theory.angles.chain import DRIFT, acute_angle, check_widths, log_sin2
 from deepinit.theory.angles.layer import (
-    FORMS,
-    check_form,
+    THEORIES,
+    check_theory,
     is_relu,
     layer_coefficients,
     mean_at_width,
@@ -67,7 +67,7 @@ class Walk(NamedTuple):
 def log_sin2_propagation(
     theta0: float,
     widths: Sequence[int],
-    form: str = "second_order",
+    theory: str = "second_order",
     *,
     activation: ActivationLike = relu,
 ) -> Walk:
@@ -79,7 +79,8 @@ def log_sin2_propagation(
     Args:
         theta0: angle of the inputs in (0, pi] (approximation: below pi).
         widths: n_1, ..., n_L >= 1 (ReLU-only forms: >= 2).
-        form: of `log_sin2_mean`, or "approximation", the paper's Approximation 2 (ReLU).
+        theory: of `log_sin2_mean`, or "approximation", the paper's Approximation 2 (ReLU).
+        activation: positively homogeneous.
 
     SpecError: theta0 traced, an activation that is not positively homogeneous, images at an obtuse
     angle. Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003
@@ -87,12 +88,12 @@ def log_sin2_propagation(
     from obtuse angles: error 0.02 at width 16, 0.006 at width 64. Reference: arXiv:2302.09712v3.
     """
     activation = as_activation(activation)
-    _check(theta0, widths, form, activation)
+    _check(theta0, widths, theory, activation)
     start = min(float(theta0), math.pi)  # pi in float32 is above pi
     if _is_odd(activation):
         start = min(start, math.pi - start)  # by the symmetry b -> -b
     sizes = [int(width) for width in widths]
-    raw_law = partial(_raw_law, form=form, activation=activation)
+    raw_law = partial(_raw_law, theory=theory, activation=activation)
     mean, variance = (float(value[0]) for value in _law(raw_law, np.array([start]))(sizes[0]))
     closure = _closure(mean, variance, sizes, raw_law)
     reach = _REACH
@@ -122,14 +123,14 @@ def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
     return law
 
 
-def _raw_law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
-    if form == "approximation":
+def _raw_law(theta: np.ndarray, theory: str, activation: Activation) -> _Law:
+    if theory == "approximation":
         return lambda n: (
             log_sin2(theta) - DRIFT * theta - rho(n),
             np.full(theta.shape, 8.0 * n / (n + 5.0) ** 2),
         )
-    at = layer_coefficients(theta, form, activation, (1.0, 1.0))
-    return lambda n: (mean_at_width(at, n, form), variance_at_width(at, n, form))
+    at = layer_coefficients(theta, theory, activation, (1.0, 1.0))
+    return lambda n: (mean_at_width(at, n, theory), variance_at_width(at, n, theory))
 
 
 def _closure(
@@ -198,7 +199,7 @@ def _propagate(
     return np.array(masses), np.array(moments)
 
 
-def _check(theta0: float, widths: Sequence[int], form: str, activation: Activation) -> None:
+def _check(theta0: float, widths: Sequence[int], theory: str, activation: Activation) -> None:
     validate.require(np.ndim(theta0) == 0, f"theta0={theta0!r}", "one angle", "Loop over angles.")
     if is_traced(theta0):
         allowed = "concrete angles: the walk is a host function, its grid depends on the angle"
@@ -209,20 +210,22 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
     if theta0 == 0 or (theta0 >= math.pi and odd):
         remedy = "Collinear images stay so: ln sin^2 is -inf."
         raise SpecError(f"theta0={theta0}", "inputs that are not collinear", remedy)
-    validate.choice("form", form, (*FORMS, "approximation"))
-    if form == "approximation":
-        given, remedy = f"form={form!r} with {activation!r}", "Take second_order."
-        validate.require(is_relu(activation), given, "form 'approximation' with ReLU", remedy)
-        given = f"theta0={theta0} with form={form!r}, whose first step starts at ln sin^2 = -inf"
+    validate.choice("theory", theory, (*THEORIES, "approximation"))
+    if theory == "approximation":
+        given, remedy = f"theory={theory!r} with {activation!r}", "Take second_order."
+        validate.require(is_relu(activation), given, "theory 'approximation' with ReLU", remedy)
+        given = (
+            f"theta0={theta0} with theory={theory!r}, whose first step starts at ln sin^2 = -inf"
+        )
         validate.require(
             theta0 < math.pi, given, "angles below pi", "Take second_order or tapered."
         )
     else:
-        check_form(form, activation)
+        check_theory(theory, activation)
     if activation.slopes is None:
         remedy = "Use deepinit.theory.angles.kernel_propagation, which follows the norms too."
         raise SpecError(f"activation={activation!r}", "positively homogeneous activations", remedy)
-    check_widths(widths, 1 if form in ("first_order", "second_order") else 2)
+    check_widths(widths, 1 if theory in ("first_order", "second_order") else 2)
     if odd:
         return
     left, right = activation.slopes

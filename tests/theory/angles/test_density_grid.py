@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from deepinit.theory.angles import FORMS, density_grid, log_sin2_propagation
+from deepinit.theory.angles import THEORIES, density_grid, log_sin2_propagation
 
 
-@pytest.mark.parametrize("form", [*FORMS, "approximation"])
+@pytest.mark.parametrize("form", [*THEORIES, "approximation"])
 def test_mass_is_conserved_and_densities_are_densities(form):
     walk = log_sin2_propagation(1.2, (32,) * 20 + (8,) * 5 + (300,) * 20, form)
     np.testing.assert_allclose(np.trapezoid(walk.density, walk.grid), 1.0, rtol=0, atol=1e-12)

@@ -9,7 +9,7 @@ import pytest
 from deepinit.core.activations import leaky_relu
 from deepinit.core.errors import SpecError
 from deepinit.theory.angles import (
-    FORMS,
+    THEORIES,
     log_sin2_mean,
     log_sin2_variance,
     rho,
@@ -45,7 +45,7 @@ def test_rho_and_the_published_small_angle_expansion_of_the_paper():
 
 @pytest.mark.slow
 def test_ends_of_the_range():
-    for form in FORMS:
+    for form in THEORIES:
         assert log_sin2_mean(0.0, 64, form) == -math.inf
         assert log_sin2_variance(0.0, 64, form) == pytest.approx(
             log_sin2_variance(1e-9, 64, form), rel=1e-7
@@ -83,7 +83,7 @@ def test_traces_under_jit_vmap_and_grad(form):
 @pytest.mark.slow
 def test_widths_broadcast_and_trace():
     theta, widths = np.array([0.1, 1.0])[:, None], np.array([8, 64, 512])
-    for form in FORMS:
+    for form in THEORIES:
         values = log_sin2_mean(theta, widths, form)
         assert values.shape == (2, 3)
         assert values[1, 2] == pytest.approx(float(log_sin2_mean(1.0, 512, form)), rel=1e-14)

@@ -5,7 +5,7 @@ import pytest
 from statistical import assert_value
 
 from deepinit.core.activations import relu
-from deepinit.theory.angles import FORMS, log_sin2_mean, log_sin2_variance, pair_cumulants
+from deepinit.theory.angles import THEORIES, log_sin2_mean, log_sin2_variance, pair_cumulants
 from deepinit.theory.angles.relu import relu_layer
 
 # theta, ln e, c1, c2, n^-2 coefficient of the paper's mean, d1, d2, the same of its variance
@@ -174,8 +174,8 @@ def test_second_order_agrees_with_simulation_and_the_paper_does_not(row):
 
 def test_tapered_form_is_nearest_in_narrow_layers():
     for theta, n, *_, mean, _, _, _, _, variance, _ in (row for row in TABLE if row[1] == 16):
-        errors = {form: abs(log_sin2_variance(theta, n, form) - variance) for form in FORMS}
+        errors = {form: abs(log_sin2_variance(theta, n, form) - variance) for form in THEORIES}
         assert min(errors, key=errors.get) == "tapered"
         if theta < 0.5:
-            errors = {form: abs(log_sin2_mean(theta, n, form) - mean) for form in FORMS}
+            errors = {form: abs(log_sin2_mean(theta, n, form) - mean) for form in THEORIES}
             assert min(errors, key=errors.get) == "tapered"

@@ -11,7 +11,7 @@ from statistical import assert_value
 from deepinit.core.activations import leaky_relu
 from deepinit.core.errors import SpecError
 from deepinit.theory.angles import (
-    FORMS,
+    THEORIES,
     approximation_1,
     density_grid,
     log_sin2_mean,
@@ -172,7 +172,7 @@ def scan(angles, widths):
             if form_refuses_pi := theta0 == math.pi:
                 with pytest.raises(SpecError, match="below pi"):
                     log_sin2_propagation(theta0, (n,) * 6, "approximation")
-            for form in FORMS if form_refuses_pi else (*FORMS, "approximation"):
+            for form in THEORIES if form_refuses_pi else (*THEORIES, "approximation"):
                 check_walk(log_sin2_propagation(theta0, (n,) * 6, form), 6)
 
 

@@ -4,7 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from deepinit.theory.angles import FORMS, log_sin2_mean, log_sin2_variance
+from deepinit.theory.angles import THEORIES, log_sin2_mean, log_sin2_variance
 from deepinit.theory.angles.relu import next_angle, relu_layer
 
 
@@ -52,7 +52,7 @@ def test_first_order_keeps_its_digits_as_it_vanishes_at_pi():
     assert np.all(layer.d1 < 1e-4)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", THEORIES)
 @pytest.mark.slow_cases("paper")
 @pytest.mark.exhaustive_cases("hybrid", "second_order", "tapered")
 def test_float32_against_float64_from_tiny_angles_to_pi(form):
