@@ -1,6 +1,6 @@
 """Vectors of positions: learned ones, R + v on pairs of one position, or sinusoidal ones.
 
-Sinusoidal, n neurons: rows (sin, cos)(p 10000^(-2i/n)), i < n/2, fixed, plus independent columns.
+Sinusoidal, n neurons: independent columns plus fixed (sin, cos)(p 10000^(-2i/n)), i < n/2.
 """
 
 import jax.numpy as jnp
@@ -37,9 +37,9 @@ def _positions(
 
 
 def _sinusoids(shape: Shape) -> np.ndarray:
-    """[positions, n]."""
+    """[positions, n], of neurons 2i and 2i + 1."""
     width = shape.width or 1
-    rates = 10000.0 ** (-2.0 * np.arange(width // 2) / width)
+    neuron = np.arange(width)
+    rates = 10000.0 ** (-(neuron - neuron % 2) / width)
     angles = np.outer(np.arange(shape.num_positions), rates)
-    vectors = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
-    return np.pad(vectors, ((0, 0), (0, width - vectors.shape[1])))
+    return np.where(neuron % 2 == 0, np.sin(angles), np.cos(angles))
