@@ -142,8 +142,8 @@ def _records(
     flow = start(Settled(vector, jnp.asarray(mean)))
     steps = places(program.body, program.body_shape)
     if program.embedding is not None:
-        path = Path("embedding")
-        flow = advance(program.embedding, flow, program.shape, program.depth, path, half)
+        first = Path("embedding")
+        flow = advance(program.embedding, flow, program.shape, program.depth, first, half)
     found = []
     for layer, shape, path in steps:
         flow = advance(layer, flow, shape, program.depth, Path(path or kind_name(layer)), half)

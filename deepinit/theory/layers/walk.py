@@ -1,7 +1,7 @@
 """Layers in order, with records of the sites on the way; equal steps are compiled once."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -31,6 +31,7 @@ class Path(str):
 
 def places(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[Layer, Shape, str]]:
     """Layers that are measured as one, in order, with shapes of their inputs and paths."""
+    parts: Iterable[tuple[Layer, str]]
     if isinstance(layer, Repeat):
         parts = ((layer.layer, joined(path, str(i + 1))) for i in range(layer.times))
     elif isinstance(layer, Sequential) and not isinstance(layer, Block):
