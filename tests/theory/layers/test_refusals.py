@@ -23,7 +23,7 @@ REFUSED = {
     "activation_2 (Activation): neurons of a sum, norm": mlp(
         L.LayerNorm(), L.Activation("gelu"), L.LayerNorm(), L.Activation("gelu")
     ),
-    "residual.branch.activation (Activation): neurons of a sum": mlp(
+    "mlp.branch.activation (Activation): neurons of a sum, norm or mean": mlp(
         L.LayerNorm(), L.Residual(L.Sequential(L.Activation("gelu"), L.Dense(8)))
     ),
     "mlp.branch.activation (Activation): neurons of a sum": mlp(
