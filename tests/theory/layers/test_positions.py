@@ -17,7 +17,7 @@ INPUTS = np.random.default_rng(3).standard_normal((1, 1, 3, 8))
 NETWORKS = {
     "shift after a function": (L.Activation("tanh"), L.TokenShift(0.3), L.Dense(WIDTH)),
     "shift before a function": (L.TokenShift(0.3), L.RMSNorm(), L.Activation("tanh")),
-    "shift after a norm": (L.LayerNorm(), L.TokenShift(0.3), L.Activation("tanh")),
+    "shift after a norm": (L.LayerNorm(gain=False), L.TokenShift(0.3), L.Activation("tanh")),
     "sinusoids": (L.Positions("sinusoidal"), L.LayerNorm(), L.Dense(WIDTH), L.Activation("gelu")),
     "learned": (L.Positions(), L.Activation("gelu"), L.Dropout(0.2)),
 }
