@@ -53,7 +53,7 @@ def require_columns(layer: Layer, state: State, shape: Shape, path: str) -> Pend
     """
     if isinstance(state, Normed):
         return state
-    if isinstance(state, Settled) and state.frame:
+    if isinstance(state, Settled) and state.frame in ("rms", "centred"):
         width = shape.width or 1
         return Normed(state.gram, width, ColumnLaw(), width, state.frame)
     return require_pending(layer, state, path)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from statistical import assert_value
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -45,6 +46,28 @@ def test_limit(name):
     with host_float64():
         values = features(cov, np.asarray(limit.mean)[0])
     np.testing.assert_allclose(found, values, rtol=1e-8, atol=1e-14)
+
+
+@pytest.mark.slow
+def test_simulated():
+    """ln q of tokens after every rule of this file, at 5 standard errors; the limit is rejected."""
+    width = 64
+    net = L.Sequential(
+        *(L.Dense(width), L.Positions("sinusoidal"), L.LayerNorm(), L.Dense(width)),
+        *(L.TokenShift(0.4), L.LayerNorm(), L.Activation("gelu"), L.Dropout(0.2)),
+        *(L.Dense(width, di.normal(2.0)), L.Positions(), L.Activation("tanh")),
+    )
+    inputs, last = di.inputs.arranged(INPUTS[0, :, :2]), slice(6, None)
+    predicted, limit = (
+        route(net, di.quantities.log_norm, inputs) for route in (di.predict, di.infinite)
+    )
+    measured = di.simulate(net, di.quantities.log_norm, inputs, num_seeds=10_000)
+    error = measured.standard_error + 0.5 / width**2  # the next order
+    value, exact, rival = (found.mean[last] for found in (measured, predicted, limit))
+    assert_value(value, error[last], exact, rejects=rival)
+    spread = measured.variance_standard_error + 0.02 * measured.variance
+    variance = predicted.variance[last]
+    assert_value(measured.variance[last], spread[last], variance, rejects=1.25 * variance)
 
 
 def test_sinusoids_of_a_stream():
