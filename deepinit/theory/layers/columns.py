@@ -75,14 +75,23 @@ class Moments(NamedTuple):
 
 def column_moments(variance: Any, law: ColumnLaw, tape: Tape) -> Moments:
     """Moments of a column, R = variance [p]."""
+    return product(factors(variance, law, tape), law.scale)
+
+
+def factors(variance: Any, law: ColumnLaw, tape: Tape) -> list[Moments]:
+    """Of the functions, then of the masks."""
     parts = [_of_chain(variance, chain, tape) for chain in law.functions]
-    parts += [_of_mask(mask, len(parts[0].first)) for mask in law.masks]
+    return parts + [_of_mask(mask, len(parts[0].first)) for mask in law.masks]
+
+
+def product(parts: list[Moments], scale: float) -> Moments:
+    """Moments of a scaled product of independent factors."""
     result = parts[0]
     for part in parts[1:]:
         result = result.times(part)
-    if law.scale == 1.0:
+    if scale == 1.0:
         return result
-    return Moments(*(law.scale**order * part for order, part in enumerate(result, start=1)))
+    return Moments(*(scale**order * part for order, part in enumerate(result, start=1)))
 
 
 def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:

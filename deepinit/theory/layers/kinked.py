@@ -25,8 +25,8 @@ def single(phi: Callable[[Any], Any], kinks: tuple[float, ...], own: Any) -> tup
     """E phi^i, i = 1, ..., 4 [n, 4], and derivatives by the variance of the first two [n, 2]."""
 
     def moments(variance: Any) -> tuple[Any, ...]:
-        nodes, weights = _panels(jnp.asarray(kinks) / jnp.sqrt(variance))
-        value, square = phi(jnp.sqrt(variance) * nodes), nodes**2
+        z, weights = line(kinks, variance)
+        value, square = phi(z), z**2 / variance
         slope = weights * (square - 1.0) / (2.0 * variance)
         curve = weights * (square**2 - 6.0 * square + 3.0) / (4.0 * variance**2)
         powers = jnp.stack([value**order for order in (1, 2, 3, 4)])
@@ -39,15 +39,31 @@ def pair(phi: Callable[[Any], Any], kinks: tuple[float, ...], near: Any) -> tupl
     """E phi_a phi_b with derivatives by (R_aa, R_ab, R_bb); phi_a, phi_b, weights [n, m]."""
 
     def moments(kernel: Any) -> tuple[Any, ...]:
-        a, c, _ = kernel
         nodes, weights = _plane(kernel, kinks)
-        z = (jnp.sqrt(a) * nodes[0], c / jnp.sqrt(a) * nodes[0] + _across(kernel) * nodes[1])
-        phi_a, phi_b = phi(z[0]), phi(z[1])
+        phi_a, phi_b = map(phi, _values(kernel, nodes))
         slopes, curves = _scores(kernel, nodes)
         product = weights * phi_a * phi_b
         return jnp.sum(product), slopes @ product, curves @ product, (phi_a, phi_b, weights)
 
     return jax.lax.map(moments, near)
+
+
+def line(kinks: tuple[float, ...], variance: Any) -> tuple[Any, Any]:
+    """Nodes z [m] of N(0, variance) and weights, panels between the kinks."""
+    nodes, weights = _panels(jnp.asarray(kinks) / jnp.sqrt(variance))
+    return jnp.sqrt(variance) * nodes, weights
+
+
+def plane(kinks: tuple[float, ...], kernel: Any) -> tuple[Any, Any, Any]:
+    """z_a, z_b [m] of (R_aa, R_ab, R_bb) and weights."""
+    nodes, weights = _plane(kernel, kinks)
+    return *_values(kernel, nodes), weights
+
+
+def _values(kernel: Any, nodes: Any) -> tuple[Any, Any]:
+    """z_a, z_b of two standard normals."""
+    a, c, _ = kernel
+    return jnp.sqrt(a) * nodes[0], c / jnp.sqrt(a) * nodes[0] + _across(kernel) * nodes[1]
 
 
 def _across(kernel: Any) -> Any:

@@ -82,7 +82,7 @@ def function_moments(chain: Chain, variance: Any, tape: Any) -> tuple[Jet, Jet, 
     fourth = fourth.at[where.diagonal, where.diagonal].set(singles.fourth)
     third = third.at[where.diagonal, np.arange(count)].set(singles.third)
     if count > 2:
-        third, fourth = many_rows.filled(functools.partial(_apply, chain), variance, third, fourth)
+        third, fourth = many_rows.filled(functools.partial(applied, chain), variance, third, fourth)
     return singles.first, Jet(value, gradient, hessian), third, fourth
 
 
@@ -105,7 +105,7 @@ def _methods(chain: Chain) -> tuple[Callable[..., SingleMoments], Callable[..., 
     kinks = next((function.kinks for function in chain if function.kinks), ())
     if not kinks:
         return _smooth_single, _smooth_pair
-    phi = functools.partial(_apply, chain)
+    phi = functools.partial(applied, chain)
     return (
         lambda _, own, tape: _kinked_single(phi, kinks, own),
         lambda _, near, tape: _kinked_pair(phi, kinks, near, tape),
@@ -136,7 +136,8 @@ def _kinked_pair(phi: Any, kinks: tuple[float, ...], near: Any, tape: Any) -> Pa
     return PairMoments(Jet(value, gradient, hessian), products)
 
 
-def _apply(chain: Chain, z: Any) -> Any:
+def applied(chain: Chain, z: Any) -> Any:
+    """The functions in order."""
     for function in chain:
         z = function(z)
     return z
@@ -148,7 +149,7 @@ def _orders(chain: Chain, z: Any) -> list[Any]:
     def derivative(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda t: jax.jvp(fn, (t,), (jnp.ones_like(t),))[1]
 
-    functions: list[Callable[[Any], Any]] = [functools.partial(_apply, chain)]
+    functions: list[Callable[[Any], Any]] = [functools.partial(applied, chain)]
     if len(chain) == 1:
         functions.append(chain[0].derivative)  # accurate for built-ins
     while len(functions) < _ORDERS:

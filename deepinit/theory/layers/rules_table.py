@@ -7,7 +7,8 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.layers.layer import Layer, Shape, Table, refuse
 from deepinit.core.layers.program import expanded
-from deepinit.theory.layers.state import Pending, Settled, State
+from deepinit.theory.layers.columns import ColumnLaw
+from deepinit.theory.layers.state import Normed, Pending, Settled, State
 from deepinit.theory.layers.tape import Tape
 
 FirstOrderRule = Callable[[Any, State, Shape, int, str, Tape], State]
@@ -44,8 +45,22 @@ def require_pending(layer: Layer, state: State, path: str) -> Pending:
     raise refuse(path, layer, _settled(state), allowed, remedy)
 
 
-def _settled(state: Settled) -> str:
-    if state.haar:
+def require_columns(layer: Layer, state: State, shape: Shape, path: str) -> Pending | Normed:
+    """The columns before a function of neurons: independent, or made dependent by a norm.
+
+    Raises:
+        SpecError: other settled rows.
+    """
+    if isinstance(state, Normed):
+        return state
+    if isinstance(state, Settled) and state.frame in ("rms", "centred"):
+        width = shape.width or 1
+        return Normed(state.gram, width, ColumnLaw(), width, state.frame)
+    return require_pending(layer, state, path)
+
+
+def _settled(state: Settled | Normed) -> str:
+    if state.frame:
         return "neurons that a norm has made dependent, at order 1/width"
     return "neurons of a sum, norm or mean, which are dependent at order 1/width"
 

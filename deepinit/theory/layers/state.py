@@ -4,14 +4,17 @@ k rows (inputs x positions) of width n; vectors of p = k (k + 1) / 2 entries: `e
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from deepinit.theory.layers.columns import ColumnLaw, column_moments
 from deepinit.theory.layers.entries import count_rows
+from deepinit.theory.layers.haar import dependence
 from deepinit.theory.layers.tape import Tape
+
+Frame = Literal["", "rms", "centred"]
 
 
 @jax.tree_util.register_dataclass
@@ -22,12 +25,12 @@ class Settled:
     Attributes:
         gram: [p], (1/n) sum_j h_aj h_bj.
         mean: [k], (1/n) sum_j h_aj.
-        haar: whether a norm of Gaussian columns made them: dependent columns.
+        frame: norm of Gaussian columns that made them: dependent columns, independent of `gram`.
     """
 
     gram: Any
     mean: Any
-    haar: bool = dataclasses.field(default=False, metadata={"static": True})
+    frame: Frame = dataclasses.field(default="", metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass
@@ -46,7 +49,27 @@ class Pending:
     law: ColumnLaw = dataclasses.field(metadata={"static": True})
 
 
-State = Settled | Pending
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Normed:
+    """Columns F(x), x those of normed Gaussian columns: dependent, nothing averaged yet.
+
+    Attributes:
+        variance: [p], products of the normed rows.
+        width: number of columns F.
+        law: F, and factors of dropout.
+        columns: n, number of columns x.
+        frame: the norm.
+    """
+
+    variance: Any
+    width: int = dataclasses.field(metadata={"static": True})
+    law: ColumnLaw = dataclasses.field(metadata={"static": True})
+    columns: int = dataclasses.field(metadata={"static": True})
+    frame: Frame = dataclasses.field(metadata={"static": True})
+
+
+State = Settled | Pending | Normed
 
 
 def num_rows(state: State) -> int:
@@ -58,8 +81,15 @@ def settle(state: State, tape: Tape) -> Settled:
     """Products and means of the rows, by the average over columns."""
     if isinstance(state, Settled):
         return state
+    first = len(tape.jets)
     moments = column_moments(state.variance, state.law, tape)
     size = state.variance.shape[0]
     mean = jnp.concatenate([moments.second, moments.first])
-    average = tape.average(mean, moments.covariance(), state.width)
+    covariance, bias = moments.covariance(), None
+    if isinstance(state, Normed):
+        own = state.variance, state.law, tape.jets[first:], tape.half, state.frame == "centred"
+        change, bias = tape.jet(lambda: dependence(*own))
+        covariance = covariance + state.width / state.columns * change
+        bias = bias / state.columns
+    average = tape.average(mean, covariance, state.width, bias)
     return Settled(average[:size], average[size:])

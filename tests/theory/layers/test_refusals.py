@@ -20,7 +20,12 @@ REFUSED = {
         L.Residual(L.Sequential(L.Dense(8), L.Activation("relu"))),
         L.Activation("relu"),
     ),
-    "activation (Activation): neurons that a norm": mlp(L.LayerNorm(), L.Activation("gelu")),
+    "activation_2 (Activation): neurons of a sum, norm": mlp(
+        L.LayerNorm(), L.Activation("gelu"), L.LayerNorm(), L.Activation("gelu")
+    ),
+    "mlp.branch.activation (Activation): neurons of a sum, norm or mean": mlp(
+        L.LayerNorm(), L.Residual(L.Sequential(L.Activation("gelu"), L.Dense(8)))
+    ),
     "mlp.branch.activation (Activation): neurons of a sum": mlp(
         L.Residual(L.Sequential(L.Activation("relu"), L.Dense(8)))
     ),

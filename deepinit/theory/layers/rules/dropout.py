@@ -1,10 +1,12 @@
 """Dropout: independent factors 0 or 1 / keep, by position and, unless shared, by input."""
 
+import dataclasses
+
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.core.layers.neuronwise import Dropout
 from deepinit.theory.layers.columns import Mask
-from deepinit.theory.layers.rules_table import FIRST_ORDER, require_pending
-from deepinit.theory.layers.state import Pending, State, num_rows
+from deepinit.theory.layers.rules_table import FIRST_ORDER, require_columns
+from deepinit.theory.layers.state import State, num_rows
 from deepinit.theory.layers.tape import Tape
 
 
@@ -15,10 +17,10 @@ def _dropout(
     del depth, tape
     if not layer.rate:
         return state
-    state = require_pending(layer, state, path)
-    if state.law.scale != 1.0:
+    columns = require_columns(layer, state, shape, path)
+    if columns.law.scale != 1.0:
         raise refuse(path, layer, "a scaled sum", "columns of a random linear map", "Simulate.")
     rows = range(num_rows(state))
     ids = tuple(row % shape.num_positions if layer.shared else row for row in rows)
-    law = state.law._replace(masks=(*state.law.masks, Mask(1.0 - layer.rate, ids)))
-    return Pending(state.variance, state.width, law)
+    masks = *columns.law.masks, Mask(1.0 - layer.rate, ids)
+    return dataclasses.replace(columns, law=columns.law._replace(masks=masks))

@@ -9,7 +9,7 @@ from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.norms import LayerNorm, RMSNorm
 from deepinit.theory.layers.entries import matrix_of, vector_of
 from deepinit.theory.layers.rules_table import FIRST_ORDER
-from deepinit.theory.layers.state import Pending, Settled, State, settle
+from deepinit.theory.layers.state import Frame, Normed, Pending, Settled, State, settle
 from deepinit.theory.layers.tape import Tape
 
 
@@ -23,5 +23,12 @@ def _norm(
     if isinstance(layer, LayerNorm):
         gram, mean = gram - jnp.outer(mean, mean), jnp.zeros_like(mean)
     size = jnp.sqrt(jnp.diagonal(gram) + layer.eps)
-    haar = isinstance(state, Pending) or state.haar
-    return Settled(vector_of(gram / jnp.outer(size, size)), mean / size, haar)
+    return Settled(vector_of(gram / jnp.outer(size, size)), mean / size, _frame(layer, state))
+
+
+def _frame(layer: RMSNorm | LayerNorm, state: State) -> Frame:
+    """The norm that Gaussian columns have passed."""
+    if isinstance(state, Normed) or (isinstance(state, Pending) and not state.law.is_gaussian):
+        return ""
+    before: Frame = "rms" if isinstance(state, Pending) else state.frame
+    return "centred" if before and isinstance(layer, LayerNorm) else before

@@ -8,6 +8,7 @@ With e = E b, S = Cov b, c = Cov(b_a b_b, b_c), C = Cov(b_a b_b, b_c b_d) of one
     n Cov(G'_ab, m'_c) = m_a S_bc + m_b S_ac + c_ab,c,    n Cov(m'_a, m'_c) = S_ac.
 """
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ def _residual(
     layer: Residual, state: State, shape: Shape, depth: int, path: str, tape: Tape
 ) -> State:
     scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else float(layer.scale)
-    entering = settle(state, tape)
+    entering = dataclasses.replace(settle(state, tape), frame="")  # read by branch and skip
     branch = apply(layer.branch, entering, shape, depth, joined(path, "branch"), tape)
     skip: State = entering
     if layer.skip is not None:
