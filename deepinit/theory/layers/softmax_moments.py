@@ -26,13 +26,14 @@ class Mixed(NamedTuple):
 
     Attributes:
         value, gradient, hessian: of M by x, [p], [p, 3 p], [p, 3 p, 3 p].
-        products: [p, p], E X_ab X_cd.
+        covariance, products: [p, p], of X_ab and X_cd.
         error: [2], relative, of M and of its derivatives.
     """
 
     value: Any
     gradient: Any
     hessian: Any
+    covariance: Any
     products: Any
     error: Any
 
@@ -63,7 +64,7 @@ def mixed(x: Any, seen: np.ndarray) -> Mixed:
         ]
     gaps = [jnp.max(jnp.abs(part[0] - part[1])) / jnp.max(jnp.abs(part[0])) for part in found]
     means = [part.mean(axis=0) for part in found]
-    return Mixed(*means, _products(x, seen), jnp.stack([gaps[0], jnp.maximum(*gaps[1:])]))
+    return Mixed(*means, *_products(x, seen), jnp.stack([gaps[0], jnp.maximum(*gaps[1:])]))
 
 
 def is_sampled(seen: np.ndarray) -> bool:
@@ -146,19 +147,22 @@ def _roots(covariance: Any, visible: Any, rank: int) -> tuple[Any, Any]:
     return vectors * jnp.where(random, size, 0.0), vectors * jnp.where(random, 1.0 / size, 0.0)
 
 
-def _products(x: Any, seen: np.ndarray) -> Any:
-    """[p, p], E X_ab X_cd, of all rows at once."""
+def _products(x: Any, seen: np.ndarray) -> tuple[Any, Any]:
+    """[p, p], Cov(X_ab, X_cd) and E X_ab X_cd, of all rows at once."""
     v, of_queries, of_keys = (matrix_of(part) for part in jnp.split(x, 3))
     count = len(v)
     visible = np.kron(np.eye(count // len(seen), dtype=bool), seen)
     rank = int((visible.sum(axis=1) - 1).sum())
     root, _ = _roots(jnp.kron(of_queries, of_keys), jnp.asarray(visible), rank)
 
-    def by(rule: tuple[Any, Any]) -> Any:
+    def by(rule: tuple[Any, Any]) -> tuple[Any, Any]:
         nodes, weights = rule
         scores = jnp.where(visible, (nodes @ root.T).reshape(-1, count, count), -jnp.inf)
         shares = jax.nn.softmax(scores, axis=-1)
         outputs = jax.vmap(vector_of)(shares @ v @ jnp.swapaxes(shares, 1, 2))
-        return (outputs * weights[:, None]).T @ outputs
+        products = (outputs * weights[:, None]).T @ outputs
+        mean = weights @ outputs
+        return products - jnp.outer(mean, mean), products
 
-    return jax.lax.map(by, tuple(map(jnp.asarray, two_rules(max(rank, 1))))).mean(axis=0)
+    both = jax.lax.map(by, tuple(map(jnp.asarray, two_rules(max(rank, 1)))))
+    return both[0].mean(axis=0), both[1].mean(axis=0)

@@ -59,7 +59,7 @@ def _outputs(
     paired = lambda left, right: where.at[np.ix_(left, right)]
     moment = lambda one, other: found.products[one, other]
     spread = moment(paired(a, a), paired(b, b)) + moment(paired(a, b), paired(b, a))
-    covariance = found.products - jnp.outer(found.value, found.value) + spread / width
+    covariance = found.covariance + spread / width
     at = jnp.broadcast_to(x, (len(values), len(x)))
     mean = polynomial(at, found.value, found.gradient, found.hessian)
     return tape.average(mean, covariance, layer.heads)
