@@ -2,12 +2,10 @@
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
 
-The default shapes take about fifteen minutes on two idle cores, `--quick` five (small shapes),
-`--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
-JSON lines of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
-
-Exit code 1 if a check failed or a benchmark crashed; the others still run. A missed goal is shown
-and is no failure.
+Default shapes: about fifteen minutes on two idle cores; `--quick`, small shapes, five; `--full` an
+hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and JSON lines of
+every benchmark; `--write-results` also writes `benchmarks/RESULTS.md`. Exit code 1 if a check
+failed or a benchmark crashed; the others still run. A missed goal is shown and is no failure.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python benchmarks/compile.py [--quick] [--out FILE] [--repeats 3] [--part relu tanh]
 
-Layers of one shape run under one scan. Goal: a ratio of at most 1.5. Every compilation starts from
-empty caches; tracing and lowering are included, running is not. Checked before: simulated means
-against theory, our kernels against neural-tangents'.
+Layers of one shape run under one scan. Goal: a ratio of at most 1.5. Caches are empty; tracing and
+lowering count, running does not. Checked before: simulated means against theory, our kernels
+against neural-tangents'.
 """
 
 import math

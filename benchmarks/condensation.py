@@ -4,11 +4,10 @@
 
 100 networks 5-100-1 (tanh, initial standard deviation 1e-5), 80 examples of a sum of sines, 340
 steps of full-batch gradient descent or Adam, weights stored every 10 steps. PyTorch: one
-`nn.Module` per seed, a few seeds timed and scaled (linearity is measured too), the faster of one
-thread and the default. Goal: 50 times its speed on two cores. Without PyTorch ours alone is timed.
-
-Checked before: equal initial weights give equal weights at every record up to rounding; the neurons
-end on +-v, v = mean of y (x, 1), for gradient descent, on +-sign(v) for Adam.
+`nn.Module` per seed, a few seeds timed and scaled (linearity is measured), the faster of one thread
+and the default. Goal: 50 times its speed on two cores. Without PyTorch ours alone is timed. Checked
+before: equal initial weights give equal weights at every record up to rounding; the neurons end on
++-v, v = mean of y (x, 1), for gradient descent, on +-sign(v) for Adam.
 """
 
 import time

@@ -1,18 +1,12 @@
 """Seconds of a run from networks, devices, processes, shapes and block size. Arithmetic only.
 
 L layers of n neurons, k inputs, e values a network; constants c measured by `model.py`. A network:
-
     t = f L n [ c_normal k  +  c_row k + c_pair k^2  +  c_active k + c_overlap k^2 ]
-
 (random numbers, Gram-Schmidt and product, activation and measurement; f, the whole over the sum of
 its parts, since the compiler fuses them). A block of B networks on d devices:
-
     T(B) = c_call + B t / d  +  c_merge e + c_value e B  +  c_write + c_byte bytes(B)
-
 S networks are N = ceil(S / B) blocks; P processes share one directory, whose journal is locked:
-
     c_start P  +  max( ceil(N / P) T(B),  N c_journal )  +  N (c_read + c_unpack e)
-
 The store limits computing where P c_journal > T(B); the merge is serial. Larger blocks remedy both.
 Beyond sqrt(S t / (d c)) processes, c = c_journal + c_read + c_unpack e + c_start, more are slower.
 """
@@ -28,7 +22,7 @@ _MOMENTS = 8  # arrays of one number per value: counts, moments, extremes, event
 
 
 class Costs(NamedTuple):
-    """Measured constants (see the module's docstring): `together` is f, the others are seconds."""
+    """Measured constants (module docstring): `together` is f, the others are seconds."""
 
     together: float
 
@@ -49,13 +43,7 @@ class Costs(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What every network does.
-
-    Attributes:
-        width, depth: n and L.
-        inputs: k.
-        values: e, numbers that are measured of one network.
-    """
+    """What every network does: n, L, k `inputs`, e measured `values`."""
 
     width: int
     depth: int
@@ -64,7 +52,7 @@ class Work(NamedTuple):
 
 
 class Arrangement(NamedTuple):
-    """How a run is carried out: processes, devices of each, networks per block."""
+    """Processes, devices of each, networks per block."""
 
     processes: int
     devices: int
@@ -91,7 +79,7 @@ class RunSeconds(NamedTuple):
 
 
 def network_seconds(costs: Costs, work: Work) -> tuple[float, float, float]:
-    """Random numbers, linear algebra, activation with measurement of one network on one device."""
+    """Random numbers, linear algebra, activation with measurement of one network."""
     neurons, k = costs.together * work.depth * work.width, work.inputs
     linear = costs.row * k + costs.pair * k**2
     active = costs.active * k + costs.overlap * k**2
@@ -109,7 +97,7 @@ def fixed_seconds(costs: Costs, work: Work) -> float:
 
 
 def growing_seconds(costs: Costs, work: Work, devices: int) -> float:
-    """Of every network in a block, without its bytes, which stop growing at full histograms."""
+    """Of every network in a block, without its bytes, which stop at full histograms."""
     return sum(network_seconds(costs, work)) / devices + costs.value * work.values
 
 

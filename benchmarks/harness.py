@@ -25,10 +25,7 @@ def arguments(
 ) -> argparse.Namespace:
     """`--quick`, `--out`, `--repeats`, and `--part` or `--networks` where they are asked for.
 
-    Args:
-        description: of the benchmark.
-        parts: choices of `--part`.
-        networks: what `--networks` counts; empty for no such option.
+    `parts`: choices of `--part`. `networks`: what `--networks` counts; empty for no such option.
     """
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
@@ -51,7 +48,7 @@ def facts() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and load; None for what the system does not tell."""
+    """Processor, cores, memory and load; None for unknown."""
     model, memory = platform.processor() or platform.machine(), None
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -96,13 +93,11 @@ class Report:
         goal: tuple[str, float] | None = None,
         **parameters: Any,
     ) -> None:
-        """One measurement.
+        """One measurement; the unit of ratios is "x".
 
-        Args:
-            name, value, unit: "x" is the unit of ratios.
-            goal: ("<=" or ">=", bound) at the full shapes.
-            parameters: for figures, `axis`, `at`, `line` place it on an axis and `peer` names the
-                competitor of a ratio.
+        `goal`: ("<=" or ">=", bound) at the full shapes. `parameters`: for figures, `axis`, `at`,
+        `line`
+        place it on an axis and `peer` names the competitor of a ratio.
         """
         met = None if goal is None else (value <= goal[1] if goal[0] == "<=" else value >= goal[1])
         record = {"benchmark": self.benchmark, "quick": self.quick, "name": name, "value": value}
@@ -157,7 +152,7 @@ def missing(what: str) -> None:
 
 
 def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The least time of each function, after one call each, in turns: load meets all of them."""
+    """The least time of each function, after one call each, in turns."""
     for function in functions.values():
         function()
     best = dict.fromkeys(functions, float("inf"))
@@ -170,7 +165,7 @@ def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> d
 
 
 def in_fresh_process(code: str, *argv: str) -> dict[str, Any]:
-    """The JSON object on the last line of a new Python process without compilation cache."""
+    """Last line, a JSON object, of a new Python process without compilation cache."""
     cache = "JAX_COMPILATION_CACHE"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(cache)}
     environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"

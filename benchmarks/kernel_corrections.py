@@ -6,13 +6,11 @@
 Ensemble: He-normal ReLU networks, 10 hidden layers of width 256, one output, 10 inputs. Ours:
 conditional maps and transposes; mean and variance of every entry. Theirs: `monte_carlo_kernel_fn`
 in all implementations (mean only), after its first call, per network; `options` adds `vmap_axes` 0
-and rows shared out to devices. Goal: 20 times as fast as the fastest. Beside it, without a goal: a
-compiled loop around `empirical_ntk_fn`.
-
+and rows shared out to devices. Goal: 20 times as fast as the fastest. Without a goal: a compiled
+loop around `empirical_ntk_fn`.
 Checked before: our mean against first order in 1/width (5 standard errors), which rejects infinite
 width in full size; mean and second moment of the diagonal against exact values; all implementations
 against ours and each other.
-
 Theory: `kernel_corrections` for 10 inputs and 100 layers after a first call. Goal: below a second.
 """
 

@@ -5,15 +5,13 @@
 
 `samplers`: ln |J u| at the output of a He network, depth 100, width 1000, by `chi_square` (law of
 the layers), `conditional` (rows), `explicit` (matrices). Goal: a million draws by `chi_square` in
-30 seconds on two cores, compilation included. Checked before: means against the exact one (5
-standard errors of the exact variance).
-
+30 seconds on two cores, with compilation. Checked before: means against the exact one (5 standard
+errors of the exact variance).
 `curves`: mean length of the circle's image over 1000 networks, width 256, depth 20, by random
-tangents at 64 nodes and by a polygon of N chords. The error is sqrt(bias^2 + variance / networks);
-the polygon's relative bias is 2 H / (3 N) for H hidden layers, the tangents' is 0. Measured: a
-polygon whose error is 1 percent above that of tangents ("equal", a bias of 0.14 standard errors),
-and one whose bias is a standard error. Checked before: both means against the exact one.
-
+tangents at 64 nodes and by a polygon of N chords. Error sqrt(bias^2 + variance / networks); the
+polygon's relative bias is 2 H / (3 N) for H hidden layers, the tangents' is 0. Measured: a polygon
+whose error is 1 percent above that of tangents ("equal", a bias of 0.14 standard errors), and one
+whose bias is a standard error. Checked before: both means against the exact one.
 `rule`: conditional and explicit maps by number of rows, where `auto` chooses between them.
 """
 

@@ -2,13 +2,12 @@
 
     python benchmarks/model.py [--quick] [--out FILE] [--repeats 3]
 
-Second moments at k inputs, ReLU networks, conditional maps. On the device: random numbers;
-Gram-Schmidt and product; activation and measurement (the forward pass with an identity map), at two
-k. On the host: statistics, merging, writing, reading and journal, on the file system of `--out`.
-
-Checked before: the mean diagonal is that of infinite width (exact at every width); statistics
-survive the store bit by bit. Then the formula against blocks that it was not fitted to, without a
-goal, and its prediction for 10^9 networks on 10^4 devices.
+Second moments at k inputs, ReLU networks, conditional maps. Device: random numbers; Gram-Schmidt
+and product; activation and measurement (forward pass with an identity map), at two k. Host:
+statistics, merging, writing, reading and journal, on the file system of `--out`. Checked before:
+the mean diagonal is that of infinite width (exact at every width); statistics survive the store bit
+by bit. Without a goal: the formula against blocks that it was not fitted to, and its prediction for
+10^9 networks on 10^4 devices.
 """
 
 import tempfile

@@ -62,7 +62,7 @@ def peer_runs(
 
 
 def by_hand(width: int, depth: int, num_networks: int) -> Run:
-    """The mean of `empirical_ntk_fn` over networks, in one compiled loop on every device."""
+    """The mean of `empirical_ntk_fn` over networks, in one compiled loop."""
     nt, x = load(), jnp.asarray(points(), jnp.float32)
     init_fn, apply_fn = stax_network(width, depth)
     implementation = nt.NtkImplementation.STRUCTURED_DERIVATIVES

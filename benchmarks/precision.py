@@ -2,13 +2,12 @@
 
     python benchmarks/precision.py [--quick] [--out FILE]
 
-The same networks twice: the engine in float32 at precision "highest", and float64 (explicit maps:
-NumPy on the drawn matrices; conditional maps: the forward pass in float64 on the same normals).
-Measured: the largest errors of ln sin^2 of an angle, and relative ones of second moments and
-tangent kernels. Bound: 8 units of float32 (1.2e-7) a layer.
-
-Rejected on every backend: NumPy with operands rounded to the 10 bits of TF32 or the 7 of bfloat16.
-Precision "default" is measured too; on a CPU it is full float32.
+The same networks in float32 at precision "highest" and in float64 (explicit maps: NumPy on the
+drawn matrices; conditional maps: the forward pass in float64 on the same normals). Measured: the
+largest errors of ln sin^2 of an angle, and relative ones of second moments and tangent kernels.
+Bound: 8 units of float32 (1.2e-7) a layer. Rejected on every backend: NumPy with operands rounded
+to the 10 bits of TF32 or the 7 of bfloat16. Precision "default", on a CPU full float32, is measured
+too.
 """
 
 from collections.abc import Callable
@@ -134,7 +133,7 @@ def reference(shape: tuple[int, int], num_networks: int, bits: int | None = None
 
 
 def conditional_float64(shape: tuple[int, int], num_networks: int) -> Values:
-    """The forward pass of conditional maps in float64 on the CPU, with the normals of float32."""
+    """Conditional maps in float64 on the CPU, with the normals of float32."""
 
     def linear_map(key: Any, rows: Any, law: Any, fan_out: int, depth: int, precision: str) -> Any:
         del precision

@@ -24,9 +24,8 @@ Record = dict[str, Any]
 def benchmark_entry(path: Path, outcome: Record) -> Record:
     """One benchmark's entry: its outcome, checks, measurements and provenance.
 
-    Args:
-        path: JSON lines of `harness.Report.add`; may be missing.
-        outcome: `benchmark`, `exit_code`, `seconds`, `load_average`, `missing`, `message`.
+    `path`: JSON lines of `harness.Report.add`; may be missing. `outcome`: `benchmark`, `exit_code`,
+    `seconds`, `load_average`, `missing`, `message`.
     """
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     # every line repeats the checks that had passed before it
@@ -89,11 +88,9 @@ def machine_lines(record: Record) -> list[str]:
 
 
 def results_markdown(records: dict[str, Record], figures: dict[str, Sequence[str]]) -> str:
-    """RESULTS.md.
+    """RESULTS.md of records by backend, `cpu` or `gpu`; a missing one counts as not run.
 
-    Args:
-        records: by backend, `cpu` or `gpu`; a missing one is reported as not run.
-        figures: by backend, paths of its figures relative to the file.
+    `figures`: by backend, paths relative to the file.
     """
     parts = [
         "# Results",

@@ -5,9 +5,8 @@
 Blocks x + tanh(W x + b), D = L = 500, weights of variance 1 / (D L), biases of variance 1 / L, two
 inputs. Ours: `random_gradients` with conditional maps and transposes, O(L D) a network. Theirs:
 neural-tangents' `empirical_ntk_fn` on drawn weights, O(L D^2), compiled once. Goal: 100 times as
-fast. Checked before: one mean tangent kernel on small networks (5 standard errors).
-
-Then the compiled sampler's memory at depths 400 to 25 600, which checkpointing bounds
+fast. Checked before: one mean tangent kernel on small networks (5 standard errors). Also the
+compiled sampler's memory at depths 400 to 25 600, which checkpointing bounds
 (`deepinit/networks/checkpointing.py`).
 """
 

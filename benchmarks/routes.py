@@ -3,9 +3,9 @@
     python benchmarks/routes.py [--quick] [--out FILE] [--repeats 3]
 
 ln sin^2 of the angle of two inputs in ReLU networks: 1000 simulated networks (compiled, statistics
-included), the second-order theory of `di.predict`, `di.infinite`, each after a first call; first
-calls are measured at the first shape. Checked before, at every shape: simulation against theory (5
-standard errors); the limit against theory at width 10^6.
+included), the second-order theory of `di.predict`, `di.infinite`, each after a first call, which is
+measured at the first shape. Checked before, at every shape: simulation against theory (5 standard
+errors); the limit against theory at width 10^6.
 """
 
 import time

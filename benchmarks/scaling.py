@@ -2,13 +2,11 @@
 
     python benchmarks/scaling.py [--quick] [--out FILE] [--repeats 3] [--part devices processes]
 
-`devices`: one process with 1, 2, 4, 8 simulated CPU devices; more devices than cores measure the
-cost of sharing. Accelerators are measured too. `processes`: 1, 2, 4 processes of one device,
-like `--shard i/n`, writing into one directory; timed from a common start to the last answer.
-
-Checked before: all arrangements have equal statistics bit by bit, except one device against
-several, which XLA compiles differently (means within 1e-5); mean ln sin^2 against theory (5
-standard errors).
+`devices`: one process with 1, 2, 4, 8 simulated CPU devices (more devices than cores measure the
+cost of sharing), and accelerators. `processes`: 1, 2, 4 processes of one device, like
+`--shard i/n`, writing into one directory; from a common start to the last answer. Checked before:
+all arrangements have equal statistics bit by bit, except one device against several, which XLA
+compiles differently (means within 1e-5); mean ln sin^2 against theory (5 standard errors).
 """
 
 import contextlib

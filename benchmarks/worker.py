@@ -3,7 +3,7 @@
     python benchmarks/worker.py TASK     TASK: a `Task` as JSON
 
 It compiles, prints `ready`, and for every line on stdin computes its blocks: an empty line keeps
-statistics in memory, another is the run directory to write to. The answer is JSON: seconds, and the
+statistics in memory, another is the run directory to write to. It answers in JSON: seconds, and the
 digest of the merged statistics where it has all blocks.
 """
 
@@ -29,13 +29,7 @@ ANGLE = 1.0
 
 
 class Task(NamedTuple):
-    """Angles of one pair in ReLU networks, and a process's share of their blocks.
-
-    Attributes:
-        width, depth: of the networks.
-        num_seeds, block_size, batch_size: the same in every arrangement.
-        shard: [i, n]: blocks i, i + n, ...
-    """
+    """Angles of one pair in ReLU networks; `shard` [i, n]: blocks i, i + n, ..."""
 
     width: int
     depth: int

@@ -32,7 +32,7 @@ def _num_devices() -> int:
 
 
 def use_all_cores() -> None:
-    """Give JAX one CPU device per usable core, so that networks run on all cores.
+    """Give JAX one CPU device per usable core, to run networks on all cores.
 
     One device uses several cores only inside large operations; a device per core halves the time of
     a simulation on two cores. Accelerators and an explicit count (JAX_NUM_CPU_DEVICES, XLA_FLAGS or
@@ -66,7 +66,7 @@ def numeric_flags(environment: Mapping[str, str]) -> str:
 
 
 def require_devices() -> None:
-    """Raise ResourceError if JAX has no device, as with JAX_PLATFORMS=cuda without a GPU."""
+    """Raise ResourceError if JAX has no device (JAX_PLATFORMS=cuda without a GPU)."""
     import jax
 
     try:

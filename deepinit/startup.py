@@ -1,4 +1,4 @@
-"""Start and end of the command: signals and standard streams. Imports nothing heavy."""
+"""Start and end of the command: signals and standard streams, without heavy imports."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ STOPPED = 75
 def begin() -> None:
     """Let signals end the process with 75, and open closed standard streams.
 
-    Files of a run directory are intact or absent at any moment, so that the process may end.
+    Files of a run directory are intact or absent at any moment.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -33,7 +33,7 @@ def begin() -> None:
 
 
 def end(code: int) -> NoReturn:
-    """Exit with a code that no later signal changes: Python resets handlers before it ends."""
+    """Exit with a code that no later signal changes (Python resets handlers)."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)

@@ -1,7 +1,7 @@
 """Published networks as layers: GPT-2, Llama, ResNet-18, ViT.
 
 Linear maps have no biases, which are 0 (ViT: 1e-6) at initialization in the publications. Readouts
-have `outputs` neurons and are not tied to the embedding.
+have `outputs` neurons (for tokens at every position) and are not tied to the embedding.
 """
 
 from typing import Literal
@@ -48,18 +48,13 @@ def gpt2(
 ) -> Sequential:
     """GPT-2 on sequences of tokens: pre-LayerNorm blocks of causal attention and GELU (tanh form).
 
-    Weights are N(0, 0.02^2), those that end a branch N(0, 0.02^2 / (2 depth)).
+    Weights are N(0, 0.02^2), those that end a branch N(0, 0.02^2 / (2 depth)). `size`: `small`,
+    `medium`, `large` or `xl`; `width`, `depth`, `heads` override it.
 
-    Args:
-        size: `small`, `medium`, `large` or `xl`.
-        width, depth, heads: other numbers than those of the size.
-        outputs: neurons of the readout at every position.
-
-    Parameters of `small` with 50257 tokens and 1024 positions: 124 439 808 published, of which
-    82 944 are biases of linear maps; 124 356 864 here, and 768 per output.
-
+    Parameters of `small` with 50257 tokens and 1024 positions: 124 439 808 published, of which 82
+    944 are biases of linear maps; 124 356 864 here, and 768 per output.
     Reference: Radford et al. 2019. The standard deviation 0.02 of the learned positions follows
-    Hugging Face transformers (0.01 in the released TensorFlow code).
+        Hugging Face transformers (0.01 in the released TensorFlow code).
     """
     own = _GPT2[validate.choice("size", size, tuple(_GPT2))]
     width, depth, heads = (
@@ -82,17 +77,12 @@ def gpt2(
 def llama(
     width: int = 4096, depth: int = 32, heads: int = 32, hidden: int = 11008, *, outputs: int = 1
 ) -> Sequential:
-    """Llama on sequences of tokens: RMSNorm, rotary causal attention, SwiGLU.
+    """Llama on sequences of tokens: RMSNorm, rotary causal attention, SwiGLU; Llama-7B by default.
 
-    Weights are N(0, 0.02^2), the default of Hugging Face transformers; the paper names none.
-    Every head has its own keys and values.
-
-    Args:
-        width, depth, heads, hidden: of Llama-7B by default; `hidden` neurons of the gated branch.
-        outputs: neurons of the readout at every position.
+    Weights are N(0, 0.02^2), the default of Hugging Face transformers; the paper names none. Every
+    head has its own keys and values. `hidden`: neurons of the gated branch.
 
     Parameters with 32 000 tokens and outputs: 6 738 415 616, as published.
-
     Reference: Touvron et al. 2023, arXiv 2302.13971.
     """
     attention = _attention(heads, mask="causal", rotary=10000.0)
@@ -104,15 +94,11 @@ def llama(
 def resnet18(width: int = 64, *, outputs: int = 1) -> Sequential:
     """ResNet-18 with BatchNorm on images: stem, 4 stages of 2 basic blocks, mean over positions.
 
-    Weights are He normal, N(0, 2 / fan_in), those of the readout N(0, 1 / fan_in).
-
-    Args:
-        width: channels of the stem and the first stage, doubled by each next stage.
-        outputs: neurons of the readout.
+    Weights are He normal, N(0, 2 / fan_in), those of the readout N(0, 1 / fan_in). `width`:
+    channels of the stem and the first stage, doubled by each next stage.
 
     Parameters with 3 channels and 1000 outputs: 11 689 512 published, of which 1000 are biases of
     the readout; 11 688 512 here.
-
     Reference: He et al. 2016, arXiv 1512.03385.
     """
     stem = [_conv(width, 7, 2), BatchNorm(), Activation(relu), Pool("max", 3, 2, 1)]
@@ -146,17 +132,12 @@ def vit(
     """Vision transformer on images, ViT-S/16 by default: pre-LayerNorm blocks, exact GELU.
 
     The readout takes the mean over positions; there is no class token. Weights are N(0, 0.02^2),
-    those of the patches N(0, 1 / fan_in).
-
-    Args:
-        width, depth, heads, patch: of ViT-S/16 by default; `patch` divides the image's side.
-        outputs: neurons of the readout.
+    those of the patches N(0, 1 / fan_in). `patch` divides the image's side.
 
     Parameters with images of 224 x 224 x 3 and 1000 outputs: 22 050 664 published, of which 42 856
     are biases of linear maps, 768 the class token and its position; 22 007 040 here.
-
     Reference: Dosovitskiy et al. 2021, arXiv 2010.11929; Touvron et al. 2021, arXiv 2012.12877
-    (size S, laws); Beyer et al. 2022, arXiv 2205.01580 (mean over positions).
+        (size S, laws); Beyer et al. 2022, arXiv 2205.01580 (mean over positions).
     """
     block = _gelu_block(LayerNorm(1e-6), _attention(heads), gelu, width)
     return Sequential(

@@ -15,8 +15,8 @@ from deepinit.runs import user_code
 def main(arguments: list[str] | None = None) -> None:
     """Entry point.
 
-    Exit codes: 0 done, 1 bug of deepinit, 2 usage, 3 conflict, 4 damaged files, 5 resources,
-    6 a check failed, 75 stopped.
+    Exit codes: 0 done, 1 bug of deepinit, 2 usage, 3 conflict, 4 damaged files, 5 resources, 6 a
+    check failed, 75 stopped.
     """
     sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
 

@@ -124,8 +124,7 @@ Command = (
 def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify | List, list[str]]:
     """The command, and the arguments that it does not define.
 
-    Raises:
-        SystemExit: after --help or a usage error, both printed.
+    Raises SystemExit: after --help or a usage error, both printed.
     """
     with _buffered_stderr():
         return tyro.cli(
@@ -140,7 +139,7 @@ def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify | List, list[s
 
 @contextlib.contextmanager
 def _buffered_stderr() -> Iterator[None]:
-    """Print tyro's usage errors by `remark`: exit code 2 also without a reader of stderr."""
+    """Print tyro's usage errors by `remark`: exit code 2 also without a reader."""
     buffer = io.StringIO()
     try:
         with contextlib.redirect_stderr(buffer):
@@ -190,11 +189,7 @@ def _refuse_unknown_options(command: Run | Merge, config: Any, rest: list[str]) 
 
 
 def shard_of(text: str) -> tuple[int, int]:
-    """(i, n) of `i/n`.
-
-    Raises:
-        SpecError: another text.
-    """
+    """(i, n) of `i/n`; SpecError for another text."""
     match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     if match and int(match[1]) < int(match[2]):
         return int(match[1]), int(match[2])

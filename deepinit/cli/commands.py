@@ -1,4 +1,4 @@
-"""The commands, one function each: run, merge, show, verify, list. Each returns its exit code."""
+"""The commands run, merge, show, verify, list; each returns its exit code."""
 
 import contextlib
 import errno
@@ -122,11 +122,7 @@ def list_shipped() -> int:
 
 
 def _require_address_space() -> None:
-    """Refuse a limit (`ulimit -v`) under which JAX and OpenBLAS abort the process.
-
-    Raises:
-        ResourceError: the limit is below 2 GiB.
-    """
+    """Refuse, by ResourceError, `ulimit -v` below 2 GiB: JAX and OpenBLAS would abort."""
     try:
         import resource
     except ImportError:
@@ -224,7 +220,7 @@ def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> N
 
 @contextlib.contextmanager
 def _compilation_cache() -> Iterator[None]:
-    """Keep compiled programs between commands, unless JAX's own cache options are set."""
+    """Keep compiled programs between commands, unless JAX's cache options are set."""
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

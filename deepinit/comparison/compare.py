@@ -26,12 +26,11 @@ _CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 for 
 class Comparison:
     """An xarray Dataset; prints tables of the first four components.
 
-    Attributes:
-        dataset: dims theory, layer (`step` in training), component, level. Variables: mean,
-            standard_error, variance, variance_standard_error, num_used, num_excluded,
-            effect_resolved, closest (the theory nearest to the mean) [layer, component]; quantiles
-            [level, layer, component]; predicted, predicted_variance, difference, z, p_value,
-            variance_z, judged [theory, layer, component].
+    `dataset`: dims theory, layer (`step` in training), component, level. Variables: mean,
+    standard_error, variance, variance_standard_error, num_used, num_excluded, effect_resolved,
+    closest (the theory nearest to the mean) [layer, component]; quantiles
+    [level, layer, component]; predicted, predicted_variance, difference, z, p_value, variance_z,
+    judged [theory, layer, component].
     """
 
     dataset: "xarray.Dataset"
@@ -46,10 +45,10 @@ class Comparison:
 
 
 def threshold(num_seeds: Numbers) -> Float[Like, "..."]:
-    """|z| of rejection: Student's t quantile at 5 normal standard deviations.
+    """|z| of rejection: Student's t quantile at 5 normal standard deviations (5.7e-7, two-sided).
 
-    Two-sided probability 5.7e-7, `num_seeds` - 1 degrees of freedom: 1.1e6 for 2 networks, 5.35 for
-    100, 5.03 for 1000, 5 for infinity.
+    `num_seeds` - 1 degrees of freedom: 1.1e6 for 2 networks, 5.35 for 100, 5.03 for 1000, 5 for
+    infinity.
     """
     from scipy import special
 
@@ -60,7 +59,7 @@ def threshold(num_seeds: Numbers) -> Float[Like, "..."]:
 def compare(
     estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None
 ) -> Comparison:
-    """One measured quantity against predictions.
+    """One measured quantity against predictions; `pairs` label the last axis.
 
     z = (measured - predicted) / standard error; the error is at least four rounding units of the
     simulation's dtype at the scale of the values (at least 1 for logarithms). A quantity equal in
@@ -69,15 +68,11 @@ def compare(
     `effect_resolved` is the smallest difference rejected by `threshold`.
 
     `judged` is False where z is NaN and, for heavy tails (`Quantity.light_tailed`), where
-
     - the sample skewness invalidates the standard error, or
     - z rejects a difference below 5 sqrt(predicted variance / n); from 1000 of these units every
       distribution is judged (Chebyshev's inequality).
 
-    `pairs` label the last axis.
-
-    Raises:
-        SpecError: no prediction, or another quantity or shape.
+    Raises SpecError: no prediction, or another quantity or shape.
     """
     if not predictions:
         raise SpecError("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...).")
@@ -149,7 +144,7 @@ def comparison(
 
 
 def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, Any]:
-    """Coordinates of both axes, numbers where unnamed; `path` along sites of composed networks."""
+    """Coordinates of both axes; `path` along sites of composed networks."""
     rows, columns = estimate.mean.shape
     positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
     labels = estimate.entries if pairs is None else pairs

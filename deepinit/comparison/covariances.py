@@ -20,17 +20,14 @@ class Covariance(NamedTuple):
 def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
     """Cov(first_ra, second_rb) over networks, for rows r (layers, steps) and entries a, b.
 
+    Unbiased, over networks with both values; errors sqrt((E (dx dy)^2 - Cov^2) / networks).
+
     Args:
         first: of `di.simulate(..., keep_samples=True)`.
         second: likewise, of the same networks (spec, key, number, linear map) and as many rows; one
             row is paired with the last of several. None for `first`.
 
-    Returns:
-        Unbiased covariances, errors sqrt((E (dx dy)^2 - Cov^2) / networks), over networks with both
-        values.
-
-    Raises:
-        SpecError: no samples, different numbers of networks or rows.
+    Raises SpecError: no samples, different numbers of networks or rows.
     """
     second = first if second is None else second
     write = "Simulate with keep_samples=True."

@@ -10,9 +10,8 @@ from deepinit.core.typing import Array, Float, Like, Plain, Real
 class WidthFit(NamedTuple):
     """Fitted powers of 1/n.
 
-    Attributes:
-        coefficients, covariance: of 1/n, 1/n^2, ... [terms, ...], [terms, terms, ...].
-        chi_square: [...], of `degrees_of_freedom`.
+    `coefficients`, `covariance`: of 1/n, 1/n^2, ... [terms, ...]. `chi_square`: of
+    `degrees_of_freedom`.
     """
 
     coefficients: Float[np.ndarray, "terms *shape"]
@@ -29,9 +28,7 @@ def fit_widths(
 ) -> WidthFit:
     """Least squares of d(n) = c1/n + ... + c_terms/n^terms per entry; NaN without errors.
 
-    Args:
-        widths: [widths], positive, in any unit.
-        differences, standard_errors: [widths, ...], independent.
+    Positive widths, in any unit; independent [widths, ...] differences.
     """
     inverse = 1.0 / np.asarray(widths, np.float64)
     values, errors = np.asarray(differences, np.float64), np.asarray(standard_errors, np.float64)

@@ -15,13 +15,10 @@ _ERRORS = {"mean": "standard_error", "variance": "variance_standard_error"}
 
 
 class Results(NamedTuple):
-    """One statistic at several widths, arrays [widths, layers, entries].
+    """One statistic at several increasing widths, arrays [widths, layers, entries].
 
-    Attributes:
-        widths: [widths], increasing.
-        estimates: per width.
-        measured, error: the statistic and its standard error.
-        limit, predicted: at infinite width, and by finite-width theory.
+    `measured`, `error`: the statistic and its standard error. `limit`, `predicted`: at infinite
+    width, and by finite-width theory.
     """
 
     widths: Real[np.ndarray, "widths"]
@@ -35,9 +32,8 @@ class Results(NamedTuple):
 def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Results:
     """Results of `compare_widths` as arrays.
 
-    Raises:
-        SpecError: not one Estimate, its infinite_width and other Predictions per width; different
-            quantities or shapes; no prediction of the statistic.
+    Raises SpecError: not one Estimate, its infinite_width and other Predictions per width;
+        different quantities or shapes; no prediction of the statistic.
     """
     validate.instance("results", results, Mapping, "a mapping of widths to results", _WRITE)
     if not all(validate.is_number(width) and np.isfinite(width) and width > 0 for width in results):

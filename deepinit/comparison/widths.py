@@ -1,7 +1,7 @@
 """Finite minus infinite width of one quantity, as a series in 1/width.
 
-d(n) = c1/n + c2/n^2 + ... by weighted least squares. Predictions go through the same fit with
-the same weights, for comparable c1. A large chi-square calls for more terms or larger widths.
+d(n) = c1/n + c2/n^2 + ... by weighted least squares. Predictions go through the same fit with the
+same weights, for comparable c1. A large chi-square calls for more terms or larger widths.
 """
 
 import dataclasses
@@ -37,11 +37,10 @@ STATISTICS = ("mean", "variance")
 class WidthComparison:
     """An xarray Dataset of finite minus infinite width, printed as tables.
 
-    Attributes:
-        dataset: dims width, theory, layer, component. Variables: difference, standard_error
-            [width, layer, component]; predicted_difference [width, theory, layer, component]; slope
-            (c1), slope_standard_error, curvature (c2), chi_square, judged [layer, component];
-            predicted_slope, slope_z [theory, layer, component].
+    `dataset`: dims width, theory, layer, component. Variables: difference, standard_error
+    [width, layer, component]; predicted_difference [width, theory, layer, component]; slope (c1),
+    slope_standard_error, curvature (c2), chi_square, judged [layer, component]; predicted_slope,
+    slope_z [theory, layer, component].
     """
 
     dataset: "xarray.Dataset"
@@ -64,6 +63,10 @@ def compare_widths(
 ) -> WidthComparison:
     """Finite minus infinite width against 1/width, measured and predicted.
 
+    Per layer: n times the difference at every width, the fitted slope, and every theory's slope
+    with z = (measured - predicted) / standard error. No verdict: |z| = 5 rejects only in large
+    ensembles (1000 networks); see `comparison.compare.threshold`.
+
     Args:
         results: width n -> (Estimate, finite-width Predictions ..., infinite-width Prediction) of
             one quantity; networks differ in width alone, ensembles in keys. For unequal widths: any
@@ -72,15 +75,8 @@ def compare_widths(
         statistic: `mean`, or `variance` over networks (0 at infinite width).
         pairs: labels of the last axis.
 
-    Returns:
-        Per layer: n times the difference at every width, the fitted slope, and every theory's slope
-        with z = (measured - predicted) / standard error. No verdict: |z| = 5 rejects only in large
-        ensembles (1000 networks); see `comparison.compare.threshold`.
-
-    Raises:
-        SpecError: too few widths, results of another form, quantity or shape, a prediction without
-            the statistic, wrong labels.
-
+    Raises SpecError: too few widths, results of another form, quantity or shape, a prediction
+        without the statistic, wrong labels.
     Valid for: powers beyond `terms` below the noise; see chi_square.
     """
     statistic = validate.choice("statistic", statistic, STATISTICS)

@@ -28,9 +28,8 @@ class Activation:
         fn: `fn(x, **parameters)` on JAX arrays; built-ins on NumPy too.
         parameters: keyword arguments of `fn`, sorted pairs.
         slopes: (left, right) of 0 if positively homogeneous, or None.
-        kinks: jumps of the function or a derivative, in order.
+        kinks: jumps of the function or a derivative, in order; `jumps`: of the value.
         derivative_fn: `derivative_fn(x, **parameters)` of built-ins; None for autodiff.
-        jumps: kinks with a jump of the value.
         difference_fn: `difference_fn(x, dx, **parameters)`; None for the integral of phi'.
     """
 
@@ -123,8 +122,7 @@ class Activation:
     def to_json(self) -> dict[str, Any]:
         """JSON record for `activations.from_json`.
 
-        Raises:
-            SpecError: not importable by name (lambda, local function).
+        Raises SpecError: not importable by name (lambda, local function).
         """
         importable = ":" in self.name and "<" not in self.name
         if not (self.is_builtin or self.name == "rounded" or importable):

@@ -54,9 +54,8 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
         fn: phi(x) in `jax.numpy`, any shape, keeps the dtype.
         kinks: those hidden in loops or tables; others are found.
 
-    Raises:
-        SpecError: not elementwise, traceable or forward-differentiable; not finite on [-12, 12];
-            constant; wrong derivative; homogeneity without a proof.
+    Raises SpecError: not elementwise, traceable or forward-differentiable; not finite on [-12, 12];
+        constant; wrong derivative; homogeneity without a proof.
     """
     builtin = _known(fn)
     if builtin is not None:
@@ -69,8 +68,7 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
 def as_activation(value: ActivationLike | dict[str, Any]) -> Activation:
     """Activation from itself, a name, a JSON record or a JAX function.
 
-    Raises:
-        SpecError: unknown name, not callable, or refused by `from_function`.
+    Raises SpecError: unknown name, not callable, or refused by `from_function`.
     """
     if isinstance(value, Activation):
         return value
@@ -84,11 +82,7 @@ def as_activation(value: ActivationLike | dict[str, Any]) -> Activation:
 
 
 def from_json(record: dict[str, Any]) -> Activation:
-    """Inverse of `Activation.to_json`.
-
-    Raises:
-        SpecError: unknown name or parameters.
-    """
+    """Inverse of `Activation.to_json`; SpecError for unknown names or parameters."""
     name = record.get("name")
     if not isinstance(name, str):
         raise _unknown(record)
@@ -145,9 +139,7 @@ def rounded(activation: ActivationLike, rho: float, rounding: Rounding = "neares
         rounding: `nearest`, halves away from 0; `truncate`, sign(x) floor(|x| / rho) rho; `flush`,
             |x| < rho to 0, where rho may be below the dtype's range.
 
-    Raises:
-        SpecError: grid finer than 1e-13, or an activation already rounded.
-
+    Raises SpecError: grid finer than 1e-13, or an activation already rounded.
     Reference: arXiv 2104.10727 (truncation), 2608.15914 (nearest).
     """
     name = validate.choice("rounding", rounding, ROUNDINGS)
@@ -160,10 +152,10 @@ def stored(activation: ActivationLike, dtype: str) -> Activation:
     float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16, with subnormal numbers:
     `rounded(activation, 2**-24, "nearest")`.
 
-    Neither mantissa rounding nor underflow in matrix products is modelled. XLA flushes products
-    w_ij x_j in float32 and bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width
-    64, for tanh and weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`). Products
-    of float16 are taken in float32.
+    Not modelled: mantissa rounding, and underflow in matrix products. XLA flushes products w_ij x_j
+    in float32 and bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width 64, for
+    tanh and weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`). float16 products are
+    taken in float32.
 
     Reference: IEEE 754; arXiv 2104.10727 (cut-off).
     """
@@ -172,7 +164,7 @@ def stored(activation: ActivationLike, dtype: str) -> Activation:
 
 
 def _rounded_from_record(activation: Any, rho: float, rounding: Rounding) -> Activation:
-    """From a record; the inner activation by name or record text."""
+    """Inverse of `_record`: the inner activation by name or record text."""
     is_record = isinstance(activation, str) and activation.startswith("{")
     return rounded(json.loads(activation) if is_record else activation, rho, rounding)
 

@@ -1,7 +1,7 @@
 """Array namespaces: one formula for NumPy and JAX.
 
-Python floats and NumPy arrays in NumPy, float64; JAX arrays and tracers in `jax.numpy`, own dtype.
-JAX is not imported.
+Python floats and NumPy arrays: NumPy, float64; JAX arrays and tracers: `jax.numpy`, own dtype. JAX
+is not imported.
 """
 
 import sys
@@ -48,10 +48,7 @@ def is_traced(*values: Any) -> bool:
 
 
 def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
-    """float64 in NumPy, the common dtype in JAX.
-
-    JAX integers and weak types (Python floats in jit, grad, vmap) take the default float.
-    """
+    """float64 in NumPy, the common dtype in JAX (default float for integers and weak types)."""
     dtype: Any = np.float64
     if xp is not np:
         import jax

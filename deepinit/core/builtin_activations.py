@@ -1,7 +1,4 @@
-"""Built-in activations: values and exact derivatives.
-
-In float64 for NumPy arguments, by JAX for JAX arrays.
-"""
+"""Built-in activations: values and exact derivatives; NumPy arguments in float64, JAX by JAX."""
 
 import math
 from collections.abc import Callable

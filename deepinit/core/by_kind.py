@@ -10,12 +10,9 @@ from deepinit.core.layers import Layer
 def by_kind(subject: str, table: Mapping[type, Callable[..., Any]]) -> Callable[..., Any]:
     """One function from a table of functions, by the type of the first argument.
 
-    Args:
-        subject: what the functions compute, for the refusal.
-        table: network type -> function, looked up along the MRO; `object` for all other types.
-
-    Raises:
-        SpecError: in a call with a type that the table does not have.
+    `subject`: what the functions compute, for the refusal. `table`: network type -> function,
+    looked up along the MRO; `object` for all other types.
+    Raises SpecError: in a call with a type that the table lacks.
     """
 
     def dispatched(network: Any, *arguments: Any, **options: Any) -> Any:

@@ -42,19 +42,16 @@ class ConvResNet:
         channels, depth: D, L.
         kernel_size: patch side, odd, at most the image's.
         padding: `circular` or `zero`.
-        activation: phi.
+        activation, inner_activation: phi, psi.
         weight_law: of W, fan_in = channels; None for `normal(1.0, scaling="depth")`, variance
             1 / (channels L). `absolute`: the entry variance.
         bias_law: of b, one per channel, or None. `depth`: variance / L. `absolute`: variance per
             block without a limit of depth, also for the output layer.
         output_width: of a linear layer on the mean over positions, or None.
         output_law: of its weights; None for `normal(1.0)`.
-        inner_activation: psi.
         embedding_law: of A, linear on each position's channels, or None.
 
-    Raises:
-        SpecError: as `ResNet`; impossible image or kernel shapes.
-
+    Raises SpecError: as `ResNet`; impossible image or kernel shapes.
     Reference: arXiv 2007.03253, section 5.6.
     """
 
@@ -129,11 +126,7 @@ class ConvResNet:
         return is_residual_homogeneous(self)
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
-        """(fan_in, fan_out) of embedding and block matrices, in order.
-
-        Raises:
-            SpecError: inputs of another shape.
-        """
+        """(fan_in, fan_out) of embedding and block matrices; SpecError for other inputs."""
         embedded = self.embedding_law is not None
         fits = input_width % self.positions == 0 if embedded else input_width == self.width
         if not fits:
@@ -149,11 +142,7 @@ class ConvResNet:
         return (*embedding, *blocks)
 
     def layers(self, shape: Shape) -> Program:
-        """The network as layers: one Repeat of convolutional residual blocks.
-
-        Raises:
-            SpecError: inputs that do not fit.
-        """
+        """One Repeat of convolutional residual blocks; SpecError for inputs that do not fit."""
         self.matrix_shapes(shape.size)
         law = self.weight_law
         if isinstance(law, Law) and law.scaling != "absolute":

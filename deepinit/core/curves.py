@@ -1,6 +1,6 @@
 """Curves in input space: segments and circular arcs, exact or sampled.
 
-`basis(t) @ coefficients`, basis (1, t) or (1, cos t, sin t). ReLU networks preserve this form on
+`basis(t) @ coefficients`, basis (1, t) or (1, cos t, sin t): ReLU networks preserve this form on
 pieces without a switching unit.
 """
 
@@ -102,12 +102,10 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SampledCurve:
-    """Nodes of a curve as rows of a network.
+    """Nodes of a curve as rows of a network: `num_nodes` pieces of equal length.
 
-    Attributes:
-        num_nodes: pieces of equal length.
-        method: `tangents`, at a random node per piece and network (unbiased mean length);
-            `polygon`, chords (biased low).
+    `method`: `tangents`, at a random node per piece and network (unbiased mean length); `polygon`,
+    chords (biased low).
     """
 
     curve: Curve
@@ -145,9 +143,8 @@ class SampledCurve:
 def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -> SampledCurve:
     """Curve cut into `num_nodes` equal pieces, for `di.simulate`.
 
-    Args:
-        method: `tangents` (unbiased) or `polygon` (low by 2 depth / (3 num_nodes) for a circle
-            through a bias-free ReLU network).
+    `method`: `tangents` (unbiased) or `polygon` (low by 2 depth / (3 num_nodes) for a circle
+    through a bias-free ReLU network).
     """
     validate.instance("curve", curve, Curve, "a curve", "Write di.curves.circle().")
     num_nodes = validate.integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
@@ -170,10 +167,9 @@ def line(
     end: Real[Array, "dimension"] | Plain,
     label: str | None = None,
 ) -> Curve:
-    """Segment between two points [dimension], t in [0, 1].
+    """Segment between two points, t in [0, 1].
 
-    Raises:
-        SpecError: zero length, unequal shapes, not finite.
+    Raises SpecError: zero length, unequal shapes, not finite.
     """
     start, end = _point("start", start), _point("end", end)
     _check_dimensions(start, end)
@@ -200,10 +196,9 @@ def circle_through(
     third: Real[Array, "dimension"] | Plain,
     label: str | None = None,
 ) -> Curve:
-    """Circle through three points [dimension], starting at the first.
+    """Circle through three points, starting at the first.
 
-    Raises:
-        SpecError: collinear or equal points, unequal shapes, not finite.
+    Raises SpecError: collinear or equal points, unequal shapes, not finite.
     """
     a, b, c = _point("first", first), _point("second", second), _point("third", third)
     _check_dimensions(a, b, c)

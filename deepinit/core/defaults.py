@@ -1,8 +1,8 @@
 """Defaults of a spec's fields, chosen anew by `dataclasses.replace`.
 
 `dataclasses.replace` passes defaults too: He's variance would survive a change from ReLU to tanh. A
-spec therefore records default objects; a new spec that receives one chooses anew. Equal but
-distinct objects count as given.
+spec records default objects; a new spec that receives one chooses anew. Equal but distinct objects
+count as given.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Examination of a user's activation in float64.
 
-Required: elementwise, traceable, float to float, forward-differentiable, finite, a derivative that
+Required: elementwise, traceable, float to float, forward-differentiable, finite; the derivative
 integrates to the values between kinks.
 """
 
@@ -41,14 +41,9 @@ _ALLOWED = (
 
 
 def examined(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...] = ()) -> Activation:
-    """Activation of a function, with kinks and slopes.
+    """Activation of the function `module:function`, with kinks (given and found) and slopes.
 
-    Args:
-        name: `module:function`.
-        kinks: in addition to those found.
-
-    Raises:
-        SpecError: not an activation, with the reason.
+    Raises SpecError: not an activation, with the reason.
     """
     try:
         hash(fn)

@@ -1,12 +1,10 @@
 """Explosion of the diffusion limit of residual networks, at large width.
 
-Blocks x_p + phi(W psi(x around p) + b), a = phi'(0), b = phi''(0), weight variance
-sigma_w^2 dt / D, bias variance sigma_b^2 dt. At large width D coordinates are independent, with
-noise clock tau_p at position p and embedding variance v_p (or 0):
-
+Blocks x_p + phi(W psi(x around p) + b), a = phi'(0), b = phi''(0), weight variance sigma_w^2
+dt / D, bias variance sigma_b^2 dt. At large width D coordinates are independent, with noise clock
+tau_p at position p and embedding variance v_p (or 0):
     x_pd ~ N(x_pd(0) + (b/2) tau_p, v_p + a^2 tau_p),
     tau_p' = sigma_b^2 + sigma_w^2 sum_{q around p} mean_d E psi(x_qd)^2.
-
 One position explodes at the integral of 1 / tau'(tau) over tau > 0, finite if E psi^2 grows faster
 than tau; psi = id: `theory.diffusion.explosion_times`. At finite width the time is random.
 """
@@ -27,19 +25,13 @@ _REACH, _NODES = 9.0, 40  # of Gauss-Legendre on every piece between kinks: erro
 
 
 def may_explode(activation: ActivationLike, inner: ActivationLike = linear) -> bool:
-    """Whether dx = a dW psi(x) + (b/2) diag Var dt + ... can explode.
+    """Whether dx = a dW psi(x) + (b/2) diag Var dt + ..., of phi and psi, can explode.
 
     Impossible if psi is O(|x|^(1/2)), or O(|x|) with b = phi''(0) = 0; else of positive probability
     at every time at finite width.
 
-    Args:
-        activation, inner: phi and psi, as for `taylor_at_zero`.
-
-    Raises:
-        SpecError: as `taylor_at_zero`.
-
+    Raises SpecError: as `taylor_at_zero`.
     Valid for: Gaussian weights; growth of psi measured between 10^4 and 4 * 10^4.
-
     Reference: arXiv:2007.03253, section 4 (where "= 0" is missing after phi''(0)).
     """
     order = growth_order(as_activation(inner))
@@ -72,18 +64,10 @@ def explosion_time(
     horizon: float,
     variance: np.ndarray | float = 0.0,
 ) -> float:
-    """Explosion time of one input at large width; infinity beyond the horizon.
+    """Explosion time of one input at large width, to about 1e-5; infinity beyond the horizon.
 
-    Args:
-        activation, inner: phi, psi.
-        start: [positions, channels], x(0) or its mean after an embedding.
-        around: [positions, patch] indices; -1 for padding.
-        weight_var, bias_var: sigma_w^2, sigma_b^2.
-        horizon: last time.
-        variance: [positions], at time 0.
-
-    Returns:
-        Accurate to about 1e-5 relative.
+    `start`: x(0) or its mean after an embedding, of `variance` by position. `around`:
+    [positions, patch] indices; -1 for padding. `weight_var`, `bias_var`: sigma_w^2, sigma_b^2.
     """
     from scipy.integrate import solve_ivp
 

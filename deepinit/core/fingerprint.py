@@ -1,6 +1,6 @@
 """Identity of users' functions: source, and values at fixed points.
 
-Values are rounded to digits equal on all processors; the source separates functions that agree.
+Values have the digits that are equal on all processors; the source separates functions that agree.
 """
 
 from typing import Any
@@ -33,12 +33,7 @@ def activation_record(activation: Activation) -> dict[str, str]:
 
 
 def network_record(network: Any, source: Any, input_width: int) -> dict[str, str]:
-    """Source of a network, and outputs for two inputs (see `network_values`).
-
-    Args:
-        network: has `init` and `apply`.
-        source: a module, or functions.
-    """
+    """Source (of a module or functions), and outputs of a network (`network_values`)."""
     outputs = network_values(network.init, network.apply, input_width)
     return {**source_record(source), "values": shown_values(*outputs)}
 

@@ -15,12 +15,7 @@ _SIZES = "One vector measures length, two measure area."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frames:
-    """Points, each with an orthonormal frame of d tangent vectors.
-
-    Attributes:
-        points: [num_points, dimension] float64.
-        tangents: [num_points, d, dimension] float64.
-    """
+    """Points, each with an orthonormal frame of d tangents [num_points, d, dimension], float64."""
 
     points: np.ndarray
     tangents: np.ndarray
@@ -66,8 +61,7 @@ def at(
         points: [num_points, dimension] or [dimension].
         tangents: [num_points, d, dimension], [d, dimension] or [dimension].
 
-    Raises:
-        SpecError: mismatched shapes, not finite, linearly dependent vectors.
+    Raises SpecError: mismatched shapes, not finite, linearly dependent vectors.
     """
     rows, vectors = (
         np.zeros(0) if array is None else array

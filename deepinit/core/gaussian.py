@@ -1,8 +1,8 @@
 """Gaussian quadrature of activations, in float64 on the host.
 
 Smooth: trapezoidal rule, error exp(-2 pi d / h) at spacing h for f analytic in |Im z| < d
-(tanh(s Z): d = pi / (2 s)); Gauss-Hermite has exp(-c sqrt(nodes)). With kinks: Gauss-Legendre
-between them.
+(tanh(s Z): d = pi / (2 s)); Gauss-Hermite has exp(-c sqrt(nodes)). Kinks: Gauss-Legendre between
+them.
 """
 
 import itertools
@@ -29,14 +29,10 @@ _SIZE = 1024  # of the arrays that activations are examined on: compiled already
 def normal_rule(
     kinks: tuple[float, ...] = (), num_nodes: int = 241
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights [m]: sum(weights * f(nodes)) = E f(Z), Z ~ N(0, 1).
+    """Nodes and weights: sum(weights * f(nodes)) = E f(Z), Z ~ N(0, 1).
 
-    Relative error about 1e-15 for f analytic in |Im z| < 0.6 (241 nodes) or 1.1 (121), or smooth
-    between kinks.
-
-    Args:
-        kinks: jumps of f or a derivative.
-        num_nodes: on [-12, 12], trapezoidal; with kinks, per piece.
+    `num_nodes` on [-12, 12], or per piece between kinks of f or a derivative. Relative error about
+    1e-15 for f analytic in |Im z| < 0.6 (241 nodes) or 1.1 (121), or smooth between kinks.
     """
     inside = sorted({float(kink) for kink in kinks if -_RANGE < kink < _RANGE})
     if inside:
@@ -73,17 +69,15 @@ def expectation(activation: Activation, power: int = 1, variance: float = 1.0) -
 def default_weight_var(activation: Activation) -> float:
     """Default weight variance (times fan_in) without biases.
 
-    Homogeneous: 2 / (left^2 + right^2), critical, preserves the mean square (He: 2 for ReLU).
-    Odd with phi'(0) != 0 (tanh, erf, sin): 1 / phi'(0)^2, critical at K = 0, norms decay as
-    1/depth. Others (GELU, SiLU, ELU, softplus): 1 / E[phi(Z)^2], fixed point K = 1 of the
-    preactivation variance, not critical (`di.critical`). Growth per layer, of gradients and small
-    angles: chi_perp = E[phi'(Z)^2] / E[phi(Z)^2] (GELU 1.072, SiLU 1.067, softplus 0.318); of
-    K - 1: chi_parallel (GELU 1.144, SiLU 1.173).
+    Homogeneous: 2 / (left^2 + right^2), critical, preserves the mean square (He: 2 for ReLU). Odd
+    with phi'(0) != 0 (tanh, erf, sin): 1 / phi'(0)^2, critical at K = 0, norms decay as 1/depth.
+    Others (GELU, SiLU, ELU, softplus): 1 / E[phi(Z)^2], fixed point K = 1 of the preactivation
+    variance, not critical (`di.critical`). Growth per layer, of gradients and small angles:
+    chi_perp = E[phi'(Z)^2] / E[phi(Z)^2] (GELU 1.072, SiLU 1.067, softplus 0.318); of K - 1:
+    chi_parallel (GELU 1.144, SiLU 1.173).
 
     13 digits, equal on every processor. Rounded activations take the inner one's.
-
-    Raises:
-        SpecError: a step function; E[phi(Z)^2] not finite or unresolved by quadrature.
+    Raises SpecError: a step function; E[phi(Z)^2] not finite or unresolved by quadrature.
     """
     if activation.name == "rounded":
         return default_weight_var(dict(activation.parameters)["activation"])  # type: ignore[arg-type]

@@ -15,10 +15,11 @@ _PARITY = 0x1BD11BDA
 
 
 def sequential_bits() -> AbstractContextManager[Any]:
-    """Context in which `jax.random` uses both words of threefry blocks.
+    """Context in which `jax.random` uses both words of threefry blocks, as all draws of a network
+    must.
 
     JAX's default (partitionable) discards one word, at twice the cost per bit, and gives other
-    numbers. All draws of a network need this context.
+    numbers.
     """
     import jax
 
@@ -31,8 +32,8 @@ def standard_normals(
 ) -> Float[Like, "*shape"]:
     """`jax.random.normal(key, shape, dtype)` in sequential mode, bit for bit, faster on CPUs.
 
-    In float32 the threefry rounds are unrolled into registers. Other keys and dtypes, and odd
-    counts, use JAX.
+    float32 threefry rounds are unrolled into registers. Other keys and dtypes, and odd counts, use
+    JAX.
     """
     import jax
     import jax.numpy as jnp

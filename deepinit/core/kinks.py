@@ -25,13 +25,7 @@ Bracket = tuple[int, float, float]  # a switch, and two points with different st
 
 
 class Kinks(NamedTuple):
-    """Kinks of a function.
-
-    Attributes:
-        kinks: the first MOST_KINKS, in order.
-        jumps: kinks with a jump of the value.
-        too_many: more than MOST_KINKS.
-    """
+    """The first MOST_KINKS kinks in order; `jumps` of the value; `too_many`: more kinks."""
 
     kinks: tuple[float, ...]
     jumps: tuple[float, ...]
@@ -48,11 +42,9 @@ def search_grid(size: int) -> np.ndarray:
 
 
 def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
-    """Kinks of a function, from its jaxpr on float64 arrays.
+    """Kinks of a function, from its closed jaxpr on float64 arrays of an increasing grid's shape.
 
-    Args:
-        jaxpr: closed; one array of the grid's shape in and out. Loops and tables stay closed.
-        grid: [m], increasing.
+    Loops and tables stay closed.
     """
     switches = _switches(jaxpr, grid, len(grid))
     brackets = [
@@ -117,7 +109,7 @@ def _extrema(grid: np.ndarray, switches: list[Switch]) -> list[tuple[int, int, f
 
 
 def _bisected(jaxpr: Any, brackets: list[Bracket], size: int) -> np.ndarray:
-    """Changes of state between neighbouring floats, the shorter one."""
+    """Changes of state between neighbouring floats."""
     which, low, high = (np.array(column) for column in zip(*brackets, strict=True))
     batch = max(1, size // _POINTS)
     for start in range(0, len(which), batch):

@@ -32,9 +32,8 @@ class Law:
         name: `normal`, `truncated_normal` (at two standard deviations), `uniform`, `orthogonal`
             (Haar; orthonormal along the shorter side), `sparse` (normal, kept with probability
             `density`) or `constant` (`value`; biases only).
-        variance: see `scaling`.
-        scaling: entry variance `variance / fan_in` (`fan_in`), `variance` (`absolute`), or
-            `variance / (fan_in * depth)`, depth in hidden layers (`depth`).
+        variance, scaling: entry variance `variance / fan_in` (`fan_in`), `variance` (`absolute`),
+            or `variance / (fan_in * depth)`, depth in hidden layers (`depth`).
         density: nonzero fraction (`sparse`).
         value: of all entries (`constant`).
     """
@@ -87,11 +86,7 @@ class Law:
         return self.variance / divisor
 
     def entry_std(self, fan_in: int, depth: int = 1, dtype: DTypeLike = "float32") -> float:
-        """Entry standard deviation.
-
-        Raises:
-            SpecError: beyond the dtype's range.
-        """
+        """Entry standard deviation; SpecError beyond the dtype's range."""
         import jax.numpy as jnp
 
         std, limits = math.sqrt(self.entry_variance(fan_in, depth)), jnp.finfo(dtype)
@@ -103,12 +98,7 @@ class Law:
         return std
 
     def standardized_moment(self, order: int, shape: tuple[int, int] | None = None) -> float:
-        """E[(w / std)^order] of one entry, exact.
-
-        Args:
-            order: 0, 1, 2, ...
-            shape: (fan_out, fan_in), for `orthogonal` only.
-        """
+        """E[(w / std)^order] of one entry, exact; shape (fan_out, fan_in) for `orthogonal` only."""
         if order % 2:
             return 0.0
         half = order // 2
@@ -131,11 +121,7 @@ class Law:
     def sample(
         self, key: KeyLike, shape: tuple[int, int], *, depth: int = 1, dtype: DTypeLike = "float32"
     ) -> Float[Like, "fan_out fan_in"]:
-        """Random matrix [fan_out, fan_in].
-
-        Raises:
-            SpecError: beyond the dtype's range.
-        """
+        """Random matrix [fan_out, fan_in]; SpecError beyond the dtype's range."""
         std = self.entry_std(shape[1], depth, dtype)
         if self.value is not None:
             import jax.numpy as jnp

@@ -42,14 +42,12 @@ _MANY = 16  # rows orthonormalized by blocks
 
 
 def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
-    """H = L [K; Q]: orthonormal rows Q [k, n], lower triangular L [k, k] (K absent).
+    """H = L [K; Q]: orthonormal rows Q [k, n], lower triangular L [k, r + k].
 
-    Gram-Schmidt, two projections per row; by blocks from 16 rows. Dependent rows (to rounding) have
-    zero rows of Q and zero diagonal entries of L. LAPACK's QR can deadlock on several CPU devices:
-    its batches wait for pool threads that wait for it (jaxlib 0.10).
-
-    Args:
-        known: K [r, n], orthonormal or zero rows, which Q is orthogonal to; L is [k, r + k].
+    K = `known` [r, n], orthonormal or zero rows orthogonal to Q, or absent. Gram-Schmidt, two
+    projections per row; by blocks from 16 rows. Dependent rows (to rounding) have zero rows of Q
+    and zero diagonal entries of L. LAPACK's QR can deadlock on several CPU devices: its batches
+    wait for pool threads that wait for it (jaxlib 0.10).
     """
     import jax.numpy as jnp
 

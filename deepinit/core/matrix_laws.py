@@ -24,14 +24,9 @@ _LARGEST_FULL = 1024  # entries of the matrix; their covariance then has 8 MB
 class MatrixLaw:
     """Law of a Gaussian matrix [fan_out, fan_in]; a bias has one column.
 
-    Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'], or full_cov[o fan_in + i,
-    o' fan_in + i'], not divided by fan_in. Constructors: `matrix_normal`, `gaussian_matrix`,
-    `vector_normal`.
-
-    Attributes:
-        mean: [fan_out, fan_in], per unit of time; None for 0.
-        output_cov, input_cov: [fan_out, fan_out], [fan_in, fan_in].
-        full_cov: [fan_out * fan_in] squared, instead of the two.
+    Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'], or
+    full_cov[o fan_in + i, o' fan_in + i'], not divided by fan_in. Constructors: `matrix_normal`,
+    `gaussian_matrix`, `vector_normal`. `mean`: per unit of time; None for 0.
     """
 
     mean: Matrix | None = None
@@ -80,8 +75,7 @@ class MatrixLaw:
     def arrays(self, depth: int, dtype: DTypeLike) -> tuple[Any, Any, Any]:
         """(mean or None, A, B) of one of `depth` layers: W = mean + A Z B^T.
 
-        Raises:
-            SpecError: general covariance.
+        Raises SpecError: general covariance.
         """
         if self.output_cov is None or self.input_cov is None:
             raise SpecError(
@@ -104,7 +98,7 @@ class MatrixLaw:
     def sample(
         self, key: KeyLike, shape: tuple[int, int], *, depth: int = 1, dtype: DTypeLike = "float32"
     ) -> Float[Like, "fan_out fan_in"]:
-        """Matrix [fan_out, fan_in]."""
+        """Matrix."""
         import jax
 
         with sequential_bits():
@@ -113,7 +107,7 @@ class MatrixLaw:
     def of_normals(
         self, normals: Float[Like, "fan_out fan_in"], depth: int
     ) -> Float[Like, "fan_out fan_in"]:
-        """mean + A Z B^T or mean + F Z, from standard normals Z [fan_out, fan_in]."""
+        """mean + A Z B^T or mean + F Z, from standard normals Z."""
         import jax.numpy as jnp
 
         product = functools.partial(jnp.matmul, precision="highest")
@@ -146,14 +140,11 @@ def matrix_normal(
     Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'].
 
     Args:
-        output_cov: [fan_out, fan_out].
-        input_cov: [fan_in, fan_in], not divided by fan_in. I.i.d. N(0, s / (fan_in L)):
-            matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
-        mean: [fan_out, fan_in], drift per unit of time.
+        input_cov: not divided by fan_in. I.i.d. N(0, s / (fan_in L)):
+            `matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in)`.
+        mean: drift per unit of time.
 
-    Raises:
-        SpecError: not positive semidefinite; another shape of mean.
-
+    Raises SpecError: not positive semidefinite; another shape of mean.
     Reference: arXiv 2007.03253, assumptions 6 and 4 (drift).
     """
     outer = validate.covariance("output_cov", output_cov)
@@ -176,11 +167,9 @@ def gaussian_matrix(
 
     Args:
         covariance: [fan_out * fan_in] squared, row-major, of at most 1024 entries of W.
-        mean: [fan_out, fan_in], drift per unit of time.
+        mean: drift per unit of time.
 
-    Raises:
-        SpecError: as `matrix_normal`; too many entries.
-
+    Raises SpecError: as `matrix_normal`; too many entries.
     Reference: arXiv 2007.03253, assumption 4.
     """
     drift = validate.array("mean", mean, ("fan_out", "fan_in"), "Give zeros for none.")

@@ -47,15 +47,10 @@ def general_parameters(shapes: Any) -> Any:
 def network_values(
     init: Callable[..., Any], apply: Callable[..., Any], input_width: int
 ) -> tuple[np.ndarray, int]:
-    """Outputs of `apply` [2, at most 4] for two inputs, at generic parameters.
+    """Outputs of `apply` [2, at most 4] at generic parameters, and common digits (`values_at`).
 
     In float64, unless `apply` casts to a narrower type.
-
-    Returns:
-        Outputs and common digits, as `values_at`.
-
-    Raises:
-        SpecError: from `init` or `apply`.
+    Raises SpecError: from `init` or `apply`.
     """
     return _network_values(init, apply, input_width)
 
@@ -81,18 +76,10 @@ def _network_values(init: Any, apply: Any, input_width: int) -> tuple[np.ndarray
 def values_at(
     function: Callable[..., Any], given: Callable[[], tuple[Any, ...]]
 ) -> tuple[np.ndarray, int]:
-    """Array computed in float64, or in float32 if the function requires it.
+    """Flat array in float64 (float32 if required), and digits equal on all processors.
 
-    Args:
-        function: arguments -> array.
-        given: makes the arguments, with float64 enabled.
-
-    Returns:
-        Flat array, and digits of its largest value equal on all processors: 7 in float64, 3 in
-        float32, 0 (no values) in narrower types.
-
-    Raises:
-        SpecError: from the function.
+    Digits of its largest value: 7 in float64, 3 in float32, 0 (no values) in narrower types.
+    `given` makes the function's arguments with float64 enabled.
     """
     import jax
 

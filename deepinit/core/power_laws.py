@@ -2,8 +2,7 @@
 
 phi(x) - phi(0) ~ c |x|^p near 0, phi(x) ~ c |x|^q far out, on each side. Beyond a scale e^c,
 phi(e^s x) = e^{q (s - c)} phi(e^c x) to rounding; near 0, likewise with p for differences, and for
-values if phi(0) = 0 (else order 0). Derivatives: order less by one. The log-scale may be natural or
-binary.
+values if phi(0) = 0 (else order 0). Derivatives: order less by one. Natural or binary log-scale.
 """
 
 import functools
@@ -27,9 +26,8 @@ _SPREAD = 1.0 + np.arange(16) / 16.0  # oscillating functions need several value
 class Orders(NamedTuple):
     """Powers of |x|, (left, right) of 0; a side without terms takes the other's.
 
-    Attributes:
-        near: x -> 0.
-        far: |x| -> infinity, to one decimal with logarithms; 0 if bounded or no power.
+    `near`: x -> 0. `far`: |x| -> infinity, to one decimal with logarithms; 0 if bounded or no
+    power.
     """
 
     near: tuple[float, float]
@@ -87,9 +85,7 @@ def evaluation_range(laws: PowerLaws, dtype: Any) -> tuple[int, int]:
 class Gain(NamedTuple):
     """f(e^s x) = e^row * e^entries * f(e^c x).
 
-    Attributes:
-        row: [...].
-        entries: [..., n], negative on a side of lower order; zeros [..., 1] for equal orders.
+    `entries`: negative on a side of lower order; zeros [..., 1] for equal orders.
     """
 
     row: Any
@@ -97,13 +93,9 @@ class Gain(NamedTuple):
 
 
 def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
-    """Change of log-scale of f(e^c x) from c to s.
+    """Change of log-scale of f(e^c x), its `images`, by `beyond` = s - c, negative near 0.
 
-    Args:
-        orders: of f.
-        beyond: [...], s - c, negative near 0.
-        images: [..., n], f(e^c x); zeros have no order.
-        ends: [..., n], x, for the side; both ends for a difference.
+    Zeros have no order. `ends`: x, for the side; both ends for a difference.
     """
     xp = array_namespace(images)
     if all(left == right for left, right in orders):

@@ -45,14 +45,9 @@ def norm(vector: np.ndarray) -> float:
 
 
 def orthonormalized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gram-Schmidt with two projections per vector.
+    """Orthonormal rows by Gram-Schmidt with two projections, the first along the first vector.
 
-    Args:
-        vectors: [d, dimension], finite.
-
-    Returns:
-        Orthonormal rows [d, dimension], the first along the first vector; and fractions [d] of the
-        lengths orthogonal to earlier vectors, 0 for zero vectors.
+    Also the fractions of the lengths orthogonal to earlier vectors, 0 for zero vectors.
     """
     rows, shares = np.zeros_like(vectors), np.zeros(len(vectors))
     for index, vector in enumerate(vectors):

@@ -30,8 +30,8 @@ BLOCKS = ("two_layer", "shallow")
 class ResNet:
     """Residual network: x^{l+1} = x^l + branch(x^l), x^0 the input, or its embedding A z.
 
-    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; with
-    linear phi the pre-activation block).
+    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; with linear phi the
+    pre-activation block).
 
     Attributes:
         width: of x, and of inputs without an embedding.
@@ -39,8 +39,8 @@ class ResNet:
         branch_width: neurons between W and V (two-layer); None for `width`.
         activation: phi; None for relu (two-layer) or tanh (shallow).
         weight_law: of W; None for `normal(default_weight_var(activation))` (two-layer) or
-            `normal(1.0, scaling="depth")` (shallow), variance 1 / (width L): a diffusion as
-            L grows.
+            `normal(1.0, scaling="depth")` (shallow), variance 1 / (width L): a diffusion as L
+            grows.
         branch_law: of V (two-layer); None for `normal(1.0, scaling="depth")`: all branches together
             add the stream's variance.
         bias_law: of b, or None. Scaling `absolute`, also for the output layer; shallow also
@@ -51,8 +51,7 @@ class ResNet:
         inner_activation: psi.
         embedding_law: of A [width, input dimension = fan_in], or None.
 
-    Raises:
-        SpecError: as `MLP`; a branch width or law with shallow blocks.
+    Raises SpecError: as `MLP`; a branch width or law with shallow blocks.
     """
 
     width: int
@@ -126,8 +125,7 @@ class ResNet:
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of embedding and block matrices, in order.
 
-        Raises:
-            SpecError: inputs of another width than the stream, without an embedding.
+        Raises SpecError: inputs of another width than the stream, without an embedding.
         """
         embedding = ((input_width, self.width),) if self.embedding_law is not None else ()
         if not embedding and input_width != self.width:
@@ -143,11 +141,7 @@ class ResNet:
         return (*embedding, *block * self.depth)
 
     def layers(self, shape: Shape) -> Program:
-        """The network as layers: one Repeat of residual blocks.
-
-        Raises:
-            SpecError: inputs that do not fit.
-        """
+        """One Repeat of residual blocks; SpecError for inputs that do not fit."""
         shape = Shape((), shape.size)
         self.matrix_shapes(shape.size)
         inner = Dense(self.branch_width or self.width, self.weight_law, self.bias_law)

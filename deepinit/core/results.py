@@ -26,7 +26,6 @@ class Estimate:
     Arrays are float64, usually [layers, pairs].
 
     Attributes:
-        quantity: name.
         mean: over seeds with a defined value.
         standard_error: of the mean; NaN below two such seeds.
         variance: unbiased.
@@ -41,8 +40,8 @@ class Estimate:
             a log-scale.
         settings: linear map, dtype, precision, ...
         axis: first axis, `layer` or training `step`.
-        positions: coordinates along it; None for 1, 2, ...
-        paths: of the sites of a composed network along it; None for numbers.
+        positions: along it; None for 1, 2, ...
+        paths: of a composed network's sites along it; None for numbers.
         entries: names along the last axis; None for numbers.
         rounding: of values, `relative`, or `absolute` to a scale >= 1; see `Quantity.rounding`.
         light_tailed: light-tailed quantity to compare instead; None if this one is.
@@ -114,11 +113,9 @@ def component_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarray:
-    """Entries whose tails are too heavy for reliable error bars; bool.
+    """Entries, over single networks, whose tails are too heavy for reliable error bars.
 
-    Args:
-        measured: over single networks.
-        second_moment: check the variance's error bar, not the mean's.
+    `second_moment`: of the variance's error bar, not the mean's.
     """
     count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
     spread = measured.standard_error > 0  # the variance may have underflowed

@@ -1,8 +1,7 @@
 """Finite precision: activations rounded to multiples of rho, or flushed below rho.
 
 The chain x_t = Q(phi(W_t x_{t-1})) has activation Q o phi; once all values are 0 they stay 0. XLA
-flushes below 2^-126 in float32 and bfloat16 (no subnormal numbers); float16 has subnormal
-numbers, multiples of 2^-24.
+flushes below 2^-126 in float32 and bfloat16 (no subnormal numbers); float16 has multiples of 2^-24.
 """
 
 from typing import Any, Literal
@@ -74,10 +73,9 @@ def _rounded_difference(
 
 
 def to_grid(values: Float[Like, "*shape"], rho: float, rounding: Rounding) -> Float[Like, "*shape"]:
-    """Q(x), elementwise.
+    """Q(x); near a midpoint of x / rho, taken in the dtype of x, either neighbour.
 
-    x / rho is taken in the dtype of x: near a midpoint either neighbour may result. The forward
-    pass flushes values with a log-scale itself.
+    The forward pass flushes values with a log-scale itself.
     """
     xp = array_namespace(values)
     if rounding == "flush":

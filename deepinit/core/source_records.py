@@ -31,15 +31,12 @@ Record = dict[str, str]
 
 
 def source_record(thing: Any, name: str = "it") -> Record:
-    """Source of a function, class or object and of all that its code names.
+    """Source of a function, class or object and of all that its code names; `name` starts its path.
 
     Includes closures, defaults, decorators, partials, methods, fields, containers, globals and
     imported own modules. Library code counts by name and closures (an optax learning rate), code
     without source by bytecode; comments, docstrings and layout do not count. Names made at run time
     (`getattr`, files, the environment) are not seen.
-
-    Args:
-        name: path of `thing` in the record.
     """
     record: Record = {}
     _visit(thing, name, record, {})

@@ -27,9 +27,8 @@ WEIGHT_LAWS = tuple(name for name in LAWS if name != "bias_law")
 def complete(spec: Any, *, default_law: Law | None = None, structured: bool = False) -> None:
     """Check and complete activation, laws and output layer of a new spec.
 
-    Args:
-        default_law: of weights; None for `normal(default_weight_var(activation))`.
-        structured: whether `MatrixLaw` is allowed.
+    `default_law`: of weights; None for `normal(default_weight_var(activation))`. `structured`:
+    allows `MatrixLaw`.
     """
     object.__setattr__(spec, "activation", as_activation(spec.activation))
     for name in LAWS:

@@ -51,8 +51,7 @@ class MLP:
         output_width: of a linear output layer, or None.
         output_law: of its weights; None for `normal(1.0)`.
 
-    Raises:
-        SpecError: no layers, width < 1, unknown activation, bias law not `absolute`.
+    Raises SpecError: no layers, width < 1, unknown activation, bias law not `absolute`.
     """
 
     widths: tuple[int, ...]
@@ -91,11 +90,7 @@ class MLP:
         return tuple(zip((input_width, *self.widths[:-1]), self.widths, strict=True))
 
     def layers(self, shape: Shape) -> Program:
-        """The network as layers; equal hidden layers are one Repeat.
-
-        Raises:
-            SpecError: inputs that do not fit.
-        """
+        """The network as layers; equal hidden layers are one Repeat. SpecError for unfit inputs."""
         shape = Shape((), shape.size)
         pairs, body, first = self.matrix_shapes(shape.size), [], 1
         for (_, width), run in itertools.groupby(pairs):
@@ -146,15 +141,11 @@ LINEAR_MAPS = ("auto", "explicit", "conditional", "chi_square")
 
 
 def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
-    """How to draw linear maps; `auto` is conditional where exact and cheaper.
+    """How to draw linear maps (LINEAR_MAPS) of `num_rows` rows together.
 
-    Args:
-        name: one of LINEAR_MAPS.
-        num_rows: rows propagated together.
-
-    Raises:
-        SpecError: `conditional` with a law neither Gaussian (independent or product covariance) nor
-            Haar.
+    `auto` is conditional where exact and cheaper.
+    Raises SpecError: `conditional` with a law neither Gaussian (independent or product covariance)
+        nor Haar.
     """
     if name not in LINEAR_MAPS:
         remedy = "Leave it out for the fastest exact one."
@@ -178,12 +169,8 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
 def choose_transposes(spec: Spec, name: str, num_rows: int) -> str:
     """`choose_linear_map` for the backward pass, where Haar matrices are explicit.
 
-    Args:
-        name: auto, explicit or conditional.
-        num_rows: points and functions together.
-
-    Raises:
-        SpecError: as `choose_linear_map`; `conditional` with a Haar law; `chi_square`.
+    `num_rows`: points and functions together.
+    Raises SpecError: as `choose_linear_map`; `conditional` with a Haar law; `chi_square`.
     """
     haar = any(isinstance(law, Law) and law.is_haar for law in laws_of(spec, WEIGHT_LAWS).values())
     if name == "chi_square" or (name == "conditional" and haar):

@@ -11,12 +11,10 @@ import numpy as np
 
 
 class Switch(NamedTuple):
-    """One switch at the points of evaluation.
+    """One switch at the points of evaluation: `state` is constant between thresholds.
 
-    Attributes:
-        state: constant between thresholds.
-        gaps: arguments with thresholds at zeros, or at integers for a step function.
-        is_step: floor, round, ...: any value may be a threshold.
+    `gaps`: arguments with thresholds at zeros, or at integers for a step function. `is_step`:
+    floor, round, ...: any value may be a threshold.
     """
 
     state: np.ndarray
@@ -27,12 +25,9 @@ class Switch(NamedTuple):
 def evaluate(
     jaxpr: Any, x: np.ndarray, held: Iterator[Switch] | None = None
 ) -> tuple[np.ndarray, list[Switch]]:
-    """Function at x and its switches, in their own or in held states.
+    """Function at x and its switches, in their own states or those of `held`.
 
-    Args:
-        jaxpr: closed; one array of x's shape in and out. Loops stay closed.
-        x: [m], as traced.
-        held: switches of an earlier evaluation, to impose.
+    Closed jaxpr of one array of x's shape, in and out. Loops stay closed.
     """
     import jax.numpy as jnp
 

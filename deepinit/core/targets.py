@@ -22,11 +22,9 @@ _COORDINATES = "Give at least one coordinate."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Examples:
-    """Training set.
+    """Training set: inputs [n, dimension]; targets [n, outputs], or integer classes [n] >= 0.
 
-    Attributes:
-        inputs: [n, dimension] float64.
-        targets: [n, outputs] float64, or integer classes [n] >= 0.
+    Inputs and real targets are float64.
     """
 
     inputs: np.ndarray
@@ -55,8 +53,7 @@ def examples(
         inputs: [n, dimension] or [n].
         targets: reals [n] or [n, outputs]; integers [n] are classes.
 
-    Raises:
-        SpecError: empty, unequal lengths, negative classes, not finite.
+    Raises SpecError: empty, unequal lengths, negative classes, not finite.
     """
     x, y = validate.real_numbers(inputs), validate.real_numbers(targets)
     if x is None or y is None:
@@ -100,7 +97,6 @@ def sum_of_sines(
     """y = sum_k amplitude sin(frequency x_k + 1), x_k uniform on [-4, 2].
 
     Deep experiments use (3, amplitude=4, frequency=12); frequency=2 has fewer orientations.
-
     Reference: arXiv 2105.11686, section 4.
     """
     validate.integer("dimension", dimension, 1, _COORDINATES)
@@ -126,9 +122,7 @@ def two_sines(num_examples: int = 40) -> Examples:
 def relu_pieces(num_examples: int = 40) -> Examples:
     """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU.
 
-    Equally spaced on [-1, 1].
-
-    Reference: arXiv 2504.09484.
+    Equally spaced on [-1, 1]. Reference: arXiv 2504.09484.
     """
     validate.integer("num_examples", num_examples, 2)
     x = np.linspace(-1.0, 1.0, num_examples)
@@ -148,14 +142,12 @@ def four_points() -> Examples:
 
 
 def simplex(dimension: int, targets: Real[Array, "n *outputs"] | Plain = 1.0) -> Examples:
-    """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension.
+    """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension >= 1.
 
-    z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has attractors
-    +- z_k / |z_k|, more than 2 p if dimension >= p; for p = 2 and equal targets H is constant.
-
-    Args:
-        dimension: >= 1, for dimension + 1 examples.
-        targets: a number or [dimension + 1].
+    dimension + 1 examples; z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k
+    (u.z_k)^p has attractors +- z_k / |z_k|, more than 2 p if dimension >= p; for p = 2 and equal
+    targets H is constant.
+    `targets`: a number or [dimension + 1].
     """
     validate.integer("dimension", dimension, 1, _COORDINATES)
     count = dimension + 1
@@ -173,11 +165,9 @@ def simplex(dimension: int, targets: Real[Array, "n *outputs"] | Plain = 1.0) ->
 
 
 def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
-    """Two classes: equally spaced points of circles of radii 1 and `inner`.
+    """Two classes: equally spaced points of circles of radii 1 and `inner` in (0, 1).
 
-    Args:
-        num_examples: in all, even.
-        inner: in (0, 1).
+    `num_examples`: in all, even.
     """
     validate.integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
     radius = validate.fraction("inner", inner, "0.5 is half the size.")
@@ -189,11 +179,9 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
 
 
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
-    """MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
+    """1 to 5000 MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
 
-    Args:
-        num_examples: 1 to 5000.
-        classes: class targets; else numbers, for regression.
+    `classes`: class targets; else numbers, for regression.
     """
     validate.integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
     rng = np.random.default_rng(checked_seed(seed))

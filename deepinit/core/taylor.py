@@ -31,12 +31,9 @@ _ROUNDING = 1e-12  # of the largest value on [-1, 1]
 
 
 class Taylor(NamedTuple):
-    """Taylor coefficients of the outer activation at 0.
+    """phi'(0), phi''(0) and phi'''(0) of the outer activation.
 
-    Attributes:
-        slope: phi'(0).
-        curvature: phi''(0); not 0: coordinates have a mean, the limit may explode.
-        third: phi'''(0).
+    With `curvature` not 0, coordinates have a mean and the limit may explode.
     """
 
     slope: float
@@ -45,16 +42,10 @@ class Taylor(NamedTuple):
 
 
 def taylor_at_zero(activation: Any) -> Taylor:
-    """phi'(0), phi''(0), phi'''(0) for blocks x + phi(W psi(x) + b).
+    """phi'(0), phi''(0), phi'''(0) for blocks x + phi(W psi(x) + b); psi may have kinks.
 
     Exact for built-ins, else by autodiff in float64.
-
-    Args:
-        activation: phi, an `Activation`, name or JAX function; psi may have kinks.
-
-    Raises:
-        SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, a hidden 0/0).
-
+    Raises SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, a hidden 0/0).
     Reference: arXiv:2007.03253, section 3.
     """
     return _constants(as_activation(activation))

@@ -32,18 +32,13 @@ def write_line(text: str) -> None:
 def write(text: str) -> None:
     """Print `printable` text to standard output; a closed pipe ends it quietly.
 
-    Raises:
-        ResourceError: the output cannot be written.
+    Raises ResourceError: the output cannot be written.
     """
     emit(printable(text))
 
 
 def emit(text: str) -> None:
-    """`write` with the command's own control sequences.
-
-    Raises:
-        ResourceError: as `write`.
-    """
+    """`write` with the command's own control sequences."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

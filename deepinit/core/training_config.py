@@ -42,9 +42,8 @@ class TrainingConfig:
         geometry: of optax, for predicted orientations: `l2` (steps along the gradient, also with
             momentum), `linf` (equal steps in all coordinates, as Adam from tiny weights) or None.
 
-    Raises:
-        SpecError: mismatched `examples` and `test`, targets of the wrong kind for the loss, optax
-            without a name, options out of range or of another mode.
+    Raises SpecError: mismatched `examples` and `test`, targets of the wrong kind for the loss,
+        optax without a name, options out of range or of another mode.
     """
 
     examples: Examples
@@ -113,9 +112,8 @@ class TrainingConfig:
 
     @property
     def digest(self) -> str:
-        """SHA-256 for a run's identity.
-
-        optax counts by name (source in `Case.code`), labels of examples do not count.
+        """SHA-256 for a run's identity: optax by name (source in `Case.code`), examples without
+        labels.
         """
         options = {
             field.name: getattr(self, field.name)

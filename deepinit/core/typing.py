@@ -1,8 +1,8 @@
 """Types of public arguments: array shapes by jaxtyping, activations, parameters, keys.
 
 `Float[Array, "inputs dimension"]` is a NumPy or JAX array, or a tracer, of that shape; equal names
-in one signature are equal sizes. The tests check them by jaxtyping's import hook. Elsewhere they
-are documentation: jaxtyping (0.1 s) is imported only where it already is, JAX never.
+in one signature are equal sizes. Tests check them by jaxtyping's import hook. jaxtyping (0.1 s) is
+imported only where it already is, JAX never.
 """
 
 import sys

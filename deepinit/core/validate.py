@@ -18,10 +18,7 @@ _ROUNDING = 1e-8  # relative to the largest entry, for symmetry and positivity
 
 
 def require(ok: Any, given: str, allowed: str, remedy: str = "") -> None:
-    """Raise SpecError unless ok.
-
-    Texts are built on every call: use `if` and `raise` where costly or fallible.
-    """
+    """Raise SpecError unless ok; where texts are costly or fallible, use `if` and `raise`."""
     if not ok:
         raise SpecError(given, allowed, remedy)
 
@@ -147,12 +144,10 @@ def angle(theta: Any) -> None:
 def array(
     name: str, values: Any, shape: Sequence[int | str] | None = None, remedy: str = ""
 ) -> np.ndarray:
-    """Finite real numbers in float64.
+    """Finite real numbers of Python, NumPy or JAX in float64.
 
-    Args:
-        values: of Python, NumPy or JAX.
-        shape: sizes; a text names any size >= 1. None for any shape.
-        remedy: last sentence of the message.
+    `shape`: sizes; a text names any size >= 1. None for any shape. `remedy`: last sentence of the
+    message.
     """
     numeric = real_numbers(values)
     if numeric is None:
@@ -225,10 +220,7 @@ def is_number(value: Any) -> bool:
 
 
 def real_number(value: Any) -> float | None:
-    """Real number as a float; None for others and booleans.
-
-    -0 becomes 0: equal numbers have one JSON text and hash.
-    """
+    """Real number as a float, -0 as 0 (one JSON text and hash); None for others and booleans."""
     if is_traced(value) or not (isinstance(value, numbers.Rational) or is_number(value)):
         return None
     try:

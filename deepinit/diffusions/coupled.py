@@ -1,9 +1,9 @@
 """Networks and their limiting diffusion on the same noise: distance by depth.
 
 The network and Euler's method with one step per block share W and b. A block adds phi(h) to the
-network, a h + (b/2) Var h to the diffusion, h = W psi(x) + b = O(depth^(-1/2)). The difference is
-(b/2)(h^2 - Var h), centred, O(1 / depth), plus (c/6) h^3, O(depth^(-3/2)). Its sum, in root mean
-square, is O(depth^(-1/2)) for phi''(0) = b != 0, O(depth^(-1)) for b = 0.
+network, a h + (b/2) Var h to the diffusion, h = W psi(x) + b = O(depth^(-1/2)). The difference,
+(b/2)(h^2 - Var h), centred, O(1 / depth), plus (c/6) h^3, O(depth^(-3/2)), sums in root mean square
+to O(depth^(-1/2)) for phi''(0) = b != 0, O(depth^(-1)) for b = 0.
 """
 
 import dataclasses
@@ -42,11 +42,10 @@ class CoupledErrors(NamedTuple):
     """Root mean square distances of networks from their diffusion, and their order in depth.
 
     Attributes:
-        depths: [num_depths].
-        rms: [num_depths, num_inputs], sqrt(E |x_network - x_diffusion|^2 / width), last block.
-        standard_errors: of rms.
+        rms, standard_errors: [num_depths, num_inputs], sqrt(E |x_network - x_diffusion|^2 / width),
+            last block.
         orders: [num_inputs], p of rms ~ depth^-p, by weighted least squares of logarithms.
-        order_errors: [num_inputs], from sampling alone.
+        order_errors: from sampling alone.
         local_orders, local_order_errors: [num_depths - 1, num_inputs], of successive depths.
         num_left: [num_depths], excluded draws (not finite).
     """
@@ -69,10 +68,9 @@ def coupled_fn(
 ) -> Callable[[KeyLike], Coupled]:
     """`key -> Coupled`: a network and its diffusion's path on the same W and b.
 
-    The network is `di.network(spec).init(key, ...)`; the path has one Euler step per block. The
-    output layer is ignored; laws are any that shrink with depth. Arguments and errors: `path_fn`,
-    for the horizon 1.
-
+    The network is `di.network(spec).init(key, ...)`, without output layer, its laws any that shrink
+    with depth; the path has one Euler step per block. Arguments and errors: `path_fn`, for the
+    horizon 1.
     Reference: arXiv:2007.03253, theorem 5 (convergence in law); coupling: module docstring.
     """
     spec, points, grid = prepared(spec, inputs, None, 1.0, None)
@@ -106,14 +104,10 @@ def coupled_errors(
         depths: at least two, increasing.
         num_seeds: networks per depth, >= 2, independent between depths.
 
-    Raises:
-        SpecError: as `coupled_fn`; a linear outer activation; an input that stays at 0 (distance
-            0).
-
-    Valid for: depth -> infinity; `local_orders` deviate by a relative order
-        sigma^2 |psi(x)|^2 / (width depth).
-
-    Reference: module docstring.
+    Raises SpecError: as `coupled_fn`; a linear outer activation; an input that stays at 0 (distance
+        0).
+    Valid for: depth -> infinity; `local_orders` deviate by a relative order sigma^2
+        |psi(x)|^2 / (width depth).
     """
     check_shallow(spec)
     validate.integer("num_seeds", num_seeds, 2, "256 give errors of a few per cent.")
@@ -150,7 +144,7 @@ def coupled_errors(
 def _square_distances(
     spec: Any, inputs: Any, depth: int, num_seeds: int, root: Any, dtype: Any
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean [num_inputs] of |difference|^2 / width, its standard error, number of excluded draws."""
+    """Mean of |difference|^2 / width, its standard error, number of excluded draws."""
     coupled = coupled_fn(dataclasses.replace(spec, depth=depth), inputs, dtype=dtype)
     depth_key = jax.random.fold_in(root, depth)
 
@@ -175,7 +169,7 @@ def _square_distances(
 def _slope_fit(
     logs: np.ndarray, errors: np.ndarray, steps: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted least squares of logs [num_depths, num_inputs] by steps: slope, standard error."""
+    """Weighted least squares of logs by steps: slope, standard error."""
     weights = 1.0 / np.where(errors > 0, errors, 1.0) ** 2
     total = weights.sum(axis=0)
     centred = steps[:, None] - (weights * steps[:, None]).sum(axis=0) / total

@@ -1,16 +1,13 @@
 """The Ito equation of a residual network of shallow blocks at infinite depth.
 
-A block adds phi(W psi(x) + b) with W = mu_W dt + dB_W, b = mu_b dt + dB_b, dt = 1 / depth. With
+A block adds phi(W psi(x) + b), W = mu_W dt + dB_W, b = mu_b dt + dB_b, dt = 1 / depth. With
 a = phi'(0), b'' = phi''(0)
-
     dx_i = a (mu_W psi(x_i) + mu_b) dt + (b''/2) diag V(x_i) dt + a (dB_W psi(x_i) + dB_b),
-
 V(x) = Var[B_W psi(x) + B_b] per unit of time. All inputs, and all positions of a convolution (each
 with a row psi of its patch), share the noise. Two draws of one law:
-
 * `driving`: the matrix dB_W, for any law;
 * `gram`: its images of the k rows H, k x fan_out normals times a factor of H H^T, for independent
-  neurons; cheaper by fan_in / k.
+neurons; cheaper by fan_in / k.
 """
 
 from collections.abc import Callable
@@ -37,9 +34,8 @@ FORMS = ("driving", "gram")
 class Noise(NamedTuple):
     """Increments of the Brownian motions over one step.
 
-    Attributes:
-        weights: [fan_out, fan_in], dB_W; for `gram` [rows, fan_out], of variance dt each.
-        biases: [fan_out], dB_b, or None.
+    `weights`: [fan_out, fan_in], dB_W; for `gram` [rows, fan_out], of variance dt each. `biases`:
+    dB_b, or None.
     """
 
     weights: Float[Like, "rows columns"]
@@ -91,13 +87,10 @@ def drift_and_noise(
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         brownian: Gaussian increments for any law; else increments of the network's law.
 
-    Raises:
-        SpecError: other blocks, phi or dtypes; an MLP; laws that do not shrink with depth; `gram`
-            for a general covariance.
-
+    Raises SpecError: other blocks, phi or dtypes; an MLP; laws that do not shrink with depth;
+        `gram` for a general covariance.
     Valid for: psi with second derivatives almost everywhere. Solutions may explode if phi''(0) is
         not 0 and psi grows linearly.
-
     Reference: arXiv:2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions).
     """
     check_shallow(spec)

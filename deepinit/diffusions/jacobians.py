@@ -1,15 +1,13 @@
 """The Jacobian of the limiting diffusion and its inverse, driven by the noise of the path.
 
 For g_t = dx_t / dx_0 (fully connected, phi(h) = a h + (b/2) h^2 + ..., ' for psi'):
-
     dg = dZ g,    dZ = a dW diag(psi'(x)) + (b/2) dV/dx dt
     d g^{-1} = g^{-1} (-dZ + d[Z, Z]),    d[Z, Z]_ij = sum_k d[Z_ik, Z_kj]
     d log |det g| = tr dZ - (1/2) tr d[Z, Z]
-
-For independent entries dV_o/dx_i = 2 (sigma_w^2 / D) psi(x_i) psi'(x_i) for every o, and
-d[Z, Z] = a^2 (sigma_w^2 / D) diag(psi'^2) dt. The log-determinant of Euler's g has an error of
-order sqrt(dt), unlike the sum over d log |det g|: exactly N(-kappa T/2, kappa T) for psi = id,
-b = 0 at any number of steps.
+Independent entries: dV_o/dx_i = 2 (sigma_w^2 / D) psi(x_i) psi'(x_i) for every o, d[Z, Z] = a^2
+(sigma_w^2 / D) diag(psi'^2) dt. The log-determinant of Euler's g has an error of order sqrt(dt);
+the sum over d log |det g| is exactly N(-kappa T/2, kappa T) for psi = id, b = 0 at any number of
+steps.
 """
 
 from collections.abc import Callable
@@ -40,9 +38,9 @@ class Jacobians(NamedTuple):
     Attributes:
         states: [num_times, num_inputs, width].
         forward: [num_times, num_inputs, width, width], g_t = dx_t / dx_0.
-        inverse: of g_t, same shape, from its own equation: g^{-1} g = 1 up to O(sqrt(dt)).
+        inverse: of g_t, from its own equation: g^{-1} g = 1 up to O(sqrt(dt)).
         log_determinants: [num_times, num_inputs], log |det g_t|, from its own equation.
-        left: [num_inputs] bool: the path is not finite.
+        left: [num_inputs]: the path is not finite.
     """
 
     states: Float[jax.Array, "times inputs width"]
@@ -67,20 +65,13 @@ def jacobian_fn(
     dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[KeyLike], Jacobians]:
-    """`key -> Jacobians`: a path with its Jacobian and inverse.
+    """`key -> Jacobians`: a path with its Jacobian and inverse, for fully connected shallow blocks.
 
     A step costs width^3 per input. The transpose of `between(t, T)` maps a gradient at x_T to x_t.
+    Arguments: `path_fn`.
 
-    Args:
-        spec: fully connected shallow blocks.
-
-    Other arguments: `path_fn`.
-
-    Raises:
-        SpecError: as `path_fn`; convolutions.
-
+    Raises SpecError: as `path_fn`; convolutions.
     Valid for: psi differentiable except at kinks. Error of g: O(sqrt(dt)) strong, O(dt) weak.
-
     Reference: arXiv:2007.03253, section 3.2; module docstring.
     """
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)

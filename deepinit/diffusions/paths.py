@@ -33,7 +33,7 @@ class Paths(NamedTuple):
     Attributes:
         states: [num_times, num_inputs, width]; not finite after a path has left the floats.
         lifetimes: [num_inputs], time until the path left, up to a step; else the horizon.
-        left: [num_inputs] bool: the path is not finite.
+        left: [num_inputs]: the path is not finite.
     """
 
     states: Float[jax.Array, "times inputs width"]
@@ -60,7 +60,7 @@ def path_fn(
     Args:
         spec: shallow blocks; each key draws the embedding, an output layer is not applied.
         inputs: `di.inputs...` (points, then partners), or rows [num_inputs, dimension], images too.
-        times: [num_times], multiples of horizon / num_steps; None for the horizon alone.
+        times: multiples of horizon / num_steps; None for the horizon alone.
         horizon: in units of time of the spec's laws; 1 is the network's own limit.
         num_steps: None for the spec's depth.
         form, dtype: as for `drift_and_noise`.
@@ -68,14 +68,11 @@ def path_fn(
             one path for all powers of 2 of steps, at about 2 log2(num_steps) times the cost.
         allow_explosion: allow a horizon beyond the explosion time at large width.
 
-    Raises:
-        SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon at
-            or beyond an explosion time at large width (independent entries only).
-
+    Raises SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon
+        at or beyond an explosion time at large width (independent entries only).
     Valid for: strong order 1/2, weak order 1 in the step. If psi grows faster than |x|^(1/2) and
-        phi''(0) is not 0, or faster than |x|, paths explode with a positive probability that
-        falls with the width before the explosion time of large width, and rises after it.
-
+        phi''(0) is not 0, or faster than |x|, paths explode with a positive probability that falls
+        with the width before the explosion time of large width, and rises after it.
     Reference: arXiv:2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs,
         section 10.2.
     """
@@ -114,7 +111,7 @@ def check_explosion(
 ) -> None:
     """Raise SpecError for a horizon at or beyond an explosion time at large width.
 
-    points: [num_inputs, dimension]. `allowed` skips the check, `remedy` ends the message.
+    `allowed` skips the check, `remedy` ends the message.
     """
     if validate.flag("allow_explosion", allowed) or not (
         isinstance(spec.weight_law, Law) and isinstance(spec.bias_law, Law | None)
@@ -137,7 +134,7 @@ def check_explosion(
 
 
 def check_brownian(brownian: str, grid: Grid) -> None:
-    """Raise SpecError for an unknown kind, or a tree whose points are not the grid's."""
+    """Raise SpecError for an unknown kind, or a tree off the grid's points."""
     brownian, num_steps = validate.choice("brownian", brownian, ("layers", "tree")), grid.num_steps
     valid = brownian == "layers" or num_steps & (num_steps - 1) == 0
     remedy = f"Take num_steps={1 << num_steps.bit_length()}."

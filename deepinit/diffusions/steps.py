@@ -17,13 +17,7 @@ Brownian = Literal["layers", "tree"]
 
 
 class Grid(NamedTuple):
-    """Equal steps from 0 to the horizon.
-
-    Attributes:
-        horizon: T.
-        num_steps: L.
-        recorded: step numbers, 0 to L, increasing.
-    """
+    """L = `num_steps` equal steps from 0 to the horizon T; `recorded` ones increase, 0 to L."""
 
     horizon: float
     num_steps: int
@@ -71,11 +65,9 @@ def euler(
 ) -> PyTree:
     """States at recorded times [num_times, ...] of dy = drift(y) dt + noise(y, dB).
 
-    y is a pytree that may contain more than the equation's state; noise is linear in dB.
-
-    Args:
-        brownian: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
-            `tree`: a virtual Brownian tree, one path for all numbers of steps that are powers of 2.
+    y: a pytree, the equation's state and more; noise is linear in dB.
+    `brownian`: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
+    `tree`: a virtual Brownian tree, one path for all powers of 2 of steps.
     """
     duration, operand = grid.duration, equation.shapes
     if brownian == "tree":

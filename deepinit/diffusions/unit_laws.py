@@ -1,7 +1,7 @@
 """Laws of weights and biases per unit of time: sums over infinitely many blocks.
 
-With W = mean / L + noise / sqrt(L) in a block of L, the sum over blocks tends to mean t + a
-Brownian motion with the covariance of the noise, for any law of its entries.
+W = mean / L + noise / sqrt(L) in each of L blocks: the sum tends to mean t + a Brownian motion with
+the covariance of the noise, for any law of its entries.
 """
 
 import dataclasses
@@ -25,7 +25,6 @@ class UnitLaw(NamedTuple):
 
     Attributes:
         law: sampler of increments without the drift.
-        shape: (fan_out, fan_in).
         mean: drift, or None.
         scale: standard deviation of independent entries.
         outer, inner: A and B of a product covariance A A^T x B B^T.
@@ -106,8 +105,8 @@ def unit_law(
 ) -> UnitLaw:
     """The law per unit of time of one layer's law; SpecError if it does not shrink with depth.
 
-    law: of the matrix, or of the bias as a matrix of one column. brownian: Gaussian increments;
-    else increments of the law itself.
+    `law`: of the matrix, or of the bias as one column. `brownian`: Gaussian increments; else those
+    of the law.
     """
     given, remedy = f"{name} with scaling {law.scaling!r}", f"{name}=di.normal(s, scaling='depth')."
     validate.require(law.scaling == "depth", given, "scaling 'depth', or a matrix law", remedy)

@@ -102,8 +102,7 @@ def compile_ensemble(
         on_smaller_batches: called with (batch size, smaller one) before a retry when a device runs
             out of memory; None warns.
 
-    Raises:
-        ResourceError: one network exceeds the budget.
+    Raises ResourceError: one network exceeds the budget.
     """
     require_unforked()
     mesh, on_smaller_batches = mesh or local_mesh(), on_smaller_batches or _warn

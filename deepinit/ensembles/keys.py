@@ -13,9 +13,8 @@ _GENERATOR = "threefry2x32"
 def root_key(key: int | np.integer | jax.Array) -> jax.Array:
     """Root key of an ensemble, from an integer or typed threefry key.
 
-    Raises:
-        SpecError: an integer outside [0, 2^32), several keys, a traced key, another generator (its
-            draws depend on the batch).
+    Raises SpecError: an integer outside [0, 2^32), several keys, a traced key, another generator
+        (its draws depend on the batch).
     """
     require_unforked()
     if isinstance(key, int | np.integer):  # JAX reduces larger integers modulo 2^32

@@ -32,8 +32,7 @@ def on_any(flag: bool) -> bool:
 def on_first(action: Callable[..., T], *arguments: Any) -> T | None:
     """Result of an action on the first process, None on the others.
 
-    Raises:
-        DeepinitError: the action's own; on other processes, one with its exit code.
+    Raises DeepinitError: the action's own; on other processes, one with its exit code.
     """
     if jax.process_count() == 1:
         return action(*arguments)

@@ -1,7 +1,7 @@
 """Mergeable statistics of an ensemble: float64 on the host, in seed order.
 
-Moments up to the fourth merge by the formulas of Chan and Pebay, in units of a power of two
-near the largest value; quantiles, exactly, by counts on a fixed grid.
+Moments up to the fourth merge by the formulas of Chan and Pebay, in units of a power of two near
+the largest value; quantiles, exactly, by counts on a fixed grid.
 """
 
 import warnings
@@ -24,8 +24,8 @@ _NO_VALUE = -2000  # exponent of zeros: below every exponent of float64
 class Statistics(NamedTuple):
     """Arrays of the measurement's shape; `histogram` [NUM_BINS, entries].
 
-    `moment2`, `moment3`, `moment4` are in units of 2^(2 exponent), 2^(3 exponent), 2^(4 exponent);
-    `size` is the mean scale of rounding.
+    `moment2`, `moment3`, `moment4` are in units of 2^(2, 3, 4 exponent); `size` is the mean scale
+    of rounding.
     """
 
     num_seeds: int
@@ -43,13 +43,10 @@ class Statistics(NamedTuple):
 
 
 def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) -> Statistics:
-    """Statistics of one block.
+    """Statistics of one block [seeds, ...]; finite values with event 0 count.
 
-    Args:
-        values: [seeds, ...].
-        events: [seeds, ...] integers; finite values with event 0 count.
-        num_events: events are 1..num_events, the last for values that are not finite.
-        sizes: [seeds, ...], scale of rounding; None for absolute values.
+    Events are 1..num_events, the last for values that are not finite. `sizes`: scale of rounding;
+    None for absolute values.
     """
     values, events = np.asarray(values, np.float64), np.asarray(events, np.int64)
     events = np.where((events == 0) & ~np.isfinite(values), num_events, events)

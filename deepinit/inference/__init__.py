@@ -1,10 +1,8 @@
 """Inference with infinite-width kernels: posteriors, trained networks, evidence.
 
 Kernel space: `kernel_for`, `posterior`, `trained`, `log_marginal`, `affine_part`. Weight space, for
-affine kernels: `linear_model`, `linear_log_marginal`, `empirical_bayes`.
-
-Affine kernels alpha + beta <x, x'> have rank at most dimension + 1: with more inputs they need
-noise or weight space.
+affine kernels alpha + beta <x, x'>: `linear_model`, `linear_log_marginal`, `empirical_bayes`. Their
+rank is at most dimension + 1: more inputs need noise or weight space.
 """
 
 from deepinit.inference.affine import AffinePart as AffinePart

@@ -14,10 +14,8 @@ _ROUNDING = 1e-14  # of an entry that centring should have made 0
 class AffinePart(NamedTuple):
     """Nearest affine kernel intercept_var + slope_var <x, x'>, both >= 0.
 
-    Attributes:
-        share: |affine part|^2 / |kernel|^2, Frobenius norms.
-        centred_share: after centring rows and columns; NaN for a constant kernel, equal inputs or a
-            single input.
+    `share`: |affine part|^2 / |kernel|^2, Frobenius norms. `centred_share`: after centring rows and
+    columns; NaN for a constant kernel, equal inputs or a single input.
     """
 
     intercept_var: float
@@ -29,17 +27,11 @@ class AffinePart(NamedTuple):
 def affine_part(
     kernel: Real[Array, "n n"] | Plain, inner_products: Real[Array, "n n"] | Plain
 ) -> AffinePart:
-    """Projection of a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
+    """Projection of a kernel matrix on the cone spanned by 1 1^T and G_ij = <x_i, x_j>.
 
     min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0.
 
-    Args:
-        kernel: [n, n].
-        inner_products: [n, n], G_ij = <x_i, x_j>.
-
-    Raises:
-        SpecError: matrices not symmetric or of unequal sizes; a zero kernel.
-
+    Raises SpecError: matrices not symmetric or of unequal sizes; a zero kernel.
     Reference: limited expressivity (share 1 for psi = id, phi''(0) = 0 in the double limit): arXiv
         2007.03253, section 5.
     """

@@ -1,12 +1,10 @@
 """Empirical Bayes for the completed residual network in the double limit.
 
 The likelihood depends on the network variances only through
-
     sigma_alpha^2 = sigma_y^2 a^2 sigma_b^2 T (E - 1) / C,    sigma_beta^2 = sigma_y^2 sigma_z^2 E,
     C = a^2 sigma_w^2 T,    E = e^C,
-
-whose logarithms are searched; sigma_w^2 is a choice. Flat direction of (log sigma_w^2,
-log sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
+whose logarithms are searched; sigma_w^2 is a choice. Flat direction of (log sigma_w^2, log
+sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
 """
 
 from typing import Any, NamedTuple
@@ -38,11 +36,9 @@ class EmpiricalBayes(NamedTuple):
         negative_per_target: -log_marginal / (number of targets).
         curvatures: [3 or 4], ascending: Hessian eigenvalues of `negative_per_target` in log
             `parameters`.
-        directions: [3 or 4, 3 or 4], eigenvectors as rows.
-        parameters: names of the columns of `directions`.
-        flat_direction: [3], in log(weight_var, bias_var, embedding_var), first entry 1.
-        starts: [num_starts], log marginals reached, best first.
-        num_agreeing: starts within 1e-6 nats per target of the best.
+        directions: eigenvectors as rows, by `parameters`.
+        flat_direction: in log(weight_var, bias_var, embedding_var), first entry 1.
+        starts: log marginals reached, best first; `num_agreeing` within 1e-6 nats per target.
         at_bound: maximizer's entries at the end of the search range: optimum 0 or infinite.
     """
 
@@ -80,7 +76,6 @@ def empirical_bayes(
     L-BFGS with exact gradients from several starts.
 
     Args:
-        x: [n, dimension].
         targets: [n] or [n, outputs], numbers.
         activation: phi(0) = phi''(0) = 0; only phi'(0) matters.
         noise: observation variance > 0; None optimizes it.
@@ -88,11 +83,9 @@ def empirical_bayes(
         horizon, readout_var: T, sigma_y^2 > 0.
         num_starts: the first at the scales of the data, others up to a factor 1000 away.
 
-    Raises:
-        SpecError: zero inputs or targets, an activation without affine limit or with phi'(0) = 0.
-
+    Raises SpecError: zero inputs or targets, an activation without affine limit or with
+        phi'(0) = 0.
     Valid for: the double limit, psi = id.
-
     Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8.
     """
     from scipy import optimize

@@ -1,9 +1,8 @@
 """Log marginal likelihood of a Gaussian process, in closed form for affine kernels.
 
 log p(y) = -1/2 y^T K_y^{-1} y - 1/2 log det K_y - (n/2) log 2 pi, K_y = K + noise, summed over
-outputs. For K = alpha 1 1^T + beta X X^T, M = beta lambda + noise in the eigenbasis of X X^T
+outputs. K = alpha 1 1^T + beta X X^T, M = beta lambda + noise in the eigenbasis of X X^T
 (Sherman-Morrison):
-
     a = 1^T M^{-1} 1,  b = 1^T M^{-1} y,  c = y^T M^{-1} y,  h = alpha / (1 + alpha a):
     y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a).
 """
@@ -22,15 +21,10 @@ _LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
 class Spectrum(NamedTuple):
-    """Inputs and targets in the eigenbasis of X X^T; last the complement.
+    """Inputs and targets in the eigenbasis of X X^T; last, of eigenvalue 0, the complement.
 
-    Attributes:
-        eigenvalues: [rank + 1], last 0.
-        counts: [rank + 1], multiplicities: 1, last n - rank.
-        ones: [rank + 1], squared components of the vector of ones.
-        mixed: [rank + 1, outputs], components of ones times targets.
-        targets: [rank + 1, outputs], squared components.
-        num: n.
+    `counts`: multiplicities: 1, last n - rank. `ones`, `targets`: squared components of the vector
+    of ones, of the targets; `mixed`: components of ones times targets.
     """
 
     eigenvalues: Float[np.ndarray, "groups"]
@@ -47,11 +41,7 @@ class Spectrum(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """Log marginal likelihood of all targets, in nats, and gradient.
-
-    Attributes:
-        gradient: [3], in (intercept_var, slope_var, noise).
-    """
+    """Log marginal likelihood in nats; `gradient` in (intercept_var, slope_var, noise)."""
 
     value: float
     gradient: Float[np.ndarray, "3"]
@@ -65,15 +55,12 @@ def log_marginal(
     """log p(y) in nats of targets under N(0, kernel + noise), summed over outputs.
 
     Args:
-        kernel: [n, n], NNGP kernel.
+        kernel: NNGP kernel.
         targets: [n] or [n, outputs], numbers.
         noise: observation variance >= 0.
 
-    Raises:
-        SpecError: as `posterior`.
-
+    Raises SpecError: as `posterior`.
     Valid for: O(n^3); affine kernels of many inputs: `linear_log_marginal`.
-
     Reference: arXiv 2007.03253, section 6.5.
     """
     from scipy import linalg
@@ -91,10 +78,9 @@ def log_marginal(
 def spectrum(
     x: Real[Array, "n dimension"] | Plain, targets: Real[Array, "n *K"] | Plain
 ) -> Spectrum:
-    """Data (x [n, dimension], targets [n] or [n, outputs]) for `linear_log_marginal`, by one SVD.
+    """Data (x, targets) for `linear_log_marginal`, by one SVD.
 
-    Raises:
-        SpecError: wrong shapes, class targets.
+    Raises SpecError: wrong shapes, class targets.
     """
     rows = checks.rows("x", x)
     values, _ = checks.targets(targets, len(rows))
@@ -123,16 +109,14 @@ def linear_log_marginal(
 ) -> Evidence:
     """log p(y) under the kernel intercept_var + slope_var <x, x'>, with gradient.
 
-    Gradient: 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y. Cost O(rank).
+    1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y. Cost O(rank).
 
     Args:
         data: from `spectrum`.
         intercept_var, slope_var: >= 0.
         noise: observation variance; > 0 unless X has n independent rows and slope_var > 0.
 
-    Raises:
-        SpecError: negative variances; a singular covariance.
-
+    Raises SpecError: negative variances; a singular covariance.
     Reference: arXiv:2007.03253, section 6.5, eq. (41).
     """
     remedy = "Write data=di.inference.spectrum(x, targets), once for all variances."

@@ -1,18 +1,14 @@
 """Networks trained by gradient flow in the linear regime: mean and covariance.
 
-Loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2, f = f_0 + J (theta - theta_0), Theta =
-J J^T:
-
+Loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2, f = f_0 + J (theta - theta_0), Theta = J
+J^T:
     A_t = (Theta + noise)^{-1} (1 - e^{-(Theta + noise) t}),
     f_t(x) = f_0(x) + Theta_* A_t (y - f_0).
-
 Over initializations, f_0 ~ N(0, K), Theta constant,
-
     mean = Theta_* A_t y,
     covariance = K_** - Theta_* A_t K_*^T - K_* A_t Theta_*^T + Theta_* A_t K A_t Theta_*^T.
-
-Theta = K, noise = 0, t -> infinity: the posterior. f_0 = 0: the same mean, variance 0. For the loss
-averaged over examples, times are n times as long.
+Theta = K, noise = 0, t -> infinity: the posterior. f_0 = 0: the same mean, variance 0. Loss
+averaged over examples: times are n times as long.
 """
 
 import numpy as np
@@ -37,18 +33,15 @@ def trained(
     """Mean and covariance over initializations of a network trained by gradient flow.
 
     Args:
-        ntk_train: [n, n], Theta, without frozen layers.
-        ntk_cross: [m, n], Theta_*, test inputs as rows.
+        ntk_train: Theta, without frozen layers.
+        ntk_cross: Theta_*, test inputs as rows.
         targets: [n] or [n, outputs], numbers.
         prior: NNGP blocks K, K_*, K_**; None for zero initial outputs (covariance 0).
         time: of the flow on half the sum of squares; None for the limit.
         noise: weight decay >= 0 towards the initial parameters.
 
-    Raises:
-        SpecError: as `posterior`; time not in 0 to 1e75.
-
+    Raises SpecError: as `posterior`; time not in 0 to 1e75.
     Valid for: infinite width with a constant NTK (assumed for residual networks).
-
     Reference: arXiv 1806.07572 (flow); arXiv 1902.06720, eqs. (14)-(16) (noise = 0).
     """
     train = checks.kernel("ntk_train", ntk_train)

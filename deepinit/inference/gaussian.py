@@ -1,9 +1,7 @@
 """Gaussian-process regression: posterior of a wide network, or a trained readout.
 
 f ~ N(0, K), y = f + N(0, noise), K_* between test and training inputs:
-
     mean = K_* (K + noise)^{-1} y,    covariance = K_** - K_* (K + noise)^{-1} K_*^T.
-
 Gradient flow on the readout alone (K = h h^T, frozen features h) converges to the same mean, noise
 the weight decay; at noise = 0 also to the same covariance over initializations.
 """
@@ -19,9 +17,7 @@ from deepinit.inference import validate as checks
 class Posterior(NamedTuple):
     """Gaussian law of the independent outputs at test inputs.
 
-    Attributes:
-        mean: [m, outputs], or [m] for targets [n].
-        covariance: [m, m], of each output without observation noise.
+    `mean`: [m] for targets [n]. `covariance`: of each output without observation noise.
     """
 
     mean: Float[np.ndarray, "m *outputs"]
@@ -29,7 +25,7 @@ class Posterior(NamedTuple):
 
     @property
     def deviation(self) -> Float[np.ndarray, "m"]:
-        """[m], standard deviations; negative rounding gives 0."""
+        """Standard deviations; negative rounding gives 0."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
 
@@ -43,19 +39,15 @@ def posterior(
     """Gaussian-process posterior given training targets, by Cholesky in float64.
 
     Args:
-        kernel_train: [n, n], NNGP kernel K.
-        kernel_cross: [m, n], K_*, test inputs as rows.
-        kernel_test: [m, m], K_**.
+        kernel_train: NNGP kernel K.
+        kernel_cross: K_*, test inputs as rows.
+        kernel_test: K_**.
         targets: [n] or [n, outputs], numbers; one-hot rows for classes.
-        noise: observation variance >= 0.
+        noise: observation variance >= 0. The mean loses the digits of (largest eigenvalue of
+            K) / noise.
 
-    Returns:
-        `Posterior`; the mean loses the digits of (largest eigenvalue of K) / noise.
-
-    Raises:
-        SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets; a
-            singular kernel without noise.
-
+    Raises SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets;
+        a singular kernel without noise.
     Reference: arXiv 1711.00165, section 2.3; arXiv 2007.03253, section 6.3.
     """
     from scipy import linalg
@@ -74,8 +66,7 @@ def posterior(
 def factor(name: str, kernel: Float[np.ndarray, "n n"], noise: float) -> Float[np.ndarray, "n n"]:
     """Lower Cholesky factor of kernel + noise.
 
-    Raises:
-        SpecError: not positive semidefinite, or singular to rounding.
+    Raises SpecError: not positive semidefinite, or singular to rounding.
     """
     from scipy import linalg
 

@@ -15,13 +15,7 @@ ENGINES = ("recursion", "neural_tangents")
 
 
 class Blocks(NamedTuple):
-    """One kernel at n training and m test inputs.
-
-    Attributes:
-        train: [n, n].
-        cross: [m, n].
-        test: [m, m].
-    """
+    """One kernel at n training and m test inputs."""
 
     train: Float[np.ndarray, "n n"]
     cross: Float[np.ndarray, "m n"]
@@ -48,14 +42,10 @@ def kernel_for(
     Args:
         spec: an MLP with an output layer, a residual network (without output layer: its stream), or
             a composed network (`di.layers`) whose output is one vector.
-        x_train: [n, dimension].
-        x_test: [m, dimension].
         engine: `recursion`, for every network; `neural_tangents`, for architectures that it has.
         positions: of flattened inputs to composed networks, (length,) or (height, width).
 
-    Raises:
-        SpecError: an MLP without output layer; a network that the engine cannot express.
-
+    Raises SpecError: an MLP without output layer; a network that the engine cannot express.
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
     from deepinit.infinite_width.kernel_matrices import kernel_matrices
@@ -86,12 +76,7 @@ def _by_neural_tangents(spec: Any, rows: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def blocks_of(kernel: Real[Array, "inputs inputs"] | Plain, num_train: int) -> Blocks:
-    """Blocks of a kernel at n + m inputs, training inputs first.
-
-    Args:
-        kernel: [n + m, n + m], symmetric.
-        num_train: n >= 1, with m >= 1.
-    """
+    """Blocks of a symmetric kernel at n + m inputs, n = num_train >= 1 first, m >= 1."""
     matrix = checks.kernel("kernel", kernel)
     remedy = "Leave some inputs for the test."
     validate.integer("num_train", num_train, 1, remedy, most=len(matrix) - 1)

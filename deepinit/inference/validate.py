@@ -52,8 +52,7 @@ def targets(
 ) -> tuple[Float[np.ndarray, "n outputs"], bool]:
     """Targets as [n, outputs] float64, and whether they came as [n].
 
-    Raises:
-        SpecError: classes, wrong shape, not finite.
+    Raises SpecError: classes, wrong shape, not finite.
     """
     values, raw = bounded("targets", given), np.asarray(given)
     if raw.dtype.kind in "iub" and np.unique(raw).size > 2:

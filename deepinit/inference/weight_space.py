@@ -2,11 +2,9 @@
 
 y = alpha + beta . x + noise, alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var); features
 [sqrt(intercept_var) 1, sqrt(slope_var) X] = U diag(s) V^T, standard normal weights w:
-
     E[w | y] = V diag(s / (s^2 + noise)) U^T y,    Cov[w | y] = 1 - V diag(s^2 / (s^2 + noise)) V^T.
-
-noise -> 0: least squares with intercept for n > dimension, minimum-norm interpolation for n <=
-dimension.
+noise -> 0: least squares with intercept for n > dimension, minimum-norm interpolation for
+n <= dimension.
 """
 
 from typing import Any, NamedTuple
@@ -21,13 +19,9 @@ from deepinit.inference import validate as checks
 class LinearPosterior(NamedTuple):
     """Posterior of the weights, and of the outputs at test inputs.
 
-    Attributes:
-        intercept: [outputs], posterior mean; a number for targets [n].
-        slopes: [dimension, outputs], or [dimension].
-        weight_covariance: [dimension + 1, dimension + 1], of (intercept, slopes).
-        mean: [m, outputs], or [m].
-        variance: [m], without observation noise.
-        rank: of the features.
+    `intercept`, `slopes`, `mean`: posterior means, without the axis of outputs for targets [n].
+    `weight_covariance`: [dimension + 1] squared, of (intercept, slopes). `variance`: without
+    observation noise. `rank`: of the features.
     """
 
     intercept: Float[Like, "*outputs"]
@@ -52,17 +46,12 @@ def linear_model(
     `deepinit.theory.diffusion.linear_model`.
 
     Args:
-        x_train: [n, dimension].
         targets: [n] or [n, outputs], numbers.
-        x_test: [m, dimension].
         intercept_var, slope_var: >= 0; not both 0.
         noise: observation variance >= 0; 0 is the limit.
 
-    Raises:
-        SpecError: wrong shapes, class targets, a negative variance.
-
+    Raises SpecError: wrong shapes, class targets, a negative variance.
     Valid for: affine kernels: psi = id and phi''(0) = 0.
-
     Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """
     train = checks.rows("x_train", x_train)

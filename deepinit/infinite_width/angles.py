@@ -11,26 +11,15 @@ from deepinit.infinite_width.validate import checked_limit
 
 
 def log_sin2_angles(spec: MLP, inputs: Inputs) -> Float[np.ndarray, "layers pairs"]:
-    """ln sin^2 of the angle between phi(z^l) of each pair, at infinite width.
+    """ln sin^2 of the angle between phi(z^l) of each pair (displacement), in float64.
 
-    cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l), l =
-    1..depth. ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi, t = theta^{l-1},
-    theta^0 the input angle; theta^l ~ 3 pi / l.
+    cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l),
+    l = 1..depth. ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi, t = theta^{l-1},
+    theta^0 the input angle; theta^l ~ 3 pi / l. Accurate relative to the angle, also far below
+    1e-12; -inf for collinear images. The output layer plays no part.
 
-    Args:
-        spec: its output layer plays no part.
-        inputs: every displacement is one pair; any norms.
-
-    Returns:
-        [depth, pairs] float64, to relative accuracy in the angle, 1e-12 and far below; -inf for
-        collinear images.
-
-    Raises:
-        SpecError: non-Gaussian biases; unresolved activation.
-
-    Valid for: infinite width, fixed depth; the mean over finite networks is lower by about 2
-        depth/width.
-
+    Raises SpecError: non-Gaussian biases; unresolved activation.
+    Valid for: infinite width, fixed depth; finite networks are lower by about 2 depth/width.
     Reference: arXiv 2302.09712.
     """
     layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
@@ -48,12 +37,7 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> Float[np.ndarray, "layers pair
 
 
 def angle_scan(activation, rows, weight_vars, bias_vars):
-    """`log_sin2_angles` [layers, pairs] under jit (static activation) and vmap.
-
-    Args:
-        rows: the inputs.
-        weight_vars, bias_vars: [layers]; weights times fan_in.
-    """
+    """`log_sin2_angles` under jit (static activation) and vmap; weight_vars times fan_in."""
     import jax
 
     from deepinit.infinite_width.pairs import affine, nonlinearity
@@ -66,7 +50,7 @@ def angle_scan(activation, rows, weight_vars, bias_vars):
 
 
 def _within_range(rows):
-    """Rows rescaled before under- or overflow, where every activation is homogeneous."""
+    """Rows of homogeneous activations, rescaled into range."""
     import jax.numpy as jnp
 
     largest = jnp.max(rows.variance)

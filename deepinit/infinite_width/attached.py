@@ -1,6 +1,6 @@
 """A primitive that attaches a derivative rule to precomputed values.
 
-Reverse mode of `lax.scan` drops rules of `jax.custom_jvp`: `jax.hessian` would be wrong.
+Reverse mode of `lax.scan` drops `jax.custom_jvp` rules: `jax.hessian` would be wrong.
 """
 
 import math
@@ -20,11 +20,9 @@ Rule = Callable[[Any, Any, Any], Any]
 def attach(rule: Rule, static: Hashable, values: PyTree, variables: PyTree) -> PyTree:
     """`values`, with the derivatives of `rule` in `variables`.
 
-    Args:
-        rule: `(static, variables, changes) -> changes of the values`, arrays of one axis; calls
-            `attach` for second derivatives.
-        static: hashable, passed to the rule.
-        values, variables: arrays of one shape; values are not differentiated.
+    `rule`: `(static, variables, changes) -> changes of the values`, arrays of one axis; calls
+    `attach` for second derivatives. `values` have the shape of `variables` and are not
+    differentiated.
     """
     flat_values, values_tree = jax.tree.flatten(jax.lax.stop_gradient(values))
     flat_variables, variables_tree = jax.tree.flatten(variables)

@@ -1,9 +1,8 @@
 """Averages of batch-normalized Gaussian columns: E phi(F) phi(F)^T and tangent kernels.
 
-F = c / r, c = z centred over N rows, r^2 = |c|^2 / N + eps, z ~ N(0, R). Homogeneous phi, with
-1/|x|^(2k) = int s^(k-1) exp(-s |x|^2) ds / (k-1)!, tilts N(0, C) to N(0, C_s), C_s^-1 = C^-1 + 2 s:
-1-D integrals over s. Others: quadrature over |c|, angles for 3 rows, Sobol points beyond.
-
+F = c / r, c = z centred over N rows, r^2 = |c|^2 / N + eps, z ~ N(0, R). Homogeneous phi: 1-D
+integrals over s, as 1/|x|^(2k) = int s^(k-1) exp(-s |x|^2) ds / (k-1)! tilts N(0, C) to N(0, C_s),
+C_s^-1 = C^-1 + 2 s. Others: quadrature over |c|, angles for 3 rows, Sobol points beyond.
 Tangents: dF = (t - F (F.t) / N) / r for t ~ N(0, ntk), centred.
 """
 
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 from deepinit.core.activations import Activation
 from deepinit.infinite_width.closed_forms import closed_form
 from deepinit.infinite_width.random_nodes import REPLICAS, random_points
+from deepinit.infinite_width.routes_of_maxima import routes, weighted
 
 _STEP, _BELOW, _ABOVE = 0.4, -37.0, 90.0  # of ln s
 _ANGLES = 1024
@@ -26,11 +26,8 @@ _TAIL = 1e-9  # share of the last node: above it the integral diverges
 class BatchAverages(NamedTuple):
     """Averages over one column.
 
-    Attributes:
-        values: E y y^T, y = phi(F).
-        mean: E y.
-        ntk: E[J ntk J^T], J = dy/dz; None if not asked.
-        gains: E[(F phi'(F)) (F phi'(F))^T] + E[phi'(F) phi'(F)^T], of trained gains and biases.
+    `values`: E y y^T, y = phi(F). `mean`: E y. `ntk`: E[J ntk J^T], J = dy/dz; None if not asked.
+    `gains`: E[(F phi'(F)) (F phi'(F))^T] + E[phi'(F) phi'(F)^T], of trained gains and biases.
     """
 
     values: Any
@@ -40,17 +37,18 @@ class BatchAverages(NamedTuple):
 
 
 def batch_averages(
-    phi: Activation, cov: Any, ntk: Any, eps: float, replica: Any
+    phi: Activation, cov: Any, ntk: Any, eps: float, replica: Any, windows: Any = None
 ) -> tuple[BatchAverages, bool]:
     """Averages, and whether they depend on `replica`.
 
     Args:
         cov, ntk: [N, N] of the columns z; ntk or None.
+        windows: [W, size], rows of which the maximum is taken last; None for all rows.
     """
     cov = _centred(cov)
-    if phi.slopes is not None:
+    if phi.slopes is not None and windows is None:
         return _homogeneous(phi, cov, _centred(ntk), eps), False
-    return _numerical(phi, cov, _centred(ntk), eps, replica), True
+    return _numerical(phi, cov, _centred(ntk), eps, replica, windows), True
 
 
 def _centred(matrix: Any) -> Any:
@@ -61,7 +59,7 @@ def _centred(matrix: Any) -> Any:
 
 
 def _eigen(cov: Any) -> tuple[Any, Any, Any]:
-    """Eigenvalues (rounding set to 0), eigenvectors, the largest eigenvalue or 1."""
+    """Eigenvalues (rounding set to 0), eigenvectors, scale."""
     values, vectors = jnp.linalg.eigh(cov)
     largest = jnp.where(values[-1] > 0, values[-1], 1.0)
     return jnp.where(values > 1e-13 * largest, values, 0.0), vectors, largest
@@ -111,7 +109,9 @@ def _homogeneous(phi: Activation, cov: Any, ntk: Any, eps: float) -> BatchAverag
     return BatchAverages(after, mean, tangents, after + slopes)
 
 
-def _numerical(phi: Activation, cov: Any, ntk: Any, eps: float, replica: Any) -> BatchAverages:
+def _numerical(
+    phi: Activation, cov: Any, ntk: Any, eps: float, replica: Any, windows: Any = None
+) -> BatchAverages:
     num = len(cov)
     values, vectors, _ = _eigen(cov)
     root = (vectors * jnp.sqrt(values))[:, 1:][:, ::-1]  # the mean's direction is dropped
@@ -127,20 +127,21 @@ def _numerical(phi: Activation, cov: Any, ntk: Any, eps: float, replica: Any) ->
         inverse2 = 1.0 / jnp.maximum(size**2 * square + eps, 1e-300)
         f = size * c * jnp.sqrt(inverse2)
         weights = (mass * shares)[:, None]
-        y, slope = phi(f), phi.derivative(f)
-        gained = slope * f
+        top = routes(phi(f), windows)
+        y, slope, gained = top(phi(f)), top(phi.derivative(f)), top(phi.derivative(f) * f)
         gains = (weights * gained).T @ gained + (weights * slope).T @ slope
         parts = BatchAverages((weights * y).T @ y, (weights * y).sum(0), None, gains)
         if ntk is not None:
             weights = weights * inverse2
             pushed = f @ ntk
-            both = (weights * gained).T @ (slope * pushed) / num
+            both = (weights * gained).T @ (slope * top(pushed)) / num
             along = jnp.sum(f * pushed, axis=1, keepdims=True) / num**2
-            own = (weights * slope).T @ slope * ntk
+            own = weighted(weights * slope, slope, ntk, top, top)
             parts = parts._replace(ntk=own - both - both.T + (weights * along * gained).T @ gained)
         return jax.tree.map(jnp.add, totals, parts), None
 
-    zero = jnp.zeros_like(cov)
+    zero = cov if windows is None else jnp.zeros((len(windows),) * 2)
+    zero = jnp.zeros_like(zero)
     start = BatchAverages(zero, zero[0], None if ntk is None else zero, zero)
     return jax.lax.scan(add, start, (jnp.exp(logs), masses))[0]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 def equal_slices(num: int, batch: int) -> Iterator[slice]:
-    """Slices of one size up to `batch`, so that one program is compiled; the last may overlap."""
+    """Slices of one size up to `batch`, for one compiled program; the last may overlap."""
     count = -(-num // min(batch, num))
     size = -(-num // count)
     for index in range(count):

@@ -1,10 +1,9 @@
 """Gaussian expectations of products, in closed form, elementwise in kernel entries.
 
-(u, v) ~ N(0, .) with variances q, q' and covariance c: E[f(u) f(v)], E[f'(u) f'(v)], E f(u).
-
+(u, v) ~ N(0, .), variances q, q', covariance c: E[f(u) f(v)], E[f'(u) f'(v)], E f(u).
 Homogeneous f: p c + r (s sin(theta) - theta c), p - r theta; s = sqrt(q q'), `duals`. erf: arcsine.
-sin: hyperbolic functions of c. GELU, I = E[Phi(u) Phi(v)] = 1/4 + arcsin(c / sqrt((1 + q)(1 +
-q'))) / (2 pi): Gaussian integration by parts.
+sin: hyperbolic functions of c.
+GELU, by parts from E[Phi(u) Phi(v)] = 1/4 + arcsin(c / sqrt((1 + q)(1 + q'))) / (2 pi).
 """
 
 import math
@@ -33,11 +32,7 @@ ProductsFn = Callable[[Any, Any, Any], Products]  # of c, q, q'
 def closed_form(
     activation: Activation, gains: bool
 ) -> tuple[ProductsFn, Callable[[Any], Any]] | None:
-    """(products, E f(u) of q), or None where no closed form is known.
-
-    Args:
-        gains: whether `Products.gains` is needed.
-    """
+    """(products, with `Products.gains` for `gains`; E f(u) of q), or None if unknown."""
     if activation.slopes is not None:
         return _homogeneous(activation), _homogeneous_mean(activation)
     if gains:

@@ -1,17 +1,14 @@
 """Gaussian expectations of an activation at points and pairs, in JAX.
 
-For (u, v) ~ N(0, .) with variances q_1, q_2 and correlation cos(theta): second moments of (phi(u),
-phi(v)), their difference, and the half angle theta', to relative accuracy.
+(u, v) ~ N(0, .), variances q_1, q_2, correlation cos(theta): second moments of (phi(u), phi(v)),
+their difference, and the half angle theta', to relative accuracy.
 
-Homogeneous activations, slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2
-pi): E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta cos(theta))],
-E[phi'(u) phi'(v)] = p - r theta,
-
+Homogeneous, slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2 pi):
+    E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta cos(theta))],
+    E[phi'(u) phi'(v)] = p - r theta,
     1 - cos(theta') = 2 sin^2(theta/2) - (r/p) g(theta),    g(theta) = int_0^theta t sin(t) dt;
-
 near pi, psi = pi - theta:
-p (1 - cos(theta')) = (left + right)^2/2 - 2 left right sin^2(psi/2) - r g(psi).
-
+    p (1 - cos(theta')) = (left + right)^2/2 - 2 left right sin^2(psi/2) - r g(psi).
 Others: quadrature of sin^2(theta') = E[rho^2] / E[phi(v)^2], rho = delta - phi(u)
 E[phi(u) delta] / E[phi(u)^2] at every node, delta = phi(v) - phi(u) by `Activation.difference`.
 """
@@ -47,10 +44,8 @@ class HalfAngle(NamedTuple):
 class PairMoments(NamedTuple):
     """A pair after a nonlinearity.
 
-    Attributes:
-        growth: E[phi(v)^2] - E[phi(u)^2].
-        angle: of phi(u) and phi(v) in L^2.
-        derivative: E[phi'(u) phi'(v)].
+    `growth`: E[phi(v)^2] - E[phi(u)^2]. `angle`: of phi(u) and phi(v) in L^2. `derivative`:
+    E[phi'(u) phi'(v)].
     """
 
     growth: jax.Array
@@ -78,11 +73,7 @@ def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Arra
 def pair_moments(
     activation: Activation, first: jax.Array, second: jax.Array, growth: jax.Array, angle: HalfAngle
 ) -> PairMoments:
-    """Moments of (phi(u), phi(v)) for variances first, second; all [pairs].
-
-    Args:
-        growth: second - first, to relative accuracy.
-    """
+    """Moments of (phi(u), phi(v)); growth = second - first variance, to relative accuracy."""
     if activation.slopes is not None:
         return _homogeneous(activation.slopes, growth, angle)
 
@@ -125,10 +116,7 @@ def sine(angle: HalfAngle) -> jax.Array:
 
 
 def theta(sin2: jax.Array, cos2: jax.Array) -> jax.Array:
-    """The angle, to relative accuracy at 0; pi/2 with a zero row (sin2 = cos2 = 0).
-
-    Derivative 0 at 0 and pi.
-    """
+    """The angle, to relative accuracy at 0; pi/2 with a zero row. Derivative 0 at 0 and pi."""
     small = 2.0 * jnp.arctan2(jnp.sqrt(jnp.minimum(sin2, cos2)), jnp.sqrt(jnp.maximum(sin2, cos2)))
     value = jnp.where(sin2 + cos2 > 0, jnp.where(sin2 <= cos2, small, np.pi - small), 0.5 * np.pi)
     return attach(_theta_changes, None, (value,), (sin2, cos2))[0]
@@ -142,7 +130,7 @@ def _theta_changes(_: None, variables, changes) -> tuple[jax.Array]:
 
 
 def _sharp(sin2: jax.Array, cos2: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether theta is not 0 or pi to rounding; sin2 * cos2, else 1."""
+    """Whether theta is neither 0 nor pi to rounding; sin2 * cos2, else 1."""
     is_sharp = sin2 * cos2 > (4.0 * jnp.finfo(sin2.dtype).eps) ** 2
     return is_sharp, jnp.where(is_sharp, sin2 * cos2, 1.0)
 

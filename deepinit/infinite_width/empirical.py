@@ -45,24 +45,19 @@ def empirical_ntk(
         apply_fn: `apply_fn(params, x)`, batched over rows, to [num, outputs].
         params: a pytree in the kernel's parametrization; integer and boolean leaves are not
             trained.
-        x: [num, ...]; integers (tokens) stay integers.
-        x2: [num2, ...]; None for x.
+        x: integers (tokens) stay integers.
+        x2: None for x.
         outputs: `mean` over k = l; `each` k = l; `pairs`, all k and l.
         diagonal: only pairs of a row with itself.
         batch: rows of a block, to bound memory; None for all.
         implementation: structured derivatives are fastest for dense networks.
         dtype: `float64` on the host, `float32` on the default device.
 
-    Returns:
-        [num, num2], [num, num2, outputs] or [num, num2, outputs, outputs] in that dtype;
+    Returns: [num, num2], [num, num2, outputs] or [num, num2, outputs, outputs] in that dtype;
         `diagonal`: without the second axis.
-
-    Raises:
-        SpecError: `diagonal` with x2.
-        ResourceError: neural-tangents, or its structured derivatives, do not work.
-
+    Raises SpecError: `diagonal` with x2. ResourceError: neural-tangents or its structured
+        derivatives do not work.
     Valid for: any width; rows that do not interact (no batch norm).
-
     Reference: arXiv 2206.08720.
     """
     validate.choice("implementation", implementation, IMPLEMENTATIONS)
@@ -94,7 +89,7 @@ def empirical_ntk(
 
 
 def _in_blocks(run: Callable[..., Any], x: Any, x2: Any, trained: Any, batch: int) -> np.ndarray:
-    """Blocks of rows; without x2 those below the diagonal, and their transposes."""
+    """Blocks of rows; without x2 the upper ones are transposes."""
     others, result = x if x2 is None else x2, None
     for left in equal_slices(len(x), batch):
         for right in equal_slices(len(others), batch):
@@ -123,20 +118,9 @@ def monte_carlo_kernel(
 ) -> Float[np.ndarray, "num num"]:
     """Mean over random networks of the empirical NNGP or NTK, by neural-tangents.
 
-    Args:
-        init_fn: neural-tangents' `init_fn(key, input_shape)` -> (output_shape, params).
-        apply_fn: `apply_fn(params, x)`.
-        x: [num, ...].
-        key: a raw `jax.random.PRNGKey`.
-        num_seeds: networks, >= 1.
-        dtype: as in `empirical_ntk`.
-
-    Returns:
-        [num, num], without standard error; error O(1/sqrt(num_seeds)).
-
-    Raises:
-        ResourceError: neural-tangents does not work.
-
+    `init_fn`, `apply_fn` as in neural-tangents; `key`: a raw `jax.random.PRNGKey`; `num_seeds` >= 1
+    networks; `dtype` as in `empirical_ntk`. Error O(1/sqrt(num_seeds)), not estimated.
+    Raises ResourceError: neural-tangents does not work.
     Reference: arXiv 1912.02803.
     """
     validate.choice("kind", kind, ("nngp", "ntk"))

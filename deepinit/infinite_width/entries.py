@@ -15,12 +15,10 @@ Entry = Callable[[int, Kernel, Kernel, Kernel, Any, Any], Kernel]
 
 
 def by_entries(state: State, entry: Entry, own: np.ndarray, mutual: np.ndarray) -> State:
-    """The state with the kernels that `entry` gives; settled.
+    """The settled state with the kernels that `entry`, vectorized over pairs of one group, gives.
 
-    Args:
-        entry: vectorized over the pairs of one group.
-        own, mutual: [P', P'], groups (integers) of the pairs of rows of one and of two inputs;
-            `own` symmetric.
+    `own`, `mutual`: [P', P'], groups (integers) of the pairs of rows of one and of two inputs;
+    `own` symmetric.
     """
     length, shape = len(own), state.same.shape
     within, num_others = state.within, shape[1]
@@ -51,7 +49,7 @@ def by_entries(state: State, entry: Entry, own: np.ndarray, mutual: np.ndarray) 
 
 
 def _filled(entry: Any, like: Kernel, places: Any, groups: Any, copy: list[int]) -> Kernel:
-    """Entries at places [axes, num], and at the places with axes permuted."""
+    """Entries at places [axes, num] and permuted axes."""
     result = like
     for group in np.unique(groups):
         part = places[:, groups == group]

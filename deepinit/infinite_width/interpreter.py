@@ -1,26 +1,26 @@
 """Infinite-width kernels of composed networks, by rules of layers.
 
-A rule, one layer kind a file in `rules/` (imported by name, so that a new file registers itself):
+A rule, one layer kind a file in `rules/` (a new file registers itself):
 
     @INFINITE.rule(Kind)
     def _rule(layer: Kind, state: State, shape: Shape, depth: int, path: str) -> State
 
-- `shape` is the layer's input, `depth` the network's, `path` names the layer in refusals.
+- `shape`: the layer's input; `depth`: the network's; `path`: the layer's name in refusals.
 - `State` (`states`): kernels `cross` [A, B, P, P] and `within` [R, P, P], R = A + B, each with cov
-  and ntk (None if not asked); `mean` [R, P]. The last two axes are positions: one function serves
-  both kernels. `each_block(state, fn, *rows, **changes)` applies it, `linear_map` to cov and ntk
+  and ntk (or None); `mean` [R, P]. The last two axes are positions.
+  `each_block(state, fn, *rows, **changes)` applies a function to both, `linear_map` to cov and ntk
   alike, `on_ntk` skips None.
-- `gaussian` columns may enter a function of neurons (`require_gaussian`); random linear maps make
-  them (`random_map`), anything nonlinear ends them (`gaussian=False`). Random maps set `fresh`.
+- Functions of neurons take `gaussian` columns (`require_gaussian`); random linear maps make them
+  (`random_map`) and set `fresh`, anything nonlinear ends them (`gaussian=False`).
 - Trained gains are `state.gain`; a rule that reads ntk of settled rows starts with `absorbed`.
 - `mean` is E h over neurons: rules of centred columns set it to 0.
-- Equal inputs: `each_block` copies `within` into `cross`, so that angles 0 stay 0.
-- Layers that mix the inputs of a batch add their kind to `COUPLES_INPUTS`; their state is `square`:
-  first and second list are one, R = A = B, and `cross` holds every pair.
+- Equal inputs: `each_block` copies `within` into `cross`: angles 0 stay 0.
+- Layers that mix inputs of a batch add their kind to `COUPLES_INPUTS`; their state is `square`: one
+  list, R = A = B, `cross` holds every pair.
 - `apply(layer, ...)` runs a part of a layer; layers without a rule use `core.layers.expanded`.
-- Quadratures put their largest relative error in `state.error`. Averages over randomized nodes,
-  `random_nodes(dimension, state.replica)`, set `sampled`: the network is then averaged over
-  independent replicas, whose spread is the standard error of its kernels.
+- Quadratures put their largest relative error in `state.error`. Averages over
+  `random_nodes(dimension, state.replica)` set `sampled`: the spread of independent replicas is the
+  standard error.
 - Layers of neurons leave `source`, for layers that read the Gaussian columns before them.
 
 Engines are tried in order until no series misses a share of a mean square.
@@ -62,13 +62,7 @@ _BY_POSITION = (Activation, Conv, Dense, Dropout, Embed, Flatten, Gate, LayerNor
 
 
 class SiteKernels(NamedTuple):
-    """Kernels after a layer.
-
-    Attributes:
-        cov: [A, B, P, P], E h_ap h_bq over neurons.
-        ntk: [A, B, P, P], NTK parametrization, or None.
-        mean: [A, P], E h_ap.
-    """
+    """Kernels after a layer: cov = E h_ap h_bq over neurons, ntk (or None), mean = E h_ap."""
 
     cov: Any
     ntk: Any
@@ -82,7 +76,7 @@ class Limit(NamedTuple):
         paths: of the sites (`core.layers.sites`); () if not asked.
         sites: kernels after every site.
         output: kernels of an output: [A, B, P, P], P = 1 for vectors.
-        standard_error: of `output`, where averages over randomized nodes enter; else None.
+        standard_error: of `output`, from averages over randomized nodes; else None.
     """
 
     paths: tuple[str, ...]
@@ -107,23 +101,22 @@ def interpret(
 
     Args:
         program: `core.layers.program(network, shape)`.
-        first: [A, ...], of `program.shape`; flattened inputs too.
+        first: [A, ...], of `program.shape`, or flattened.
         second: [B, ...]; None for `first`.
-        ntk: whether tangent kernels are computed; all parameters trained, standard normal.
-        at_sites: whether the kernels after every site are kept.
+        ntk: also tangent kernels; all parameters trained, standard normal.
+        at_sites: also the kernels after every site.
 
-    Returns:
-        float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
+    Returns: float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
         activations 1e-11 a layer where 256 Hermite polynomials suffice (deviations up to about
         2.5), else, and with kinks, quadrature at every entry: slow. Averages over randomized nodes
-        (attention; batch norms and maxima in part): `standard_error`, from 8 replicas.
+        (attention, norms of small groups; batch norms and maxima in part): `standard_error`, from 8
+        replicas.
 
     Raises:
         SpecError: a layer without a rule, or whose input is not Gaussian; unresolved activation;
             kernels not finite.
 
     Valid for: infinite width at fixed depth, error O(1/width).
-
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), arXiv 1910.12478 (tensor programs).
     """
     first = checked_inputs(program, first)
@@ -145,7 +138,7 @@ def interpret(
 
 
 def keeps_positions_apart(program: Program) -> bool:
-    """Whether pairs of one position are enough: convolutions and functions, then Flatten."""
+    """Whether pairs of one position suffice: convolutions and functions, then Flatten."""
     layers = program.body.layers if isinstance(program.body, Sequential) else ()
     flat = any(isinstance(layer, Flatten) for layer in layers)
     return flat and all(type(leaf) in _BY_POSITION for leaf in leaves(program.body))
@@ -153,7 +146,7 @@ def keeps_positions_apart(program: Program) -> bool:
 
 @contextlib.contextmanager
 def plain_refusals() -> Iterator[None]:
-    """Refusals without the notes that JAX adds to errors of a traced function."""
+    """Refusals without JAX's notes on traced functions."""
     try:
         yield
     except SpecError as error:

@@ -1,15 +1,10 @@
 """Derivatives of Gaussian expectations in the kernel entries, by Price's theorem.
 
-(u, v) ~ N(0, .) with variances q_1, q_2 and covariance c, M_ij = E[phi^(i)(u) phi^(j)(v)]:
-
+(u, v) ~ N(0, .), variances q_1, q_2, covariance c, M_ij = E[phi^(i)(u) phi^(j)(v)]:
     dM_ij = M_{i+1,j+1} dc + (1/2) M_{i+2,j} dq_1 + (1/2) M_{i,j+2} dq_2.
-
-For smooth activations all are finite at all inputs, also equal, parallel, opposite and zero rows.
-Kinks add `kink_terms`. Homogeneous activations, G = p - r theta, F = E[phi(u) phi(v)], s_i =
-sqrt(q_i):
-
+Smooth activations: finite at all inputs, also equal, parallel, opposite and zero rows. Kinks add
+`kink_terms`. Homogeneous, G = p - r theta, F = E[phi(u) phi(v)], s_i = sqrt(q_i):
     dF = G dc + (r/2) sin(theta) (s_2/s_1 dq_1 + s_1/s_2 dq_2).
-
 The functions attach derivatives to values computed elsewhere.
 """
 
@@ -35,7 +30,7 @@ def pair_derivatives(
     kernel: PairKernel,
     at: Geometry,
 ) -> tuple[jax.Array, ...]:
-    """`values` = M_ij [pairs] for every (i, j) of `orders`, with derivatives.
+    """`values` = M_ij for every (i, j) of `orders`, with derivatives.
 
     Smooth: of every order; `at` is not differentiated. Kinks: orders (0, 0) and (1, 1); second
     derivatives, by quadrature, need rows that are not collinear.
@@ -126,7 +121,7 @@ def _needed(orders: Iterable[tuple[int, int]]) -> Orders:
 
 
 def _pair_quadrature(activation: Activation, orders: Orders, of_kinks: Orders, at: Geometry):
-    """[M_ij of `orders`] and [`kink_terms.of_pair` of `of_kinks`]."""
+    """[M_ij of `orders`], [`kink_terms.of_pair` of `of_kinks`]."""
     derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
 
     def one(arguments: Geometry):

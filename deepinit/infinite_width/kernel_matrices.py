@@ -51,17 +51,13 @@ def kernels(
         kind: `nngp`, covariance of an output; `ntk`, NTK parametrization, all parameters trained.
         batch: rows of a block; None for 0.5 MB blocks. Memory: the result, and about ten arrays of
             batch^2 positions^2 float64; batch^2 positions for convolutions up to Flatten.
-        positions: of flattened inputs [num, dimension], (length,) or (height, width).
+        positions: of flattened inputs, (length,) or (height, width).
 
-    Returns:
-        [num_first, num_second], float64; symmetric for x2=None. Accuracy: `interpreter.interpret`.
-
-    Raises:
-        SpecError: outputs with positions; a layer without an infinite-width rule; unresolved
-            activations; kernels not finite.
-
+    Returns: [num_first, num_second], float64; symmetric for x2=None. Accuracy:
+        `interpreter.interpret`.
+    Raises SpecError: outputs with positions; a layer without a rule; unresolved activations;
+        kernels not finite.
     Valid for: infinite width, fixed depth; error O(depth/width).
-
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
     validate.choice("kind", kind, KINDS)
@@ -149,7 +145,7 @@ def program_of(net: Any, shape: Shape) -> Program:
 
 
 def needs_closure(net: Any) -> bool:
-    """Whether a residual architecture has an inner activation of a stream that is not Gaussian."""
+    """Whether an inner activation acts on a stream that is not Gaussian."""
     if not isinstance(net, ResNet | ConvResNet) or net.inner_activation == linear:
         return False
     is_shallow = isinstance(net, ConvResNet) or net.is_shallow

@@ -18,27 +18,17 @@ from deepinit.infinite_width.validate import checked_limit, checked_rows
 def nngp_and_ntk(
     spec: Spec, x: Real[Array, "num dimension"] | Plain
 ) -> tuple[Float[np.ndarray, "num num"], Float[np.ndarray, "num num"]]:
-    """NNGP and NTK of the last layer, by neural-tangents in float64.
+    """NNGP and NTK (NTK parametrization) of the last layer, by neural-tangents in float64.
 
-    Compile time is constant in depth. Every layer: `recursion.kernel_layers`.
+    Of z^depth, or a stream coordinate (averaged over positions), without an output layer. Compile
+    time is constant in depth. Every layer: `recursion.kernel_layers`.
 
-    Args:
-        spec: an MLP; or a residual network with an embedding and two-layer or linear shallow
-            blocks.
-        x: [num, dimension].
-
-    Returns:
-        (nngp, ntk), each [num, num], NTK parametrization; without an output layer of z^depth or a
-        stream coordinate (averaged over positions). Relative error about 1e-8 a layer.
-
-    Raises:
-        SpecError: a residual network outside neural-tangents; kinks without homogeneity; kernels
-            not finite.
+    `spec`: an MLP; or a residual network with an embedding and two-layer or linear shallow blocks.
+    Raises SpecError: other residual networks; kinks without homogeneity; kernels not finite.
         ResourceError: neural-tangents is absent or does not work.
-
-    Valid for: infinite width, fixed depth. Without a closed form: Gauss-Hermite, QUADRATURE_NODES
-        nodes a dimension, for smooth activations at variances of order 1.
-
+    Valid for: infinite width, fixed depth; relative error about 1e-8 a layer. Without a closed
+        form: Gauss-Hermite, QUADRATURE_NODES nodes a dimension, for smooth activations at variances
+        of order 1.
     Reference: arXiv 1912.02803.
     """
     x = checked_rows(x)
@@ -61,18 +51,11 @@ def nngp_and_ntk(
 def neural_tangents_velocities(
     spec: MLP, curve: Curve, t: Float[np.ndarray, "pairs"], s: Float[np.ndarray, "pairs"]
 ) -> Float[np.ndarray, "pairs"]:
-    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of pairs, from neural-tangents' NNGP.
+    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of pairs t != s, by neural-tangents, in float64.
 
-    Args:
-        curve: in input space.
-        t, s: [pairs], t != s (arc-cosine kernels have no second derivative there).
-
-    Returns:
-        [pairs], float64.
-
-    Raises:
-        SpecError: an activation that neural-tangents lacks; `layer_variances`.
-        ResourceError: no working neural-tangents.
+    Arc-cosine kernels have no second derivative at t = s. `curve`: in input space.
+    Raises SpecError: an activation that neural-tangents lacks; `layer_variances`. ResourceError: no
+        working neural-tangents.
     """
     with host_float64():
         import jax

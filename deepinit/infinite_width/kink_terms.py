@@ -1,19 +1,15 @@
 """Terms of an activation's kinks in derivatives of its Gaussian expectations.
 
-f is phi or phi'; at kinks k, f jumps by I_k and f' by J_k: f'' in Price's theorem
+f is phi or phi'. At kinks k, f jumps by I_k and f' by J_k: f'' in Price's theorem
 (`kernel_derivatives`) has terms J_k delta(u - k) + I_k delta'(u - k). With s_i = sqrt(q_i), p the
 density of u, E[f(u) f(v)] changes, summed over the kinks of u, by
-
     dc:    I_k p(k) E[f'(v) | u = k],
     dq_1:  (1/2) p(k) (J_k E[f(v) | u = k]
                        + I_k ((k/q_1) E[f(v) | u = k] - (c/q_1) E[f'(v) | u = k])),
-
-the same with u and v exchanged, and where two jumps meet,
-
+likewise with u and v exchanged, and where two jumps meet,
     dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),
              a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta).
-
-At equal rows, a jump counts by the mean of its sides; divergent densities at a zero row are left
+At equal rows a jump counts by the mean of its sides; divergent densities at a zero row are left
 out.
 """
 

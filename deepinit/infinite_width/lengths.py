@@ -1,16 +1,13 @@
 """Length of a curve's image at infinite hidden width: mean and variance.
 
-The n outputs have independent Gaussian velocities of covariance C(t, s) (`velocities`). The speed
-is sqrt(C(t, t)) times a chi variable; with rho = C(t, s) / sqrt(C(t, t) C(s, s)),
-
+The n outputs have independent Gaussian velocities of covariance C(t, s) (`velocities`);
+rho = C(t, s) / sqrt(C(t, t) C(s, s)). Speeds are sqrt(C(t, t)) times chi variables:
     E[speed(t) speed(s)]
         = 2 (Gamma((n+1)/2) / Gamma(n/2))^2 sqrt(C(t, t) C(s, s)) 2F1(-1/2, -1/2; n/2; rho^2):
-
-the non-central chi mean of rho g + sqrt(1 - rho^2) h, averaged over |g|^2 ~ chi^2_n. The
-covariance has 2F1 - 1 for 2F1.
-
+the non-central chi mean of rho g + sqrt(1 - rho^2) h, averaged over |g|^2 ~ chi^2_n. The covariance
+has 2F1 - 1.
 Quadrature in t and d = |t - s|, a square of the Gauss-Legendre variable: smooth in spite of
-half-integer powers of d. By symmetry, over half the square.
+half-integer powers of d; over half the square by symmetry.
 """
 
 import dataclasses
@@ -34,8 +31,8 @@ class LengthMoments(NamedTuple):
 
     Attributes:
         mean, variance: in units of the output.
-        mean_error, variance_error: of the quadrature, estimated with three quarters of the nodes
-            (usually too large).
+        mean_error, variance_error: of the quadrature, from three quarters of the nodes (usually too
+            large).
     """
 
     mean: float
@@ -49,23 +46,14 @@ def velocity_kernel(
 ) -> Float[np.ndarray, "nodes nodes"]:
     """Covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron's velocities.
 
-    Bias-free ReLU, circle about 0: C = -q c'', K = q c(t - s), c the iterated arc-cosine kernel.
+    Of z^depth without an output layer; float64, output units squared over t squared; exact
+    diagonal. Bias-free ReLU, circle about 0: C = -q c'', K = q c(t - s), c the iterated arc-cosine
+    kernel.
 
-    Args:
-        spec: without an output layer, the kernel of z^depth.
-        curve: in input space.
-        t: [nodes], curve parameters.
-
-    Returns:
-        [nodes, nodes] float64, output units squared over t squared; the diagonal is exact.
+    Raises SpecError: unresolved activation; a curve through 0 without biases and with a kink at 0.
+    Valid for: independent centred entries, infinite width, fixed depth; error O(depth/width).
         Homogeneous activations: closed form, 1e-14 a layer; others: accuracy of
         `recursion.kernel_layers`.
-
-    Raises:
-        SpecError: unresolved activation; a curve through 0 without biases and with a kink at 0.
-
-    Valid for: independent centred entries, infinite width, fixed depth; error O(depth/width).
-
     Reference: `velocities`; arc-cosine kernels: Cho & Saul 2009.
     """
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
@@ -84,7 +72,7 @@ def curve_length_moments(
     *,
     through: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> LengthMoments:
-    """Mean and variance of the length of the curve's image.
+    """Mean and variance of the length of the curve's image, counted with multiplicity.
 
     E L = sqrt(2) g int sqrt(C(t, t)) dt,    g = Gamma((n+1)/2) / Gamma(n/2),
     Var L = 2 g^2 int int sqrt(C(t, t) C(s, s)) [2F1(-1/2, -1/2; n/2; rho^2) - 1] dt ds,
@@ -97,18 +85,12 @@ def curve_length_moments(
         curve: in input space; circles up to one turn.
         num_nodes: in each direction, >= 4. Curves close to 0 (without biases) or around it off
             centre need more: see the returned errors.
-        through: `recursion`, or derivatives of neural-tangents' kernel. They agree to about 1e-9.
+        through: `recursion`, or derivatives of neural-tangents' kernel; they agree to about 1e-9.
 
-    Returns:
-        Moments of the length, counted with multiplicity.
-
-    Raises:
-        SpecError: no output layer, more than one turn; `velocity_kernel`.
-
+    Raises SpecError: no output layer, more than one turn; `velocity_kernel`.
     Valid for: infinite hidden widths, fixed depth and output width, independent centred output
-        weights; relative error O(depth/width). variance/mean^2 = O(1/output_width), leading only
-        for output_width << width/depth.
-
+        weights; relative error O(depth/width). variance/mean^2 = O(1/output_width) leads only for
+        output_width << width/depth.
     Reference: ReLU mean: limit of arXiv 2102.10492.
     """
     validate.integer("num_nodes", num_nodes, 4, "Leave it out for 32.")
@@ -132,7 +114,7 @@ def curve_length_moments(
 def squared_speeds(
     spec: MLP, curve: Curve, t: Float[np.ndarray, "nodes"]
 ) -> Float[np.ndarray, "nodes"]:
-    """Diagonal C(t, t) of `velocity_kernel`: [nodes]."""
+    """Diagonal C(t, t) of `velocity_kernel`."""
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
     none = np.zeros(0, np.int32)
@@ -142,9 +124,9 @@ def squared_speeds(
 def speed_product_excess(
     output_width: int, correlation: Float[Like, "*shape"]
 ) -> Float[Like, "*shape"]:
-    """Cov[|g|, |h|] / E[|g|]^2 of correlated standard normal vectors of size output_width.
+    """Cov[|g|, |h|] / E[|g|]^2 of correlated standard normal vectors of size n = output_width.
 
-    2F1(-1/2, -1/2; n/2; rho^2) - 1, elementwise in rho; 1/(2n) rho^2 for large n.
+    2F1(-1/2, -1/2; n/2; rho^2) - 1; 1/(2n) rho^2 for large n.
     """
     from scipy.special import hyp2f1
 

@@ -1,8 +1,8 @@
-"""Maxima over windows of phi(z), z Gaussian.
+"""Maxima over windows of phi(z), z Gaussian; of normalized columns: `neuron_norms`.
 
 cov' = E max max', ntk' = sum_pp' E[1_p phi'(z_p) 1_p' phi'(z_p')] ntk_pp', 1_p whether z_p is the
-maximum of its window. Windows of two positions: closed forms of max z, 1-D quadrature of a window
-with itself for increasing phi (C. Clark 1961). Else 2^14 Sobol points a pair of windows.
+maximum of its window. Two positions: closed forms of max z, 1-D quadrature of a window with itself
+for increasing phi (C. Clark 1961). Else 2^14 Sobol points a pair of windows.
 """
 
 import functools
@@ -17,10 +17,11 @@ import numpy as np
 from deepinit.core.activation import derivatives
 from deepinit.core.activations import Activation, absolute, linear
 from deepinit.core.layers import neuronwise
-from deepinit.core.layers.layer import Shape, refuse
+from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.pooling import Pool
 from deepinit.infinite_width.closed_forms import closed_form, correlation
 from deepinit.infinite_width.entries import by_entries
+from deepinit.infinite_width.neuron_norms import is_normed, normed
 from deepinit.infinite_width.quadrature import point_rule, root
 from deepinit.infinite_width.random_nodes import random_points
 from deepinit.infinite_width.rules_table import require_gaussian
@@ -31,11 +32,10 @@ _QMC, _PAIR = 0, 1  # groups of entries
 
 
 class _Window(NamedTuple):
-    """Moments of the maximum of a window of two positions.
+    """Moments of the maximum of two positions.
 
-    Attributes:
-        mean, square: E max, E max^2.
-        slopes, gains: [2], E[1_p phi'(z_p)^2] and E[1_p (z_p phi'(z_p))^2].
+    `mean`, `square`: E max, E max^2. `slopes`, `gains`: E[1_p phi'(z_p)^2],
+    E[1_p (z_p phi'(z_p))^2].
     """
 
     mean: Any
@@ -45,23 +45,18 @@ class _Window(NamedTuple):
 
 
 def max_pooled(layer: Pool, state: State, shape: Shape, path: str) -> State:
-    """The state after a maximum over windows of Gaussian columns or an activation of them.
+    """The state after a maximum over windows of Gaussian or normalized columns, or phi of them.
 
-    Raises:
-        SpecError: other columns; trained gains averaged before.
+    Raises SpecError: other columns; trained gains averaged before.
     """
-    phi = linear
+    phi, windows = linear, _windows(layer, shape.positions or ())
     source = state.source
-    if source is not None:
-        if not isinstance(source.layer, neuronwise.Activation):
-            given = "a maximum of batch-normalized columns, at infinite width"
-            raise refuse(path, layer, given, "means", "Simulate.")
-        phi, sampled = source.layer.phi, state.sampled
-        state = source.state.replace(
-            error=state.error, missing=state.missing, sampled=sampled, fresh=state.fresh
-        )
+    if source is not None and isinstance(source.layer, neuronwise.Activation):
+        phi, kept = source.layer.phi, ("error", "missing", "sampled", "fresh")
+        state = source.state.replace(**{name: getattr(state, name) for name in kept})
+    if is_normed(state):
+        return normed(phi, state, windows)
     require_gaussian(layer, state, path)
-    windows = _windows(layer, shape.positions or ())
     size, gain = windows.shape[1], state.gain if state.with_ntk else 0.0
     own = np.full((len(windows),) * 2, _QMC)
     mutual = own.copy()

@@ -23,11 +23,9 @@ _NUM_NODES = 33
 def log_volumes(spec: Spec, frames: Frames) -> Float[np.ndarray, "layers points"]:
     """ln volume of each frame's image: [layers (+1 with an output layer), points].
 
-    Gram matrix n_l C_ij, C the velocity kernel; the output width n_L adds
-    (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
-
-    Raises:
-        SpecError: no infinite-width kernel; a frame at a kink.
+    Gram matrix n_l C_ij, C the velocity kernel; the output width n_L adds (1/2) sum_j E
+    ln(chi^2_{n_L - j} / n_L).
+    Raises SpecError: no infinite-width kernel; a frame at a kink.
     """
     from scipy.special import digamma
 
@@ -58,8 +56,7 @@ def output_log_volume_variance(output_width: int, size: int) -> float:
 def mean_lengths(spec: Spec, curve: Curve) -> Float[np.ndarray, "layers"]:
     """Relative length of the curve's image: [layers (+1, a mean, with an output layer)].
 
-    Raises:
-        SpecError: no infinite-width kernel; a curve through a kink.
+    Raises SpecError: no infinite-width kernel; a curve through a kink.
     """
     from scipy.special import poch
 

@@ -20,20 +20,10 @@ _LEAST_SHARE = 1e-4  # of a mean square; a smaller difference of kernels keeps t
 def mean_squares(
     spec: Spec, x: Real[Array, "num dimension"] | Plain
 ) -> Float[np.ndarray, "depth num"]:
-    """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream.
+    """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream, in float64.
 
-    Args:
-        spec: its output layer plays no part.
-        x: [num, dimension].
-
-    Returns:
-        [depth, num] float64.
-
-    Raises:
-        SpecError: constant biases; `residual.residual_layers`.
-
+    Raises SpecError: constant biases; `residual.residual_layers`.
     Valid for: infinite width, fixed depth, error O(depth / width).
-
     Reference: arXiv 1711.00165.
     """
     squares: np.ndarray = _mean_squares(spec, x)
@@ -57,12 +47,9 @@ _mean_squares = by_kind(
 def overlaps(
     spec: Spec, x: Real[Array, "num dimension"] | Plain
 ) -> Float[np.ndarray, "depth num num"]:
-    """<x_i^l, x_j^l> / width, l = 1..depth: [depth, num, num] float64.
+    """<x_i^l, x_j^l> / width: E[phi(z_i^l) phi(z_j^l)], or of a residual stream; as `mean_squares`.
 
-    E[phi(z_i^l) phi(z_j^l)], or of a residual stream. Otherwise as `mean_squares`.
-
-    Raises:
-        SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
+    Raises SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
     """
     result: np.ndarray = _overlaps(spec, x)
     return result
@@ -97,20 +84,14 @@ _overlaps = by_kind(
 
 
 def mean_square_distances(spec: Spec, inputs: Inputs) -> Float[np.ndarray, "depth pairs"]:
-    """|x^l - x'^l|^2 / width of each pair, l = 1..depth: [depth, pairs] float64.
+    """|x^l - x'^l|^2 / width of each pair (displacement), l = 1..depth, in float64.
 
     MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)
     ~ N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images.
     Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
 
-    Args:
-        spec: its output layer plays no part.
-        inputs: every displacement is one pair; any norms.
-
-    Raises:
-        SpecError: non-Gaussian biases; a convolutional network; unresolved activation; a residual
-            network's pair too close for its kernels.
-
+    Raises SpecError: non-Gaussian biases; a convolutional network; unresolved activation; a
+        residual network's pair too close for its kernels.
     Valid for: infinite width, fixed depth, error O(depth / width).
     """
     squares: np.ndarray = _distances(spec, inputs)

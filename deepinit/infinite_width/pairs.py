@@ -1,10 +1,8 @@
 """Infinite-width recursion over layers: variances of points, half angles of pairs.
 
-Covariance: sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map q -> w q + b takes
-T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) to
-
+Covariance: sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map q -> w q + b takes T = 4
+sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) to
     T' = w [T + 2 (b + x) gap^2 / (s_1' + s_2')^2],    U' = w U + 2 (b + x),
-
 s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w
 s_1 s_2): sums of positive terms, accurate at tiny angles.
 """
@@ -36,12 +34,11 @@ class Rows(NamedTuple):
     """Points and pairs of points.
 
     Attributes:
-        variance: [points]; inputs: |x|^2 / dimension.
-        growth: [pairs]: second variance less the first.
-        angle: [pairs] each.
-        covariance: [pairs]; inputs: x.x' / dimension. Carries the derivatives with `variance`:
-            angles have none at zero rows.
-        first, second: [pairs]: indices of the points.
+        variance: of points; inputs: |x|^2 / dimension.
+        growth, angle: of pairs: second variance less the first; half angle.
+        covariance: inputs: x.x' / dimension. Carries the derivatives with `variance`: angles have
+            none at zero rows.
+        first, second: indices of the points.
     """
 
     variance: jax.Array
@@ -75,13 +72,7 @@ def propagate(
     bias_vars: jax.Array,
     shares: Shares | None = None,
 ) -> Layers:
-    """Kernels of every layer.
-
-    Args:
-        rows: the inputs.
-        weight_vars, bias_vars: [layers]; weights times fan_in.
-        shares: of the NTK; None for all.
-    """
+    """Kernels of every layer; weight_vars times fan_in; `shares` of the NTK, None for all."""
     shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
 
     def one_layer(carry, variances):

@@ -1,9 +1,9 @@
 """Gaussian expectations of an activation over the kernels of a state.
 
-Closed forms where known (`closed_forms`). Other smooth activations: Mehler's series, E[f(u) f(v)] =
-sum_k rho^k c_k(u) c_k(v), c_k(u) = E[f(sqrt(q) Z) h_k(Z)], rho the correlation, h_k the orthonormal
-Hermite polynomials. Kinks, and series that do not converge: 2-D quadrature at every entry. A row
-with itself: 1-D quadrature.
+Closed forms where known (`closed_forms`). Other smooth activations: Mehler's series,
+E[f(u) f(v)] = sum_k rho^k c_k(u) c_k(v), c_k(u) = E[f(sqrt(q) Z) h_k(Z)], rho the correlation, h_k
+the orthonormal Hermite polynomials. Kinks and divergent series: 2-D quadrature at every entry, 1-D
+for a row with itself.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _PAIRS = 16
 
 
 class _Rows(NamedTuple):
-    """Moments of rows: E of the squares of f, f', u f' [functions, R, P]; E f [R, P]; error []."""
+    """Moments of rows: E of squares of f, f', u f'; E f; error."""
 
     squares: Any
     mean: Any
@@ -38,11 +38,9 @@ class _Rows(NamedTuple):
 def with_products(
     activation: Activation, state: State, combine: Combine, **changes: Any
 ) -> tuple[State, Any]:
-    """The state with `combine(kernel, products)` for its kernels, and E f of its rows [R, P].
+    """The state with kernels `combine(kernel, products)`, and E f of its rows [R, P].
 
-    Args:
-        combine: gets `Products.gains` if the state has gains and tangent kernels.
-        changes: other fields.
+    `combine` gets `Products.gains` if the state has gains and tangent kernels.
     """
     variance, gains = state.variance, bool(state.gain) and state.with_ntk
     closed = closed_form(activation, gains)
@@ -87,7 +85,7 @@ def _functions(activation: Activation, gains: bool) -> Functions:
 
 
 def _row_moments(activation: Activation, functions: Functions, variance: Any) -> _Rows:
-    """E f^2 of every function, E f of the first, and the error of the first two."""
+    """E f^2 of every function, E f of the first, error of the first two."""
 
     def at(q: Any) -> Any:
         std = root(q)

@@ -2,8 +2,8 @@
 
 Smooth activations: trapezoidal rule in t, z = c + w sinh(t), w = 1 / std, nodes dense at the bend
 z = c. Error exp(-pi^2 / (2 h)) at spacing h: below 1e-13 for h < 0.16, standard deviations up to
-1000; beyond them below 1e-7. With means: trapezoidal rule in t(z) = sum_i arcsinh((z - c_i) / w_i),
-nodes dense around every c_i. Kinks: Gauss-Legendre between them.
+1000, below 1e-7 beyond. With means: t(z) = sum_i arcsinh((z - c_i) / w_i), nodes dense around every
+c_i. Kinks: Gauss-Legendre between them.
 """
 
 from typing import Any, NamedTuple
@@ -26,9 +26,8 @@ _CUTS = (-3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0)  # more breaks, for the finer rul
 
 
 class PairRule(NamedTuple):
-    """Nodes for a pair (u, v): [nodes, nodes or 1].
-
-    u = sqrt(q_1) z_1 and v = u + step = sqrt(q_2) (cos(theta) z_1 + sin(theta) z_2), without means.
+    """Nodes for a pair (u, v): [nodes, nodes or 1]; without means
+    u = sqrt(q_1) z_1, v = u + step = sqrt(q_2) (cos(theta) z_1 + sin(theta) z_2).
     """
 
     weights: jax.Array

@@ -21,11 +21,8 @@ def random_map(
     """Columns of a random linear map with the laws `layer.law` and `layer.bias`.
 
     cov' = w channels view(cov) + b, ntk' = cov' + w channels view(ntk), w the variance of an entry.
-
-    Args:
-        fan_in: of the law.
-        view: kernels of the rows that the map acts on, summed over their parts.
-        channels: entries of a part; None for `fan_in`.
+    `fan_in` of the law; `view`: kernels of the rows mapped, summed over their `channels` (None:
+    fan_in) entries' parts.
     """
     scale = entry_variance(layer, "law", fan_in, depth, path) * (channels or fan_in)
     bias = entry_variance(layer, "bias", 1, depth, path, gaussian=True)

@@ -1,8 +1,8 @@
 """Randomized nodes of Gaussian averages, whose spread over replicas is their error.
 
 Up to 4 dimensions: trapezoidal rules at random offsets, exponentially accurate for functions
-analytic in a strip. Beyond: scrambled Sobol points, error about N^-0.85 for softmax attention
-(8 tokens, scores of variance 1: 1.5e-4 a replica).
+analytic in a strip. Beyond: scrambled Sobol points, error about N^-0.85 for softmax attention (8
+tokens, scores of variance 1: 1.5e-4 a replica).
 """
 
 import functools
@@ -20,8 +20,7 @@ _GRIDS = {1: (0.25, 8.0), 2: (0.4, 7.5), 3: (0.5, 7.0), 4: (0.7, 6.5)}  # spacin
 def random_nodes(dimension: int, replica: Any) -> tuple[Any, Any]:
     """Nodes [N, dimension] and weights [N] of E f(z), z ~ N(0, I); f smooth.
 
-    Args:
-        replica: [], 0 to `REPLICAS` - 1.
+    `replica`: 0 to `REPLICAS` - 1.
     """
     if dimension not in _GRIDS:
         return random_points(dimension, replica)
@@ -49,7 +48,7 @@ def _grid(dimension: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def _sobol(dimension: int) -> np.ndarray:
-    """[REPLICAS, N, dimension] normal points; dimensions beyond Sobol's are pseudorandom."""
+    """[REPLICAS, N, dimension] normal points, pseudorandom beyond Sobol's dimensions."""
     from scipy.special import ndtri
     from scipy.stats import qmc
 

@@ -19,13 +19,10 @@ _BLOCK = 320  # rows of a block of a kernel
 
 
 class KernelLayers(NamedTuple):
-    """Kernels of the preactivations z^1, ..., z^depth, and of the outputs.
+    """Kernels of the preactivations z^1, ..., z^depth and outputs, NTK parametrization.
 
-    Residual networks: of the stream x^1, ..., x^depth, averaged over positions.
-
-    Attributes:
-        nngp: [layers, num, num]: covariance of one neuron; second moment of a stream.
-        ntk: [layers, num, num], NTK parametrization.
+    `nngp`: covariance of one neuron. Residual networks: second moment of the stream x^1, ...,
+    x^depth, averaged over positions.
     """
 
     nngp: Float[Like, "layers num num"]
@@ -44,12 +41,8 @@ def layer_variances(
 ) -> tuple[Float[np.ndarray, "layers"], Float[np.ndarray, "layers"]]:
     """Weight variances times fan_in, and bias variances: [depth (+1 with an output layer)].
 
-    Args:
-        spec: widths matter only for scaling `absolute`.
-        dimension: of the inputs.
-
-    Raises:
-        SpecError: no MLP; non-Gaussian biases.
+    Widths matter only for scaling `absolute`.
+    Raises SpecError: no MLP; non-Gaussian biases.
     """
     if not isinstance(spec, MLP):
         given = f"a {type(spec).__name__}, for a quantity of fully connected networks"
@@ -80,32 +73,22 @@ def kernel_layers(
     trained: tuple[str, ...] = PARAMETERS,
     last_only: bool = False,
 ) -> KernelLayers:
-    """NNGP kernel K^l and NTK Theta^l of every layer at infinite width.
+    """NNGP kernel K^l and NTK Theta^l of every layer at infinite width, in float64.
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
     Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l; w_l the weight
-    variance times fan_in, b_l the bias variance. Residual networks: `residual`.
+    variance times fan_in, b_l the bias variance. [depth (+1 with an output layer), num, num].
+    Residual networks: `residual`.
 
-    Args:
-        x: [num, dimension].
-        trained: in the NTK: hidden "weights", all "biases", "output" weights; residual networks
-            also "embedding", "branch".
-        last_only: only the last layer.
-
-    Returns:
-        [depth (+1 with an output layer), num, num], float64. Homogeneous activations: closed form,
-        1e-13. Others: 2-D quadrature, checked in every layer; relative error a layer below 1e-9 for
-        preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu, selu), 1e6 (other
-        built-ins), else below 1e-5. Errors add up over layers, and grow as perturbations of the
-        variance do.
-
-    Raises:
-        SpecError: unresolved activation; kernels not finite; `residual_layers`.
-
+    `trained`, in the NTK: hidden "weights", all "biases", "output" weights; residual networks also
+    "embedding", "branch". `last_only`: only the last layer.
+    Raises SpecError: unresolved activation; kernels not finite; `residual_layers`.
     Valid for: independent centred or orthogonal weights, Gaussian biases, widths to infinity (in
         any order) at fixed depth; error O(depth/width). Non-Gaussian weights: many input
-        coordinates.
-
+        coordinates. Homogeneous activations: closed form, 1e-13. Others: 2-D quadrature, checked in
+        every layer; relative error a layer below 1e-9 for preactivation variances up to 10 (sin),
+        30 (softsign), 1e3 (elu, celu, selu), 1e6 (other built-ins), else below 1e-5. Errors add up
+        over layers, and grow like perturbations of the variance.
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine); stable
         form: `pairs`, `duals`.
     """
@@ -204,24 +187,16 @@ def kernel_scan(
 ) -> KernelLayers:
     """`kernel_layers` under jit (static activation), vmap and grad, without checks.
 
-    Derivatives in x, weight_vars and bias_vars are finite at all rows. Where phi' jumps (relu) or
-    has a kink (softsign):
-
+    In the precision of x: call inside `host_float64()`. weight_vars times fan_in; `shares` of the
+    NTK, None for all. Derivatives in x, weight_vars and bias_vars are finite at all rows. Where
+    phi' jumps (relu) or has a kink (softsign):
     - NTK at collinear rows: mean of the one-sided derivatives.
     - Zero row, zero bias variances, kink at 0: 0 in that row.
     - bias_vars at 0: infinite slopes of the NTK (parallel rows of different norms, opposite rows)
       and, with a kink at 0, of both kernels at a zero row. Divergent terms are left out; use a
       positive bias variance.
-
-    Second derivatives: smooth and homogeneous activations likewise; others at rows not collinear.
-
-    Args:
-        x: [num, dimension].
-        weight_vars, bias_vars: [layers]; weights times fan_in.
-        shares: of the NTK; None for all.
-
-    Returns:
-        [layers, num, num], in the precision of x; call inside `host_float64()`.
+    Second derivatives: likewise for smooth and homogeneous activations; others at rows not
+    collinear.
     """
     from deepinit.infinite_width.pairs import matrices, propagate, rows_of_points
 

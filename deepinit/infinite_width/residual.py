@@ -11,8 +11,8 @@ variance v, every block maps
     two layers: C_ij += v E[phi(h_i) phi(h_j)],
                 Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
 
-E averages over coordinates too. Second moment: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 +
-mu_i mu_j + C_ij. Convolutions: sites (input, position), S and N summed over patch offsets,
+E averages over coordinates too. Second moment: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i
+m_j^0 + mu_i mu_j + C_ij. Convolutions: sites (input, position), S and N summed over patch offsets,
 S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
 
 Exact except for shallow blocks with nonlinear phi and psi, whose shift, a sum of L terms, is taken
@@ -46,11 +46,8 @@ MISSING_SHARE = 1e-11  # of a mean square; above it quadrature over pairs replac
 class ResidualLayers(NamedTuple):
     """The stream after every block, averaged over positions; last the output.
 
-    Attributes:
-        mean: [depth, num], of the coordinates.
-        mean_square: [depth, num], |x^l|^2 / width.
-        nngp: [depth (+1), num, num], second moment of a coordinate; last the output covariance.
-        ntk: [depth (+1), num, num].
+    `mean`: of the coordinates. `mean_square`: |x^l|^2 / width. `nngp`: second moment of a
+    coordinate; last the output covariance. `nngp`, `ntk`: [depth (+1), num, num].
     """
 
     mean: Float[np.ndarray, "depth num"]
@@ -60,13 +57,7 @@ class ResidualLayers(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """The stream after the last block, by position.
-
-    Attributes:
-        mean: [num, positions].
-        nngp: [num, positions, num, positions], second moment of one channel.
-        ntk: [num, positions, num, positions].
-    """
+    """Mean, second moment (`nngp`) and NTK of one channel after the last block, by position."""
 
     mean: Float[np.ndarray, "num positions"]
     nngp: Float[np.ndarray, "num positions num positions"]
@@ -98,32 +89,24 @@ def residual_layers(
     *,
     trained: tuple[str, ...] = PARAMETERS,
 ) -> ResidualLayers:
-    """Means, second moments and NTK of the stream after every block.
+    """Means, second moments and NTK of the stream after every block, in float64.
 
-    Output layer: K = v_o lambda + b_o, Theta_o = K + v_o Theta, averaged over positions.
+    Output layer: K = v_o lambda + b_o, Theta_o = K + v_o Theta, averaged over positions. Widths
+    matter only for scaling `absolute`; without an embedding the dimension of x is the width.
 
-    Args:
-        spec: widths matter only for scaling `absolute`.
-        x: [num, dimension]; without an embedding the dimension is the width.
-        trained: in the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (output too),
-            "output" (G). NTK parametrization; positions share filters and biases.
-
-    Returns:
-        float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale
-        1; 1e-8 with kinks; others below 1e-5, checked at every site.
-
-    Raises:
-        SpecError: correlated, drifting or constant parameters; non-Gaussian biases or (nonlinear
-            psi) embedding; unresolved activation; moments not finite.
-
+    `trained`, in the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (output too),
+    "output" (G). NTK parametrization; positions share filters and biases.
+    Raises SpecError: correlated, drifting or constant parameters; non-Gaussian biases or (nonlinear
+        psi) embedding; unresolved activation; moments not finite.
     Valid for: infinite width, fixed depth, error O(1/width). Shallow blocks with nonlinear phi and
-        psi: up to O(1/depth), O(1/depth^2) for odd phi.
+        psi: up to O(1/depth), O(1/depth^2) for odd phi. Relative error of a block: 1e-10 for smooth
+        activations that bend at 0 on the scale 1; 1e-8 with kinks; others below 1e-5, checked at
+        every site.
         Memory: about 12 float64 matrices [num * positions] squared; nonlinear psi without an
-        embedding: num * positions * channels * 256 more. Slow, by quadrature for every pair: a
-        kinked psi with a mean, beyond some ten coordinates; smooth activations except centred erf
-        at preactivation deviations above about 2.5, beyond some ten sites (a 3 x 3 filter
-        multiplies the variance by up to e^9 in the limit of depth).
-
+            embedding: num * positions * channels * 256 more. Slow, by quadrature for every pair: a
+            kinked psi with a mean, beyond some ten coordinates; smooth activations except centred
+            erf at preactivation deviations above about 2.5, beyond some ten sites (a 3 x 3 filter
+            multiplies the variance by up to e^9 in the limit of depth).
     Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth).
     """
     layers, _ = _layers(spec, x, trained)
@@ -138,8 +121,7 @@ def position_kernels(
 ) -> Positions:
     """Second moment Lambda_{ip,jp'} and NTK by position after the last block.
 
-    Args, Raises and Valid for: as `residual_layers`. Fully connected networks have one position.
-
+    As `residual_layers`. Fully connected networks have one position.
     Reference: arXiv:2007.03253, section 5.6.
     """
     _, (mean, second_moment, ntk) = _layers(spec, x, trained)

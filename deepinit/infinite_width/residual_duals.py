@@ -1,13 +1,9 @@
 """Gaussian expectations of an activation over many pairs, with means.
 
 u ~ N(mu, C) over sites i, means mu_id of coordinates d:
-
     V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
-
 Centred homogeneous f: arc-cosine; centred erf: arcsine. Other smooth f: Mehler's series,
-
     E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
-
 rho the correlation, h_k the orthonormal Hermite polynomials. `missing`, the largest share of
 E[f(u_i)^2] beyond NUM_TERMS terms, bounds that of V_ij. Kinks: quadrature over pairs. Homogeneous f
 with means: 1-D quadrature over u_i, E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) = Phi(m/s).
@@ -43,12 +39,9 @@ class Products(NamedTuple):
     """Expectations of products.
 
     Attributes:
-        values: [sites, sites], V.
-        slopes: [sites, sites], D.
-        means: [sites], mean_d E f(u_i).
+        values, slopes, means: V, D, mean_d E f(u_i).
         missing: largest share of a mean square beyond the series.
-        error: largest relative error of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 against a finer
-            rule.
+        error: largest relative error of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2, by a finer rule.
     """
 
     values: jax.Array
@@ -61,13 +54,9 @@ class Products(NamedTuple):
 def gaussian_products(
     activation: Activation, means: jax.Array | None, covariance: jax.Array, engine: Engine
 ) -> Products:
-    """V, D and E f of Gaussian sites.
+    """V, D and E f of Gaussian sites; `means` None for 0 (closed forms).
 
-    Args:
-        activation: f, static.
-        means: [sites, coordinates]; None for 0 (closed forms).
-        covariance: [sites, sites].
-        engine: `series` for smooth f; `quadrature` otherwise, or if `missing` is too large.
+    `engine`: `series` for smooth f; `quadrature` otherwise, or if `missing` is too large.
     """
     if activation == linear:
         ones = jnp.ones_like(covariance)

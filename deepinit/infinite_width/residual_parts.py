@@ -39,11 +39,8 @@ class Trained(NamedTuple):
 class Start(NamedTuple):
     """The stream before the first block; sites are (input, position), position fastest.
 
-    Attributes:
-        means: [sites, coordinates], the inputs; zeros [sites, 1] after an embedding.
-        covariance: [sites, sites]; 0 without an embedding.
-        mean: [sites], over coordinates.
-        second_moment: [sites, sites], lambda.
+    `means`: the inputs; zeros [sites, 1] after an embedding. `covariance`: 0 without an embedding.
+    `mean`: over coordinates. `second_moment`: lambda.
     """
 
     means: Float[np.ndarray, "sites coordinates"]
@@ -53,15 +50,10 @@ class Start(NamedTuple):
 
 
 def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
-    """Variances of every linear map.
+    """Variances of every linear map; widths matter only for scaling `absolute`.
 
-    Args:
-        spec: widths matter only for scaling `absolute`.
-        dimension: of the inputs.
-
-    Raises:
-        SpecError: no residual network; wrong dimension; laws without exchangeable coordinates, or
-            without Gaussian ones where needed.
+    Raises SpecError: no residual network; wrong dimension; laws without exchangeable coordinates,
+        or without Gaussian ones where needed.
     """
     remedy = "Kernels of an MLP: infinite_width.recursion.kernel_layers."
     validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)
@@ -88,12 +80,7 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
 def start_of_stream(
     spec: ResNet | ConvResNet, x: Float[np.ndarray, "num dimension"], embedding_var: float
 ) -> Start:
-    """The stream before the first block.
-
-    Args:
-        x: [num, dimension].
-        embedding_var: of an embedding weight times fan_in.
-    """
+    """The stream before the first block; embedding_var times fan_in."""
     sites = x.reshape(len(x) * spec.positions, -1)
     products = sites @ sites.T / sites.shape[1]
     if spec.embedding_law is not None:
@@ -103,11 +90,7 @@ def start_of_stream(
 
 
 def trained_flags(trained: tuple[str, ...]) -> Trained:
-    """Flags of the groups in the NTK.
-
-    Raises:
-        SpecError: an unknown group.
-    """
+    """Flags of the groups in the NTK; SpecError for an unknown one."""
     is_list = isinstance(trained, tuple | list | set | frozenset)
     if not is_list or any(name not in PARAMETERS for name in trained):
         raise SpecError(f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups in a tuple.")

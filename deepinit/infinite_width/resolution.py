@@ -29,12 +29,9 @@ def check_resolution(
 ) -> None:
     """Compare the quadrature with a finer one in every layer, in `host_float64`.
 
-    Args:
-        mean_squares: [num], of the inputs; 16 quantiles represent more.
-        weight_vars, bias_vars: [layers] that phi follows; weights times fan_in.
-
-    Raises:
-        SpecError: the rules differ, e.g. `sin` at a variance of 100.
+    `mean_squares` of the inputs, represented by 16 quantiles; variances of layers that phi follows,
+    weights times fan_in.
+    Raises SpecError: the rules differ, e.g. `sin` at a variance of 100.
     """
     if activation.slopes is not None or not len(weight_vars):
         return

@@ -16,15 +16,9 @@ COUPLES_INPUTS: set[type] = set()
 
 
 def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str) -> State:
-    """State after a layer, by its rule or its expansion's.
+    """State after a layer, by its rule or its expansion's; depth of the network, path for messages.
 
-    Args:
-        shape: of the layer's input.
-        depth: of the network, for laws and scales.
-        path: of the layer, for messages.
-
-    Raises:
-        SpecError: a layer without a rule, or whose rule refuses.
+    Raises SpecError: a layer without a rule, or whose rule refuses.
     """
     rule = INFINITE.get(layer)
     if rule is None and (simpler := expanded(layer, shape)) != layer:
@@ -33,11 +27,7 @@ def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str) -> St
 
 
 def require_gaussian(layer: Layer, state: State, path: str) -> None:
-    """Refuse settled columns before a layer that acts on every neuron.
-
-    Raises:
-        SpecError: neurons are not Gaussian, or trained gains were averaged.
-    """
+    """Refuse settled columns, or averaged gains, before a layer that acts on every neuron."""
     if not state.gaussian:
         given = "neurons that are not Gaussian at infinite width (no random linear map before it, "
         given += "or another function of neurons in between)"
@@ -54,8 +44,7 @@ def entry_variance(
 ) -> float:
     """Variance of an entry of the law `name`; 0 for None.
 
-    Raises:
-        SpecError: dependent entries, a drift, or (if `gaussian`) another law than a normal one.
+    Raises SpecError: dependent entries, a drift, or (if `gaussian`) another law than a normal one.
     """
     law: Any = getattr(layer, name)
     if law is None:

@@ -1,6 +1,5 @@
-"""Averages of softmax attention over Gaussian scores, for one pair of rows.
-
-A = softmax(S), A' = softmax(S') over the positions that the rows see; (S, S') jointly Gaussian.
+"""Averages of A = softmax(S), A' = softmax(S') over the positions that one pair of rows sees,
+(S, S') jointly Gaussian.
 """
 
 from typing import Any, NamedTuple
@@ -10,11 +9,8 @@ import jax.numpy as jnp
 
 
 class Averages(NamedTuple):
-    """Averages over scores.
-
-    Attributes:
-        products: [T, T], E A_s A'_s'.
-        slopes: [T, T], sum_ss' E[dA_s/dS_r dA'_s'/dS'_r'] G_ss', or None.
+    """Averages over scores: products E A_s A'_s';
+    slopes sum_ss' E[dA_s/dS_r dA'_s'/dS'_r'] G_ss', or None.
     """
 
     products: Any
@@ -26,11 +22,9 @@ def softmax_averages(
 ) -> Averages:
     """E A_s A'_s' and, with dA_s/dS_r = A_s (1[s=r] - A_r), what tangent kernels need.
 
-    Args:
-        scores: [2, T, 2, T], covariance of (S, S').
-        seen: [2, T], positions of nonzero weight.
-        values: G [T, T], covariance of the values.
-        nodes, weights: [N, D] and [N]; D at least the rank of score differences.
+    `scores`: [2, T, 2, T], covariance of (S, S'). `seen`: positions of nonzero weight. `values`: G,
+    covariance of the values. `nodes`, `weights`: [N, D] and [N]; D at least the rank of score
+    differences.
     """
     length = len(values)
     samples = nodes @ covariance_root(_centred(scores, seen), nodes.shape[1]).T

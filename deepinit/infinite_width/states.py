@@ -18,12 +18,7 @@ Engine = tuple[str, int]  # ("series", terms) or ("quadrature", 0)
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """Kernels of one neuron, [..., P, P].
-
-    Attributes:
-        cov: E h h' over neurons.
-        ntk: tangent kernel of a neuron, NTK parametrization; None if not asked.
-    """
+    """Kernels of one neuron, [..., P, P]: cov = E h h'; ntk in NTK parametrization, or None."""
 
     cov: Any
     ntk: Any
@@ -39,20 +34,20 @@ class State:
         within: [R, P, P], within one input; first list, then second.
         mean: [R, P], E h over neurons; 0 for Gaussian columns.
         same: [A, B], whether two inputs are equal.
-        missing: largest share of a mean square beyond the series, so far.
-        error: largest relative error of a quadrature, so far.
-        gaussian: `pending`: neurons are independent N(0, cov), so that an activation may follow;
-            else `settled`: only cov and means are known.
+        missing, error: largest share of a mean square beyond the series, relative error of a
+            quadrature, so far.
+        gaussian: `pending`: neurons are independent N(0, cov), an activation may follow; else
+            `settled`: only cov and means are known.
         fresh: a random linear map came since the start of the branch.
         square: the two lists are one, and whole.
-        gain: g, trained gains of norms: a neuron of rows h has the tangent kernel
-            ntk + g h_a h_b; `absorbed` averages it.
+        gain: g, trained gains of norms: a neuron of rows h has the tangent kernel ntk + g h_a h_b;
+            `absorbed` averages it.
         aligned: only pairs of one position are kept: kernels [A, B, P] and [R, P].
         blurred: gains were averaged although neurons are Gaussian: no ntk after an activation.
         engine: of activations without a closed form.
-        replica: [], number of the randomized nodes that `random_nodes` gives.
-        sampled: whether such nodes were used: the interpreter averages over replicas.
-        source: Gaussian columns that a layer of neurons was just applied to, or None.
+        replica: number of the randomized nodes that `random_nodes` gives.
+        sampled: such nodes were used: the interpreter averages over replicas.
+        source: Gaussian columns before the last layer of neurons, or None.
     """
 
     cross: Kernel
@@ -91,14 +86,15 @@ class State:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Gaussian columns, and the layer of neurons after them."""
+    """Gaussian columns, and the layer of neurons after them, of so many channels a group."""
 
     state: State
     layer: Layer = dataclasses.field(metadata={"static": True})
+    channels: int = dataclasses.field(default=1, metadata={"static": True})
 
 
 class Sides(NamedTuple):
-    """A number per row, at the left and at the right of a kernel's entries."""
+    """A number per row, left and right of a kernel's entries."""
 
     left: Any
     right: Any
@@ -140,10 +136,8 @@ def start(
 def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: Any) -> State:
     """The state with `fn(kernel, *sides)` for `cross` and `within`.
 
-    Args:
-        rows: arrays [..., R, P]; `fn` gets them as `Sides`, which broadcast against
-            [..., A, B, P, P], or [..., R, P, P] within one input.
-        changes: other fields; `source` is dropped unless given.
+    `rows`: arrays [..., R, P]; `fn` gets them as `Sides`, which broadcast against [..., A, B, P, P]
+    or [..., R, P, P]. `changes`: other fields; `source` is dropped unless given.
     """
     changes.setdefault("source", None)
     num_first, num_second = state.same.shape
@@ -161,7 +155,7 @@ def each_block(state: State, fn: Callable[..., Kernel], *rows: Any, **changes: A
 
 
 def linear_map(state: State, fn: Callable[[Any], Any], **changes: Any) -> State:
-    """The state with `fn` on cov and ntk, e.g. a map of positions on both sides."""
+    """The state with `fn` on cov and ntk, e.g. a map of positions."""
     mapped = lambda kernel: Kernel(fn(kernel.cov), on_ntk(fn, kernel.ntk))
     return each_block(state, mapped, **changes)
 
@@ -172,7 +166,7 @@ def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
 
 
 def tied(state: State) -> State:
-    """The state with equal inputs' kernels equal to the last bit: angles of 0 stay 0."""
+    """The state with bit-equal kernels of equal inputs: angles 0 stay 0."""
     cross, within = state.cross, state.within
     same = state.same.reshape(state.same.shape + (1,) * (cross.cov.ndim - 2))
     equal = lambda cross, within: jnp.where(same, within[: len(same), None], cross)
@@ -181,7 +175,7 @@ def tied(state: State) -> State:
 
 
 def absorbed(state: State) -> State:
-    """The state with gains averaged over neurons: ntk + g cov. Right before a linear map."""
+    """The state with gains averaged over neurons, ntk + g cov, before a linear map."""
     if not state.gain:
         return state
 

@@ -1,10 +1,8 @@
 """Gradient flow of the mean square error in the linear regime, by neural-tangents.
 
 Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, theta' = -grad R, Theta the initial tangent kernel:
-
     f_t = y + e^{-Theta t / n} (f_0 - y),
     f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
-
 neural-tangents divides by n K, K the number of outputs: its learning rate is K here.
 """
 
@@ -32,10 +30,8 @@ _RELATIVE_FLOOR, _ABSOLUTE_FLOOR = 1e-18, 1e-300
 class NtkTraining(NamedTuple):
     """Mean and variance over initializations in training; outputs are independent.
 
-    Attributes:
-        times, loss: [T], loss the mean of R.
-        mean, variance: [T, n, K], at the examples.
-        test_mean, test_variance: [T, num, K] or None.
+    `times`; `loss`: mean of R; `mean`, `variance`: [T, n, K], at the examples; `test_mean`,
+    `test_variance`: or None.
     """
 
     times: Float[np.ndarray, "times"]
@@ -49,10 +45,7 @@ class NtkTraining(NamedTuple):
 class LinearizedTraining(NamedTuple):
     """One linearised network in training.
 
-    Attributes:
-        times, loss: [T], loss R.
-        outputs: [T, n, K], at the examples.
-        test_outputs: [T, num, K] or None.
+    `times`; `loss`: R; `outputs`: [T, n, K], at the examples; `test_outputs`: or None.
     """
 
     times: Float[np.ndarray, "times"]
@@ -74,22 +67,13 @@ def ntk_training(
     mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}), K the NNGP
     kernel, loss = 1/(2n) sum_ik [(mean - y)^2 + variance].
 
-    Args:
-        spec: with an output layer, for `training.perceptron(spec)`: standard parametrization, no
-            output bias.
-        examples: inputs [n, dimension], targets [n, K].
-        times: [T], >= 0, not decreasing: learning rate times steps.
-        test_inputs: [num, dimension].
-        kernels: `standard_kernels` or `stax_standard_kernels`.
-
-    Raises:
-        SpecError: class targets, no output layer, wrong number of outputs, constant biases, invalid
-            times.
-        ResourceError: neural-tangents is absent or does not work.
-
-    Valid for: infinite width in the lazy regime (not small initializations); error O(1/width). At t
-        = 0 the loss is exact at every width for one hidden layer with normal laws.
-
+    `spec`: with an output layer, for `training.perceptron(spec)`: standard parametrization, no
+    output bias. `times`: >= 0, not decreasing: learning rate times steps. `kernels`:
+    `standard_kernels` or `stax_standard_kernels`.
+    Raises SpecError: class targets, no output layer, wrong number of outputs, constant biases,
+        invalid times. ResourceError: neural-tangents is absent or does not work.
+    Valid for: infinite width in the lazy regime (not small initializations); error O(1/width). At
+        t = 0 the loss is exact at every width for one hidden layer with normal laws.
     Reference: arXiv 1902.06720, sections 2.2 and 2.3.
     """
     times = _checked_times(times)
@@ -158,19 +142,12 @@ def linearized_training(
 
     f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network.
 
-    Args:
-        apply_fn: `apply_fn(parameters, x)`, [dimension] -> [K], like `Network.apply`.
-        parameters: a pytree of floating-point arrays, cast to float64.
-        examples, times, test_inputs: as `ntk_training`.
-
-    Raises:
-        SpecError: class targets, wrong number of outputs, invalid times, parameters not
-            floating-point.
-        ResourceError: neural-tangents, or its structured derivatives, do not work.
-
+    `apply_fn`: `apply_fn(parameters, x)`, [dimension] -> [K], like `Network.apply`. `parameters`: a
+    pytree of floating-point arrays, cast to float64. Others: as `ntk_training`.
+    Raises SpecError: class targets, wrong number of outputs, invalid times, parameters not
+        floating-point. ResourceError: neural-tangents or its structured derivatives do not work.
     Valid for: exact for the linearised network; the network follows it to O(1/sqrt(width)) in the
         lazy regime.
-
     Reference: arXiv 1902.06720, section 2.2; arXiv 2206.08720 (kernel).
     """
     times = _checked_times(times)

@@ -1,12 +1,10 @@
 """Kernels of networks in standard parametrization.
 
 Perceptrons of `training`: weights W^l [n_l, n_{l-1}] of variance v_l, hidden biases of variance
-b_l. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l) phi'(z'^l)], (z^l, z'^l) ~ N(0, K^l),
+b_l. S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l) phi'(z'^l)], (z^l, z'^l) ~ N(0, K^l),
 S^0 = x.x'/n_0,
-
     K^l = n_{l-1} v_l S^{l-1} + b_l,
     Theta^l = n_{l-1} S^{l-1} + 1 + n_{l-1} v_l D^{l-1} Theta^{l-1},      Theta^1 = x.x' + 1,
-
 the 1 for a trained bias; at the output, without b and 1.
 """
 
@@ -26,12 +24,7 @@ from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 
 class TrainingKernels(NamedTuple):
-    """Kernels of one output, in standard parametrization.
-
-    Attributes:
-        nngp: [num, num]: covariance of f over initializations.
-        ntk: [num, num].
-    """
+    """NNGP and NTK of one output, in standard parametrization."""
 
     nngp: Float[np.ndarray, "num num"]
     ntk: Float[np.ndarray, "num num"]
@@ -41,21 +34,12 @@ KernelsOf = Callable[[MLP, np.ndarray], TrainingKernels]
 
 
 def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
-    """NNGP and NTK of the output in standard parametrization.
+    """NNGP and NTK of the output in standard parametrization, in float64.
 
-    Args:
-        spec: with an output layer, taken without bias; hidden biases are trained.
-        x: [num, dimension].
-
-    Returns:
-        [num, num], float64; accuracy of `recursion.kernel_layers`.
-
-    Raises:
-        SpecError: no output layer, constant biases, unresolved activation.
-
+    Output layer without bias; hidden biases are trained. Accuracy of `recursion.kernel_layers`.
+    Raises SpecError: no output layer, constant biases, unresolved activation.
     Valid for: exact means of f f' and of the empirical NTK at every width for one hidden layer with
         normal weights and biases and for linear networks; else error O(1/width).
-
     Reference: arXiv 2001.07301.
     """
     x = checked_rows(x)
@@ -75,15 +59,11 @@ def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> Trai
 
 
 def stax_standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> TrainingKernels:
-    """`standard_kernels` by neural-tangents' stax, for its activations.
+    """`standard_kernels` by neural-tangents' stax, for its activations, in float64.
 
-    Returns:
-        [num, num], float64, to about 1e-8 a layer at variances of order 1, less with tiny weights.
-
-    Raises:
-        SpecError: as `standard_kernels`.
-        ResourceError: neural-tangents is absent or does not work.
-
+    Error about 1e-8 a layer at variances of order 1, more with tiny weights.
+    Raises SpecError: as `standard_kernels`. ResourceError: neural-tangents is absent or does not
+        work.
     Reference: arXiv 1912.02803, 2001.07301.
     """
     x = checked_rows(x)

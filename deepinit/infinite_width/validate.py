@@ -20,17 +20,11 @@ def checked_rows(x: Real[Array, "num dimension"] | Plain) -> Float[np.ndarray, "
 def checked_limit(
     limit: T, what: str = "", *, along: str = "", is_log: bool = False, is_kernel: bool = False
 ) -> T:
-    """The limit, if all numbers are finite.
+    """The limit (array, number, or NamedTuple of arrays or None), if all numbers are finite.
 
-    Args:
-        limit: an array, a number, or a NamedTuple of arrays or None.
-        what: name of the limit, or of the fields' owner.
-        along: first axis ("layer"), for the message.
-        is_log: allows -inf.
-        is_kernel: fields are kernels.
-
-    Raises:
-        SpecError: a number is infinite or NaN.
+    `what`: its name, or of the fields' owner. `along`: first axis ("layer"), for the message.
+    `is_log`: allows -inf. `is_kernel`: fields are kernels.
+    Raises SpecError: a number is infinite or NaN.
     """
     parts: dict[str, Any] = {what: limit}
     if isinstance(limit, tuple) and hasattr(limit, "_asdict"):

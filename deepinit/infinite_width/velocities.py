@@ -10,8 +10,8 @@ Nonlinearity, in the frame of independent normals:
     C -> E[phi'(z_t) phi'(z_s) (a_1 z_1 + a_2 z_2) (b_1 z_1 + b_2 z_2)]
          + (C - a_1 b_1 - a_2 b_2) E[phi'(z_t) phi'(z_s)],
 
-at t = s: C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2; likewise dK/dt ->
-E[phi'(z_t) phi(z_s) dz_t]. Homogeneous phi, p and r as in `duals`:
+at t = s: C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2; likewise
+dK/dt -> E[phi'(z_t) phi(z_s) dz_t]. Homogeneous phi, p and r as in `duals`:
 
     C -> (p - r theta) C + r sin(theta) (a_1 A_s + a_2 B_s),
     dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,    C(t, t) -> p C(t, t),
@@ -34,12 +34,8 @@ from deepinit.infinite_width.quadrature import pair_rule, point_rule
 class Velocities(NamedTuple):
     """Covariances of the velocities of points and pairs (t, s).
 
-    Attributes:
-        point_cross: [points], Cov(z_t, dz_t).
-        point: [points], C(t, t).
-        first_cross: [pairs], Cov(dz_t, z_s).
-        second_cross: [pairs], Cov(z_t, dz_s).
-        pair: [pairs], C(t, s).
+    `point_cross`, `point`: Cov(z_t, dz_t), C(t, t). `first_cross`, `second_cross`, `pair`:
+    Cov(dz_t, z_s), Cov(z_t, dz_s), C(t, s).
     """
 
     point_cross: jax.Array
@@ -76,12 +72,7 @@ def velocities_of_points(x, tangents, first, second) -> Velocities:
 def velocity_scan(
     activation: Activation, rows: Rows, velocities: Velocities, weight_vars, bias_vars
 ) -> Velocities:
-    """Velocities of the last affine layer.
-
-    Args:
-        rows, velocities: of the inputs.
-        weight_vars, bias_vars: [layers]; weights times fan_in.
-    """
+    """Velocities of the last affine layer, from the inputs'; weight_vars times fan_in."""
 
     def layer(carry, variances):
         rows, velocities = carry

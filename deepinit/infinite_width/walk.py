@@ -1,4 +1,4 @@
-"""Layers in order and repeated layers, with records of the sites on the way."""
+"""Layers in order and repeated layers, with records of the sites."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

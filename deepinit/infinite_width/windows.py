@@ -20,15 +20,9 @@ def over_patches(
     padding: Padding,
     aligned: bool = False,
 ) -> Any:
-    """sum_o block[..., s p + o, s q + o] over the offsets o of a patch.
+    """sum_o block[..., s p + o, s q + o] over the offsets o of a patch, centred unless `valid`.
 
-    Args:
-        block: [..., P, P]; `aligned`: [..., P], p = q.
-        positions: sides of an image.
-        size, stride, padding: of the patches; centred unless `valid`.
-
-    Returns:
-        [..., P', P'], or [..., P'].
+    `block`: [..., P, P]; `aligned`: [..., P], p = q. `positions`: sides of an image.
     """
     sides, rank = 1 if aligned else 2, len(positions)
     lead = block.shape[:-sides]

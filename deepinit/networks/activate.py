@@ -16,8 +16,8 @@ from deepinit.networks.rows import Rows, at_true_size
 def activate(rows: Rows, activation: Activation) -> Rows:
     """phi of points, phi' times tangents, phi(z + dz) - phi(z) of displacements.
 
-    phi acts on exp(s) z, by its power law (`core.power_laws`) at extreme s; positively homogeneous
-    phi commutes with exp(s).
+    phi acts on exp(s) z, by its power law (`core.power_laws`) at extreme s; homogeneous phi
+    commutes with exp(s).
     """
     if activation == identity:
         return rows
@@ -82,10 +82,7 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
 
 
 def flushed(rows: Rows, smallest: float) -> Rows:
-    """Coordinates below `smallest`, of points or partners, set to 0.
-
-    Compared by logarithms: the dtype may not represent them.
-    """
+    """Coordinates below `smallest`, compared by logarithms, of points or partners set to 0."""
     least = math.log(smallest) - rows.point_scales
     keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # NaN stays
     base, keep_base = rows.of_bases(rows.points), rows.of_bases(keep)

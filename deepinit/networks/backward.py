@@ -48,10 +48,9 @@ class Gradients(NamedTuple):
 
     Attributes:
         outputs: [num_points, width], or last site, times exp(output_scales).
-        output_scales: [num_points].
         layers: [sites, num], ln |gradient|^2 by each site's output (stream after a block).
-        inputs: cotangents [num, dimension]; with layers that couple inputs, of every input of the
-            batch, [num * num_points, dimension].
+        inputs: cotangents [num, dimension]; [num * num_points, dimension], of every input of the
+            batch, with layers that couple inputs.
         weights, biases: products [num, num], of the body.
         embedding, readout: products [num, num], weights and biases; 0 without the layer.
     """
@@ -89,11 +88,9 @@ def random_gradients(
 ) -> Gradients:
     """Values and gradients of the random network of a key.
 
-    Args:
-        rows: points alone, of the input layer.
-        key: with explicit maps, as for `network(spec).init`.
-        functions: [num, output size], linear functions of the output at `points` (indices).
-        shape: of one input; None for vectors.
+    `rows`: points alone, of the input layer. `key`: with explicit maps, as for
+    `network(spec).init`. `functions`: [num, output size], linear functions of the output at
+    `points` (indices).
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     check_rules(net.body, net.body_shape, rows)

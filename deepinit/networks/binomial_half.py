@@ -1,8 +1,8 @@
 """Exact samples of Binomial(n, 1/2), at a cost independent of n.
 
 Probabilities are integers in units of 2^-64: exact up to n = 64, to half a unit beyond (the
-remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) atoms form an alias table of
-2^m equal columns: of 64 random bits, m choose the column, the others meet its threshold.
+remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) atoms form an alias table of 2^m
+equal columns: of 64 random bits, m choose the column, the others meet its threshold.
 """
 
 from typing import NamedTuple
@@ -21,10 +21,9 @@ class AliasTables(NamedTuple):
     """Alias tables of several layers, one per distinct width.
 
     Attributes:
-        columns: [columns of all tables, 2] uint32: high word of the threshold; its low 32 - m
-            bits, below m bits of the alias.
-        starts, firsts: first column and its atom, [num_layers] int32.
-        shifts: 32 - m, [num_layers] uint32.
+        columns: [columns of all tables, 2]: high word of the threshold; its low 32 - m bits, below
+            m bits of the alias.
+        starts, firsts, shifts: by layer: first column, its atom, and 32 - m.
     """
 
     columns: np.ndarray

@@ -1,7 +1,7 @@
 """Checkpointing of the backward pass: bounded memory at any depth.
 
-Shape (n_1, ..., n_k): n_1 segments of n_2 ... of n_k layers. Stored are n_1 + ... + n_{k-1} sets
-of rows and n_k layers; layers are computed k times.
+Shape (n_1, ..., n_k): n_1 segments of n_2 ... of n_k layers. Stored are n_1 + ... + n_{k-1} sets of
+rows and n_k layers; layers are computed k times.
 """
 
 import math
@@ -16,7 +16,7 @@ _SETS_OF_A_LAYER = 4  # inputs, preactivations, directions, normals
 def checkpoint_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]:
     """Shapes of one long and then short runs, `length` layers in total.
 
-    `rows` enter the first layer; `width` is of the widest rows in a layer.
+    `rows` enter the first layer; `width` is the widest in a layer.
     """
     set_bytes = len(rows.points) * width * rows.points.dtype.itemsize
     capacity = max(_STORED_ROWS, _STORED_BYTES // set_bytes)

@@ -1,15 +1,12 @@
 """Logarithms of chi-square variables, degrees of freedom per element.
 
-Marsaglia and Tsang's transformed rejection: with a = k/2, d = a - 1/3, c = 1 / (3 sqrt d),
-x standard normal, accept y = c x with probability
-
+Marsaglia and Tsang's transformed rejection: with a = k/2, d = a - 1/3, c = 1 / (3 sqrt d), x
+standard normal, accept y = c x with probability
     exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3 <= 0,
-
-then chi^2_k = 2 d (1 + y)^3, exactly for k >= 1. Acceptance: 0.84 at k = 1, 0.95 at 2, 0.98 at
-4, about 1 - 1/(18 k) beyond.
-
-Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at 5.4 standard deviations
-(mass beyond: 6e-8). float32 and float64 share bits; means agree to 1e-7 standard deviations.
+then chi^2_k = 2 d (1 + y)^3, exactly for k >= 1. Acceptance: 0.84 at k = 1, 0.95 at 2, 0.98 at 4,
+about 1 - 1/(18 k) beyond. Relative error of log(chi^2_k / reference): 1e-7. float32 normals end at
+5.4 standard deviations (mass beyond: 6e-8). float32 and float64 share bits; means agree to 1e-7
+standard deviations.
 """
 
 from typing import Any
@@ -31,7 +28,7 @@ def log_chi_square(
 ) -> jax.Array:
     """log(chi^2_k / reference), independent for each k of `degrees`; -inf for k <= 0.
 
-    `reference` > 0 is an integer or half-integer, usually the mean, and broadcasts.
+    `reference` > 0, an integer or half-integer, usually the mean.
     """
     degrees = jnp.asarray(degrees)
     alive = degrees > 0

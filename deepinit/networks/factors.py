@@ -3,18 +3,14 @@
 At one point, (w, b) -> (-w, -b) keeps the law of a row and w w^T and flips the preactivation:
 active units are fair coins, independent of the action on tangents. With K ~ Binomial(n, 1/2) of
 them, the squared volume of an orthonormal d-frame becomes, independently per layer,
-
     (v / fan_in)^d prod_{j < d} chi^2_{K - j}    (0 if K < d).
-
 Over (v n / fan_in (l^2 + r^2) / 2)^d (`log_layer_scales`), l, r slopes left and right of 0:
-
     relu, d-volume     (2/n)^d prod_j chi^2_{K - j}
     linear layer       (1/n)^d prod_j chi^2_{n - j}
     slopes l and r     (r^2 chi^2_K + l^2 chi^2_{n - K}) / (n (l^2 + r^2) / 2)
     orthogonal         m/n (r^2 A + l^2 B) / ((A + B + C) (l^2 + r^2) / 2)
-
-A, B, C = chi^2 of K, n - K, m - n; m = max(n, fan_in): a Haar image of a unit vector is uniform
-on the sphere in dimension m, with n visible coordinates.
+A, B, C = chi^2 of K, n - K, m - n; m = max(n, fan_in): a Haar image of a unit vector is uniform on
+the sphere in dimension m, with n visible coordinates.
 """
 
 from typing import Any
@@ -47,6 +43,7 @@ def log_layer_factors(
     """Log squared growth factor of a tangent (d = 1) or d-volume in every layer.
 
     log ||J_l u||^2 = cumsum(log_layer_scales + log_layer_factors), likewise squared d-volumes.
+    Output layer last; -inf with fewer than d active neurons.
 
     Args:
         fan_outs: of hidden layers, static; widths to 2^23.
@@ -57,15 +54,9 @@ def log_layer_factors(
         fan_in: of the first layer, for the orthogonal law; None for a square layer.
         dtype: float32 and float64 share their random bits.
 
-    Returns:
-        [layers], output layer last; -inf with fewer than d active neurons.
-
-    Raises:
-        SpecError: no layers, or an argument out of range.
-
+    Raises SpecError: no layers, or an argument out of range.
     Valid for: exactly in law at one point, any width and depth, biases symmetric about 0 and
         independent of weights.
-
     Reference: module docstring; bounds in arXiv:2102.10492.
     """
     widths = (*fan_outs, *(() if output_width is None else (output_width,)))
@@ -102,14 +93,10 @@ def log_layer_scales(
     output_var: float = 1.0,
     d: int = 1,
 ) -> np.ndarray:
-    """Deterministic growth, d log(v n_l / n_{l-1} (left^2 + right^2) / 2) per layer.
+    """Deterministic growth, d log(v n_l / n_{l-1} (left^2 + right^2) / 2) per layer, in float64.
 
-    Args:
-        weight_var, output_var: v, variance of a weight times its fan-in.
-        fan_in, fan_outs, slopes, output_width, d: as for `log_layer_factors`.
-
-    Returns:
-        [layers] float64, output layer (slopes 1, 1) last.
+    `weight_var`, `output_var`: v, variance of a weight times its fan-in. Others as for
+    `log_layer_factors`; output layer (slopes 1, 1) last.
     """
     sizes = np.array([fan_in, *fan_outs], np.float64)
     scales = np.log(weight_var * (slopes[0] ** 2 + slopes[1] ** 2) / 2) + np.diff(np.log(sizes))

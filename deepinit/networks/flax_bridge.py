@@ -37,8 +37,7 @@ def from_linen(
         dtype: of the inputs; parameters have the module's.
         label: for tables and the identity of runs; default the module's `repr`.
 
-    Raises:
-        SpecError: at initialization, other input sizes, or variables besides parameters.
+    Raises SpecError: at initialization, other input sizes, or variables besides parameters.
     """
     from flax import linen
 
@@ -84,8 +83,7 @@ def from_nnx(
         make: `nnx.Rngs -> module`, as `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`.
         input_shape, dtype, label: as for `from_linen`; default label the module's class.
 
-    Raises:
-        SpecError: state besides parameters; at initialization, other input sizes.
+    Raises SpecError: state besides parameters; at initialization, other input sizes.
     """
     from flax import nnx
 

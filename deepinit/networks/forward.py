@@ -53,9 +53,8 @@ def forward(
 ) -> tuple[Any, Rows]:
     """Taps of the body's sites, and rows of the readout or last site.
 
-    Args:
-        sources: of embedding, body and readout (keys or parameters).
-        tap: record of a site; with `tap_output` of the readout too.
+    `sources`: of embedding, body and readout (keys or parameters). `tap`: record of a site; with
+    `tap_output` of the readout too.
     """
     embedding, body, readout = sources
     check_rules(net.body, net.body_shape, rows)
@@ -84,11 +83,7 @@ def random_forward(
     tap_output: bool = False,
     shape: Shape | None = None,
 ) -> tuple[Any, Rows]:
-    """`forward` of random layers: layer l of an architecture draws from `fold_in(key, l)`.
-
-    Args:
-        shape: of one input; None for vectors.
-    """
+    """`forward` of random layers: layer l of an architecture draws from `fold_in(key, l)`."""
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     draw = random_draw(linear_map, precision, net.depth)
     return forward(net, rows, key_parts(net, key), draw, tap, tap_output=tap_output)

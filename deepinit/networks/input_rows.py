@@ -21,8 +21,7 @@ from deepinit.networks.rows import InnerProducts, Rows, frames_at
 def input_rows(spec: NetworkSpec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
     """`network key -> rows of layer 0`; only curve nodes depend on the key.
 
-    Raises:
-        SpecError: another dimension, inputs outside the dtype's range, a frame at a kink.
+    Raises SpecError: another dimension, inputs outside the dtype's range, a frame at a kink.
     """
     seen = outline(spec, shape_of(inputs))  # raises where the width does not fit
     if isinstance(inputs, SampledCurve) and inputs.method == "tangents":
@@ -75,8 +74,7 @@ def _chords(inputs: SampledCurve) -> Inputs:
 def rows_from_inputs(inputs: Inputs, *, scale_invariant: bool, dtype: Any) -> Rows:
     """Rows of layer 0, rescaled in float64 on the host, then cast.
 
-    Raises:
-        SpecError: squares outside the dtype's range (float64's if scale-invariant).
+    Raises SpecError: squares outside the dtype's range (float64's if scale-invariant).
     """
     _check_sizes(inputs, "float64" if scale_invariant else np.dtype(dtype).name)
     num_points, num_pairs = len(inputs.points), inputs.num_pairs

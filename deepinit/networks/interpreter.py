@@ -1,13 +1,11 @@
 """Rows through layers, forward and backward: `ROWS` holds one rule per layer kind.
 
-Rows of one input are stored as one vector [positions * width], positions first, at one log-scale.
-A rule is a `RowRule`:
-
+Rows of one input are one vector [positions * width], positions first, at one log-scale. A
+`RowRule`:
     forward(layer, rows, source, shape, draw) -> Applied
     backward(layer, rows, saved, back, source, shape, draw) -> (Cotangents, products)
-
 `rows` are the input rows, `shape` that of one input, `source` a key (or parameters), `saved` what
-the forward rule kept for the backward pass.
+the forward rule kept.
 """
 
 from collections.abc import Callable
@@ -49,8 +47,9 @@ class Draw(NamedTuple):
         transpose: of linear maps, on the backward pass.
         points: index of the point that every cotangent belongs to.
         batch: cotangents per function; they belong to all points of a batch, or 1.
-        tied: `(source, rows, layer, times, use, known) -> (*linear's, known)`, of maps that are
-            used again (`networks.tied_maps`); None for `linear`, which draws W again.
+        tied: `(source, rows, layer, times, use, known) -> (*linear's,
+            known)`, of maps that are used again (`networks.tied_maps`); None for `linear`, which
+            draws W again.
     """
 
     linear: LayerFn
@@ -66,10 +65,8 @@ class Draw(NamedTuple):
 class Applied(NamedTuple):
     """Rows after a layer.
 
-    Attributes:
-        before: rows before its last activation, or None.
-        saved: for the backward rule.
-        notes: other arrays by name, for taps (attention weights of the points).
+    `before`: rows before its last activation, or None. `saved`: for the backward rule. `notes`:
+    other arrays for taps (attention weights of the points).
     """
 
     rows: Rows
@@ -137,7 +134,7 @@ def _rule(layer: Layer, shape: Shape) -> tuple[RowRule, Layer]:
 
 
 def is_random(layer: Layer) -> bool:
-    """Whether a layer draws; deterministic layers are computed again on the backward pass."""
+    """Whether a layer draws; others are computed again on the backward pass."""
     rule = ROWS.get(layer)
     if rule is None:
         return True  # layers that are expanded have random maps

@@ -1,7 +1,8 @@
 """Random linear maps of a layer: explicit, or conditional on given rows.
 
-`linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`, images of
-`rows.stacked`; `WITH_RESIDUALS` add residuals for the transpose.
+`linear_map(key, rows, law, fan_out, depth,
+precision) -> [num_rows, fan_out]`, images of `rows.stacked`; `WITH_RESIDUALS` add residuals for the
+transpose.
 """
 
 import math
@@ -94,7 +95,7 @@ def conditional_with_residuals(
     precision: str,
     known: Saved | None = None,
 ) -> tuple[jax.Array, Saved]:
-    """`conditional` of Gaussian weights, with residuals; `known`: of earlier uses of the matrix."""
+    """`conditional` of Gaussian weights, with residuals; `known`: of earlier uses."""
     del precision
     stacked = rows.stacked
     mean = outer = None
@@ -132,7 +133,7 @@ def factor_of(rows: Rows) -> jax.Array:
 def lower_factor(rows: jax.Array) -> jax.Array:
     """L [k, k], lower triangular, L L^T = H H^T, by twice projected Gram-Schmidt on H.
 
-    Rows dependent on earlier ones to rounding get no direction (Cholesky would fail).
+    Dependent rows (to rounding) get no direction; Cholesky would fail.
     """
     num_rows = rows.shape[0]
     if num_rows > _MOST_UNROLLED:

@@ -38,7 +38,7 @@ class Network(NamedTuple):
     Parameters of a spec: embedding, segments of equal layers, output layer. A segment is
     `{"inner": matrix}`, of two-layer blocks also `"outer"`; a matrix a dict of `weights`
     [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out]. Embedding and output
-    layer are matrices without the axis of layers.
+    layer have no axis of layers.
     """
 
     init: Callable[[Any, int], Any]
@@ -87,7 +87,7 @@ def network(
 
     Args:
         precision: as in `jax.lax.Precision`.
-        parametrization: of the parameters: `standard`, matrices and biases; `ntk`, of variance 1,
+        parametrization: `standard`, matrices and biases; `ntk`, parameters of variance 1,
             multiplied by standard deviations.
     """
     if isinstance(spec, Layer):

@@ -101,10 +101,7 @@ def partner_norm2(rows: Rows) -> Any:
 
 
 def orthonormalize_frames(rows: Rows) -> Rows:
-    """Gram-Schmidt, twice projected; adds log norms to `log_norm_growths`.
-
-    -inf for a vector that depends on earlier ones to rounding.
-    """
+    """Gram-Schmidt, twice projected; adds log norms to `log_norm_growths` (-inf if dependent)."""
     if rows.tangents is None:
         return rows
     xp = array_namespace(rows.tangents)

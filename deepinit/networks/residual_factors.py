@@ -2,7 +2,6 @@
 
 The inner layer of x + V phi(W x + b) multiplies a tangent by an independent factor X of mean 1
 (`networks.factors`). V is Gaussian: with tangent e_1 and width n of the trunk,
-
     |e_1 + tau g|^2 = (1 + tau g_1)^2 + tau^2 chi^2_{n - 1},    tau^2 = strength X / n.
 """
 
@@ -31,24 +30,12 @@ def log_residual_factors(
 ) -> jax.Array:
     """Log squared growth of a tangent in every block x + V phi(W x + b).
 
-    For V_ij ~ N(0, s / inner), W_ij ~ N(0, v / width): strength = s v (left^2 + right^2) / 2, or s
-    for He weights in ReLU blocks. The mean growth is 1 + strength.
-
-    Args:
-        width: of the trunk.
-        inner_widths: of the blocks, static.
-        strengths: [blocks] or a number, >= 0.
-        slopes, dtype: as for `log_layer_factors`.
-
-    Returns:
-        [blocks], finite; cumsum = log ||J_l u||^2.
-
-    Raises:
-        SpecError: no blocks, or an argument out of range.
-
+    cumsum = log ||J_l u||^2, finite; mean growth 1 + strength. For V_ij ~ N(0, s / inner), W_ij ~
+    N(0, v / width): strength = s v (left^2 + right^2) / 2, or s for He weights in ReLU blocks.
+    `width`: of the trunk. `inner_widths`: of the blocks, static. `strengths`: [blocks] or a
+    number, >= 0. `slopes`, `dtype`: as for `log_layer_factors`.
+    Raises SpecError: no blocks, or an argument out of range.
     Valid for: as `log_layer_factors`, b independent of W.
-
-    Reference: module docstring.
     """
     validate.integer("width", width, 1, most=WIDEST)
     inner_key, along_key, rest_key = (jax.random.fold_in(key, purpose) for purpose in range(3))

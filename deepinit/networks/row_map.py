@@ -2,14 +2,12 @@
 
     function(layer, shape, x [size], log_scale) -> y [size']
 
-is the layer at the input exp(log_scale) x. With `keeps_scale` its value is exp(log_scale) y
-(positively homogeneous of degree 1), else y. Tangents are its jvp, cotangents its vjp,
-displacements `difference(layer, shape, x, dx, log_scale)`, of the same scale, or by default
-
+is the layer at exp(log_scale) x: exp(log_scale) y with `keeps_scale` (positively homogeneous of
+degree 1), else y. Tangents are its jvp, cotangents its vjp, displacements
+`difference(layer, shape, x, dx, log_scale)`, of the same scale, or
     f(x + dx) - f(x) = int_0^1 f'(x + t dx) dx dt
-
-by 3 Gauss-Legendre nodes, relative error 5e-7 (|dx| / |x|)^6 times a constant; above
-|dx| = 0.3 |x| the plain difference.
+by 3 Gauss-Legendre nodes, relative error 5e-7 (|dx| / |x|)^6 times a constant; above |dx| = 0.3 |x|
+the plain difference.
 """
 
 import dataclasses

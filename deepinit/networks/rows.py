@@ -2,17 +2,14 @@
 
 Vectors of moderate size times exponentials of log-scales: no underflow at depth 10 000, and an
 angle of 1e-12 keeps its digits in float32. With b = bases_q,
-
     point_p     = exp(point_scale_p) * points_p
     partner_q   = exp(point_scale_b + partner_scale_q)
                   * (points_b + exp(displacement_scale_q) * displacements_q)
-
-A free partner norm (positively homogeneous activation, no bias) is rescaled, in
-`partner_scale`, to a displacement orthogonal to the base. Otherwise a part |b| / |a| - 1 along
-the base does not decay with the angle and buries the orthogonal part in rounding.
-
-Frames of tangents are orthonormalized after each layer; `log_norm_growths` sums logs of
-Gram-Schmidt norms: ln |J u_1| first, and in total the log volume.
+A free partner norm (positively homogeneous activation, no bias) is rescaled, in `partner_scale`, to
+a displacement orthogonal to the base. Otherwise a part |b| / |a| - 1 along the base does not decay
+with the angle and buries the orthogonal part in rounding. Frames of tangents are orthonormalized
+after each layer; `log_norm_growths` sums logs of Gram-Schmidt norms: ln |J u_1| first, and in total
+the log volume.
 """
 
 import dataclasses
@@ -28,9 +25,8 @@ EVENTS = {"collinear": COLLINEAR, "dead": DEAD, "not_finite": NOT_FINITE}
 
 
 class InnerProducts(NamedTuple):
-    """|a|^2 [num_points]; a.d / |a|^2 (0 where a is 0) and |r|^2 [num_pairs].
-
-    Of points a and displacements d, r = d - (a.d / |a|^2) a.
+    """|a|^2; a.d / |a|^2 (0 where a is 0) and |r|^2, r = d - (a.d / |a|^2) a,
+    of points a and displacements d.
     """
 
     point_norm2: Any
@@ -40,15 +36,13 @@ class InnerProducts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of one layer (scales: module docstring).
+    """Rows of one layer (scales, natural logarithms: module docstring).
 
     Attributes:
-        points: [num_points, width].
-        displacements: [num_pairs, width].
-        point_scales: [num_points], natural logarithms.
-        displacement_scales, partner_scales: [num_pairs], relative to the base; the latter -inf for
-            a dead free partner.
-        events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
+        points, displacements: [num_points, width], [num_pairs, width].
+        point_scales, displacement_scales, partner_scales: the last two relative to the base;
+            partner -inf for a dead free partner.
+        events: of pairs: FINE, COLLINEAR, DEAD or NOT_FINITE.
         bases, frame_bases: point of each displacement and frame (static).
         cached: None once points or displacements change.
         tangents: [num_frames, d, width], orthonormal per frame.
@@ -183,7 +177,7 @@ _LARGEST_RATIO = 35.0  # logarithm; squares of exp(35) stay in float32
 
 
 def lifted(rows: Rows) -> Rows:
-    """Rows whose point scales are at least -35: rows of scale 0 can be added to them."""
+    """Rows whose point scales are at least -35, to which rows of scale 0 can be added."""
     xp = array_namespace(rows.points)
     scales = xp.maximum(rows.point_scales, -_LARGEST_RATIO)
     shrink = xp.exp(rows.point_scales - scales)[:, None]

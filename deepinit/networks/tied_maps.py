@@ -32,8 +32,8 @@ def tied_layer(
 ) -> TiedFn | None:
     """`(key, rows, layer, times, use, known) -> (images, bias, (), known)`; None: draw W again.
 
-    `known` are directions and normals of earlier uses, new ones are returned. `times` None stands
-    for an unknown number of uses: explicit.
+    `known` are directions and normals of earlier uses. `times` None: an unknown number of uses,
+    explicit.
     """
     if linear_map not in (conditional, auto):
         return None

@@ -41,8 +41,8 @@ def conditional(
 ) -> jax.Array:
     """W^T u without W, in the exact joint law with images of k rows: cost (k + num) n.
 
-    For rows H = L Q, Q orthonormal, and forward normals N [k, fan_out], with P = I - Q^T Q and
-    independent W', W = s (N^T Q + W' P): U W = s (U N^T Q + X P), rows of X of covariance U U^T.
+    For rows H = L Q, Q orthonormal, and forward normals N [k, fan_out], P = I - Q^T Q, independent
+    W', W = s (N^T Q + W' P): U W = s (U N^T Q + X P), rows of X of covariance U U^T.
     """
     del precision
     law, mean = layer.weight_law, None
@@ -71,11 +71,8 @@ def parameter_products(
 ) -> tuple[jax.Array, jax.Array]:
     """Products [num, num] of gradients by weights and biases, in NTK parametrization.
 
-    df / dW = sum over positions of u h^T: products of u times products of h, summed over pairs.
-
-    Args:
-        inputs: h, [num_points * positions, fan_in].
-        vectors: u, [num * positions, fan_out].
+    df / dW = sum over positions of u h^T: products of u times products of h (`vectors`, `inputs`),
+    summed over pairs.
     """
     law, depth, dtype, fan_in = layer.weight_law, layer.depth, inputs.dtype, inputs.shape[1]
     rows = inputs.reshape(num_points, -1, fan_in)[np.asarray(points)]

@@ -12,7 +12,7 @@ FINE, DEAD, NOT_FINITE = 0, 2, 3
 
 
 def log_volume(rows: Any) -> Measurement:
-    """ln sqrt det (J U)^T (J U) of orthonormal frames U, J the Jacobian: [num_frames].
+    """ln sqrt det (J U)^T (J U) of orthonormal frames U, J the Jacobian.
 
     A frame with fewer active units than vectors is dead.
     """
@@ -32,7 +32,7 @@ def log_volume_of(value: Float[Like, "*shape"]) -> Measurement:
 
 
 def curve_length_by_tangents(rows: Any) -> Measurement:
-    """Relative length of a curve's image: mean of |J(t) gamma'(t)| / |gamma'(t)|, [1].
+    """Relative length of a curve's image: mean of |J(t) gamma'(t)| / |gamma'(t)|.
 
     Unbiased over networks; error for one network O(1/num_nodes). A dead network has length 0.
     """
@@ -41,16 +41,14 @@ def curve_length_by_tangents(rows: Any) -> Measurement:
 
 
 def curve_length_by_chords(rows: Any, chord: float) -> Measurement:
-    """Length of the polygon through equally spaced points' images, relative to the curve, [1].
+    """Length of the polygon through equally spaced points' images, relative to the curve.
 
     Relative deficit, from Rice's formula and h j^2 / (12 s) per kink of a step h (speed s, jump j
     across): (h / (3 pi)) sum_l K_l omega_l^3 / v_l^2 (1 + O(1/width)), with K the variance, v the
-    speed and omega the angular speed of a preactivation. Bias-free ReLU network, circle:
-    2 depth / (3 num_chords).
-
-    Args:
-        rows: points, each with the displacement to the next.
-        chord: the curve's length over the number of chords.
+    speed and omega the angular speed of a preactivation. Bias-free ReLU network, circle: 2
+    depth / (3 num_chords).
+    `rows`: points, each with the displacement to the next. `chord`: the curve's length over the
+    number of chords.
     """
     scales = rows.of_bases(rows.point_scales) + rows.displacement_scales
     return _mean(jnp.sqrt((rows.displacements * rows.displacements).sum(axis=1)) / chord, scales)

@@ -8,15 +8,15 @@ from deepinit.core.typing import Float, Int, PyTree, Shaped
 
 
 class Measurement(NamedTuple):
-    """One observable of one network at one layer or training step.
+    """One observable of one network at one layer or training step; arrays of one shape.
 
     Attributes:
-        value: any shape; meaningless where `event` is not 0.
-        event: int8, same shape: 0, or the code from 1 of the quantity's event.
+        value: meaningless where `event` is not 0.
+        event: 0, or the code from 1 of the quantity's event.
         kept: arrays stored with the value, for networks that are shown, or None.
-        log_scale: same shape: the number is exp(log_scale) 2^exponent value, formed in float64 on
-            the host; exp(log_scale) is the scale of rounding. None: 0 and the value's own size.
-        exponent: same shape, integers; None for 0.
+        log_scale: the number is exp(log_scale) 2^exponent value, formed in float64 on the host;
+            exp(log_scale) is the scale of rounding. None: 0 and the value's own size.
+        exponent: integers; None for 0.
     """
 
     value: Shaped[jax.Array, "*shape"]

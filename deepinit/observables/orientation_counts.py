@@ -1,8 +1,8 @@
 """Number of orientations of a layer's neurons, by greedy clustering.
 
 The next centre is the free neuron with most free neurons within a cosine of 0.95. Clusters below
-max(3, 2 % of the neurons) are discarded. A count is accepted if the clusters hold more than 95 %
-of the neurons and their number is the same at cosines 0.90 and 0.98 (in two dimensions any cloud
+max(3, 2 % of the neurons) are discarded. A count is accepted if the clusters hold more than 95 % of
+the neurons and their number is the same at cosines 0.90 and 0.98 (in two dimensions any cloud
 splits into some twenty sectors).
 """
 
@@ -26,7 +26,7 @@ class OrientationCount(NamedTuple):
         num_orientations: clusters at LEVEL.
         coverage: fraction of live neurons in clusters.
         condensed: the count is accepted.
-        members: [m], a neuron's cluster, from 0, largest first; -1 for none.
+        members: a neuron's cluster, from 0, largest first; -1 for none.
         live: number of live neurons.
     """
 
@@ -46,11 +46,9 @@ def count_orientations(
 ) -> OrientationCount:
     """Number of orientations of a layer, and whether it has condensed; for jit and vmap.
 
-    Args:
-        vectors: [m, D], any scale; zero ones are ignored.
-        amplitudes: [m]; neurons below `smallest_amplitude` of the largest are ignored. Needed under
-            true gradient flow with phi'(0) = 0 or ReLU, where most neurons move late.
-        lines: count u and -u as one.
+    Zero `vectors` are ignored, and neurons with `amplitudes` below `smallest_amplitude` of the
+    largest: needed under true gradient flow with phi'(0) = 0 or ReLU, where most neurons move late.
+    `lines`: count u and -u as one.
     """
     vectors = jnp.asarray(vectors)
     live = jnp.any(vectors != 0, axis=1)

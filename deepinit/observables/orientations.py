@@ -27,7 +27,7 @@ def input_vectors(
 
 
 def orientations(vectors: Real[Array, "m D"] | Plain) -> Float[jax.Array, "m D"]:
-    """w_j / |w_j|: [m, D]."""
+    """w_j / |w_j|."""
     vectors = jnp.asarray(vectors)
     largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
     scaled = vectors / jnp.where(largest == 0, 1, largest)
@@ -36,16 +36,13 @@ def orientations(vectors: Real[Array, "m D"] | Plain) -> Float[jax.Array, "m D"]
 
 
 def cosine_similarities(vectors: Real[Array, "m D"] | Plain) -> Float[jax.Array, "m m"]:
-    """Cosines w_i.w_j / (|w_i| |w_j|): [m, m].
-
-    Reference: arXiv:2105.11686.
-    """
+    """Cosines w_i.w_j / (|w_i| |w_j|) (arXiv:2105.11686)."""
     units = orientations(vectors)
     return jnp.clip(jnp.matmul(units, units.T, precision="highest"), -1.0, 1.0)
 
 
 def display_order(similarities: Real[Array, "m m"] | Plain) -> Int[np.ndarray, "m"]:
-    """Order [m] of neurons that groups equal orientations, by eigenvectors on the host.
+    """Order of neurons that groups equal orientations, by eigenvectors on the host.
 
     Opposite orientations of one line are at opposite ends. Show `similarities[order][:, order]`.
     """
@@ -62,13 +59,9 @@ def display_order(similarities: Real[Array, "m m"] | Plain) -> Int[np.ndarray, "
 def angles_to(
     vectors: Real[Array, "m D"] | Plain, directions: Real[Array, "k D"] | Plain
 ) -> Float[jax.Array, "m k"]:
-    """Angles [m, k] in radians between neurons and directions, accurate near 0 and pi.
+    """Angles in radians between neurons and directions of any length, accurate near 0 and pi.
 
     2 atan2(|u - d|, |u + d|); NaN for zero vectors.
-
-    Args:
-        vectors: [m, D].
-        directions: [k, D], of any nonzero length.
     """
     vectors = jnp.asarray(vectors)
     u = orientations(vectors)[:, None]
@@ -82,11 +75,10 @@ class Alignment(NamedTuple):
     """Cosines of neurons with given orientations.
 
     Attributes:
-        best: [m], cosine with the nearest orientation.
-        nearest: [m], its index.
+        best, nearest: cosine with the nearest orientation, and its index.
         median, low: median and 5 % quantile of `best`.
         fraction: of neurons with `best` above 0.97.
-        visited: [k], whether some neuron has reached the orientation.
+        visited: whether some neuron has reached the orientation.
     """
 
     best: Float[jax.Array, "m"]
@@ -102,9 +94,7 @@ def alignment(
 ) -> Alignment:
     """Alignment of neurons with predicted orientations; zero vectors align with nothing.
 
-    Args:
-        vectors: [m, D].
-        directions: [k, D], opposite ones both listed.
+    Opposite `directions` are both listed.
     """
     angles = angles_to(vectors, directions)
     cosines = jnp.where(jnp.isnan(angles), -1.0, jnp.cos(angles))
@@ -118,25 +108,16 @@ def alignment(
 def amplitudes(
     vectors: Real[Array, "m D"] | Plain, outputs: Real[Like, "*k m"] | Plain
 ) -> Float[jax.Array, "m"]:
-    """A_j = |a_j| |w_j|: [m].
-
-    Args:
-        vectors: [m, D].
-        outputs: output weights a, [m] or [k, m].
-
-    Reference: arXiv:2007.07497.
-    """
+    """A_j = |a_j| |w_j| for output weights a [m] or [k, m] (arXiv:2007.07497)."""
     outputs = jnp.asarray(outputs)
     sizes = jnp.abs(outputs) if outputs.ndim == 1 else row_norms(outputs.T)
     return row_norms(jnp.asarray(vectors)) * sizes
 
 
 def relative_distance(parameters: PyTree, initial: PyTree) -> Float[jax.Array, ""]:
-    """RD = |W - W(0)| / |W(0)| of a pytree of parameters.
+    """RD = |W - W(0)| / |W(0)| of a pytree of parameters (arXiv:2007.07497).
 
     Near 0 where the network behaves like its linearization, large where it condenses.
-
-    Reference: arXiv:2007.07497.
     """
     flat = lambda tree: jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])[None]
     return (row_norms(flat(parameters) - flat(initial)) / row_norms(flat(initial)))[0]

@@ -9,13 +9,11 @@ from deepinit.observables.measurement import Measurement
 
 
 def log_sin2_angle(rows: Any) -> Measurement:
-    """ln sin^2 of the angle between each point and its partner: [num_pairs].
+    """ln sin^2 of the angle between each point and its partner, without cancellation.
 
     With the partner a + exp(s) d, r = d - (a.d / |a|^2) a and beta = 1 + exp(s) a.d / |a|^2,
 
-        sin^2 = exp(2 s) |r|^2 / (beta^2 |a|^2 + exp(2 s) |r|^2),
-
-    without cancellation at any angle.
+        sin^2 = exp(2 s) |r|^2 / (beta^2 |a|^2 + exp(2 s) |r|^2).
     """
     point_norm2, parallel, residual_norm2 = rows.inner_products
     scale = rows.displacement_scales
@@ -26,7 +24,7 @@ def log_sin2_angle(rows: Any) -> Measurement:
 
 
 def log_distance(rows: Any) -> Float[Like, "pairs"]:
-    """ln |x - x'| of each point x and its partner x': [num_pairs]; -inf where they are equal.
+    """ln |x - x'| of each point x and its partner x'; -inf where they are equal.
 
     With x = exp(c) a, x' = exp(c + p) (a + exp(s) d), d = b a + r, r orthogonal to a,
 

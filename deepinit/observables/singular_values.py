@@ -15,16 +15,9 @@ _SWEEPS = 12  # quadratic convergence: 6 to 8 sweeps reach float64 for some 100 
 def log_singular_values(
     rows: Real[Array, "m n"], log_scales: Real[Array, "m"]
 ) -> Float[jax.Array, "singular_values"]:
-    """Logarithms of the singular values of exp(log_scales) * rows, by one-sided Jacobi.
+    """Logarithms of singular values of exp(log_scales) * rows, largest first; -inf for 0.
 
-    Args:
-        rows: [m, n].
-        log_scales: [m].
-
-    Returns:
-        [min(m, n)], largest first; -inf for 0.
-
-    Reference: Hestenes 1958.
+    One-sided Jacobi (Hestenes 1958).
     """
     top = jnp.max(log_scales)
     scaled = jnp.exp(log_scales - top)[:, None] * rows

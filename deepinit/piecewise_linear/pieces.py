@@ -2,10 +2,8 @@
 
 On each piece the curve is `basis(t) @ coefficients`, basis (1, t) or (1, cos t, sin t). An ellipse
 c0 + c1 cos t + c2 sin t has squared speed a + b cos 2(t - t0) and
-
     a = (|c1|^2 + |c2|^2) / 2,   b cos 2 t0 = (|c2|^2 - |c1|^2) / 2,   b sin 2 t0 = -c1.c2,
     length = sqrt(a + b) [E(t - t0 | 2 b / (a + b))],
-
 E(phi | m) the incomplete elliptic integral. Angular length: the angle of a line piece; on an
 ellipse Gauss-Legendre of |u' - (u.u'/|u|^2) u| / |u|, halving pieces until convergence.
 """
@@ -23,13 +21,10 @@ _MOST_HALVINGS = 40
 
 
 class Pieces(NamedTuple):
-    """Curve `basis(t) @ coefficients[piece]`.
+    """Curve `basis(t) @ coefficients[piece]`, [num_pieces, 2 or 3, width].
 
-    Attributes:
-        kind: `line` or `circle`.
-        edges: [num_pieces + 1], increasing.
-        coefficients: [num_pieces, 2 or 3, width].
-        smooth_seam: the curve is closed, and smooth where its end meets its start.
+    `kind`: `line` or `circle`. `edges`: increasing. `smooth_seam`: the curve is closed, and smooth
+    where its end meets its start.
     """
 
     kind: Kind
@@ -103,10 +98,9 @@ def lengths(pieces: Pieces) -> Float[np.ndarray, "pieces"]:
 
 
 def angular_lengths(pieces: Pieces) -> Float[np.ndarray, "pieces"]:
-    """Length of each piece's central projection to the unit sphere, radians: [num_pieces].
+    """Length of each piece's central projection to the unit sphere, radians.
 
     0 for a piece on one ray, or at 0. A line through 0 turns by pi.
-
     Valid for: ellipses that avoid 0 (inside a piece, not at its ends); absolute error 1e-11.
     """
     # an isometry: columns of R have the inner products of the coefficients

@@ -2,10 +2,8 @@
 
 Between switches of units the image is `basis(t) @ coefficients` (`piecewise_linear.pieces`). New
 edges are zeros of preactivations, in O(pieces * fan_in * fan_out) per layer:
-
     line:    t = -z0 / z1
     circle:  t = phase +- arccos(-z0 / R),   R = |(z1, z2)|,   phase = atan2(z2, z1).
-
 *Rounding.* z is known to about eps |w| |x|, a zero t* to delta = that over |z'(t*)|. A zero within
 delta of an edge is that edge (bias-free: all units switch where the curve meets 0); zeros within
 delta are one; a unit within rounding of 0 on an entire piece is 0; a circle that touches a unit's
@@ -37,7 +35,7 @@ _ROUNDING = 64.0 * _EPS
 
 
 class ExactLengths(NamedTuple):
-    """Lengths of one network after every layer, each [num_layers].
+    """Lengths of one network after every layer.
 
     Attributes:
         lengths: of the image, overlaps with multiplicity.
@@ -60,6 +58,8 @@ def exact_lengths(
 ) -> ExactLengths:
     """Lengths int |d x^l(gamma(t)) / dt| dt of a curve's images in a (leaky) ReLU network, exact.
 
+    0 for a dead network.
+
     Args:
         layers: per layer (weights [fan_out, fan_in], biases [fan_out] or None), or (W, b, V) of the
             residual block x + V phi(W x + b); see `relu_layers.layers_of`.
@@ -67,14 +67,8 @@ def exact_lengths(
         negative_slope: of the activation below 0; -1 is the absolute value.
         last_is_linear: the last layer has no activation.
 
-    Returns:
-        `ExactLengths`; 0 for a dead network.
-
-    Raises:
-        SpecError: numbers that are not finite, more than one turn.
-
+    Raises SpecError: numbers that are not finite, more than one turn.
     Valid for: images inside the range of float64; relative error 1e-13.
-
     Reference: arXiv:2102.10492 (length distortion).
     """
     images = sweep(layers, curve, negative_slope=negative_slope, last_is_linear=last_is_linear)
@@ -113,16 +107,9 @@ def expected_breakpoints(
 
     (n_l / pi) * (angular length of (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)): a curve of length
     theta on the sphere crosses a random great hypersphere theta / pi times on average (Crofton).
-
-    Args:
-        pieces: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`.
-        fan_out: n_l.
-        weight_var: v_l, variance times fan-in, >= 0.
-        bias_std: of one bias, >= 0.
-
-    Raises:
-        SpecError: a fan_out that is no integer >= 1, negative variances.
-
+    `pieces`: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`. `fan_out`: n_l. `weight_var`:
+    v_l, variance times fan-in, >= 0. `bias_std`: of one bias, >= 0.
+    Raises SpecError: a fan_out that is no integer >= 1, negative variances.
     Valid for: independent Gaussian weights and biases, exact at every width; without biases, a
         curve that meets 0 only at ends of its pieces.
     """

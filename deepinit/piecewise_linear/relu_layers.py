@@ -15,11 +15,7 @@ _LAYERS = "a sequence of (weights [fan_out, fan_in], biases [fan_out] or None)"
 class Layer(NamedTuple):
     """phi(W x + b); W x + b if `is_linear`; the residual block x + V phi(W x + b).
 
-    Attributes:
-        weights: W [fan_out, fan_in].
-        biases: b [fan_out]; zeros without biases.
-        out_weights: V [fan_in, fan_out], or None.
-        is_linear: no activation.
+    `biases`: zeros without biases. `out_weights`: V [fan_in, fan_out], or None.
     """
 
     weights: Float[np.ndarray, "fan_out fan_in"]
@@ -34,23 +30,16 @@ class Layer(NamedTuple):
 
 
 def layers_of(spec: Spec, parameters: PyTree) -> list[tuple[np.ndarray | None, ...]]:
-    """Layers of one network of `network(spec).init`, for `exact_lengths`.
+    """Float64 layers of one network of `network(spec).init`, for `exact_lengths`.
 
-    To be passed with `negative_slope=spec.activation.slopes[0]` and
-    `last_is_linear=spec.output_width is not None`.
+    With `negative_slope=spec.activation.slopes[0]`, `last_is_linear=spec.output_width is not None`.
 
-    Args:
-        parameters: a tuple of segments of equal layers, `{"inner": matrix}` or, of residual blocks,
-            `{"inner": matrix, "outer": matrix}`, then the output layer's matrix, if any. A matrix:
-            `weights` [layers, fan_out, fan_in] and optional `biases` [layers, fan_out], without the
-            axis of layers for the output layer.
-
-    Returns:
-        Float64 layers as `exact_lengths` takes them.
-
-    Raises:
-        SpecError: an activation that is not piecewise linear with slope 1 above 0; parameters of
-            another spec.
+    `parameters`: a tuple of segments of equal layers, `{"inner": matrix}` or, of residual blocks,
+    `{"inner": matrix, "outer": matrix}`, then the output layer's matrix, if any. A matrix:
+    `weights` [layers, fan_out, fan_in] and optional `biases` [layers, fan_out], without the axis of
+    layers for the output layer.
+    Raises SpecError: an activation that is not piecewise linear with slope 1 above 0; parameters of
+        another spec.
     """
     slopes = spec.activation.slopes
     valid, remedy = slopes is not None and slopes[1] == 1.0, "Use relu or leaky_relu."
@@ -89,15 +78,11 @@ def _layers_of_segment(run: dict[str, Any]) -> Iterator[tuple[np.ndarray | None,
 def checked_layers(
     layers: Sequence[tuple[Any, ...]], input_width: int, last_is_linear: bool = True
 ) -> list[Layer]:
-    """Layers in float64, checked.
+    """Layers (as for `exact_lengths`) in float64, checked; W [inner, width], V [width, inner].
 
-    Args:
-        layers: as for `region_sweep.exact_lengths`; W [inner, width], V [width, inner].
-        input_width: fan-in of the first layer.
-        last_is_linear: the last layer has no activation (a residual block keeps its inner one).
-
-    Raises:
-        SpecError: no layers, numbers that are not finite.
+    `input_width`: fan-in of the first layer. `last_is_linear`: the last layer has no activation (a
+    residual block keeps its inner one).
+    Raises SpecError: no layers, numbers that are not finite.
     """
     valid = isinstance(layers, Sequence) and len(layers)
     validate.require(valid, f"layers of type {type(layers).__name__}", _LAYERS + ", not empty")

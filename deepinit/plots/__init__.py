@@ -1,8 +1,8 @@
-"""Figures of a Dataset, Estimates, Predictions or arrays, by matplotlib.
+"""Figures of a Dataset, Estimates, Predictions or arrays, by matplotlib, imported lazily.
 
 A route has one colour in all figures. Markers with error bars are measured, solid lines
-finite-width theory, dashed lines infinite width. Imports are lazy; pyplot and global settings stay
-untouched. Common arguments: `title`, heading; `note`, description of the data; `symbol`, mathtext.
+finite-width theory, dashed lines infinite width. pyplot and global settings stay untouched. Common
+arguments: `title`, heading; `note`, description of the data; `symbol`, mathtext.
 """
 
 from deepinit.plots.animation import animate_orientations, animate_similarities

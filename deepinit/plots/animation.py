@@ -46,19 +46,18 @@ def animate_orientations(
     """GIF of neurons in the plane (weight, bias) over time.
 
     Distance from the center falls with the logarithm of the amplitude, from 1 (the largest) to 1/4.
-    The last frame stays for 2.5 seconds. Equal input gives equal bytes; equal
-    consecutive frames are merged.
+    The last frame stays for 2.5 seconds; equal consecutive frames are merged. Equal input gives
+    equal bytes.
 
     Args:
         vectors: [T, m, 2], or angles [T, m] in radians; zero and non-finite ones are not drawn.
-        amplitudes: [T, m], >= 0; None takes the norms.
-        times: [T], increasing; T <= 200.
-        predicted: attracting directions [K, 2], non-zero.
+        amplitudes: >= 0; None takes the norms.
+        times: increasing; T <= 200.
+        predicted: attracting directions, non-zero.
         labels: text per frame; None writes the time.
         frames_per_second: > 0.
 
-    Raises:
-        SpecError: other shapes, times or numbers of frames.
+    Raises SpecError: other shapes, times or numbers of frames.
     """
     arrows, sizes = _read_neurons(vectors, amplitudes)
     moments = _read_times(times, len(arrows))
@@ -117,13 +116,12 @@ def animate_similarities(
     """GIF of cosine similarities between neurons over time.
 
     Args:
-        panels: [T, m, m] cosines in [-1, 1], T <= 200, neurons in a fixed order (that of the last
-            time shows groups); non-finite entries are grey.
+        panels: cosines in [-1, 1], T <= 200, neurons in a fixed order (that of the last time shows
+            groups); non-finite entries are grey.
         labels: text per frame; None counts.
         frames_per_second: > 0.
 
-    Raises:
-        SpecError: other shapes or values.
+    Raises SpecError: other shapes or values.
     """
     (values,) = validate.shaped("", "panels [T, m, m]", panels, least=0)
     count = len(values)

@@ -35,11 +35,8 @@ class Predicted:
 class Curves:
     """Measured and predicted values by layer.
 
-    Attributes:
-        symbol, label: mathtext and description of the data, or empty.
-        num_seeds: 0 without measurement.
-        layers: [layers], horizontal positions.
-        axis: "layer", or "step" in training.
+    `label`: description of the data, or empty. `num_seeds`: 0 without measurement. `layers`:
+    horizontal positions. `axis`: "layer", or "step" in training.
     """
 
     quantity: str

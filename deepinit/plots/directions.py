@@ -43,18 +43,17 @@ def direction_field(
 ) -> "Figure":
     """Unit arrows along dw/dt in (w, b), rays at predictions, dots at neurons.
 
-    Use one panel for each sign of a: neurons move in opposite directions. Zero and non-finite
+    One panel for each sign of a: neurons move in opposite directions. Zero and non-finite
     velocities and neurons are not drawn.
 
     Args:
         panels: one to six, name -> (points [k, 2], velocities [k, 2]).
         orientations: attracting directions [K, 2], non-zero; or panel name -> [K, 2].
         neurons: [m, 2], or panel name -> [m, 2].
-        place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin
-            by the logarithm), "true" (coordinates).
+        place: of neurons: "circle", "log" (on it for the largest norm, else closer to the origin by
+            the logarithm), "true" (coordinates).
 
-    Raises:
-        SpecError: other shapes, panels or places.
+    Raises SpecError: other shapes, panels or places.
     """
     validate.num_panels(len(panels))
     choice("place", place, ("circle", "log", "true"))
@@ -105,10 +104,7 @@ def draw_rays(ax: "Axes", directions: np.ndarray | None, length: float) -> None:
 def placed(
     vectors: np.ndarray, radius: float, place: str, everyone: np.ndarray
 ) -> tuple[np.ndarray, str]:
-    """Positions of vectors [m, 2] with a direction, and legend text.
-
-    Logarithms count from the largest norm in `everyone`.
-    """
+    """Positions of vectors with a direction, and legend text; `everyone` has the largest norm."""
     vectors = vectors[np.isfinite(vectors).all(axis=1)]
     norms = np.hypot(*vectors.T)
     vectors, norms = vectors[norms > 0.0], norms[norms > 0.0]

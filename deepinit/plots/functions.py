@@ -41,14 +41,13 @@ def function_draws(
     """Draws of random functions, with measured and predicted quantiles.
 
     Args:
-        panels: one to eight, name -> (x [points], draws [draws, points]), without draws that have
-            non-finite values.
+        panels: one to eight, name -> (x [points], draws [draws, points]); draws with non-finite
+            values are left out.
         bands: name -> (x [fine], predicted 5 %, 50 %, 95 % quantiles [3, fine]).
         bands_are: label of the bands.
         one_scale: share the y axis.
 
-    Raises:
-        SpecError: other shapes or panels.
+    Raises SpecError: other shapes or panels.
     """
     drawn = {name: _draws(name, *values) for name, values in panels.items()}
     lines = {name: _band(name, values, drawn) for name, values in (bands or {}).items()}
@@ -91,12 +90,9 @@ def correlation_maps(
 ) -> "Figure":
     """Correlations of a random function at two points.
 
-    Args:
-        panels: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1,
-            grey not finite.
-
-    Raises:
-        SpecError: other shapes or values.
+    `panels`: one to six, name -> (x [points], correlations [points, points]); blue -1, red 1, grey
+    not finite.
+    Raises SpecError: other shapes or values.
     """
     import matplotlib
 

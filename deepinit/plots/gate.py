@@ -39,8 +39,7 @@ def residuals(
         gate: largest |z| in agreement.
         pair: name or index; None draws all together.
 
-    Raises:
-        SpecError: no Estimate or Prediction, or other shapes.
+    Raises SpecError: no Estimate or Prediction, or other shapes.
     """
     curves = read_curves(results)
     if len(curves.measured) != 1 or not curves.predicted:
@@ -103,8 +102,7 @@ def z_panel(
         routes: to show; None shows all.
         gate: largest |z| in agreement.
 
-    Raises:
-        SpecError: no comparisons.
+    Raises SpecError: no comparisons.
     """
     rows = _rows(comparisons, routes)
     if not rows:

@@ -32,8 +32,7 @@ def image_pairs(
         inputs: pairs [pairs, side * side], grey from 0 (white) to 1 (black); four are shown.
         results: Estimates and Predictions [layers, pairs], one comparison Dataset, or nothing.
 
-    Raises:
-        SpecError: no square images, or results for another number of pairs.
+    Raises SpecError: no square images, or results for another number of pairs.
     """
     side = _side("inputs of", inputs.dimension, "Use di.inputs.image_pairs.")
     curves = read_curves(results, symbol) if results else None
@@ -78,12 +77,9 @@ def curve_images(
 ) -> "Figure":
     """Images at equal steps along curves, above per-layer results.
 
-    Args:
-        curves: one to three, name -> (curve of images [side * side], comparison Dataset); grey is
-            clipped to 0 (white) to 1 (black).
-
-    Raises:
-        SpecError: other numbers, or no square images.
+    `curves`: one to three, name -> (curve of images [side * side], comparison Dataset); grey is
+    clipped to 0 (white) to 1 (black).
+    Raises SpecError: other numbers, or no square images.
     """
     validate.num_panels(len(curves), MAX_CURVES, "curves")
     remedy = "Use di.curves.image_line or di.curves.image_circle."

@@ -57,8 +57,7 @@ def amplitude_angles(
         projection: the horizontal axis is a projection in [-1, 1].
         log_y: logarithmic, without non-positive amplitudes.
 
-    Raises:
-        SpecError: other shapes or panels.
+    Raises SpecError: other shapes or panels.
     """
     validate.num_panels(len(panels))
     columns = {
@@ -114,13 +113,12 @@ def orientation_paths(
     Turns between records must be below pi.
 
     Args:
-        panels: one to six, name -> (steps [T], angles [T, m] in radians); non-finite values are
-            not drawn.
+        panels: one to six, name -> (steps [T], angles [T, m] in radians); non-finite values are not
+            drawn.
         predicted: angles [K], or panel name -> angles [K].
         log_x: logarithmic, without non-positive steps.
 
-    Raises:
-        SpecError: other shapes or panels.
+    Raises SpecError: other shapes or panels.
     """
     from matplotlib.collections import LineCollection
 

@@ -44,8 +44,7 @@ def layers(
             Dataset.
         pair: name or index (from 0); None draws up to six.
 
-    Raises:
-        SpecError: no results, several quantities, other shapes, no such pair.
+    Raises SpecError: no results, several quantities, other shapes, no such pair.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
@@ -72,7 +71,7 @@ def variance_layers(
 ) -> "Figure":
     """Standard deviation over networks by layer, measured and predicted.
 
-    Its standard error is that of the variance over 2 sd. Arguments and errors as for `layers`.
+    Its standard error is that of the variance over 2 sd. Arguments and errors: `layers`.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)

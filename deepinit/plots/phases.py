@@ -42,14 +42,12 @@ def phase_diagram(
     """Measured exponents over (gamma, gamma'), as colours and numbers.
 
     Args:
-        points: [k, 2], (gamma, gamma').
-        exponents: [k]; non-finite ones are not drawn.
-        errors: standard errors [k]; may be non-finite.
+        points: (gamma, gamma').
+        exponents: non-finite ones are not drawn; their standard `errors` may be non-finite.
         boundary: of exponent 0: gamma as a function of gamma', or (gamma [n], gamma' [n]).
         regimes: name -> (gamma, gamma') of its text.
 
-    Raises:
-        SpecError: no points, other shapes, non-finite coordinates.
+    Raises SpecError: no points, other shapes, non-finite coordinates.
     """
     places, values, spreads = _read(points, exponents, errors)
     low, high = places.min(axis=0), places.max(axis=0)

@@ -34,14 +34,13 @@ def histogram(
     """Histograms over networks, of area 1, and predicted densities.
 
     Args:
-        samples: [seeds], or panel name ("layer 10") -> [seeds], at most six; non-finite values are
-            counted apart.
+        samples: or panel name ("layer 10") -> [seeds], at most six; non-finite values are counted
+            apart.
         density: route -> (grid, density), by panel name if there are several.
         label: horizontal axis.
         notes: a line per panel.
 
-    Raises:
-        SpecError: no finite values, other panels.
+    Raises SpecError: no finite values, other panels.
     """
     single = not isinstance(samples, Mapping)
     panels: dict[str, Any] = dict(samples) if isinstance(samples, Mapping) else {"": samples}

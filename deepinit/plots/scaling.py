@@ -45,13 +45,11 @@ def widths(
     Below one standard error the band is grey and points are hollow. Guides fall as 1/n and 1/n^2.
 
     Args:
-        widths: [widths], positive.
-        measured, standard_error: means and their errors [widths].
+        measured, standard_error: means and their errors.
         predicted: route -> [widths].
         label: name and symbol of the quantity.
 
-    Raises:
-        SpecError: other lengths or widths, or no route.
+    Raises SpecError: other lengths, widths that are not positive, or no route.
     """
     n = np.asarray(widths, np.float64)
     mean, error = np.asarray(measured, np.float64), np.asarray(standard_error, np.float64)
@@ -103,8 +101,7 @@ def by_width(
             once, from the largest width.
         pair: name or index.
 
-    Raises:
-        SpecError: nothing to draw, or no such pair.
+    Raises SpecError: nothing to draw, or no such pair.
     """
     if not results:
         raise SpecError("no widths", "width -> results", "Pass at least one width.")

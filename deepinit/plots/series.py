@@ -55,13 +55,12 @@ def series(
     A line with the name of points shares their colour; others are routes.
 
     Args:
-        points: name -> (x, y) or (x, y, standard error), each [points]; non-finite values, and
-            non-positive ones on logarithmic axes, are not drawn.
+        points: name -> (x, y) or (x, y, standard error); non-finite values, and non-positive ones
+            on logarithmic axes, are not drawn.
         lines: name -> (x, y), in increasing x.
         lines_are: label of lines with the names of points; empty for connecting lines.
 
-    Raises:
-        SpecError: nothing to draw, or unequal lengths.
+    Raises SpecError: nothing to draw, or unequal lengths.
     """
     measured, predicted = _checked(points, lines)
     with styled():
@@ -88,13 +87,9 @@ def series_panels(
     note: str = "",
     lines_are: str = "predicted",
 ) -> "Figure":
-    """`series` in several panels; a name has one colour in all.
+    """`series` in one to six panels, name -> (points, lines); a name has one colour in all.
 
-    Args:
-        panels: one to six, name -> (points, lines).
-
-    Raises:
-        SpecError: other panels, unequal lengths.
+    Raises SpecError: other panels, unequal lengths.
     """
     _check_mapping("panels", panels)
     validate.num_panels(len(panels))

@@ -28,12 +28,9 @@ def similarities(
 ) -> "Figure":
     """Heat maps of cosine similarities, -1 (blue) to 1 (red).
 
-    Args:
-        panels: one to twelve, name -> [m, m] cosines; non-finite entries are grey.
-        columns: most panels side by side.
-
-    Raises:
-        SpecError: other numbers, shapes or values.
+    `panels`: one to twelve, name -> [m, m] cosines; non-finite entries are grey. `columns`: most
+    panels side by side.
+    Raises SpecError: other numbers, shapes or values.
     """
     validate.num_panels(len(panels), MAX_HEAT_MAPS)
     columns = integer("columns", columns, 1, "Write columns=3.")

@@ -32,8 +32,7 @@ def width_slopes(
         layers: numbers of at most five; None spreads them.
         pairs: indices of at most six; None for the first.
 
-    Raises:
-        SpecError: unknown or too many layers or pairs.
+    Raises SpecError: unknown or too many layers or pairs.
     """
     data = getattr(comparison, "dataset", comparison)
     axis = next((name for name in ("layer", "step") if name in getattr(data, "dims", ())), None)

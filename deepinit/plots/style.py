@@ -1,7 +1,6 @@
 """Style of figures, and reproducible files.
 
-Okabe and Ito's palette (safe for colour-vision deficiencies) without yellow; black is for
-measurements.
+Okabe and Ito's palette (safe for colour-vision deficiencies) without yellow; black is measured.
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
 A `Quantity` holds `measurement`, a tap on the forward pass (`Forward`, `ExactLaw`), backward pass
 (`Backward`) or training (`Trained`); `theories`; `events`. `simulate`, `predict`, `infinite`, runs
-and plots read it. To add one, write tap and theories in a module here and append it to `_ALL`.
+and plots read it. New ones: tap and theories in a module here, appended to `_ALL`.
 """
 
 from deepinit.quantities.angles import log_sin2_angle

@@ -1,7 +1,6 @@
 """Similarity of the positions of one input, entropy of attention.
 
-A site with several attention layers (a Block) shows the last; one in a Repeat or Tied inside a
-Block is not shown.
+A site with several attention layers (a Block) shows the last; none inside its Repeat or Tied.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Kernels of MLPs at finite width: first order in 1/width, and exact.
 
-Exact: Gaussian weights, no biases, positively homogeneous activation, one input; for second moments
-of linear networks any inputs.
+Exact: Gaussian weights, no biases, positively homogeneous activation, one input; any inputs for
+second moments of linear networks.
 """
 
 from typing import Any

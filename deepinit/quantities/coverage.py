@@ -35,10 +35,8 @@ _COMPOSED = (Embed(1), Attention(1))  # layers that routes may read as simpler o
 class Coverage(NamedTuple):
     """Kinds of layers by routes; prints as a table.
 
-    Attributes:
-        routes: names of the tables of rules.
-        kinds: kind of layer -> per route `rule`, `expanded` (rules of the layers that it consists
-            of), or `-`.
+    `kinds`: kind of layer -> per route (of `routes`) `rule`, `expanded` (rules of the layers that
+    it consists of), or `-`.
     """
 
     routes: tuple[str, ...]
@@ -60,17 +58,15 @@ class Coverage(NamedTuple):
 
 
 def coverage(network: Any = None, inputs: Any = None) -> Coverage:
-    """Table of layers by routes.
+    """Table of layers by routes, without Sequential and Repeat.
 
-    A route answers for a network whose layers all have rules, unless a rule refuses an option of
-    its layer. Sequential and Repeat are not listed.
+    A route answers for a network whose layers all have rules, unless a rule refuses an option.
 
     Args:
         network: a layer, or a named architecture; None for every kind of layer.
         inputs: `Inputs` or a `Shape`, for a named architecture.
 
-    Raises:
-        SpecError: a named architecture without inputs.
+    Raises SpecError: a named architecture without inputs.
     """
     for name in _RULES:
         if importlib.util.find_spec(name):

@@ -145,10 +145,9 @@ def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
 def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
     """ln vol of d tangents is N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
 
-    By Gram-Schmidt the stretches have independent increments
-    d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt: Ito correction
-    -kappa / (2 D), and kappa (D - i) / (2 D) from noise orthogonal to vectors 1..i.
-    d = 1 is the law of |g v|, d = D that of det g.
+    Stretches by Gram-Schmidt have independent increments d ln r_i = sqrt(kappa / D)
+    dB_i + (kappa / 2)(1 - 2 i / D) dt: Ito correction -kappa / (2 D), and kappa (D - i) / (2 D)
+    from noise orthogonal to vectors 1..i. d = 1 is the law of |g v|, d = D that of det g.
     """
     from deepinit.theory.diffusion import diffusion_constants
 

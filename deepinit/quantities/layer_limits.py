@@ -37,11 +37,9 @@ def composed_limit(
     of_layers: Callable[[Any, Any], np.ndarray],
     covers: tuple[type, ...] = (MLP, ResNet, ConvResNet),
 ) -> Theory:
-    """The limit of architectures by `predict`, of composed networks by `of_layers`.
+    """The limit of architectures (`covers`) by `predict`, of composed networks by `of_layers`.
 
-    Args:
-        of_layers: `(network, inputs) -> mean` [sites, entries].
-        covers: architectures.
+    `of_layers`: `(network, inputs) -> mean` [sites, entries].
     """
 
     def either(spec: Any, inputs: Any) -> Prediction:

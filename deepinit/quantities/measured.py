@@ -48,10 +48,9 @@ def measure_block(
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """Statistics of one block, and stored arrays by name [networks, ...].
 
-    Args:
-        measured: NumPy arrays [seeds, layers, ...].
-        sample_layers: layers (from 1) stored as `samples`, NaN where undefined; None for all.
-        num_kept: first networks whose other arrays are stored.
+    `measured`: NumPy arrays [seeds, layers, ...]. `sample_layers`: layers (from 1) stored as
+    `samples`, NaN where undefined; None for all. Other arrays are stored of the first `num_kept`
+    networks.
     """
     from deepinit.ensembles import statistics
 

@@ -1,8 +1,8 @@
 """Excess kurtosis of the preactivations of one layer, over networks.
 
 Given the layer before, with q = |x|^2 / n, preactivations at one input are i.i.d. N(0, G),
-G = bias_var + weight_var q; so v = 3 Var G / (E G)^2 exactly. From R networks the standard error is
-3 sqrt(2 / R) v by q, sqrt(24 / R) by outputs.
+G = bias_var + weight_var q: v = 3 Var G / (E G)^2 exactly. Standard error from R networks: 3
+sqrt(2 / R) v by q, sqrt(24 / R) by outputs.
 """
 
 import dataclasses

@@ -16,8 +16,7 @@ class Quantity(NamedTuple):
     """One measurable quantity: its measurement and its theories.
 
     Attributes:
-        symbol: mathtext.
-        label: in figures and tables.
+        symbol, label: mathtext; in figures and tables.
         theories: best first; the infinite-width limit last.
         transform: coordinate with light-tailed statistics.
         reference: source of the definition.

@@ -44,7 +44,7 @@ def simulate(
     block_size: int | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Estimate:
-    """Monte Carlo estimate of a quantity over random networks.
+    """Monte Carlo estimate of a quantity over random networks; its `events` count undefined values.
 
     Args:
         spec: in training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax
@@ -60,12 +60,8 @@ def simulate(
         block_size: seeds per block; None fits it to memory.
         progress: `(seeds done, in total)` after every block; None shows a bar in long calls.
 
-    Returns:
-        An Estimate; `events` counts undefined values.
-
-    Raises:
-        SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
-            custom quantity pass unchanged.
+    Raises SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
+        custom quantity pass unchanged.
     """
     from deepinit.ensembles import blocks, keys, statistics
 
@@ -133,8 +129,7 @@ def predict(
         spec, inputs: as for `simulate`.
         theory: name; None takes the first finite-width one that applies.
 
-    Raises:
-        SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
+    Raises SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
@@ -175,7 +170,7 @@ def evaluate(
 ) -> tuple[tuple[Prediction, ...], dict[str, str]]:
     """Every prediction that applies, and theory -> reason for the others.
 
-    `names` are finite-width theories, or None for all; the infinite-width limit comes last.
+    `names` are finite-width theories, None for all; the infinite-width limit comes last.
     """
     theories = quantity.theories
     finite = (
@@ -218,10 +213,7 @@ def seed_fn_of(
     precision: str = "highest",
     keep: bool = False,
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """Seed function `key -> Measurement`, and its settings.
-
-    `keep` adds other stored arrays.
-    """
+    """Seed function `key -> Measurement`, with other stored arrays for `keep`, and its settings."""
     settings = {
         "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
         "dtype": validate.dtype(dtype),

@@ -48,9 +48,7 @@ class Theory(NamedTuple):
 
         Reasons: `covers`, `conditions`, a SpecError of `predict`, an arithmetic error, moments not
         finite in float64. NaN marks steps without prediction; all NaN is a reason.
-
-        Raises:
-            SpecError: a result of wrong kind, sign or, given `axis`, shape.
+        Raises SpecError: a result of wrong kind, sign or, given `axis`, shape.
         """
         if not (isinstance(spec, self.covers) if self.covers else not isinstance(spec, Layer)):
             covered = kind_text(self.covers) or "named architectures"

@@ -97,10 +97,7 @@ def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estima
 
 
 def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = None) -> Any:
-    """The Measurement, checked; under `jit` at tracing.
-
-    `shape` is of its arrays; None for any common shape.
-    """
+    """The Measurement, checked (under `jit` at tracing); `shape` None for any common one."""
     from deepinit.observables.measurement import Measurement
 
     if not isinstance(measured, Measurement):

@@ -17,14 +17,10 @@ from deepinit.random_maps.scaled import Scaled
 
 
 class Drift(NamedTuple):
-    """A rate per layer.
+    """A rate per layer, over networks.
 
-    Attributes:
-        mean: over networks.
-        standard_error: of the mean; NaN with fewer than two networks.
-        per_network: [networks], float64; NaN where excluded.
-        num_networks: all of them.
-        num_excluded: without a finite value (dead, or a saturated scale).
+    `standard_error`: of the mean; NaN with fewer than two networks. `per_network`: NaN where
+    excluded. `num_excluded` of `num_networks`: without a finite value (dead, or a saturated scale).
     """
 
     mean: float
@@ -37,13 +33,9 @@ class Drift(NamedTuple):
 def drift(distances: Real[Array, "networks layers"] | Plain, *, start: int | None = None) -> Drift:
     """Rate (a(T) - a(start)) / (T - start) of a log-norm or distance from x_0.
 
-    Args:
-        distances: [networks, T + 1], a(0), ..., a(T), T >= 1.
-        start: number of first layers to skip, below T; None for T // 2.
-
-    Raises:
-        SpecError: start out of range.
-
+    `distances`: [networks, T + 1], a(0), ..., a(T), T >= 1. `start`: first layers to skip, below T;
+    None for T // 2.
+    Raises SpecError: start out of range.
     Reference: arXiv:2104.10727; Gouezel & Karlsson 2020.
     """
     distances = _per_network(distances, "distances", 2)
@@ -59,12 +51,8 @@ def drift_of_increments(
 ) -> Drift:
     """Mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
 
-    Args:
-        increments: [networks, T].
-        start: number of first layers to skip, below T; 0 for homogeneous activations.
-
-    Raises:
-        SpecError: start out of range.
+    `start`: first layers to skip, below T; 0 for homogeneous activations.
+    Raises SpecError: start out of range.
     """
     increments = _per_network(increments, "increments", 1)
     total = increments.shape[1]
@@ -75,13 +63,9 @@ def drift_of_increments(
 def metric_drift(metric: Metric, iterates: Iterates | Scaled, *, start: int | None = None) -> Drift:
     """Drift of d(x_0, x_t) along iterates.
 
-    Args:
-        metric: Thompson, Hilbert or a norm.
-        iterates: `Iterates`, or states of mantissa [T + 1, networks, n].
-        start: as for `drift`.
-
-    Raises:
-        SpecError: states outside the metric's domain.
+    `metric`: Thompson, Hilbert or a norm. `iterates`: `Iterates`, or states of mantissa
+    [T + 1, networks, n]. `start`: as for `drift`.
+    Raises SpecError: states outside the metric's domain.
     """
     states = iterates.states if isinstance(iterates, Iterates) else iterates
     first = Scaled(*(array[:1] for array in states))

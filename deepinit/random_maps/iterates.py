@@ -73,11 +73,8 @@ def forward_iterates(
 ) -> Iterates:
     """x_t = T_t ... T_1 x_0 for every t <= T, T_t(x) = sigma(W_t x + b_t).
 
-    Args:
-        weights: [T, n, n], the layer nearest to the input first.
-        activation: `Activation`, name or JAX function.
-        x: x_0, [..., n].
-        biases: [T, n], or None.
+    `weights`: [T, n, n], the layer nearest to the input first. `x`: x_0, [..., n]. `biases`:
+    [T, n], or None.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     draw = lambda t: (weights[t], None if biases is None else biases[t])
@@ -89,10 +86,8 @@ def drawn_iterates(
 ) -> Iterates:
     """Forward iterates of layers drawn one at a time, with one layer's weights in memory.
 
-    Args:
-        draw: t = 0, ..., depth - 1 -> (weights [n, n], bias [n] or None), traceable; use a key
-            folded with t.
-        activation, x: as for `forward_iterates`.
+    `draw`: t = 0, ..., depth - 1 -> (weights [n, n], bias [n] or None), traceable; use a key folded
+    with t.
     """
     start = as_scaled(x)
     activation = checked_activation(activation)  # raises before tracing
@@ -121,15 +116,10 @@ def backward_iterates(
 ) -> Scaled:
     """x_t = T_1 ... T_t x_0 at every t of `depths`: mantissa [len(depths), ..., n].
 
-    Depth t costs t matrix-vector products, all depths up to T cost T (T + 1) / 2.
-
-    Args:
-        weights: [T, n, n], T_1 first.
-        activation, x, biases: as for `forward_iterates`.
-        depths: each in [0, T], in any order; None for 0, 1, ..., T.
-
-    Raises:
-        SpecError: depths outside [0, T].
+    Depth t costs t matrix-vector products, all depths up to T cost T (T + 1) / 2. `weights`: T_1
+    first. `depths`: each in [0, T], in any order; None for 0, 1, ..., T. Others:
+    `forward_iterates`.
+    Raises SpecError: depths outside [0, T].
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     total = weights.shape[0]
@@ -160,10 +150,7 @@ def pulled_back_values(
 ) -> Scaled:
     """f_t(x) = f(T_t ... T_1 x) for every t <= T: mantissa [T + 1, ..., k].
 
-    Args:
-        weights, activation, biases: as for `forward_iterates`.
-        decision: [k, n], f(x) = decision @ x.
-        points: [..., n].
+    f(x) = decision @ x; `points`: [..., n]. Others: `forward_iterates`.
     """
     decision, n = jnp.asarray(decision), np.shape(points)[-1]
     valid = decision.ndim == 2 and decision.shape[1] == n
@@ -180,16 +167,10 @@ def tangent_iterates(
     *,
     biases: Real[Array, "layers n"] | Plain | None = None,
 ) -> tuple[Iterates, Float[jax.Array, "layers *k"]]:
-    """x_t and the growth of tangent vectors v_t = D T_t(x_{t-1}) v_{t-1}.
+    """x_t and increments ln |v_t| - ln |v_{t-1}| of tangents v_t = D T_t(x_{t-1}) v_{t-1}.
 
-    The mean growth after a burn-in is the top Lyapunov exponent at x.
-
-    Args:
-        weights, activation, x, biases: as for `forward_iterates`, with x [n].
-        tangent: v_0, [n] or [k, n].
-
-    Returns:
-        `Iterates` of x, and increments ln |v_t| - ln |v_{t-1}|: [T] or [T, k].
+    The mean growth after a burn-in is the top Lyapunov exponent at x [n]. `tangent`: v_0, [n] or
+    [k, n], for increments [T] or [T, k]. Others: `forward_iterates`.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
 
@@ -215,17 +196,10 @@ def log_jacobian_determinants(
     *,
     biases: Real[Array, "layers n"] | Plain | None = None,
 ) -> Float[jax.Array, "iterates m"]:
-    """ln |det D(T_t ... T_1)(x)| for every t <= T: [T + 1, m].
+    """ln |det D(T_t ... T_1)(x)| for every t <= T: [T + 1, m]; -inf where a derivative underflows.
 
-    -inf where a derivative underflows.
-
-    Args:
-        weights: [T, n, n], concrete: determinants are taken on the host.
-        activation, biases: as for `forward_iterates`.
-        points: [m, n].
-
-    Raises:
-        SpecError: singular weights.
+    `weights`: concrete: determinants are taken on the host. Others: `forward_iterates`.
+    Raises SpecError: singular weights.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, points)
     check_invertible(weights)

@@ -1,12 +1,10 @@
 """One layer T(x) = V sigma(W x + b), and classes of layers with a semi-invariant metric.
 
 On the open positive cone, W >= 0 without zero rows and V = 1, coordinate i of T has elasticity
-
     sum_j x_j dT_i/dx_j / T_i = (z - b_i) sigma'(z) / sigma(z),   z = (W x + b)_i > b_i.
-
-T is order-preserving where sigma' >= 0, keeps the cone where sigma > 0, is subhomogeneous
-(s T(x) <= T(s x), 0 < s < 1) exactly where no elasticity exceeds 1, and homogeneous where b = 0
-and sigma is, on positive numbers; decided on a grid of z.
+T is order-preserving where sigma' >= 0, keeps the cone where sigma > 0, is subhomogeneous (s
+T(x) <= T(s x), 0 < s < 1) exactly where no elasticity exceeds 1, and homogeneous where b = 0 and
+sigma is, on positive numbers; decided on a grid of z.
 """
 
 from typing import Any, NamedTuple
@@ -40,14 +38,7 @@ _ROUNDING = 1e-6  # of the norm of a float32 matrix scaled to norm 1
 
 
 class Layer(NamedTuple):
-    """T(x) = output sigma(weights x + bias).
-
-    Attributes:
-        weights: [m, n].
-        activation: `Activation`, name or JAX function.
-        bias: [m], or None.
-        output: [k, m]; None for the identity.
-    """
+    """T(x) = output sigma(weights x + bias); output None for the identity."""
 
     weights: Real[Array, "m n"] | Plain
     activation: ActivationLike
@@ -70,14 +61,11 @@ def apply(layer: Layer, x: Real[Array, "*shape n"]) -> Float[Like, "*shape m"]:
 def classify(layer: Layer) -> frozenset[str]:
     """Names of a layer's classes, `any` among them, on the host.
 
-    Positive classes: maps of the open positive cone.
-    `1-Lipschitz in lp`: |W|_p <= 1, |V|_p <= 1 and |sigma'| <= 1.
-    `injective`: weights of full column rank, and a derivative bounded away from 0 on preactivations
-    of the cube [-1, 1]^n; `smooth injective`: also no kink.
+    Positive classes: maps of the open positive cone. `1-Lipschitz in lp`: |W|_p <= 1, |V|_p <= 1
+    and |sigma'| <= 1. `injective`: weights of full column rank, and a derivative bounded away from
+    0 on preactivations of the cube [-1, 1]^n; `smooth injective`: also no kink.
 
-    Raises:
-        SpecError: weights that are no finite matrix.
-
+    Raises SpecError: weights that are no finite matrix.
     Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)

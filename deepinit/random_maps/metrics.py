@@ -3,9 +3,8 @@
 Then d(x_0, x_n) / n converges along products of stationary random maps (Kingman). Other layers can
 expand the metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the
 Euclidean one under weights of norm above 1.
-
-Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on finitely
-many points, and are lower bounds of suprema. Pure JAX; outside the domain SpecError, NaN under jit.
+Points are arrays [..., n] or `Scaled`; metrics on functions take values on finitely many points,
+and are lower bounds of suprema. Pure JAX; outside the domain SpecError, NaN under jit.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,7 +39,6 @@ class Metric(NamedTuple):
         function: `function(x, y)` -> [...], non-negative.
         domain: of x and y.
         layer_class: the largest class for which it is semi-invariant (`random_maps.layer_classes`).
-        reference: source.
     """
 
     name: str
@@ -57,14 +55,9 @@ class Metric(NamedTuple):
 def thompson_distance(
     x: Scaled | Real[Array, "*shape n"] | Plain, y: Scaled | Real[Array, "*shape n"] | Plain
 ) -> Float[jax.Array, "..."]:
-    """Thompson's metric max_i |ln x_i - ln y_i|, accurate also for x near y: [...].
+    """Thompson's metric max_i |ln x_i - ln y_i| of positive vectors, accurate also for x near y.
 
-    Args:
-        x, y: [..., n], positive.
-
-    Raises:
-        SpecError: an entry is not positive.
-
+    Raises SpecError: an entry is not positive.
     Valid for: non-expansive under order-preserving subhomogeneous maps of the open positive cone.
     """
     return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
@@ -73,16 +66,9 @@ def thompson_distance(
 def hilbert_distance(
     x: Scaled | Real[Array, "*shape n"] | Plain, y: Scaled | Real[Array, "*shape n"] | Plain
 ) -> Float[jax.Array, "..."]:
-    """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i): [...].
+    """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i); 0 for y = s x.
 
-    0 for y = s x.
-
-    Args:
-        x, y: [..., n], positive.
-
-    Raises:
-        SpecError: an entry is not positive.
-
+    Raises SpecError: an entry is not positive.
     Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone.
     """
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
@@ -108,17 +94,11 @@ def log_norm_distance(
 def bilipschitz_distance(
     first: Real[Array, "*shape pairs"] | Plain, second: Real[Array, "*shape pairs"] | Plain
 ) -> Float[jax.Array, "..."]:
-    """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|, [...].
+    """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|.
 
     A lower bound of the supremum over all pairs. D(d, T^* d) is the logarithm of the bi-Lipschitz
-    constant of T.
-
-    Args:
-        first, second: [..., pairs], distances of the same pairs (`distance_function`).
-
-    Raises:
-        SpecError: a distance that is not positive: a map identified two points.
-
+    constant of T. `first`, `second`: [..., pairs], of the same pairs (`distance_function`).
+    Raises SpecError: a distance that is not positive: a map identified two points.
     Valid for: non-expansive under pull-back by injective maps.
     """
     distance = _largest_log_ratio(as_scaled(first), as_scaled(second))
@@ -128,16 +108,11 @@ def bilipschitz_distance(
 def jacobian_distortion(
     first: Real[Array, "*shape points"] | Plain, second: Real[Array, "*shape points"] | Plain
 ) -> Float[jax.Array, "..."]:
-    """Hilbert's metric sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))| between |Jf| and |Jg|, [...].
+    """Hilbert's metric sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))| between |Jf| and |Jg|.
 
-    A lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
-
-    Args:
-        first, second: [..., points], ln |Jf| and ln |Jg| (`iterates.log_jacobian_determinants`).
-
-    Raises:
-        SpecError: a logarithm that is not finite.
-
+    A lower bound of the supremum; 0 where |Jf| / |Jg| is constant. `first`, `second`:
+    [..., points], ln |Jf| and ln |Jg| (`iterates.log_jacobian_determinants`).
+    Raises SpecError: a logarithm that is not finite.
     Valid for: non-expansive under right composition with injective C^1 maps.
     """
     difference = jnp.asarray(first) - jnp.asarray(second)
@@ -195,11 +170,7 @@ supremum = Metric(
 
 
 def norm(order: float = 2) -> Metric:
-    """Metric |x - y| of l^order.
-
-    Raises:
-        SpecError: an order other than 1, 2 and infinity.
-    """
+    """Metric |x - y| of l^order; SpecError for an order other than 1, 2 and infinity."""
     validate.require(order in classes.LIPSCHITZ, f"order={order!r}", "1, 2 or numpy.inf")
     name = {1: "l1 norm", 2: "l2 norm", np.inf: "linf norm"}[order]
     distance = lambda x, y: norm_distance(x, y, order)
@@ -214,22 +185,15 @@ METRICS = (hilbert, thompson, norm(2), norm(1), norm(np.inf), distortion, bilips
 def metric_for(layer_class: str | Iterable[str] | classes.Layer) -> Metric:
     """Metric of the most special class that contains the layers.
 
-    Args:
-        layer_class: one or several names of `random_maps.layer_classes`, or a `Layer`.
-
-    Raises:
-        SpecError: an unknown class.
+    `layer_class`: one or several names of `random_maps.layer_classes`, or a `Layer`.
+    Raises SpecError: an unknown class.
     """
     names = _closure(layer_class)
     return next(metric for metric in METRICS if metric.layer_class in names)
 
 
 def check_semi_invariant(metric: Metric, layer_class: str | Iterable[str] | classes.Layer) -> None:
-    """Raise SpecError, naming alternatives, unless a metric is semi-invariant for a class.
-
-    Args:
-        layer_class: as for `metric_for`.
-    """
+    """Raise SpecError, naming alternatives, unless a metric is semi-invariant for a class."""
     names = _closure(layer_class)
     fitting = " or ".join(other.name for other in METRICS if other.layer_class in names)
     given = f"the metric {metric.name} with layers that are {', '.join(sorted(names))}"

@@ -13,12 +13,9 @@ LN2 = 0.6931471805599453
 
 
 class Scaled(NamedTuple):
-    """Vector mantissa * 2^exponent.
+    """Vector mantissa * 2^exponent, largest |entry| of mantissa [..., n] in [1/2, 1), or zeros.
 
-    Attributes:
-        mantissa: [..., n], largest |entry| in [1/2, 1), or zeros. Entries more than 2^126 (float32)
-            below the largest underflow to 0.
-        exponent: [...], int32.
+    Entries more than 2^126 (float32) below the largest underflow to 0.
     """
 
     mantissa: Float[jax.Array, "..."]
@@ -92,7 +89,7 @@ def log_norm(x: Scaled) -> Float[jax.Array, "*shape"]:
 
 @jax.jit
 def log_norm_increment(before: Scaled, after: Scaled) -> Float[jax.Array, "*shape"]:
-    """ln |after| - ln |before| to full precision: [...].
+    """ln |after| - ln |before| to full precision.
 
     -inf at a death; NaN after it and for saturated vectors.
     """

@@ -16,8 +16,7 @@ from deepinit.random_maps.scaled import Scaled, normalized, shifted
 def checked_activation(activation: ActivationLike) -> Activation:
     """The activation, if it has integer power laws near 0.
 
-    Raises:
-        SpecError: not finite near 0, or no integer power of |s| there (sqrt|s|).
+    Raises SpecError: not finite near 0, or no integer power of |s| there (sqrt|s|).
     """
     activation = as_activation(activation)
     given = f"the activation {activation!r}, without integer power law near 0"
@@ -32,13 +31,7 @@ def scaled_activation(activation: ActivationLike, z: Scaled) -> Scaled:
 
     NaN where sigma overflows and is no power at infinity. Exponential tails underflow: GELU is 0
     below about -14 in float32.
-
-    Args:
-        activation: `Activation`, name or JAX function.
-        z: [..., n].
-
-    Raises:
-        SpecError: as `checked_activation`.
+    Raises SpecError: as `checked_activation`.
     """
     activation = checked_activation(activation)
     return _image(activation, activation, power_laws(activation).values, z)

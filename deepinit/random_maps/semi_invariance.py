@@ -2,7 +2,6 @@
 
 `far` pairs probe the map globally, `near` pairs (1e-3 apart) its local Lipschitz constant, `ray`
 pairs (y = s x) subhomogeneity. Points have sizes from 1e-2 to 1e2.
-
 Constants. Thompson: sup_{z > b} (z - b) sigma'(z) / sigma(z); sigmoid: W_0(exp(-(1 + b)))
 (`theory.cutoff.thompson`). Hilbert, linear layer: `birkhoff`. Norms: |V| |W| sup |sigma'|.
 """
@@ -56,12 +55,12 @@ class Audit(NamedTuple):
 
     @property
     def violations(self) -> Bool[Like, "kinds pairs"]:
-        """[kinds, pairs]: ratios above the bound beyond rounding, and images outside the domain."""
+        """Ratios above the bound beyond rounding, and images outside the domain."""
         return ~(self.ratios <= self.bound + self.rounding)
 
     @property
     def largest(self) -> Float[Like, "kinds"]:
-        """[kinds]: largest ratio; NaN if an image left the domain."""
+        """Largest ratio; NaN if an image left the domain."""
         return largest(self.ratios, axis=1)
 
 
@@ -70,12 +69,8 @@ def draw_pairs(
 ) -> tuple[Float[jax.Array, "kinds pairs n"], Float[jax.Array, "kinds pairs n"]]:
     """Random pairs of points of a metric's domain: x and y, each [kinds, pairs, width].
 
-    Args:
-        metric: Thompson, Hilbert or a norm.
-        num_pairs: of every kind.
-
-    Raises:
-        SpecError: a metric on functions.
+    `metric`: Thompson, Hilbert or a norm; SpecError for metrics on functions. `num_pairs`: of every
+    kind.
     """
     _check_on_points(metric)
     with sequential_bits():
@@ -136,15 +131,9 @@ def audit(
 ) -> Audit:
     """Ratios d(T x, T y) / d(x, y) of random pairs under one layer.
 
-    Args:
-        metric: Thompson, Hilbert or a norm.
-        num_pairs: of each of the three kinds.
-        bound: 1, or a constant from `lipschitz_constant`.
-        dtype: of the points; float64 needs JAX's x64 mode.
-
-    Raises:
-        SpecError: a metric on functions.
-
+    `metric`: Thompson, Hilbert or a norm; SpecError for metrics on functions. `num_pairs`: of each
+    of the three kinds. `bound`: 1, or a constant from `lipschitz_constant`. `dtype`: of the points;
+    float64 needs JAX's x64 mode.
     Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)
@@ -158,15 +147,9 @@ def audit(
 def lipschitz_constant(layer: Layer, metric: Metric) -> float:
     """Upper bound of all ratios d(T x, T y) / d(x, y), on the host.
 
-    Infinite where T does not keep the metric's domain.
-
-    Args:
-        metric: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a
-            norm.
-
-    Raises:
-        SpecError: Hilbert's metric with layers that are not homogeneous, metrics on functions.
-
+    Infinite where T does not keep the metric's domain. `metric`: Thompson (exact without
+    `layer.output`), Hilbert (exact for linear layers) or a norm.
+    Raises SpecError: Hilbert's metric with layers that are not homogeneous, metrics on functions.
     Reference: Birkhoff 1957 for Hilbert's metric; module docstring.
     """
     _check_on_points(metric)

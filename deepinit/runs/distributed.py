@@ -21,10 +21,7 @@ _NO_TIMEOUT = 10**6  # seconds: JAX's own timeout must come after ours
 
 
 class ProcessInfo(NamedTuple):
-    """Address of the first process, number of processes, own index.
-
-    None: known by the cluster.
-    """
+    """Address of the first process, number of processes, own index; None: known by the cluster."""
 
     coordinator: str | None = None
     num_processes: int | None = None

@@ -34,7 +34,7 @@ _MOST_SHOWN = 5
 
 
 def identity(experiment: Experiment, config: Any, block_size: int | None = None) -> dict[str, Any]:
-    """What a run computes, as JSON; its hash names the run. Needs no JAX."""
+    """A run's computation as JSON, whose hash names the run. Needs no JAX."""
     return {
         "experiment": experiment.name,
         "config": dataclasses.asdict(config),
@@ -47,13 +47,10 @@ def identity(experiment: Experiment, config: Any, block_size: int | None = None)
 def run(
     experiment: Experiment, config: Any, out: Path, options: Options | None = None
 ) -> Outcome | None:
-    """Run or continue an experiment.
+    """Run or continue an experiment; None for one shard of several (see `merge`).
 
-    `out` is a new run directory, or of the same run. Returns None for one shard of several (see
-    `merge`).
-
-    Raises:
-        ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
+    `out` is a new run directory, or of the same run.
+    Raises ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
         StoppedError: a stop was requested; a later call continues.
     """
     from deepinit.ensembles import processes
@@ -91,9 +88,7 @@ def merge(
 ) -> Outcome:
     """Finalize a run whose shards have finished.
 
-    Raises:
-        SpecError: no run.
-        ConflictError: missing blocks without `repair`.
+    Raises SpecError: no run. ConflictError: missing blocks without `repair`.
     """
     options = options or Options()
     store.load_run(out)

@@ -172,10 +172,7 @@ class CaseResult:
 
 
 class Check(NamedTuple):
-    """A check of several cases: sentence for the report, and result.
-
-    A failed check gives exit code 6.
-    """
+    """A check of several cases: sentence for the report, and result; exit code 6 if failed."""
 
     sentence: str
     held: bool
@@ -186,8 +183,7 @@ class Experiment:
     """An experiment, declared as data.
 
     Attributes:
-        name: of its package.
-        title: of the report.
+        name, title: of its package; of the report.
         presets: name -> config, a frozen dataclass; the first is the default.
         cases: `config -> cases`.
         figures: `(config, results by case name) -> figures`.

@@ -18,12 +18,9 @@ _CASE_NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
 
 
 class CaseProgress(NamedTuple):
-    """Blocks of one case.
+    """Requested seeds and blocks of one case, and names of the `missing` ones.
 
-    Attributes:
-        num_seeds, num_blocks: requested.
-        block_size: seeds; None without a valid plan.
-        missing: names.
+    `block_size`: seeds; None without a valid plan.
     """
 
     name: str

@@ -42,11 +42,8 @@ _MALFORMED = (
 class Outcome:
     """A finished run.
 
-    Attributes:
-        dataset: dims case, route, layer, pair; padded with NaN.
-        tables: of the experiment.
-        verdicts: a sentence per joint check and case.
-        failures: failed checks.
+    `dataset`: dims case, route, layer, pair; padded with NaN. `tables`: of the experiment.
+    `verdicts`: a sentence per joint check and case. `failures`: failed checks.
     """
 
     path: Path

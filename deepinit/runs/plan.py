@@ -30,11 +30,9 @@ class TimedCase(NamedTuple):
 
     Attributes:
         num_blocks, disk_bytes: of this shard.
-        block_size: networks.
-        batch_size: networks drawn together on a device.
+        block_size, batch_size: networks; those drawn together on a device.
         memory_bytes: of a block and its statistics on a device, by XLA.
-        compile_seconds: 0 for a shared program.
-        block_seconds: with statistics.
+        compile_seconds, block_seconds: 0 for a shared program; with statistics.
     """
 
     num_blocks: int

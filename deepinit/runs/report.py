@@ -39,12 +39,8 @@ class FigureItem:
 class Report:
     """Content of a report, in order.
 
-    Attributes:
-        summary: sentences.
-        findings, tables: before and after the figures.
-        provenance: nested mapping.
-        citation: plain text and BibTeX.
-        command: reproduces the run.
+    `summary`: sentences. `findings`, `tables`: before and after the figures. `provenance`: nested
+    mapping. `citation`: plain text and BibTeX. `command`: reproduces the run.
     """
 
     title: str

@@ -17,7 +17,7 @@ _ASCII = str.maketrans({"−": "-", _NOT_AVAILABLE: "-", "∞": "inf", "±": "+-
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the report, also printed at the end.
+    """A table of the report, also printed at the end; SpecError for a row of another length.
 
     Attributes:
         columns: names. `z` and "z ..." hold z-scores; those at or beyond the gate are marked, as
@@ -25,9 +25,6 @@ class Table:
         rows: a cell per column: text, number, boolean; None or NaN for "not available".
             `comparison.with_error` formats numbers with standard errors.
         caption: below the table.
-
-    Raises:
-        SpecError: a row of another length.
     """
 
     title: str

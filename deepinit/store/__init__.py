@@ -8,11 +8,10 @@
     manifest.json     checksums of the outputs, written last
 
 A run killed at any moment continues from its finished blocks to the same bytes.
-
-Errors of public functions: SpecError for an invalid argument or no run; ConflictError for a second
-writer, another run, a newer deepinit, or writing to a run opened for reading; DamagedError for
-changed bytes, or a link or special file in place of a file; ResourceError for a full disk, no
-permission or another OSError, with earlier files untouched.
+Errors: SpecError for an invalid argument or no run; ConflictError for a second writer, another run,
+a newer deepinit, or writing to a run opened for reading; DamagedError for changed bytes, or a link
+or special file in place of a file; ResourceError for a full disk, no permission or another OSError,
+with earlier files untouched.
 """
 
 from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block

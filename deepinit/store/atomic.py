@@ -74,7 +74,7 @@ def make_folder(path: Path) -> None:
 
 
 def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
-    """Refuse file systems without atomic rename (mounted object stores), by name or test."""
+    """Refuse file systems without atomic rename (object stores), by name or test."""
     name = _copying_file_system(folder)
     with system_refusals(folder, 0):
         try:

@@ -25,9 +25,8 @@ _DIGEST_LENGTH = 64
 def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a block and its journal line.
 
-    Args:
-        name: portable, such as "000000-000255" or "relu-w64/000000-000255".
-        arrays: name -> array of booleans, numbers or strings.
+    `name`: portable, such as "000000-000255" or "relu-w64/000000-000255". Arrays are booleans,
+    numbers or strings.
     """
     require_writable(run)
     file = block_file(name)

@@ -1,7 +1,7 @@
 """Files of a run directory, opened without following links.
 
-Links, FIFOs, devices and sockets are refused unopened: a link leads elsewhere, a FIFO can block
-forever. Links to the directory itself are followed. OSErrors pass unchanged.
+Links (except to the directory itself), FIFOs, devices and sockets are refused unopened: a link
+leads elsewhere, a FIFO can block forever. OSErrors pass unchanged.
 """
 
 import os

@@ -33,8 +33,8 @@ class Run:
     """An open run directory.
 
     Attributes:
-        identity: what the run computes, from spec.json.
-        identity_hash: SHA-256 of its canonical JSON.
+        identity, identity_hash: what the run computes, from spec.json; SHA-256 of its canonical
+            JSON.
         shard: (i, n): part i of n.
         start: id in the journal; None for reading.
     """
@@ -55,10 +55,7 @@ def require_writable(run: Run) -> None:
 
 
 def checked_name(name: str, what: str) -> str:
-    """A `file` or `folder/file` name valid on common file systems.
-
-    Lower case only: `A` and `a` can be one file.
-    """
+    """A lower-case `file` or `folder/file` name valid on common file systems (`A` can be `a`)."""
     parts = name.split("/")
     fits = all(
         _PART.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part)

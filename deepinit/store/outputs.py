@@ -38,7 +38,7 @@ _RESERVED = (SPEC, JOURNAL, PROVENANCE, MANIFEST, COPY, BLOCKS)
 
 
 def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the outputs, name -> bytes; if killed meanwhile, the run counts as unfinished."""
+    """Write the outputs, name -> bytes; if killed, the run is unfinished."""
     require_writable(run)
     for name in files:
         checked_name(name, "file")
@@ -133,10 +133,9 @@ def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
-    """Restore outputs from their copy; without one the run becomes unfinished.
+    """Restore outputs from their copy (names of files); without one the run becomes unfinished.
 
-    The journal is intact; `faults` of `output_faults` are quarantined. Returns names of files
-    written.
+    The journal is intact; `faults` of `output_faults` are quarantined.
     """
     if not faults:
         return ()

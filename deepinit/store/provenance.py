@@ -58,10 +58,9 @@ _JAX_OPTIONS = (
 def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
     """Provenance of this process, and `extra` entries (which take precedence).
 
-    Returns:
-        time, host, python, platform, package versions, git state of deepinit's source and of the
-        working folder, environment variables and JAX options that change numbers or speed, command
-        line.
+    Time, host, python, platform, package versions, git state of deepinit's source and of the
+    working folder, environment variables and JAX options that change numbers or speed, command
+    line.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -83,10 +82,7 @@ def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
-    """Append this start's record; the first shard exports all records.
-
-    n exporting shards would write n^2 records.
-    """
+    """Append this start's record; the first shard exports all: n would write n^2 records."""
     require_writable(run)
     if run.shard[0] == 0:
         # The file first: it then has every record of the first shard that the journal has.

@@ -46,9 +46,8 @@ def open_run(
         shard: (i, n), concurrent part i of n; (0, 1) writes alone.
         allow_mixed: accept and record versions or a backend unlike the first start's.
 
-    Raises:
-        ConflictError: another writer, other versions, another run or other files.
-        ResourceError: no write access, or no atomic rename.
+    Raises ConflictError: another writer, other versions, another run or other files. ResourceError:
+        no write access, or no atomic rename.
     """
     folder = Path(path)
     asked: dict[str, Any] = json.loads(canonical_json(identity))

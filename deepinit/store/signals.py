@@ -19,8 +19,8 @@ def stop_on_signals(notify: Callable[[str], None] | None = None) -> Iterator[Sto
     """The first SIGTERM or SIGINT requests a stop; a later SIGINT interrupts.
 
     The later SIGINT raises KeyboardInterrupt through the earlier handler. Later SIGTERMs are
-    ignored (batch systems send several), as are signals ignored before (`nohup`, `command &`).
-    Outside the main thread no signal is handled. `notify` gets the first signal's name.
+    ignored (batch systems send several), as are signals ignored before (`nohup`, `command &`). Only
+    in the main thread. `notify` gets the first signal's name.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

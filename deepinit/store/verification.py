@@ -23,10 +23,8 @@ class VerifyReport:
     """Result of checking a run directory.
 
     Attributes:
-        intact: blocks.
-        damaged: block -> fault.
-        missing: blocks in the journal that do not exist.
-        damaged_files: other file or foreign entry -> fault.
+        intact, missing: blocks; those in the journal that do not exist.
+        damaged, damaged_files: block, other file or foreign entry -> fault.
         restored: files rewritten by `quarantine_damaged`.
     """
 
@@ -88,9 +86,8 @@ def quarantine_damaged(path: str | os.PathLike[str]) -> VerifyReport:
     """Move damaged files to `blocks/damaged/`, to be computed again.
 
     A new journal begins with the intact lines. Provenance is rebuilt from the journal, outputs from
-    their copy; without one the run becomes unfinished, and its command rewrites them.
-
-    Returns the report of `verify` before, and the restored files.
+    their copy; without one the run becomes unfinished, and its command rewrites them. Returns the
+    report of `verify` before, and the restored files.
     """
     run = load_run(path)
     with writer_lock(run.path, (0, 1)):
@@ -138,10 +135,7 @@ def _fault(run: Run, name: str) -> str | None:
 
 
 def _quarantine(folder: Path, name: str, kept: str | None = None) -> str | None:
-    """Rename an entry (a link itself) into `blocks/damaged/`.
-
-    Returns its new, unused name; None for a missing entry.
-    """
+    """Rename an entry (a link itself) into `blocks/damaged/`; its new name, None if missing."""
     source = folder / name
     with system_refusals(source, 0):
         if not os.path.lexists(source):

@@ -13,9 +13,7 @@ def antisymmetric(network: Network) -> Network:
     """f(x) = (g(x; theta) - g(x; theta')) / sqrt(2), theta' = theta at initialization.
 
     At step 0 the output is exactly 0 and the tangent kernel is that of g. Both copies are trained.
-
     Valid for: any network, but not for quantities of a perceptron's neurons.
-
     Reference: arXiv:1905.07777.
     """
     remedy = "Write training.antisymmetric(training.perceptron(spec))."

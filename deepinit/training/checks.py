@@ -55,8 +55,8 @@ def check_initialization(
 ) -> None:
     """Raise SpecError for underflowing gradients and, if `initial_stage`, large outputs.
 
-    One key is examined. `objective` is (parameters, inputs, targets) -> loss. Outputs are large
-    from SMALL_OUTPUT of the targets (of 1, for classes).
+    One key is examined. Outputs are large from SMALL_OUTPUT of the targets (of 1, for classes).
+    `objective`: (parameters, inputs, targets) -> loss.
     """
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
     dtype = common_dtype(shapes)

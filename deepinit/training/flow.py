@@ -65,10 +65,8 @@ def flow_step(
 ) -> FlowStep:
     """One attempted step, of `length` in time.
 
-    Args:
-        loss_and_gradient: parameters -> (loss, gradient).
-        rate: largest relative change of a layer.
-        tolerance: largest estimated error of a layer, relative to its norm.
+    `loss_and_gradient`: parameters -> (loss, gradient). `rate`, `tolerance`: largest relative
+    change of a layer, and estimated error relative to its norm.
     """
     # gradients of the seven stages, leading axis; one scan, so that the gradient compiles once
     gradients = jax.tree.map(lambda g: jnp.zeros((7, *g.shape), g.dtype).at[0].set(g), gradient)

@@ -102,8 +102,8 @@ def training_seed_fn(
         record_steps: increasing, >= 0; the last ends the run. See `log_spaced_steps`.
         rate: learning rate; of `flow`, largest relative change of a layer per step (default 0.1);
             of `neuron_flow`, relative step (0.02). None for an optax transformation.
-        loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or (outputs [n, k], targets) ->
-            number.
+        loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or (outputs [n, k],
+            targets) -> number.
         stop_drop: stop once loss <= (1 - stop_drop) initial loss.
         batch_size: of minibatches, drawn with replacement; recorded losses use all examples.
         record: Snapshot -> pytree of arrays; default parameters.
@@ -111,10 +111,8 @@ def training_seed_fn(
         tolerance: of `flow`, relative error of a layer per step.
         end_time: of `flow`, last ODE time; `record_steps` must leave enough steps.
 
-    Raises:
-        SpecError: an option unknown or out of range, examples that do not fit, all-zero targets,
-            gradients that underflow.
-
+    Raises SpecError: an option unknown or out of range, examples that do not fit, all-zero targets,
+        gradients that underflow.
     Reference: arXiv:2105.11686, section 3 (set-up).
     """
     objective_of = as_loss(loss)

@@ -28,9 +28,7 @@ def layer_vectors(parameters: PyTree) -> dict[str, jax.Array]:
     Layers are dicts of `weights` [neurons, fan_in], optional `biases` (perceptrons: `layer 1`, ...
     in order), or `kernel` [..., neurons], optional `bias` (flax; filters are neurons). Other
     parameters are ignored.
-
-    Raises:
-        SpecError: stacked equal layers, as in `networks.network`.
+    Raises SpecError: stacked equal layers, as in `networks.network`.
     """
     return {layer: _vectors(group) for layer, group in layers(parameters).items()}
 

@@ -23,11 +23,9 @@ def adam(
 ) -> optax.GradientTransformation:
     """Adam, theta -= rate m / (sqrt(v) + epsilon), m and v bias-corrected; stores sqrt(v).
 
-    v underflows in float32 for gradients below 1e-22. An epsilon of 1e-8 turns Adam on small
-    initializations into gradient descent; a negligible one condenses neurons onto directions of
-    sign descent.
-
-    `epsilon` is absolute, in units of the gradient.
+    v underflows in float32 for gradients below 1e-22. An epsilon (absolute, in units of the
+    gradient) of 1e-8 turns Adam on small initializations into gradient descent; a negligible one
+    condenses neurons onto directions of sign descent.
     """
 
     def init(parameters: Any) -> AdamState:

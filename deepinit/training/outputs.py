@@ -17,7 +17,6 @@ def outputs_fn(
     """(parameters, x [n, dimension]) -> outputs [n, k].
 
     In chunks with rematerialization if residuals exceed `RESIDUAL_BYTES`, at 1.3 times the time.
-    `parameters` (or their shapes) and `x` give shapes and dtypes.
     """
     bytes_of = lambda num: _residual_bytes(network, parameters, x, num)
     per_example = max(1, bytes_of(2) - bytes_of(1))

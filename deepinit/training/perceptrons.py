@@ -39,8 +39,7 @@ def small_mlp(
             takes std = width**-gamma.
         output_std: of output weights; None for std.
 
-    Raises:
-        SpecError: a standard deviation that is not finite and > 0.
+    Raises SpecError: a standard deviation that is not finite and > 0.
     """
     output_std = std if output_std is None else output_std
     for name, value in (("std", std), ("output_std", output_std)):
@@ -64,8 +63,8 @@ def perceptron(
     """Trainable network of a spec (formula: module docstring).
 
     `init(key, input_width)` gives a tuple of dicts, output layer last: `weights` [fan_out, fan_in]
-    and, with a bias law, `biases` [fan_out]. Compile time grows with depth. For biases in the first
-    layer only, omit the bias law and append a 1 to the inputs.
+    and, with a bias law, `biases` [fan_out]. Compile time grows with depth. Biases in the first
+    layer only: no bias law, and inputs with a 1 appended.
 
     Args:
         spec: with an output layer.
@@ -75,9 +74,8 @@ def perceptron(
         layer_laws: of the depth + 1 weight matrices.
         precision: as in `jax.lax.Precision`.
 
-    Raises:
-        SpecError: no output layer, another number of laws, an output bias without a bias law,
-            float64 without JAX's 64-bit mode.
+    Raises SpecError: no output layer, another number of laws, an output bias without a bias law,
+        float64 without JAX's 64-bit mode.
     """
     laws, output_width = _laws(spec, output_bias, output_scale, layer_laws), spec.output_width
     assert output_width is not None
@@ -128,9 +126,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
 
     For phi(s) ~ c s^2 near 0 all neurons condense together under gradient flow; with Gaussian
     output weights one wins.
-
-    Raises:
-        SpecError: an amplitude that is not finite and > 0.
+    Raises SpecError: an amplitude that is not finite and > 0.
     """
     remedy = "Write with_sign_outputs(training.perceptron(spec), 0.05)."
     validate.instance("network", network, Network, "a perceptron", remedy)

@@ -203,7 +203,7 @@ def counted(
 
 
 def condensing(examples, p: int) -> di.TrainingConfig:
-    """Training until all neurons condense: descent for p = 1, a clock per neuron for others."""
+    """Training until neurons condense: descent for p = 1, else a clock per neuron."""
     options = {"stop_drop": FIRST_DROP if p == 1 else 10 * FIRST_DROP, "initial_stage": True}
     if p == 1:
         return di.TrainingConfig(
@@ -218,7 +218,7 @@ def records(last: int) -> range:
 
 
 def growth_rate(examples) -> float:
-    """Growth rate of aligned tanh weights, to 12 digits: it is part of a run's identity."""
+    """Growth rate of aligned tanh weights, to 12 digits, part of a run's identity."""
     return constant(theory.growth_rate(examples.inputs, examples.targets), 12)
 
 

@@ -1,7 +1,5 @@
-"""The flax modules that condensation trains on images.
-
-Convolutions are dense layers on patches: on CPU, XLA's gradients of convolutions are a hundred
-times slower.
+"""The flax modules that condensation trains on images; convolutions are dense on patches:
+on CPU, XLA's gradients of convolutions are a hundred times slower.
 """
 
 import flax.linen as nn

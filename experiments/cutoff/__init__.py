@@ -7,8 +7,8 @@ deepinit run cutoff --preset full      widths 1 to 512, two roundings, more path
 
 The chain x_t = Q(phi(W_t x_{t-1})) has values in multiples of rho. S(t) = P(x_t != 0) is its total
 variation distance from the point mass at 0. Not stated in the paper: values are truncated (not
-rounded), paths start at (1, ..., 1), the third curve has normal weights. These choices reproduce
-its curves to 0.001.
+rounded), paths start at (1, ..., 1), the third curve has normal weights. This reproduces its curves
+to 0.001.
 """
 
 from deepinit.runs.experiment import Experiment

@@ -50,7 +50,7 @@ def length_shift(result: CaseResult) -> np.ndarray:
 
 
 def overlap_shift(result: CaseResult) -> np.ndarray:
-    """[layers]: distance of the mean cosine from 0, in stationary deviations.
+    """Distance of the mean cosine from 0 by layer, in stationary deviations.
 
     From the fraction of networks with |cos| above its stationary median m. The stationary law is
     symmetric, m = 0.674 deviations; a normal law at distance d has

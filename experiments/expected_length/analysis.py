@@ -24,11 +24,8 @@ def all_widths(case: Case) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layers:
-    """A measurement by layer: hidden layers, then the output.
-
-    Attributes:
-        mean, error: mean over networks and its standard error.
-        spread, spread_error: variance / mean^2 and its standard error.
+    """A measurement by layer, hidden layers, then the output: mean over networks,
+    spread = variance / mean^2, and their standard errors.
     """
 
     mean: np.ndarray
@@ -70,7 +67,7 @@ def he_curves(results: Results) -> dict[str, CaseResult]:
 def moment_table(config: Config, results: Results) -> dict:
     """Moments m = 1 to 4.
 
-    `ray` and `circle`: measured (values, errors); `bound`: exact at a point; `least`: by Jensen.
+    `ray`, `circle`: measured (values, errors); `bound`: exact at a point; `least`: by Jensen.
     """
     n, orders = max(config.widths), (1, 2, 3, 4)
     widths = (n,) * (moment_layer(config) + 1)

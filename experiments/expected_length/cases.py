@@ -194,10 +194,7 @@ def moment_layer(config: Config) -> int:
 def curve_case(
     config: Config, name: str, widths: tuple[int, ...], *, inputs=None, num_seeds=0, **options
 ) -> Case:
-    """A ReLU network of widths (n_0, ..., n_L), n_L = 0 for no output layer, on a curve.
-
-    The curve is a circle by default.
-    """
+    """A ReLU network of widths (n_0, ..., n_L), n_L = 0 without output layer, on a curve."""
     laws = {field: options.pop(field) for field in ("weight_law", "bias_law") if field in options}
     spec = di.MLP(widths=widths[1:-1], output_width=widths[-1] or None, **laws)
     light = spec.depth <= CHECKED_DEPTH_PER_WIDTH * min(spec.widths)

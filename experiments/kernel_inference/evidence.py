@@ -1,10 +1,10 @@
 """Empirical Bayes on 3 against 7: evidence of both limits and of networks with a trained readout.
 
 Figure 8 of the paper. A network of width D is a Bayesian linear model on its last layer X, with
-kernel K = X X^T / D of rank D: a network narrower than the data explains the rest by noise alone.
-The paper gives sizes and "sigma_e = .01", taken here as the standard deviation of the noise. The
-likelihood of the limit fixes two combinations of three variances. Its optimum is a family, taken
-here at two weight variances, which finite networks tell apart.
+kernel K = X X^T / D of rank D: narrower than the data, it explains the rest by noise alone. The
+paper's "sigma_e = .01" is taken as the standard deviation of the noise. The likelihood of the limit
+fixes two combinations of three variances: its optimum, a family, is taken at two weight variances,
+which finite networks tell apart.
 """
 
 import functools
@@ -29,11 +29,9 @@ PAPER_OPTIMUM = {25: 831.0, 50: 368.0, 100: 19.2, 200: 1.07, 300: 0.80}
 
 
 class Evidence37(NamedTuple):
-    """Negative log marginal likelihood per image of both limits, 100 images of 3 and 7, [draws].
+    """Negative log marginal likelihood per image of both limits, 100 images of 3 and 7, by draw.
 
-    Attributes:
-        default: all variances 1.
-        optimum: best intercept and slope at this noise.
+    `default`: all variances 1. `optimum`: best intercept and slope at this noise.
     """
 
     default: np.ndarray
@@ -43,9 +41,8 @@ class Evidence37(NamedTuple):
 class NetworkEvidence(NamedTuple):
     """Negative log marginal likelihood per image of networks, one per sample.
 
-    Attributes:
-        default: [draws], all variances 1.
-        optima: [OPTIMA, draws], best intercept and slope of the limit, by weight variance.
+    `default`: [draws], all variances 1. `optima`: [OPTIMA, draws], best intercept and slope of the
+    limit, by weight variance.
     """
 
     default: np.ndarray
@@ -97,10 +94,7 @@ def network_evidence(config: Config) -> dict[int, NetworkEvidence]:
 def network_kernel(
     size: int, variances: tuple[float, float, float], x: np.ndarray, seed: int
 ) -> np.ndarray:
-    """[n, n]: X X^T / size of a random network, D = L = size.
-
-    `variances`: of weights, biases, embedding.
-    """
+    """X X^T / size of a random network, D = L = size; variances of weights, biases, embedding."""
     deviations = np.sqrt(variances).astype(np.float32)
     last = np.asarray(_last_layer_fn(size)(deviations, x.astype(np.float32), seed), np.float64)
     return last @ last.T / size

@@ -1,12 +1,10 @@
 """Networks with a trained readout: the posterior of the last layer, to first order in 1 / width.
 
-Features h of one hidden layer, K = h h^T / width, f_* = K_* (K + noise)^{-1} y. With P = (K_inf +
-noise)^{-1}, a = P y, and delta the kernel of one neuron minus its mean, K is a mean over
-independent neurons:
-
+Features h of one hidden layer, K = h h^T / width, a mean over independent neurons,
+f_* = K_* (K + noise)^{-1} y. With P = (K_inf + noise)^{-1}, a = P y, and delta the kernel of one
+neuron minus its mean:
     E f_* = K_* a - (1/width) E[(delta_* - K_* P delta) P delta a] + O(1/width^2),
     Var f_* = (1/width) Var[(delta_* - K_* P delta) a] + O(1/width^2).
-
 Inputs lie in the plane: expectations over a neuron's two weights are Gauss-Hermite sums.
 """
 

@@ -1,22 +1,19 @@
 """Residual networks trained in all layers: Figures 6 and 7 of the paper.
 
 As in the paper: completed tanh networks, sigma_w^2 = 1, sigma_b^2 = .01, one-hot targets, mean
-square, NTK parametrization, 120 epochs, minibatches of 200. The paper reports no learning rates.
-Those here have the best accuracy of one network, D = L = 15, on a thousand held-out images:
-
+square, NTK parametrization, 120 epochs, minibatches of 200. Learning rates, which the paper does
+not report, have the best accuracy of one network, D = L = 15, on a thousand held-out images:
     descent    of 1, 2, 4, 8, 16: 16 diverges; 8 is best but diverges in minibatches at D = L = 50;
                4 is taken for both (59 % on all images, 76 % in minibatches; 8 on all images 67 %)
     Adam       .01, .03, .1 on all images: 74, 81.5, 82 %; .03 is taken
                .003, .01, .03, .1 in minibatches: 79, 83, 78, 79 %; .01 is taken
-
 On coarse digits, 40 epochs, D = L = 8, among rates at which neither of two networks diverges:
 convolutions by SGD .25 and .5 (1 diverged once), by Adam .03 and .1; fully connected networks by
 SGD 1 and 2 (4 diverged once), by Adam .03 and .1. The sizes of the preset `paper` are not tuned.
 On the loss sum |f - y|^2 / (2n) descent at 4 is beyond 2 / (largest eigenvalue of the tangent
-kernel / n), 2.1 to 3.6: the networks leave the steep valley at the start.
-
-Convolutions have 3 x 3 filters, circular padding (neither is stated in the paper), maps of single
-pixels at both ends, and digits averaged over squares.
+kernel / n), 2.1 to 3.6: the networks leave the steep valley at the start. Convolutions have 3 x 3
+filters, circular padding (neither is stated in the paper), maps of single pixels at both ends, and
+digits averaged over squares.
 """
 
 from typing import NamedTuple
@@ -61,11 +58,7 @@ PAPER_CONV = {"sgd": (0.707, 0.900, 0.939), "adam": (0.986, 0.993, 0.988)}  # D 
 
 
 def chosen(config: Config, *, convolutions: bool = False) -> dict[str, Optimizer]:
-    """The optimizers of the config, or of its convolutions.
-
-    Raises:
-        SpecError: an unknown name.
-    """
+    """The optimizers of the config, or of its convolutions; SpecError for an unknown name."""
     for name in config.optimizers:
         if name not in OPTIMIZERS:
             raise SpecError(f"the optimizer {name!r}", ", ".join(OPTIMIZERS), "Check the spelling.")
@@ -156,12 +149,9 @@ def _case(
 
 
 class Curve(NamedTuple):
-    """Accuracy on the test images, and on the training images at the end.
+    """Test accuracy of networks by epoch, with standard error.
 
-    Attributes:
-        epochs, mean, error: [records], test accuracy and its standard error over networks.
-        seen: training accuracy at the end.
-        diverged: excluded networks.
+    `seen`: training accuracy at the end. `diverged`: excluded networks.
     """
 
     epochs: np.ndarray
@@ -191,9 +181,8 @@ def curve(result: CaseResult) -> Curve:
 
 
 def kernel_rates(config: Config) -> tuple[float, float]:
-    """Test accuracies of the tangent kernel of both limits.
-
-    Of regression with noise 1 / n, and of gradient flow for as long as gradient descent.
+    """Test accuracies of the tangent kernel of both limits: of regression with noise 1 / n,
+    and of gradient flow for as long as gradient descent.
     """
     data, num = digits(config), config.trained_on
     x, y = data.train(num)

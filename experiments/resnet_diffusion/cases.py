@@ -83,11 +83,7 @@ def function_cases(config: Config) -> list[Case]:
 
 
 def drawn_sizes(config: Config) -> list[tuple[int, int]]:
-    """Widths and depths of residual networks in one figure.
-
-    Raises:
-        SpecError: more pairs than panels.
-    """
+    """Widths and depths of residual networks in one figure; SpecError for too many pairs."""
     sizes = [(width, depth) for depth in config.drawn_depths for width in config.drawn_widths]
     if len(sizes) > MAX_FUNCTIONS:
         widths, depths = len(config.drawn_widths), len(config.drawn_depths)

@@ -4,9 +4,9 @@ deepinit run trainability --preset smoke     three architectures, a minute on tw
 deepinit run trainability --preset paper     the six architectures of the public notebooks
 deepinit run trainability --preset full      18 architectures, 10 runs each
 
-Set-up of the notebooks: ReLU without biases, truncated He initialization, softmax over ten digits,
-Adam at rate 0.001, batches of 100, 600 steps. The notebooks see each of 60 000 MNIST images once.
-Here batches are drawn from 4000 images, and 1000 others test.
+As in the notebooks: ReLU without biases, truncated He initialization, softmax over ten digits, Adam
+at rate 0.001, batches of 100, 600 steps. They see each of 60 000 MNIST images once; here batches
+are drawn from 4000 images, and 1000 others test.
 """
 
 from deepinit.runs.experiment import Experiment

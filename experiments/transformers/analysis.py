@@ -159,8 +159,8 @@ def causal_orbit(length: int, layers: int) -> np.ndarray:
 def head_draws(
     length: int, distance: float, beta: float = 1.0, *, queries: str = "joint"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of O = A G A^T, 1 - c = distance, over Sobol draws of S: mean diagonal; mean diagonal minus
-    mean off-diagonal, without cancellation.
+    """Of O = A G A^T, 1 - c = distance, over Sobol draws of S:
+    mean diagonal; mean diagonal minus mean off-diagonal, without cancellation.
     """
     from scipy.special import ndtri
     from scipy.stats import qmc

@@ -16,6 +16,7 @@ from deepinit.core.layers import (
     Dense,
     Pool,
     Repeat,
+    Residual,
     RMSNorm,
     Sequential,
     Shape,
@@ -173,3 +174,6 @@ def test_partial_batches_are_refused_by_path():
     gains = program(Sequential(Dense(8), RMSNorm(), BatchNorm(), Dense(1)), Shape((), 4))
     with pytest.raises(SpecError, match="trained gains directly before"):
         interpret(gains, x)
+    inner = Sequential(Dense(8), BatchNorm(), Residual(Activation("relu")), Dense(1))
+    with pytest.raises(SpecError, match="a branch without a random linear layer"):
+        interpret(program(inner, Shape((), 4)), x)

@@ -1,6 +1,6 @@
-"""Inputs of a network as rows: points, and displacements from points.
+"""Inputs of a network as rows: points, and pairs as displacements from points.
 
-Pairs are stored as displacements: an angle of 1e-12 is exact to rounding in float32.
+An angle of 1e-12 is exact to rounding in float32.
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ _NO_PAIR = "One point has no pair."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inputs:
-    """Rows that pass through one network together.
+    """Rows that pass through one network together, in float64.
 
     Attributes:
-        points: [num_points, dimension] float64.
-        displacements: [num_pairs, dimension] float64, from a point to its partner.
-        bases: [num_pairs], index of each displacement's point.
+        points: [num_points, dimension].
+        displacements: [num_pairs, dimension], from a point to its partner.
+        bases: index of each displacement's point.
         positions: () for vectors, (length,) for sequences, (height, width) for images; rows are
             flattened [*positions, channels].
         tokens: whether the channels are one-hot tokens, for `di.layers.Embed`.
@@ -136,11 +136,9 @@ def from_arrays(
 
 
 def pair(angle: float, dimension: int = 2) -> Inputs:
-    """Unit vectors e_1 and cos(angle) e_1 + sin(angle) e_2.
+    """Unit vectors e_1 and cos(angle) e_1 + sin(angle) e_2, angle in [0, pi].
 
-    Args:
-        angle: in [0, pi]; accurate to rounding at any size.
-        dimension: at least 2.
+    Accurate to rounding at any size; dimension >= 2.
     """
     return pairs((angle,), dimension)
 

@@ -1,7 +1,7 @@
 """Inputs with positions: sequences, images, tokens.
 
-Tokens are stored one-hot over the distinct tokens of the inputs: the law of a network does not
-depend on tokens that do not occur, so a vocabulary has no size here.
+Tokens are one-hot over the distinct tokens of the inputs: a network's law does not depend on
+others, and a vocabulary has no size here.
 """
 
 import dataclasses
@@ -28,8 +28,7 @@ def arranged(inputs: Any, positions: Sequence[int] | int | None = None) -> Input
             array [num, *positions, channels].
         positions: of one input, (8, 8) or a length; None for an array's own.
 
-    Raises:
-        SpecError: a dimension that positions do not divide; more than two axes of positions.
+    Raises SpecError: a dimension that positions do not divide; more than two axes of positions.
     """
     positions = (positions,) if isinstance(positions, int) else positions
     if not isinstance(inputs, Inputs):
@@ -53,14 +52,9 @@ def arranged(inputs: Any, positions: Sequence[int] | int | None = None) -> Input
 
 
 def token_ids(ids: Any, partners: Any = None) -> Inputs:
-    """Sequences of given tokens.
+    """Sequences of given tokens, integers [num, length] or [length], and partners of that shape.
 
-    Args:
-        ids: integers [num, length] or [length].
-        partners: integers of that shape, paired with `ids`; or None.
-
-    Raises:
-        SpecError: ids that are not whole, or of unequal shapes.
+    Raises SpecError: ids that are not whole, or of unequal shapes.
     """
     first = _checked_ids("ids", ids)
     label = f"{len(first)} sequences of {first.shape[1]} tokens"
@@ -84,10 +78,9 @@ def tokens(
     repeated: float = 0.0,
     seed: int = 0,
 ) -> Inputs:
-    """Random sequences of tokens, without pairs.
+    """Random sequences of `length` tokens, without pairs.
 
     Args:
-        length: positions of a sequence.
         shared: fraction of positions, rounded to whole ones, at which all sequences have the same
             token; other tokens of two sequences differ.
         repeated: fraction of a sequence's positions that repeat one of its tokens; exact to one
@@ -103,11 +96,8 @@ def token_pairs(
 ) -> Inputs:
     """A random sequence of tokens, paired with sequences that share tokens with it.
 
-    Args:
-        length: positions of a sequence.
-        shared: fractions of positions, rounded to whole ones, with the same token, one per pair;
-            the cosine of the two sequences.
-        repeated: as for `tokens`.
+    `shared`: fractions of positions, rounded to whole ones, with the same token, one per pair: the
+    cosine of the two sequences. `repeated`: as for `tokens`.
     """
     shares = np.atleast_1d(validate.array("shared", shared, remedy="Write shared=(0.2, 0.8)."))
     if shares.ndim != 1 or not shares.size:
@@ -125,7 +115,7 @@ def token_pairs(
 
 
 def _related(length: int, shares: list[float], repeated: float, seed: int) -> list[np.ndarray]:
-    """Ids [length] of a sequence, and of one per share; positions are filled in random order."""
+    """Ids of a sequence, and one per share; positions are filled in random order."""
     length = validate.integer("length", length, 1, "Give the number of tokens.")
     shares = [validate.real("shared", share, 0.0, 1.0) for share in shares]
     remedy = "1 would leave no first token."

@@ -67,7 +67,7 @@ class Attention(Layer):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class AttentionMix(Layer):
-    """The deterministic part of attention: columns (q, k, v) of all heads -> outputs of all heads.
+    """Attention without parameters: columns (q, k, v) of all heads -> outputs of all heads.
 
     `scales` are factors of q, k, v.
     """
@@ -81,9 +81,8 @@ class AttentionMix(Layer):
 class Positions(Layer):
     """A vector per position, added.
 
-    Attributes:
-        kind: `learned`, entries of `law` (None: N(0, 1), scaling `absolute`); or `sinusoidal`,
-            fixed, of mean square 1/2.
+    `kind`: `learned`, entries of `law` (None: N(0, 1), scaling `absolute`); or `sinusoidal`, fixed,
+    of mean square 1/2.
     """
 
     kind: PositionsKind = "learned"

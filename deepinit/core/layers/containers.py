@@ -14,7 +14,6 @@ class Sequential(Layer):
     """Layers in order. The key of child i is `fold_in(key, i)`.
 
     Attributes:
-        layers: children.
         name: in paths; None for none.
         keys: numbers folded into the key, per child; None for the key itself.
     """
@@ -80,9 +79,7 @@ class Residual(Layer):
 class Repeat(Layer):
     """A layer `times` times, with independent weights, by one scan.
 
-    Attributes:
-        name: in paths.
-        first: number folded into the key of the first time; the next ones follow.
+    `name`: in paths. `first`: number folded into the key of the first time; the next ones follow.
     """
 
     layer: Layer

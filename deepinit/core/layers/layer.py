@@ -45,7 +45,7 @@ class Shape(NamedTuple):
     Attributes:
         positions: () for vectors, (length,) for sequences, (height, width) for images.
         width: neurons (channels) per position.
-        tokens: whether the input is one-hot tokens, which only `Embed` reads.
+        tokens: one-hot tokens, which only `Embed` reads.
     """
 
     positions: tuple[int, ...] | None
@@ -83,7 +83,7 @@ UNKNOWN = Shape(None, None, None)
 
 
 class Table(Generic[Rule]):
-    """The rules of one route, by layer kind, looked up along the kind's MRO."""
+    """The rules of one route, by layer kind (along its MRO)."""
 
     def __init__(self, route: str) -> None:
         self.route = route
@@ -104,7 +104,7 @@ class Table(Generic[Rule]):
         return next((self.rules[kind] for kind in type(layer).__mro__ if kind in self.rules), None)
 
     def find(self, layer: Layer, path: str = "") -> Rule:
-        """The rule; SpecError names the layer, the route, and the routes that have one."""
+        """The rule; SpecError names the layer, the route, and routes that have one."""
         rule = self.get(layer)
         if rule is None:
             others = [name for name, table in _TABLES.items() if table.get(layer) is not None]
@@ -127,8 +127,7 @@ SHAPES: Table[ShapeRule] = Table("shapes")
 def output_shape(layer: Layer, shape: Shape, path: str = "") -> Shape:
     """Shape after a layer.
 
-    Raises:
-        SpecError: an input that does not fit; names the layer by its path.
+    Raises SpecError: an input that does not fit; names the layer by its path.
     """
     return SHAPES.find(layer, path)(layer, shape, path)
 

@@ -30,11 +30,9 @@ class Gate(Layer):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Dropout(Layer):
-    """Entries kept with probability 1 - rate, divided by it (training mode).
+    """Entries kept with probability 1 - rate, divided by it (training mode); rate in [0, 1).
 
-    Attributes:
-        rate: in [0, 1).
-        shared: one mask per network, position and neuron for all inputs; else one per input.
+    `shared`: one mask per network, position and neuron for all inputs; else one per input.
     """
 
     rate: float

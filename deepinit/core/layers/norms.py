@@ -38,7 +38,7 @@ class LayerNorm(Layer):
 class BatchNorm(Layer):
     """Every neuron (channel) normalized over all rows: inputs of the batch x positions.
 
-    The inputs of one measurement, with partners, are the batch. `gain`: as `LayerNorm`.
+    The batch: the inputs of one measurement, with partners. `gain`: as `LayerNorm`.
     """
 
     eps: float = 1e-5
@@ -50,7 +50,7 @@ class BatchNorm(Layer):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class GroupNorm(Layer):
-    """Normalization of every group of channels over channels and positions of one input."""
+    """Every group of channels normalized over channels and positions of one input."""
 
     groups: int
     eps: float = 1e-5

@@ -22,11 +22,7 @@ LINEAR_MAPS = ("auto", "explicit", "conditional")
 class RandomMap(NamedTuple):
     """One kind of random linear map in a network.
 
-    Attributes:
-        fan_in, fan_out: of the matrix.
-        rows: that it acts on per input (positions, patches).
-        uses: number of such maps.
-        law: of its weights.
+    `rows`: that it acts on per input (positions, patches). `uses`: number of such maps.
     """
 
     fan_in: int
@@ -40,9 +36,7 @@ class Outline(NamedTuple):
     """A network at one shape of inputs.
 
     Attributes:
-        program: the layers.
-        paths: of the measured sites; None for the numbered layers of an architecture.
-        num_sites: number of them.
+        paths: of the `num_sites` measured sites; None for the numbered layers of an architecture.
         output: shape of the output (readout, or last site).
         maps: random linear maps, those of the readout last.
         least_size: entries of the smallest rows at a site or output.
@@ -67,8 +61,7 @@ class Outline(NamedTuple):
 def outline(network: Any, shape: Shape) -> Outline:
     """The outline of a named architecture or composed network.
 
-    Raises:
-        SpecError: inputs that do not fit; a network without sites.
+    Raises SpecError: inputs that do not fit; a network without sites.
     """
     net = program(network, shape)
     is_composed = isinstance(network, Layer)
@@ -129,8 +122,8 @@ def has_biases(layer: Layer) -> bool:
 def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
     """Whether `auto` draws a matrix by its action on `num_rows` rows: exact, and cheaper.
 
-    True for Gaussian laws and at most fan_in / 4 rows; more rows cost more to orthogonalize than a
-    matrix to draw.
+    True for Gaussian laws and at most fan_in / 4 rows: to orthogonalize more costs more than a
+    matrix.
     """
     return acts_on_rows(law) and not law.is_haar and 4 * num_rows <= fan_in
 
@@ -138,8 +131,7 @@ def is_conditional(law: Law | MatrixLaw, num_rows: int, fan_in: int) -> bool:
 def choose_maps(network: Layer, shape: Shape, name: str, *, backward: bool = False) -> str:
     """How a composed network draws its maps; `auto` chooses layer by layer.
 
-    Raises:
-        SpecError: another name; `conditional` with a law that must be drawn as a matrix.
+    Raises SpecError: another name; `conditional` with a law that must be drawn as a matrix.
     """
     if name not in LINEAR_MAPS:
         raise SpecError(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave linear_map out.")

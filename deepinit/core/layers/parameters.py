@@ -25,13 +25,10 @@ from deepinit.core.matrix_laws import MatrixLaw
 
 
 class Parameter(NamedTuple):
-    """One array of parameters.
+    """One array of parameters, [fan_out, fan_in] of a matrix.
 
-    Attributes:
-        shape: [fan_out, fan_in] of a matrix.
-        law: at initialization; None for gains (1) and biases of norms (0).
-        positions: of one input that a matrix acts on; None for other arrays, and for the vectors of
-            tokens and positions.
+    `law`: at initialization; None for gains (1) and biases of norms (0). `positions`: of one input
+    that a matrix acts on; None for other arrays, and for the vectors of tokens and positions.
     """
 
     name: str
@@ -51,11 +48,8 @@ class Parameter(NamedTuple):
 class Leaf(NamedTuple):
     """A layer without children at its place in a network.
 
-    Attributes:
-        path: `block.1..12.attention.branch.layernorm` in a Repeat of 12.
-        shape: of its input.
-        times: copies with independent parameters.
-        uses: of the same parameters (`Tied`).
+    `path`: `block.1..12.attention.branch.layernorm` in a Repeat of 12. `shape`: of its input.
+    `times`: copies with independent parameters; `uses`: of the same parameters (`Tied`).
     """
 
     path: str
@@ -75,13 +69,10 @@ def parameters(layer: Layer, shape: Shape, path: str = "") -> tuple[Parameter, .
 
 
 def num_parameters(network: Any, inputs: Any) -> int:
-    """Number of parameters of a network.
+    """Number of parameters of a network; distinct tokens count for `Embed`.
 
-    Args:
-        inputs: `Inputs`, or the `Shape` of one; tokens count the distinct ones.
-
-    Raises:
-        SpecError: an input that does not fit.
+    `inputs`: `Inputs`, or the `Shape` of one.
+    Raises SpecError: an input that does not fit.
     """
     return sum(
         leaf.times * parameter.size
@@ -91,11 +82,7 @@ def num_parameters(network: Any, inputs: Any) -> int:
 
 
 def placed_leaves(network: Any, inputs: Any) -> list[Leaf]:
-    """Layers without children in order; those of a Repeat once.
-
-    Raises:
-        SpecError: an input that does not fit.
-    """
+    """Layers without children in order, of a Repeat once; SpecError for unfit inputs."""
     shape = inputs if isinstance(inputs, Shape) else shape_of(inputs)
     whole = program(network, shape)
     if isinstance(network, Layer):
@@ -109,11 +96,7 @@ def placed_leaves(network: Any, inputs: Any) -> list[Leaf]:
 
 
 def check_batches(network: Any, inputs: Any) -> None:
-    """Refuse BatchNorm of one row: inputs (points and partners) x positions.
-
-    Raises:
-        SpecError: names the layer.
-    """
+    """Refuse, by path, BatchNorm of one row: inputs (points and partners) x positions."""
     if isinstance(inputs, SampledCurve):
         num_inputs = inputs.num_nodes
     else:

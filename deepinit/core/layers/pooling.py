@@ -22,11 +22,8 @@ PoolKind = Literal["mean", "max"]
 class Pool(Layer):
     """Mean or maximum over windows of positions.
 
-    Attributes:
-        kind: `mean` or `max`.
-        size: side of a window; None for all positions, which leaves a vector.
-        stride: None for `size`.
-        padding: positions added at each side; ignored by both kinds.
+    `size`: side of a window; None for all positions, which leaves a vector. `stride`: None for
+    `size`. `padding`: positions added at each side; ignored by both kinds.
     """
 
     kind: PoolKind = "mean"

@@ -79,9 +79,7 @@ def program(network: Any, shape: Shape) -> Program:
     """The program of a named architecture (`.layers`) or of a composed network.
 
     A final `Dense` of a composed `Sequential` is the readout.
-
-    Raises:
-        SpecError: an input that does not fit.
+    Raises SpecError: an input that does not fit.
     """
     if not isinstance(network, Layer):
         return network.layers(shape)
@@ -130,7 +128,7 @@ def sites(layer: Layer, shape: Shape, path: str = "") -> Iterator[Site]:
 
 
 def expanded(layer: Layer, shape: Shape) -> Layer:
-    """A layer in terms of simpler ones, where it has such; else the layer."""
+    """A layer in terms of simpler ones, if it has such."""
     if isinstance(layer, Embed):
         return Dense(layer.width, layer.law)
     if not isinstance(layer, Attention):

@@ -22,9 +22,8 @@ from deepinit.core.layers.program import Program
 def check_raw(program: Program) -> None:
     """Refuse, by path, layers whose limit needs wide columns before them.
 
-    Raises:
-        SpecError: GroupNorm, Dropout or learned Positions before the first random map; a first map
-            whose law is neither Gaussian nor orthogonal.
+    Raises SpecError: GroupNorm, Dropout or learned Positions before the first random map; a first
+        map whose law is neither Gaussian nor orthogonal.
     """
     layers = [("embedding", program.embedding), ("", program.body), ("dense", program.readout)]
     for path, layer in layers:

@@ -19,11 +19,7 @@ def record_of(layer: Layer) -> dict[str, Any]:
 
 
 def layer_from_json(record: dict[str, Any]) -> Layer:
-    """Inverse of a layer's `to_json`.
-
-    Raises:
-        SpecError: an unknown kind.
-    """
+    """Inverse of a layer's `to_json`; SpecError for an unknown kind."""
     fields = dict(record)
     kind: Any = fields.pop("type", None)
     kinds = layer_kinds()

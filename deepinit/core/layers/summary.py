@@ -17,12 +17,9 @@ from deepinit.core.matrix_laws import MatrixLaw
 class SummaryRow(NamedTuple):
     """One layer of a network; a Repeat's layers once.
 
-    Attributes:
-        output: shape after the layer.
-        laws: by parameter.
-        num_parameters: of all `times` copies; None for a layer without a rule of parameters.
-        drawn: `conditional` or `explicit` with the reason, by matrix; empty without matrices, and
-            for named architectures, which choose once for all layers.
+    `output`: shape after the layer. `laws`: by parameter. `num_parameters`: of all `times` copies;
+    None without a rule. `drawn`: `conditional` or `explicit` with the reason, by matrix; empty
+    without matrices, and for named architectures, which choose once for all layers.
     """
 
     path: str
@@ -59,12 +56,10 @@ def summary(network: Any, inputs: Any, num_rows: int | None = None) -> Summary:
     """Layers of a network with output shapes, laws, parameters and draws.
 
     Args:
-        network: a layer, or a named architecture.
         inputs: `Inputs`, or the `Shape` of one.
-        num_rows: rows that pass together; None for those of the inputs, 1 for a shape.
+        num_rows: rows that pass together; None for the inputs' number, 1 for a shape.
 
-    Raises:
-        SpecError: an input that does not fit; names the layer by its path.
+    Raises SpecError: an input that does not fit; names the layer by its path.
     """
     if isinstance(inputs, Shape) and (inputs.positions is None or inputs.width is None):
         raise SpecError(f"{inputs!r}", "known positions and width", "Write Shape((), 784).")

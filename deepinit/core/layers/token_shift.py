@@ -12,10 +12,7 @@ from deepinit.core.layers.parameters import PARAMETERS, Parameter
 class TokenShift(Layer):
     """(1 - share) h_t + share h_{t-1}, with h_0 = 0, along the (flattened) positions.
 
-    Attributes:
-        share: in [0, 1]; fixed, without parameters.
-
-    Reference: arXiv 2305.13048 (RWKV), with one share for all channels.
+    Fixed `share` in [0, 1], one for all channels. Reference: arXiv 2305.13048 (RWKV).
     """
 
     share: float = 0.5

@@ -1,11 +1,7 @@
-"""neural-tangents on the installed JAX, by `load()`.
+"""neural-tangents on the installed JAX, by `load()`; never TensorFlow.
 
-Shims for neural-tangents 0.6.5, written for JAX 0.4.25 and unmaintained:
-
-- `import_shims`: moved names, lent to JAX during import;
-- `function_shims`: broken functions of the package, replaced.
-
-TensorFlow (only `neural_tangents.experimental`) is never imported.
+Shims for the unmaintained neural-tangents 0.6.5, written for JAX 0.4.25: `import_shims` lend JAX
+moved names during import, `function_shims` replace broken functions.
 """
 
 import importlib
@@ -27,8 +23,7 @@ _LOCK = threading.Lock()
 def load() -> ModuleType:
     """The package neural_tangents, working on the installed JAX.
 
-    Raises:
-        ResourceError: absent, of another version, or not working.
+    Raises ResourceError: absent, of another version, or not working.
     """
     with _LOCK:
         version = _installed_version()
@@ -47,8 +42,7 @@ def load() -> ModuleType:
 def require_structured_derivatives() -> None:
     """Compare structured derivatives with the Jacobian contraction.
 
-    Raises:
-        ResourceError: they fail or differ.
+    Raises ResourceError: they fail or differ.
     """
     import jax
     import jax.numpy as jnp

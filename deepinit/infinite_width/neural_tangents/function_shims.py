@@ -1,12 +1,10 @@
 """Functions of neural-tangents that fail on newer JAX, on documented JAX.
 
-- Pullback as a transposed linear program: `jax.linearize`, `jax.make_jaxpr`.
-- Derivatives of one equation: `jax.linear_transpose`, `jax.jvp`.
-- Reading values, adding cotangents: without checks on removed abstract values.
-- `cost_analysis()`: a dict, formerly a list.
-- `jax.core.eval_context` (fails under vmap): `jax.ensure_compile_time_eval`.
-- scipy's `eigvals=`: `subset_by_index=`.
-- Deprecated `jnp.dtype(array)`, `jnp.size(shape-only value)`: read from the value.
+Pullback as a transposed linear program: `jax.linearize`, `jax.make_jaxpr`. Derivatives of one
+equation: `jax.linear_transpose`, `jax.jvp`. Cotangents without checks on removed abstract values.
+`cost_analysis()` is a dict, formerly a list. `jax.core.eval_context` (fails under vmap):
+`jax.ensure_compile_time_eval`. scipy's `eigvals=`: `subset_by_index=`. Deprecated
+`jnp.dtype(array)`, `jnp.size(shape-only value)`: read from the value.
 """
 
 import functools

@@ -24,8 +24,7 @@ QUADRATURE_NODES = 96
 def stax_activation(activation: Activation) -> Any:
     """neural-tangents' layer of an activation: closed form, else numerical.
 
-    Raises:
-        SpecError: kinks without homogeneity (elu, selu, relu6, hard_swish).
+    Raises SpecError: kinks without homogeneity (elu, selu, relu6, hard_swish).
     """
     stax = load().stax
     if activation.slopes is not None:
@@ -43,11 +42,7 @@ def stax_activation(activation: Activation) -> Any:
 
 
 def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.ndarray) -> Any:
-    """(init_fn, apply_fn, kernel_fn) of a fully connected network.
-
-    Args:
-        weight_vars, bias_vars: [layers]; weights times fan_in.
-    """
+    """(init_fn, apply_fn, kernel_fn) of a fully connected network; weight_vars times fan_in."""
     stax = load().stax
     layers = list(zip(weight_vars.tolist(), bias_vars.tolist(), strict=True))
     blocks = [_dense(*layers[0])]
@@ -58,14 +53,10 @@ def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.
 
 
 def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> Any:
-    """(init_fn, apply_fn, kernel_fn) of a residual network.
+    """(init_fn, apply_fn, kernel_fn) of a residual network on images [num, *positions, channels].
 
-    Args:
-        spec: images are [num, height, width, channels] or [num, length, channels].
-        variances: `residual_variances(spec, dimension)`.
-
-    Raises:
-        SpecError: no embedding, or shallow blocks with a nonlinear activation.
+    `variances`: `residual_variances(spec, dimension)`.
+    Raises SpecError: no embedding, or shallow blocks with a nonlinear activation.
     """
     _check_expressible(spec)
     stax = load().stax

@@ -1,4 +1,4 @@
-"""Rules of the infinite-width interpreter, one layer kind a file; every file is imported."""
+"""Rules of the infinite-width interpreter, one layer kind a file, all imported."""
 
 import importlib
 import pkgutil

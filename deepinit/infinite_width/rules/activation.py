@@ -3,9 +3,8 @@
 from deepinit.core.activations import linear
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.neuronwise import Activation
-from deepinit.core.layers.norms import BatchNorm
-from deepinit.infinite_width.batch_norms import batch_normed
 from deepinit.infinite_width.closed_forms import Products
+from deepinit.infinite_width.neuron_norms import is_normed, normed
 from deepinit.infinite_width.products import with_products
 from deepinit.infinite_width.rules_table import INFINITE, require_gaussian
 from deepinit.infinite_width.states import Kernel, Source, State
@@ -16,8 +15,8 @@ def _activation(layer: Activation, state: State, shape: Shape, depth: int, path:
     del shape, depth
     if layer.phi == linear:
         return state
-    if state.source is not None and isinstance(state.source.layer, BatchNorm):
-        return batch_normed(layer.phi, state.source)
+    if is_normed(state):
+        return normed(layer.phi, state).replace(source=Source(state, layer))
     require_gaussian(layer, state, path)
     gain = state.gain
 

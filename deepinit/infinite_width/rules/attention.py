@@ -1,12 +1,10 @@
 """Softmax attention, for infinitely many heads of infinite width.
 
-Scores of two rows t, t' of inputs a, b are Gaussian: Cov(S_ts, S_t's') = c^2 d q_tt' k_ss'
+Scores of rows t, t' of inputs a, b are Gaussian: Cov(S_ts, S_t's') = c^2 d q_tt' k_ss'
 w(t - t' - s + s'), q and k the covariances of queries and keys between a and b, w of rotary
-embeddings. With A = softmax(S), v the value variance, J = dA/dS:
-
+embeddings. A = softmax(S), v the value variance, J = dA/dS:
     cov' = v E[A cov A'^T],
     ntk' = v E[A (cov + ntk) A'^T] + v sum E[(J^T cov J')_rr'] ntk_S(tr, t'r'),
-
 ntk_S = c^2 d w (t_q k + q t_k), t_q = v_q (cov + ntk) and t_k of queries and keys. `mup` scores
 keep c^2 d = beta^2 / d at the head width d.
 """
@@ -28,13 +26,7 @@ from deepinit.infinite_width.states import Kernel, State, absorbed, on_ntk
 
 
 class _Scores(NamedTuple):
-    """Constants of a layer's scores.
-
-    Attributes:
-        scale: c^2 d times the variances of queries and keys.
-        turn: w(x) at x + 2 (T - 1), [4 T - 3].
-        seen: [T, T], whether row t sees s.
-    """
+    """Scale c^2 d times variances of queries and keys; turn w(x) at x + 2 (T - 1); seen[t, s]."""
 
     scale: float
     turn: Any
@@ -80,9 +72,7 @@ def _entry(
 ) -> tuple[Any, Any]:
     """E[A cov A'^T] and its tangent kernel for rows t of one input, u of another.
 
-    Args:
-        left, right: cov [T, T] within the inputs.
-        both: kernels between them.
+    `left`, `right`: cov within the inputs. `both`: kernels between them.
     """
     length = len(left)
     at = np.arange(length)

@@ -1,11 +1,10 @@
 """Batch norms: the batch is all inputs and positions."""
 
-from deepinit.core.activations import linear
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.core.layers.norms import BatchNorm
-from deepinit.infinite_width.batch_norms import batch_normed
+from deepinit.infinite_width.neuron_norms import check_tangents, norm_of
 from deepinit.infinite_width.rules_table import COUPLES_INPUTS, INFINITE, require_gaussian
-from deepinit.infinite_width.states import Source, State
+from deepinit.infinite_width.states import State
 
 COUPLES_INPUTS.add(BatchNorm)
 
@@ -21,10 +20,5 @@ def _batch_norm(layer: BatchNorm, state: State, shape: Shape, depth: int, path: 
         remedy = "Give two inputs, or write LayerNorm."
         raise refuse(path, layer, "a batch of one row", "two rows or more", remedy)
     require_gaussian(layer, state, path)
-    if state.with_ntk and state.gain:
-        given = "the NTK of trained gains directly before it"
-        raise refuse(path, layer, given, "gain=False, or the NNGP kernel", "Write gain=False.")
-    if state.with_ntk and layer.eps == 0 and rows <= 3:
-        given = f"the NTK of a batch of {rows} rows with eps=0, which is infinite"
-        raise refuse(path, layer, given, "eps > 0, or larger batches", "Write eps=1e-5.")
-    return batch_normed(linear, Source(state, layer))
+    check_tangents(layer, state, rows, f"a batch of {rows} rows", path)
+    return norm_of(layer, state)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.neuronwise import Gate
 from deepinit.infinite_width.closed_forms import Products
+from deepinit.infinite_width.neuron_norms import gated, is_normed
 from deepinit.infinite_width.products import with_products
 from deepinit.infinite_width.rules_table import INFINITE, require_gaussian
 from deepinit.infinite_width.states import Kernel, State
@@ -13,6 +14,8 @@ from deepinit.infinite_width.states import Kernel, State
 @INFINITE.rule(Gate)
 def _gate(layer: Gate, state: State, shape: Shape, depth: int, path: str) -> State:
     del shape, depth
+    if is_normed(state):
+        return gated(layer.phi, state)
     require_gaussian(layer, state, path)
     gain = state.gain
 

@@ -1,6 +1,5 @@
-"""Vectors of positions, added: learned ones, shared by all inputs, or sinusoidal ones.
-
-Sinusoidal, n neurons: (sin, cos)(p 10000^(-2i/n)), i < n/2.
+"""Vectors of positions, added: learned ones, shared by all inputs, or sinusoidal ones,
+(sin, cos)(p 10000^(-2i/n)), i < n/2, of n neurons.
 """
 
 import jax.numpy as jnp

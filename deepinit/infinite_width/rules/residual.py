@@ -10,6 +10,13 @@ from deepinit.infinite_width.states import Kernel, Sides, State, absorbed, each_
 
 @INFINITE.rule(Residual)
 def _residual(layer: Residual, state: State, shape: Shape, depth: int, path: str) -> State:
+    return residual_sum(layer, state, shape, depth, path)[0]
+
+
+def residual_sum(
+    layer: Residual, state: State, shape: Shape, depth: int, path: str
+) -> tuple[State, State, float]:
+    """The sum, its branch with gains averaged, and the branch's scale."""
     scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else float(layer.scale)
     entering = state.replace(fresh=False)
     branch = apply(layer.branch, entering, shape, depth, joined(path, "branch"))
@@ -20,7 +27,8 @@ def _residual(layer: Residual, state: State, shape: Shape, depth: int, path: str
         given = "a branch without a random linear layer, which depends on the stream"
         remedy = "End the branch in di.layers.Dense, or simulate."
         raise refuse(path, layer, given, "branches with fresh weights", remedy)
-    return _sum(skip, branch, scale, state.fresh or (branch.fresh and skip.fresh))
+    fresh = state.fresh or (branch.fresh and skip.fresh)
+    return _sum(skip, branch, scale, fresh), absorbed(branch), scale
 
 
 def _sum(skip: State, branch: State, scale: float, fresh: bool) -> State:

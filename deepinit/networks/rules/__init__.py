@@ -1,4 +1,4 @@
-"""Row rules, one file per kind of layer; every file here registers itself."""
+"""Row rules, one file per kind of layer; each registers itself."""
 
 import importlib
 import pkgutil

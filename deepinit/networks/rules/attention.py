@@ -1,12 +1,10 @@
 """Row rule of softmax attention on columns (q, k, v) of all heads.
 
-Per head, with scores S_ts = c q_t.k_s at true size and A = softmax over allowed s,
-o_t = sum_s A_ts v_s. For a partner sequence q + dq, k' = k + dk, v + dv:
-
+Per head, S_ts = c q_t.k_s at true size, A = softmax over allowed s, o_t = sum_s A_ts v_s. For a
+partner sequence q + dq, k' = k + dk, v + dv, without cancellation:
     dS = c (dq.k' + q.dk),   x = dS - sum_s A dS,   lam = log1p(sum_s A expm1(x)),
-    dA = A expm1(x - lam),   do = dA (v + dv) + A dv,
-
-without cancellation. Outputs keep the log-scale of v.
+    dA = A expm1(x - lam),   do = dA (v + dv) + A dv.
+Outputs keep the log-scale of v.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """Row rule of BatchNorm: one batch of points and partners, times positions.
 
 With true rows r, mean m and variance v of every channel over the batch, s^2 = v + eps: points
-become (r - m) / s, displacements d / s. Rows are centred by the mean of the bases first, so that
-a batch of close pairs keeps its digits.
+become (r - m) / s, displacements d / s. Rows are centred by the mean of the bases first: a batch of
+close pairs keeps its digits.
 """
 
 import dataclasses

@@ -1,6 +1,5 @@
-"""Row rule of gates: u phi(g).
-
-With displacements, u' phi(g') - u phi(g) = du phi(g) + (u + du) (phi(g + dg) - phi(g)).
+"""Row rule of gates: u phi(g), with displacements
+u' phi(g') - u phi(g) = du phi(g) + (u + du) (phi(g + dg) - phi(g)).
 """
 
 import dataclasses

@@ -1,13 +1,11 @@
 """Row rules of RMSNorm, LayerNorm and GroupNorm.
 
-With c = h (RMSNorm) or h less its mean over n neurons (LayerNorm) or over the positions and
-channels of a group (GroupNorm), s^2 = |c|^2 / n + eps, e = (2 c.d + |d|^2) / n for a displacement d
-of c, s'^2 = s^2 + e:
-
-    difference = d / s' - c e / (s s' (s + s')),
-
-without cancellation. Gains and biases (1 and 0) enter the tangent kernel alone:
-df/dgamma = sum over positions of u times the normalized input.
+c = h (RMSNorm), or h less its mean over n neurons (LayerNorm) or over the positions and channels of
+a group (GroupNorm), s^2 = |c|^2 / n + eps, e = (2 c.d + |d|^2) / n for a displacement d of c,
+s'^2 = s^2 + e:
+    difference = d / s' - c e / (s s' (s + s')), without cancellation.
+Gains and biases (1 and 0) enter the tangent kernel alone: df/dgamma = sum over positions of u times
+the normalized input.
 """
 
 from typing import Any
@@ -39,7 +37,7 @@ def _centred(layer: Any, shape: Shape, x: jax.Array) -> jax.Array:
 def relative_eps(layer: Any, log_scale: jax.Array) -> jax.Array:
     """eps for rows over exp(log_scale); NaN, an event, where it exceeds the dtype.
 
-    Such rows are below about 1e-19, and only eps would be left of their norm.
+    Such rows, below about 1e-19, would keep only eps of their norm.
     """
     if layer.eps == 0:
         return jnp.zeros_like(log_scale)

@@ -17,9 +17,9 @@ _PERIOD = 10_000.0  # of the slowest sinusoid, over 2 pi
 
 
 def sinusoids(num_positions: int, width: int) -> np.ndarray:
-    """sin and cos of t / 10000^(2i / width), i < width / 2, interleaved: [positions, width].
+    """sin and cos of t / 10000^(2i / width), i < width / 2, interleaved (Vaswani et al. 2017).
 
-    Mean square 1/2 at every position (even width). Source: Vaswani et al. 2017.
+    Mean square 1/2 at every position (even width).
     """
     neuron = np.arange(width)
     angles = np.outer(np.arange(num_positions), _PERIOD ** (-(neuron - neuron % 2) / width))

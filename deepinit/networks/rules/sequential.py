@@ -1,7 +1,4 @@
-"""Row rule of Sequential inside a site.
-
-Saved are inputs of random layers and of those after them; others are computed again.
-"""
+"""Row rule of Sequential inside a site; saves inputs of random layers and of those after them."""
 
 from typing import Any
 

@@ -1,7 +1,6 @@
 """Row rule of Tied: one set of weights, used several times.
 
-Gradients by the weights are sums over uses: their products come from one more backward step, on the
-rows of all uses together.
+Gradients by the weights, sums over uses, come from one more backward step on the rows of all uses.
 """
 
 import dataclasses

@@ -1,14 +1,12 @@
 """Kinds of measurement: forward pass, backward pass, training, exact law.
 
 Common members:
-
-- `accepts`: type of the inputs.
-- `entries(spec, inputs)`: distinct names along the last axis.
+- `accepts`: type of the inputs; `entries(spec, inputs)`: distinct names along the last axis.
 - `why_not(spec, inputs)`: the refusal where undefined, else None.
 - `linear_map(spec, inputs, name)`: resolves `auto`; SpecError for maps that the law excludes.
-- `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network.
-- `cost(spec, inputs, linear_map)`, `bytes(spec, inputs, settings)`: random numbers and working
-  memory per network.
+- `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network;
+  `cost(spec, inputs, linear_map)`, `bytes(spec, inputs, settings)`: its random numbers and working
+  memory.
 - `axis(spec, inputs)`: the two axes of a Measurement.
 - `statistic`: `(spec, Estimate) -> Estimate` of the ensemble, equal in shape, or None; samples stay
   values of the tap.

@@ -15,13 +15,10 @@ Settings = Mapping[str, str]
 
 
 class Axis(NamedTuple):
-    """The two axes of a measurement.
+    """The two axes of a measurement; `name`, `length`, `positions` and `paths` of the first.
 
-    Attributes:
-        name, length: of the first axis, `layer` or `step`.
-        entries: distinct names along the second.
-        positions: along the first; None for 1, 2, ...
-        paths: names along the first; None for numbers.
+    `name`: `layer` or `step`. `positions`, `paths`: None for 1, 2, ... `entries`: distinct names
+    along the second.
     """
 
     name: str
@@ -51,8 +48,7 @@ def outline_of(spec: Any, inputs: Any) -> Outline:
 def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool = False) -> str:
     """Resolves `auto` of an architecture; composed networks choose layer by layer.
 
-    Raises:
-        SpecError: a map that a law excludes.
+    Raises SpecError: a map that a law excludes.
     """
     if isinstance(spec, Layer):
         check_batches(spec, inputs)

@@ -13,8 +13,7 @@ from deepinit.quantities.kinds.forward import Forward
 class ExactLaw(NamedTuple):
     """A tap on the forward pass; `linear_map="chi_square"` draws its exact law.
 
-    Attributes:
-        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries], or SpecError.
+    `sampler`: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries], or SpecError.
     """
 
     forward: Forward

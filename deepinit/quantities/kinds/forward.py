@@ -24,10 +24,8 @@ from deepinit.quantities.kinds.axis import (
 class Forward(NamedTuple):
     """A tap on every layer of the forward pass.
 
-    Attributes:
-        tap: `(LayerState, inputs) -> Measurement` [entries] of one layer.
-        at_output: the output layer too, as the last.
-        accepts, entries, why_not, statistic: as in `quantities.kinds`.
+    `tap`: `(LayerState, inputs) -> Measurement` [entries] of one layer. `at_output`: the output
+    layer too, as the last. Others: `quantities.kinds`.
     """
 
     tap: Callable[[Any, Any], Any]

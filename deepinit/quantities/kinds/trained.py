@@ -28,9 +28,8 @@ def why_not_trained(spec: Any, inputs: Any) -> str | None:
 class Trained(NamedTuple):
     """A tap on the recorded steps of an MLP with an output layer, or a `Network`.
 
-    Attributes:
-        tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries].
-        entries: `(spec, Training) -> names`.
+    `tap`: `(spec, Training) -> (Snapshot -> Measurement)` [entries]. `entries`:
+    `(spec, Training) -> names`.
     """
 
     tap: Callable[[Any, Any], Callable[[Any], Any]]
@@ -49,10 +48,9 @@ class Trained(NamedTuple):
     def seed_fn(
         self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [records, entries].
+        """`key -> Measurement` [records, entries]; settings apply to an MLP alone.
 
-        Settings apply to an MLP; a Network has its own. `keep` adds step, time, loss, status, input
-        vectors and output weights.
+        `keep` adds step, time, loss, status, input vectors and output weights.
         """
         from deepinit import training
 

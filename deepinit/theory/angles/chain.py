@@ -24,21 +24,9 @@ def infinite_width_angles(
 ) -> Float[Like, "layers *shape"]:
     """Angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
 
-    Arc-cosine kernel of order one (`angles.relu`), relative error a few roundings per layer.
-
-    Args:
-        theta0: [...], in [0, pi].
-        depth: >= 0.
-
-    Returns:
-        [depth + 1, ...], from theta_0; float64, or JAX in theta0's dtype.
-
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: ReLU, no bias, weights of finite variance.
-
-    Reference: arXiv:2302.09712v3.
+    Arc-cosine kernel of order one, relative error a few roundings per layer; from theta0 in [0,
+    pi]. NumPy float64, or JAX in theta0's dtype. Valid for: ReLU, no bias, weights of finite
+    variance. Reference: arXiv:2302.09712v3.
     """
     depth = validate.integer("depth", depth, 0, "It counts the layers after the input.")
     xp = array_namespace(theta0)
@@ -53,22 +41,10 @@ def approximation_1(
     """ln sin^2 of the angle after each layer by the paper's Approximation 1.
 
     X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
-    theta_l = arcsin(exp(X_l / 2)) for l >= 1.
-
-    Args:
-        theta0: [...], in [0, pi].
-        widths: n_1, ..., n_L >= 2.
-
-    Returns:
-        [layers, ...], X_1, ..., X_L; float64, or JAX in theta0's dtype.
-
-    Raises:
-        SpecError: arguments out of range.
-
+    theta_l = arcsin(exp(X_l / 2)) for l >= 1, n_l >= 2. NumPy float64, or JAX in theta0's dtype.
     Valid for: ReLU, small angles, wide layers. rho overstates the drift by 92/n^2 per layer, theta
-        at the mean understates it, unlike `log_sin2_propagation`.
-
-    Reference: arXiv:2302.09712v3, Approximation 1.
+    at the mean understates it, unlike `log_sin2_propagation`. Reference: arXiv:2302.09712v3,
+    Approximation 1.
     """
     check_widths(widths, 2)
     xp = array_namespace(theta0)
@@ -106,7 +82,7 @@ def check_widths(widths: Sequence[int], least: int) -> None:
 def _iterate(
     xp: ModuleType, step: Callable[[Any, Any], Any], start: Any, inputs: np.ndarray
 ) -> Any:
-    """start, step(start, inputs[0]), ...: [len(inputs) + 1, ...]."""
+    """Orbit of start under step(., inputs[l])."""
     if xp is np:
         states = [start]
         for value in inputs:

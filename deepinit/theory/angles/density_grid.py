@@ -1,8 +1,7 @@
 """Density on a grid of values <= 0, moved by Gaussian steps clipped at 0.
 
 Masses are corrected by the quadratic that makes mass, mean and variance exact. Steps below 0.6
-cells go to three points: mass and mean exact, the variance in excess by at most a quarter of the
-squared cell.
+cells go to three points: the variance is too large by at most a quarter of the squared cell.
 """
 
 import math
@@ -18,14 +17,10 @@ _SHORT = 0.6  # in cells: shorter steps go to three points
 
 
 def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Grid over [table[0], table[-1]] with cells proportional to `scale`.
+    """Grid over [table[0], table[-1]], ends included, with cells proportional to `scale`.
 
-    Args:
-        table: [m], increasing.
-        scale: [m], standard deviation of a step, floored at 1/50 of its maximum.
-
-    Returns:
-        [points], 600 to 3000, cells of half the scale if that many suffice; ends included.
+    `scale`: standard deviation of a step at the increasing `table`, floored at 1/50 of its maximum.
+    600 to 3000 points, cells of half the scale if that many suffice.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -38,7 +33,7 @@ def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def cells(grid: np.ndarray) -> np.ndarray:
-    """[points]: trapezoidal weights."""
+    """Trapezoidal weights."""
     halves = 0.5 * np.diff(grid)
     return np.concatenate([halves, [0.0]]) + np.concatenate([[0.0], halves])
 
@@ -46,10 +41,7 @@ def cells(grid: np.ndarray) -> np.ndarray:
 def gaussian_points(
     mean: float, variance: float, num_points: int = 1701
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of min(mean + sqrt(variance) N(0, 1), 0), trapezoidal rule.
-
-    Error 1e-5 standard deviations, from the corner at 0.
-    """
+    """Points and weights of min(mean + sqrt(variance) N(0, 1), 0); error 1e-5 deviations."""
     z = np.linspace(-_CUT, _CUT, num_points)
     weights = np.exp(-0.5 * z * z)
     return np.minimum(mean + math.sqrt(variance) * z, 0.0), weights / weights.sum()
@@ -58,9 +50,7 @@ def gaussian_points(
 def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
     """Sparse [points, sources]: masses of a step; columns sum to 1.
 
-    Args:
-        grid: [points], increasing, <= 0; the point 0, if any, receives the mass above.
-        means, variances: [sources], before clipping.
+    Grid increasing, <= 0; the point 0, if any, receives the mass above. Moments before clipping.
     """
     from scipy.sparse import csc_array
 
@@ -101,7 +91,7 @@ def _clipped_moments(means: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, 
 
 
 class _Steps(NamedTuple):
-    """Moments before clipping (means, sigma) and after (center, spread); nearest inner point."""
+    """Moments before and after clipping; nearest inner point."""
 
     means: np.ndarray
     sigma: np.ndarray

@@ -1,12 +1,9 @@
 """Mean and variance of the log-distance of a pair, to first order.
 
-In the state (m, delta, eta) of `angles.kernel_propagation`,
+In the state (m, delta, eta) of `angles.kernel_propagation`, positive terms without cancellation,
 
     ln |a - b|^2/n = m + ln 4 + ln T,
     T = P + S,    P = sinh^2(delta/4),    S = sin^2(angle/2) = 1/(1 + e^-eta),
-
-positive terms: no cancellation. Delta method with
-
     T_delta = sinh(delta/2)/4,     T_delta,delta = cosh(delta/2)/8,
     T_eta = S (1 - S),             T_eta,eta = S (1 - S)(1 - 2 S).
 """
@@ -15,11 +12,7 @@ import numpy as np
 
 
 def log_distance2_moments(mean: np.ndarray, covariance: np.ndarray) -> tuple[float, float]:
-    """Mean and variance of ln |a - b|^2/n.
-
-    Args:
-        mean: [3], of (m, delta, eta).
-        covariance: [3, 3].
+    """Mean and variance of ln |a - b|^2/n from those of (m, delta, eta), by the delta method.
 
     Valid for: a covariance << 1, a variance of delta << P + S.
     """

@@ -1,11 +1,9 @@
 """One layer's map of the norms and the angle of two inputs.
 
-Preactivation pairs are i.i.d. Gaussian given the post-activations a, b before them, with metric
-
-    G = bias_var + weight_var / n (a.a, a.b, b.b).
-
-State s, F, c, D: `angles.kernel_propagation`, by `numerics.delta_method`. F' and F'': fourth-order
-central differences along eigenvectors of the covariance.
+Preactivation pairs are i.i.d. Gaussian given the post-activations a, b before them, of metric
+G = bias_var + weight_var / n (a.a, a.b, b.b). State s, F, c, D: `angles.kernel_propagation`, by
+`numerics.delta_method`. F', F'': fourth-order central differences along eigenvectors of the
+covariance.
 """
 
 import math
@@ -95,11 +93,7 @@ def log_norms(state: np.ndarray) -> np.ndarray:
 
 
 def _preactivation_pair(layer: LayerMap, state: np.ndarray) -> tuple[float, float, float]:
-    """(G_aa, G_bb, angle of G), without cancellation at small angles.
-
-    det G = weight^2 S_aa S_bb sin^2
-        + bias weight [(sqrt S_aa - sqrt S_bb)^2 + 4 sqrt(S_aa S_bb) sin^2(angle / 2)].
-    """
+    """(G_aa, G_bb, angle of G); det G as a sum of positive terms: no cancellation."""
     _, weight, bias = layer
     log_a, log_b, eta = (float(value) for value in log_norms(state))
     half_sin2, half_cos2 = 1.0 / (1.0 + _exp(-eta)), 1.0 / (1.0 + _exp(eta))
@@ -127,7 +121,7 @@ def _frame(layer: LayerMap, state: np.ndarray) -> PairFrame:
 
 
 def _limit(frame: PairFrame) -> np.ndarray:
-    """The state at infinite width; eta = 2 ln(sin / (1 + cos)), exact at both ends."""
+    """The state at infinite width; eta is exact at both ends."""
     eta = 2.0 * (0.5 * float(frame.log_sine2) - math.log1p(abs(float(frame.cosine))))
     log_a, log_b = float(frame.log_norm2_a), float(frame.log_norm2_b)
     return mean_and_difference(log_a, log_b, eta if frame.cosine >= 0 else -eta)

@@ -1,11 +1,9 @@
 """Norms and angle of two inputs through a random MLP, to first order in 1/width.
 
-State s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta), eta = ln tan^2(angle / 2). One
-layer has mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`):
-
-    m' = F(m) + (1/2) F''(m) : V + c(m) / n,        V' = F'(m) V F'(m)^T + D(m) / n.
-
-Close inputs are magnified to keep their digits. Moments of ln sin^2 are for a normal eta.
+State s = (mean of ln |a|^2/n and ln |b|^2/n, their difference, eta), eta = ln tan^2(angle / 2). A
+layer of mean F(s) + c(s)/n and covariance D(s)/n (`angles.kernel_layer`) gives m' = F(m) + (1/2)
+F''(m) : V + c(m) / n, V' = F'(m) V F'(m)^T + D(m) / n. Close inputs are magnified to keep their
+digits. Moments of ln sin^2 are for a normal eta.
 """
 
 import math
@@ -43,13 +41,10 @@ VALID_FOR = (
 
 
 class InputGram(NamedTuple):
-    """A pair of inputs.
+    """Norms x.x / n_0 and angle in [0, pi] of a pair of inputs.
 
-    Attributes:
-        norm2_a, norm2_b: x.x / n_0 of each.
-        angle: in [0, pi].
-        dimension: n_0, only for a weight law of `absolute` scaling.
-        log_ratio: ln(norm2_b / norm2_a), accurate for close pairs; None: from both norms.
+    dimension: n_0, only for a weight law of `absolute` scaling; log_ratio: ln(norm2_b / norm2_a),
+    accurate for close pairs, None: from both norms.
     """
 
     norm2_a: float
@@ -62,12 +57,8 @@ class InputGram(NamedTuple):
 class KernelWalk(NamedTuple):
     """Mean and variance over networks of post-activations, layers 1..depth.
 
-    Attributes:
-        log_sin2_mean, log_sin2_variance: [layers].
-        log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n, ln |b|^2/n.
-        state_mean: [layers, 3], of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
-        state_covariance: [layers, 3, 3].
-        log_distance2_mean, log_distance2_variance: [layers], of ln |a - b|^2/n.
+    log_norm2, log_distance2: of ln |a|^2/n and ln |b|^2/n, and of ln |a - b|^2/n; state: of
+    (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
     """
 
     log_sin2_mean: Float[np.ndarray, "layers"]
@@ -83,23 +74,12 @@ class KernelWalk(NamedTuple):
 def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
     """Norms and angle of a pair through an MLP, to first order in 1/width.
 
-    First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0.
-
-    Args:
-        spec: Gaussian biases, independent weights; the output layer is ignored.
-
-    Returns:
-        `KernelWalk`, float64, numerical error 1e-7; NaN where first order fails. 10 to 50 ms per
-        layer for built-in activations, up to 200 ms with kinks.
-
-    Raises:
-        SpecError: orthogonal weights, non-Gaussian biases, `absolute` scaling without the input
-            dimension, collinear inputs with collinear images.
-
+    First metric: G = bias_var + weight_var (x.x, x.x', x'.x') / n_0. The output layer is ignored.
+    Numerical error 1e-7; NaN where first order fails. SpecError: orthogonal weights, non-Gaussian
+    biases, `absolute` scaling without the input dimension, collinear inputs with collinear images.
     Valid for: `VALID_FOR`; error O(r^2), r = sum 1/width. Relative errors of covariances: 0.3 r
-        (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`.
-
-    Reference: module docstring; arXiv:2106.10165, chapter 4 (metric).
+    (tanh, ReLU) to 2.5 r (GELU). Second order, without bias: `angles.propagation`. Reference:
+    arXiv:2106.10165, chapter 4 (metric).
     """
     gram = InputGram(*gram)
     _check(spec, gram)
@@ -138,10 +118,7 @@ def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) 
 def log_sin2_kernel_walk(
     spec: MLP, inputs: Inputs
 ) -> tuple[Float[np.ndarray, "layers pairs"], Float[np.ndarray, "layers pairs"]]:
-    """Mean and variance of ln sin^2 of the angle of every pair, each [layers, pairs].
-
-    Errors, range and reference: `kernel_propagation`.
-    """
+    """Mean and variance of ln sin^2 of the angle of every pair, as `kernel_propagation`."""
     walks = [kernel_propagation(spec, gram) for gram in input_grams(inputs)]
     shape = (spec.depth, len(walks))
     mean = np.array([walk.log_sin2_mean for walk in walks]).T.reshape(shape)
@@ -165,7 +142,7 @@ def input_grams(inputs: Inputs) -> tuple[InputGram, ...]:
 
 
 def _log_sin2_of_eta(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Moments of ln sin^2 = ln 4 + eta - 2 ln(1 + e^eta) for a normal eta."""
+    """Moments of ln sin^2 for a normal eta."""
     nodes, weights = normal_rule()
     eta = mean[:, None] + np.sqrt(variance)[:, None] * nodes
     values = math.log(4.0) - np.abs(eta) - 2.0 * np.log1p(np.exp(-np.abs(eta)))

@@ -1,8 +1,7 @@
 """Mean and variance of ln sin^2 of the angle of two inputs after one layer.
 
-    E = log_mean + c1/n + c2/n^2 + O(n^-3),      Var = d1/n + d2/n^2 + O(n^-3).
-
-At small angles c2 = -8 and d2 = 32; the paper's form has -100 and -80.
+Coefficients of 1/n: `angles.pair_cumulants`. At small angles c2 = -8 and d2 = 32; the paper's form
+has -100 and -80.
 """
 
 import math
@@ -59,26 +58,19 @@ def log_sin2_mean(
     E0: `small_angle_log_sin2_moments`; J_22, T: `angles.relu`. Paper, hybrid and tapered are for
     ReLU only. Best for ReLU: tapered; else second_order.
 
+    Conditional on images neither zero nor collinear. -inf at 0. ReLU: 0 at pi except hybrid. Even
+    and odd activations: inaccurate within roundings of pi. NumPy float64, or JAX in theta's dtype;
+    not positively homogeneous: host float64, under jit and vmap but not grad.
+
     Args:
-        theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias: of the
-            inputs).
-        width: [...], of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
-        activation: `Activation`, name or elementwise JAX function.
+        theta: angle in [0, pi] of the preactivations at infinite width
+            (without bias: of the inputs).
+        width: of the layer produced, >= 1; paper: >= 2; hybrid, tapered: >= 2, concrete.
         variances: of the preactivations; no effect if positively homogeneous.
 
-    Returns:
-        [...], float64, or JAX in theta's dtype; conditional on images neither zero nor collinear.
-        -inf at 0. ReLU: 0 at pi except hybrid. Even and odd activations: inaccurate within
-        roundings of pi. Not positively homogeneous: host float64, under jit and vmap but not grad.
-
-    Raises:
-        SpecError: a form not available for the activation, concrete arguments out of range, a
-            traced width with hybrid or tapered.
-
-    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
-        hybrid and tapered are exact in n as theta -> 0; hybrid is worse than second_order above
-        theta = 1/2.
-
+    SpecError: a form not available for the activation, a traced width with hybrid or tapered. Valid
+    for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3); hybrid
+    and tapered are exact in n as theta -> 0; hybrid is worse than second_order above theta = 1/2.
     Reference: arXiv:2302.09712v3 (paper).
     """
     return mean_at_width(_prepared(theta, width, form, activation, variances), width, form)
@@ -100,10 +92,8 @@ def log_sin2_variance(
         tapered        second_order + (V0(n) - 8/n - 32/n^2) d2/32
         paper          8n (J_22+1)/D^2 + 8n T/((n-1)^2 e^2) - 16n U/(D (n-1) e),  D = 4 J_22 - 1 + n
 
-    Returns:
-        [...], >= 0; at theta = 0 the limit. ReLU: 0 at pi except hybrid.
-
-    V0: `small_angle_log_sin2_moments`. Arguments, errors, range and reference: `log_sin2_mean`.
+    V0: `small_angle_log_sin2_moments`. At theta = 0 the limit. ReLU: 0 at pi except hybrid.
+    Arguments, errors, range and reference: `log_sin2_mean`.
     """
     return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
 
@@ -111,18 +101,9 @@ def log_sin2_variance(
 def rho(width: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
     """The paper's drift ln((n+5)/(n-1)) - 10n/(n+5)^2 + 6n/(n-1)^2 = 2/n + 100/n^2 + ...
 
-    The true drift is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`).
-
-    Args:
-        width: [...], n >= 2, of the layer produced.
-
-    Returns:
-        [...], decrease of ln sin^2 per ReLU layer as theta -> 0, error O(n^-2).
-
-    Raises:
-        SpecError: a concrete width below 2.
-
-    Reference: arXiv:2302.09712v3, Approximation 1.
+    Decrease of ln sin^2 per ReLU layer of width n >= 2 as theta -> 0, error O(n^-2). The true drift
+    is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`). Reference: arXiv:2302.09712v3,
+    Approximation 1.
     """
     check_width(width, 2, "rho")
     xp = array_namespace(width)

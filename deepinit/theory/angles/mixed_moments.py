@@ -1,10 +1,8 @@
 """Mixed moments J_{a,b}(theta) of a rectified Gaussian pair.
 
-In polar coordinates, delta = pi - theta the opening of the sector where both are positive,
-
-    J_{a,b} = 2^{k/2} Gamma(k/2 + 1) / (2 pi) int_0^delta sin^a(t) sin^b(delta - t) dt,  k = a + b.
-
-Closed forms and the recursion in (a, b) lose digits as theta -> pi, by up to delta^{-k-1}.
+In polar coordinates, k = a + b, delta = pi - theta the opening of the sector where both are
+positive, J_{a,b} = 2^{k/2} Gamma(k/2 + 1) / (2 pi) int_0^delta sin^a(t) sin^b(delta - t) dt. Closed
+forms and the recursion in (a, b) lose digits as theta -> pi, by up to delta^{-k-1}.
 """
 
 import math
@@ -18,21 +16,10 @@ from deepinit.core.typing import Array, Float, Like, Plain, Real
 
 
 def mixed_moment(a: int, b: int, theta: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
-    """J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi ReLU, corr(G, H) = cos(theta).
+    """J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi ReLU, corr(G, H) = cos(theta), a, b >= 0.
 
-    phi(x)^0 = 1{x > 0}: J_{a,0} is not the marginal moment.
-
-    Args:
-        a, b: exponents, >= 0.
-        theta: [...], in [0, pi].
-
-    Returns:
-        [...], float64, or JAX in theta's dtype. Relative error (a + b + 10) roundings, given
-        pi - theta; overflows for a + b > 300 in float64.
-
-    Raises:
-        SpecError: negative exponents, a concrete theta outside [0, pi].
-
+    phi(x)^0 = 1{x > 0}: J_{a,0} is not the marginal moment. Relative error (a + b + 10) roundings,
+    given pi - theta; overflows for a + b > 300 in float64. NumPy float64, or JAX in theta's dtype.
     Reference: arXiv:2302.09712; polar form: module docstring.
     """
     a, b = validate.integer("a", a), validate.integer("b", b)
@@ -53,13 +40,7 @@ def mixed_moment(a: int, b: int, theta: Real[Array, "*shape"] | Plain) -> Float[
 def marginal_moment(k: int) -> float:
     """m_k = E[phi(G)^k] = (k - 1)!! / 2 for even k, (k - 1)!! / sqrt(2 pi) for odd k.
 
-    Args:
-        k: >= 0; inf above 300.
-
-    Raises:
-        SpecError: k < 0.
-
-    Reference: arXiv:2302.09712, theta = 0.
+    inf above k = 300. Reference: arXiv:2302.09712, theta = 0.
     """
     k = validate.integer("k", k)
     log_moment = 0.5 * k * math.log(2.0) + math.lgamma(0.5 * (k + 1))
@@ -68,20 +49,13 @@ def marginal_moment(k: int) -> float:
 
 
 def p_number(a: int, k: int) -> int:
-    """Bessel number P(a, k): matchings of a points with k unmatched.
+    """Bessel number P(a, k): matchings of a points with k unmatched; 0 outside 0 <= k <= a.
 
-    P(a, k) = a! / (k! ((a - k)/2)! 2^{(a-k)/2}) for even a - k, else 0;
-    P(a, k) = (a - 1) P(a - 2, k) + P(a - 1, k - 1), P(0, 0) = 1. With `q_number` and a <= b,
+    P(a, k) = a! / (k! ((a - k)/2)! 2^{(a-k)/2}) for even a - k, else 0; P(a, k) = (a - 1)
+    P(a - 2, k) + P(a - 1, k - 1), P(0, 0) = 1. With `q_number` and a <= b,
 
         J_{a,b} = sum_k P(a,k) b!/(b-k)! c^k J_{0,b-k} + sum_k Q(a,k) b!/(b-k)! c^k S_{b-k},
         c = cos(theta),  S_j = sin(theta)^j (j-1)!! / (2 pi if j is odd, else 2 sqrt(2 pi)).
-
-    Args:
-        a: >= 0.
-        k: any integer; 0 outside 0..a.
-
-    Raises:
-        SpecError: a < 0.
 
     Reference: arXiv:2302.09712; OEIS A099174.
     """
@@ -95,16 +69,7 @@ def p_number(a: int, k: int) -> int:
 def q_number(a: int, k: int) -> int:
     """Q(a, k) = sum_{j >= 0} (-1)^j (2j - 1)!! P(a, k + 2j + 1) of `p_number`'s expansion.
 
-    Recursion of P from Q(1, 0) = 1, Q(0, .) = 0.
-
-    Args:
-        a: >= 0.
-        k: any integer; 0 outside 0..a-1.
-
-    Raises:
-        SpecError: a < 0.
-
-    Reference: arXiv:2302.09712.
+    Recursion of P from Q(1, 0) = 1, Q(0, .) = 0; 0 outside 0 <= k < a. Reference: arXiv:2302.09712.
     """
     _check_row(a, k)
     if not 0 <= k < a or (a - k) % 2 == 0:

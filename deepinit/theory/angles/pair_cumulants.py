@@ -1,7 +1,4 @@
-"""One layer's action on an angle, to second order in 1/width, any activation.
-
-Derivation: `numerics.delta_method`; moments: `numerics.gaussian_pairs`.
-"""
+"""One layer's action on an angle, to order 1/width^2, by `numerics.delta_method`."""
 
 import math
 from collections.abc import Callable
@@ -36,27 +33,19 @@ def coefficients(
 ) -> Coefficients:
     """Coefficients in 1/n of mean and variance of ln sin^2 after a layer.
 
-    Angle between phi(u_i) and phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian pairs. ReLU:
-    c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at 0.
+    Angle between phi(u_i) and phi(v_i), i = 1..n, (u_i, v_i) i.i.d. Gaussian pairs. ReLU: c1 = 4
+    (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) (`angles.relu`); -2 and 8 at 0, where log_mean is
+    -inf, others are limits (homogeneous). Near pi log_mean has absolute accuracy. NumPy float64, or
+    JAX in theta's dtype; not positively homogeneous: host float64, under jit and vmap but not grad.
 
     Args:
-        theta: [...] in [0, pi], angle of the preactivations at infinite width; tracers unchecked.
-        activation: `Activation`, name or elementwise JAX function. Not positively homogeneous: host
-            float64, milliseconds per angle, under jit and vmap but not grad.
+        theta: in [0, pi], angle of the preactivations at infinite width; tracers unchecked.
         variances: of u and v; no effect if positively homogeneous.
 
-    Returns:
-        `Coefficients` of theta's shape; JAX in its dtype, else float64. At 0 log_mean is -inf, the
-        others limits (homogeneous). Near pi log_mean has absolute accuracy.
-
-    Raises:
-        SpecError: an angle outside [0, pi]; not positively homogeneous: a variance not positive
-            or traced, an activation 0 everywhere, collinear images.
-
-    Valid for: independent Gaussian weights, no jumps, images neither zero nor collinear. Above a
-        right angle ReLU has d1 << d2/n: use both orders.
-
-    Reference: arXiv:2302.09712v3 (ReLU, order 1/n); `numerics.delta_method`.
+    SpecError: not positively homogeneous: a variance not positive or traced, an activation 0
+    everywhere, collinear images. Valid for: independent Gaussian weights, no jumps, images neither
+    zero nor collinear. Above a right angle ReLU has d1 << d2/n: use both orders. Reference:
+    arXiv:2302.09712v3 (ReLU, order 1/n); `numerics.delta_method`.
     """
     activation = as_activation(activation)
     xp = array_namespace(theta)

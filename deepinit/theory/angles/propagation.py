@@ -9,7 +9,7 @@ clipped at 0. Two solutions: the density (`angles.density_grid`), and the Gaussi
 
     m' = E mu(Y),    V' = Var mu(Y) + E sigma^2(Y),    Y = min(m + sqrt(V) N(0, 1), 0),
 
-by quadrature, with mu - 2 ln(theta) as a Chebyshev series on [0, pi/2]. Expansions in V fail: the
+by quadrature, mu - 2 ln(theta) as a Chebyshev series on [0, pi/2]. Expansions in V fail: the
 derivatives of mu in X diverge at X = 0.
 """
 
@@ -51,12 +51,9 @@ _RawLaw = Callable[[np.ndarray], _Law]  # angles -> law, its mean uncut
 class Walk(NamedTuple):
     """Law of ln sin^2 of the angle after each layer.
 
-    Attributes:
-        mean, variance: [layers], of the density; first layer: unclipped.
-        grid: [points], increasing values of ln sin^2.
-        density: [layers, points]; `numpy.trapezoid(density, grid)` is 1. If the grid ends at 0, the
-            last half cell holds the probability of 0.
-        closure_mean, closure_variance: [layers], of the Gaussian closure.
+    mean, variance: of the density (first layer: unclipped) on increasing values of ln sin^2, whose
+    `numpy.trapezoid(density, grid)` is 1. If the grid ends at 0, the last half cell holds the
+    probability of 0. closure_mean, closure_variance: of the Gaussian closure.
     """
 
     mean: Float[Like, "layers"]
@@ -76,25 +73,18 @@ def log_sin2_propagation(
 ) -> Walk:
     """Law of ln sin^2 of the angle after every layer, by a Gaussian random walk.
 
+    Host float64 to 1e-4 standard deviations, conditional on no degenerate layer
+    (`degeneracy_probability`); JAX in theta0's dtype.
+
     Args:
         theta0: angle of the inputs in (0, pi] (approximation: below pi).
         widths: n_1, ..., n_L >= 1 (ReLU-only forms: >= 2).
         form: of `log_sin2_mean`, or "approximation", the paper's Approximation 2 (ReLU).
-        activation: positively homogeneous.
 
-    Returns:
-        `Walk`, NumPy, or JAX in theta0's dtype; computed in host float64 to 1e-4 standard
-        deviations, conditional on no degenerate layer (`degeneracy_probability`).
-
-    Raises:
-        SpecError: theta0 out of range or traced, a width too small, an activation that is not
-            positively homogeneous, images at an obtuse angle.
-
-    Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003 at
-        width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
-        from obtuse angles: error 0.02 at width 16, 0.006 at width 64.
-
-    Reference: arXiv:2302.09712v3, Approximation 2.
+    SpecError: theta0 traced, an activation that is not positively homogeneous, images at an obtuse
+    angle. Valid for: no bias, independent Gaussian weights. Error of ReLU means: second_order 0.003
+    at width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
+    from obtuse angles: error 0.02 at width 16, 0.006 at width 64. Reference: arXiv:2302.09712v3.
     """
     activation = as_activation(activation)
     _check(theta0, widths, form, activation)
@@ -122,7 +112,7 @@ def log_sin2_propagation(
 
 
 def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
-    """Mean, cut at 0 (the 1/n series can exceed it), and variance of the next ln sin^2."""
+    """Mean, cut at 0 (the 1/n series can exceed it), and variance."""
     raw = raw_law(theta)
 
     def law(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +165,7 @@ def _closure_step(
 def _grid(
     means: np.ndarray, variances: np.ndarray, reach: float, width: int, raw_law: _RawLaw
 ) -> np.ndarray:
-    """Points that cover all layers, in half standard deviations of the widest layer's step."""
+    """Points for all layers, in half deviations of the widest layer's step."""
     spread = reach * np.sqrt(variances) + 1e-3
     low, high = float((means - spread).min()), min(float((means + spread).max()), 0.0)
     # Quadratic at the upper end: the moments are functions of sqrt(-X) near X = 0.
@@ -187,7 +177,7 @@ def _grid(
 def _propagate(
     grid: np.ndarray, mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masses [layers, points]; mean and variance [layers, 2]."""
+    """Masses, [layers, points]; mean and variance."""
     law = _law(raw_law, acute_angle(grid))
     # The first law may be far narrower than a cell: the next step starts from separate points.
     points, weights = density_grid.gaussian_points(mean, variance)

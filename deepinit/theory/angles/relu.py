@@ -1,7 +1,7 @@
 """One ReLU layer's action on the angle of two inputs, to first order in 1/width.
 
-One neuron's preactivations (G, H): unit variance, angle theta. With a = phi(G), b = phi(H),
-C = 2 J_11 the cosine at infinite width, q = a^2 + b^2 - 2 C a b and e = 1 - C^2 = E q,
+One neuron's preactivations (G, H): unit variance, angle theta. a = phi(G), b = phi(H), C = 2 J_11
+the cosine at infinite width, q = a^2 + b^2 - 2 C a b and e = 1 - C^2 = E q:
 
     T = Var(q) / 2,   U = Cov(q, a^2 + b^2) / 2,   J_22 + 1 = Var(a^2 + b^2) / 2,
     R = T / e^2,      S = U / e.
@@ -36,10 +36,8 @@ _NODES, _WEIGHTS = unit_legendre(16)  # exact to float64 rounding for sin^4 on [
 class ReluLayer(NamedTuple):
     """One ReLU layer; fields of theta's shape and dtype.
 
-    Attributes:
-        log_mean: ln e, ln sin^2 at infinite width.
-        c1, d1: coefficients of 1/n in mean and variance of ln sin^2.
-        ratio_t, ratio_u, j22: R, S and J_22.
+    log_mean: ln e, ln sin^2 at infinite width; c1, d1: coefficients of 1/n in mean and variance of
+    ln sin^2; ratio_t, ratio_u, j22: R, S and J_22.
     """
 
     log_mean: Float[Like, "*shape"]
@@ -51,14 +49,9 @@ class ReluLayer(NamedTuple):
 
 
 def relu_layer(theta: Float[Like, "*shape"]) -> ReluLayer:
-    """Coefficients of the first-order ReLU laws.
+    """Coefficients of the first-order ReLU laws; at 0 log_mean = -inf, else limits.
 
-    Args:
-        theta: [...], floating array in [0, pi].
-
-    Returns:
-        `ReluLayer`; at 0 log_mean = -inf, else limits. Absolute error a few roundings; c1, d1, j22
-        have small relative error up to pi - 0.01.
+    Absolute error a few roundings; c1, d1, j22 have small relative error up to pi - 0.01.
     """
     xp = array_namespace(theta)
     # Each branch gets only angles of its range: gradients stay finite where it is not taken.

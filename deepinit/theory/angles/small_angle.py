@@ -1,13 +1,10 @@
 """Exact finite-width laws of the angle of two inputs in one ReLU layer.
 
-Small angles: given m ~ Binomial(n, 1/2) active neurons,
-
-    sin^2(theta') / sin^2(theta) -> chi^2_{m-1} / chi^2_m   as theta -> 0   (independent; m >= 2);
-
-ln chi^2_k has mean psi(k/2) + ln 2 and variance psi_1(k/2) (digamma, trigamma).
-
-Degeneracy: a neuron is active on both inputs with probability q = (pi - theta)/(2 pi), on neither
-with q. Images are collinear if one neuron is active on both, the others on neither.
+Small angles: given m ~ Binomial(n, 1/2) >= 2 active neurons, sin^2(theta') / sin^2(theta) ->
+chi^2_{m-1} / chi^2_m as theta -> 0 (independent). ln chi^2_k has mean psi(k/2) + ln 2, variance
+psi_1(k/2) (digamma, trigamma). Degeneracy: a neuron is active on both inputs with probability
+q = (pi - theta)/(2 pi), on neither with q. Images are collinear if one neuron is active on both,
+the others on neither.
 """
 
 import math
@@ -44,18 +41,7 @@ def small_angle_log_sin2_moments(width: Real[Array, "*shape"] | Plain) -> SmallA
 
     E0 = E_m[psi((m-1)/2) - psi(m/2)] = -2/n - 8/n^2 + ...,
     V0 = E_m[psi_1((m-1)/2) + psi_1(m/2)] + Var_m[psi((m-1)/2) - psi(m/2)] = 8/n + 32/n^2 + ...,
-    m ~ Binomial(n, 1/2) conditional on m >= 2.
-
-    Args:
-        width: [...], n >= 2, concrete.
-
-    Returns:
-        `SmallAngleMoments`, floats for one integer, else [...]; relative error 1e-13.
-
-    Raises:
-        SpecError: a width that is not an integer >= 2, or is traced.
-
-    Reference: module docstring.
+    m ~ Binomial(n, 1/2) given m >= 2; width n >= 2, concrete, integer. Relative error 1e-13.
     """
     check_concrete_width(width, "small_angle_log_sin2_moments")
     check_width(width, 2, "two active neurons")
@@ -90,18 +76,8 @@ def _one_width(n: int) -> SmallAngleMoments:
 def degeneracy_probability(theta: Numbers, width: Numbers) -> Degeneracy:
     """Probabilities that one ReLU layer makes images collinear, or one of them zero.
 
-    collinear: n q^n; dead: 2^{1-n} - q^n, at least one zero image; q = (pi - theta)/(2 pi).
-
-    Args:
-        theta: [...], angle of the inputs in [0, pi]; at 0 the limit.
-        width: [...], n >= 1; broadcasts with theta.
-
-    Returns:
-        `Degeneracy`, disjoint events, exact. Otherwise ln sin^2 is almost surely finite.
-
-    Raises:
-        SpecError: concrete arguments out of range.
-
+    collinear: n q^n; dead: 2^{1-n} - q^n, at least one zero image; q = (pi - theta)/(2 pi),
+    theta in [0, pi] (at 0 the limit). Disjoint, exact; otherwise ln sin^2 is almost surely finite.
     Valid for: no bias, Gaussian weights (or any symmetric law without atoms on rays).
     """
     xp = array_namespace(theta, width)
@@ -131,7 +107,7 @@ def check_width(width: Numbers, least: int, what: str) -> None:
 
 
 def _half_digamma_difference(m: np.ndarray) -> np.ndarray:
-    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy; large m: asymptotic series."""
+    """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy."""
     from scipy.special import digamma
 
     y = 1.0 / np.maximum(m - 1.0, 0.5 * _SERIES_FROM)

@@ -1,8 +1,8 @@
 """Fraction of neurons aligned by a given time: multiplicity 1, Gaussian initialization.
 
 The component along v has variance beta_2^2 A^2 + beta_1^2 B^2, the others beta_2^2
-(`condensation.linear_regime`): A, B = cosh, sinh(rate t); for gradient descent of step eta, with
-x = eta rate and k = t / eta, ((1 + x)^k +- (1 - x)^k) / 2.
+(`condensation.linear_regime`): A, B = cosh, sinh(rate t); gradient descent of step eta, x = eta
+rate, k = t / eta: ((1 + x)^k +- (1 - x)^k) / 2.
 """
 
 from typing import Any
@@ -28,24 +28,17 @@ def alignment_law(
 ) -> Float[Like, "..."]:
     """P(|cos| > tau) of a neuron's angle with +-v, multiplicity 1.
 
-        F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
-
-    F the Fisher distribution function; A, B: module docstring. 1 - P falls like e^{-rate t}.
+    F_{D-1,1}(k / (D-1)), k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2), F the Fisher distribution
+    function; A, B: module docstring. 1 - P falls like e^{-rate t}.
 
     Args:
         tau: in (0, 1); broadcasts against time.
-        time: of gradient flow, >= 0.
         rate: |sigma'(0)| |v|, from `loss_drop_time`.
         dimension: D >= 2, input weights of a neuron with its bias.
         output_std, weight_std: beta_1, beta_2 > 0; only the ratio matters.
         step_size: of gradient descent (time: steps times it); None: gradient flow.
 
-    Raises:
-        SpecError: arguments out of range.
-
     Valid for: outputs small against y, sigma(0) = 0; any width and scale.
-
-    Reference: module docstring.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std)
     cosine = validate.array("tau", tau, remedy="0.9 or 0.99.")
@@ -66,17 +59,13 @@ def condensation_time(
     output_std: float = 1.0,
     weight_std: float = 1.0,
 ) -> float:
-    """Time >= 0 at which a fraction of neurons has |cos| > tau: inverse of `alignment_law`.
+    """Time at which a fraction of neurons has |cos| > tau: inverse of `alignment_law`.
 
         rate t = arsinh sqrt((g - 1) / (1 + beta_1^2/beta_2^2)),    0 if g < 1,
         g = (D-1) F_{D-1,1}^{-1}(fraction) / (1/tau^2 - 1).
 
-    Independent of the scale of initialization; `loss_drop_time` grows like ln(1/std).
-
-    Args:
-        tau, fraction: in (0, 1).
-
-    Other arguments, errors, range and reference: `alignment_law`.
+    Independent of the scale of initialization; `loss_drop_time` grows like ln(1/std). tau and
+    fraction in (0, 1); other arguments and range: `alignment_law`.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std)
     cosine = validate.fraction("tau", tau, "0.9 or 0.99.")
@@ -96,11 +85,8 @@ def relative_displacement(
 ) -> Float[Like, "*shape"]:
     """Displacement of input weights: sqrt(E |W(t) - W(0)|^2 / E |W(0)|^2), multiplicity 1.
 
-        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A, B: module docstring.
-
-    Relative fluctuation O(1/sqrt(m)). Arguments, errors and range: `alignment_law`.
-
-    Reference: module docstring; RD of arXiv:2007.07497.
+    sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D), A, B: module docstring; relative fluctuation
+    O(1/sqrt(m)). Arguments and range: `alignment_law`. RD of arXiv:2007.07497.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std) - 1.0
     above, rotated = _rotation(rate, check_times(time), step_size)

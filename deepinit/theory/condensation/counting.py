@@ -12,23 +12,12 @@ _PARALLEL = 1e-3  # angle below which two lines are one
 
 
 def critical_lines(form: TargetForm) -> Float[np.ndarray, "lines"]:
-    """Lines of 1-D inputs on which neurons do not turn: angles of (w, b).
+    """Lines of 1-D inputs on which neurons do not turn: increasing angles atan2(b, w) in [0, pi).
 
-    t = b/w at the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t); w = 0 if its leading
-    coefficient is 0. Lines with H(phi) H''(phi) < 0 attract.
-
-    Args:
-        form: of two variables.
-
-    Returns:
-        Angles phi = atan2(b, w) in [0, pi), increasing, at most p; empty if H is constant.
-
-    Raises:
-        SpecError: not a form of two variables.
-
-    Valid for: gradient flow at leading order.
-
-    Reference: arXiv:2105.11686, the case d = 1.
+    t = b/w at the at most p real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t); w = 0 if its
+    leading coefficient is 0. Lines with H(phi) H''(phi) < 0 attract. None if H is constant.
+    SpecError: not a form of two variables. Valid for: gradient flow at leading order. Reference:
+    arXiv:2105.11686, the case d = 1.
     """
     check_form(form)
     given, allowed = f"a form of {form.dimension} variables", "two variables"
@@ -37,15 +26,10 @@ def critical_lines(form: TargetForm) -> Float[np.ndarray, "lines"]:
 
 
 def count_lines(directions: Real[Array, "directions D"] | Plain) -> int:
-    """Number of lines spanned by directions, u and -u as one.
+    """Number of lines spanned by directions of any norms, u and -u as one.
 
-    Args:
-        directions: [K, D], of any norms, parallel to 1e-3 in angle or clearly not.
-
-    Raises:
-        SpecError: not a finite matrix, a row of zeros.
-
-    Reference: arXiv:2105.11686.
+    Directions are parallel to 1e-3 in angle or clearly not. SpecError: a row of zeros. Reference:
+    arXiv:2105.11686.
     """
     rows = validate.array("directions", directions)
     if rows.ndim != 2 or not rows.any(axis=1).all():
@@ -62,35 +46,20 @@ def count_lines(directions: Real[Array, "directions D"] | Plain) -> int:
 
 
 def conjectured_most_orientations(p: int) -> int:
-    """2p, the conjectured largest number of orientations.
+    """2p, the conjectured largest number of orientations at multiplicity p.
 
     True for p <= 2 or d = 1. Counterexample for d >= p >= 3: the d + 1 vertices of a regular
-    simplex (`targets.simplex`) have 2(d + 1), since H is a sum of p-th powers of independent
-    coordinates.
-
-    Args:
-        p: multiplicity, >= 1.
-
-    Raises:
-        SpecError: p < 1.
-
-    Reference: arXiv:2105.11686.
+    simplex (`targets.simplex`) have 2(d + 1), H being a sum of p-th powers of independent
+    coordinates. Reference: arXiv:2105.11686.
     """
     return 2 * validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
 
 
 def most_critical_lines(p: int, dimension: int) -> int:
-    """Complex critical lines of a generic form: a bound on finitely many real ones.
+    """1 + (p-1) + ... + (p-1)^{D-1}, the number of complex critical lines of a generic form.
 
-    1 + (p-1) + ... + (p-1)^{D-1}; attracting orientations: at most twice as many.
-
-    Args:
-        p, dimension: degree and D, >= 1.
-
-    Raises:
-        SpecError: p or dimension below 1.
-
-    Reference: arXiv:1004.4953 (eigenvectors of a symmetric tensor).
+    Bounds finitely many real ones; attracting orientations: at most twice as many. Reference:
+    arXiv:1004.4953 (eigenvectors of a symmetric tensor).
     """
     validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
     validate.integer("dimension", dimension, 1, "Input weights of a neuron, with its bias.")

@@ -1,9 +1,9 @@
 """Strict local maxima of |H| on the cube max_i |u_i| = 1: sign descent and Adam.
 
-Sign descent is w' = s sign(grad H(w)), s = sign(H(w)) in the end. s H(w) / |w|_inf^p grows at rate
-sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf, so strict local maxima attract. There
-s u_i d_i H > 0 where |u_i| = 1; else d_i H = 0, with a negative definite s Hess H. Misalignment is
-|w_0| / |w|, exponent 1.
+Sign descent w' = s sign(grad H(w)), s = sign(H(w)) in the end. s H(w) / |w|_inf^p grows at rate
+sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf: strict local maxima attract. There s u_i d_i
+H > 0 where |u_i| = 1; else d_i H = 0, s Hess H negative definite. Misalignment is |w_0| / |w|,
+exponent 1.
 """
 
 import itertools
@@ -79,7 +79,7 @@ def _corners_and_edges(dimension: int) -> np.ndarray:
 
 
 def _face_maxima(form: TargetForm) -> list[np.ndarray]:
-    """Maxima by ascent from corners, edges and random starts, until each has been reached twice."""
+    """Maxima by ascent, until each has been reached twice."""
     maxima: list[np.ndarray] = []
     visits: list[int] = []
     for batch in range(_MAX_STARTS // _BATCH):
@@ -126,6 +126,6 @@ def _polished(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
 
 
 def _lines(points: np.ndarray) -> np.ndarray:
-    """One of each pair of opposite points: first entry of size 1 positive."""
+    """One of opposite points: first entry of size 1 positive."""
     first = (np.abs(points) > 1.0 - 1e-6).argmax(axis=1)
     return points * np.sign(points[np.arange(len(points)), first])[:, None]

@@ -25,7 +25,7 @@ def to_cube(points: np.ndarray) -> np.ndarray:
 def ascend(
     form: TargetForm, sign: np.ndarray, starts: np.ndarray, retract: Retract, accuracy: float
 ) -> np.ndarray:
-    """Limits of projected gradient ascent of sign * H from starts [K, D]; sign is [K].
+    """Limits of projected gradient ascent of sign * H, sign [K], from starts [K, D].
 
     Barzilai-Borwein steps, shortened until the value rises: no point leaves its basin. Stops where
     a retracted unit step (gradient relative to the largest starting |H|) moves less than

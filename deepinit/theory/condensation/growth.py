@@ -17,21 +17,8 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
         T = int_{alpha_0}^infinity d alpha / (|H| (r_0^2 + p (alpha^2 - alpha_0^2))^{p/2}),
         balanced, r_0 = sqrt(p) alpha_0:    T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|).
 
-    Args:
-        p: multiplicity, >= 1.
-        value: H(u), not 0.
-        radius: r_0 = |w| at time 0, > 0.
-        output: a_0 = alpha_0 sign(H(u)); None: balanced.
-
-    Returns:
-        Infinity for p = 1 and for neurons that shrink to 0, alpha_0 <= -r_0 / sqrt(p).
-
-    Raises:
-        SpecError: p < 1, H(u) = 0, a radius that is not positive.
-
-    Valid for: small |w.z|.
-
-    Reference: module docstring.
+    r_0 = |w| > 0 at time 0, output a_0 = alpha_0 sign(H(u)) (None: balanced), value H(u) != 0,
+    small |w.z|. Infinite for p = 1 and for neurons that shrink to 0, alpha_0 <= -r_0 / sqrt(p).
     """
     validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
     height = abs(nonzero("value", value, "H at the orientation; at H = 0 nothing grows."))

@@ -1,8 +1,8 @@
 """ReLU and leaky ReLU with two input weights per neuron.
 
-a' = H(w), w' = a grad H(w), H of `homogeneous_orientations`. Between the angles of u.z_i = 0, H is
-A cos(phi - psi). Maxima of |H| are at +-D/|D| inside such a sector,
-D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink.
+a' = H(w), w' = a grad H(w), H of `homogeneous_orientations`: A cos(phi - psi) between angles of
+u.z_i = 0. Maxima of |H| are at kinks, or at +-D/|D| inside such a sector, D = (1/n) sum_i y_i
+sigma'(u.z_i) z_i.
 """
 
 import numpy as np
@@ -25,24 +25,11 @@ def homogeneous_orientations(
 ) -> Orientations:
     """Directions on which ReLU or leaky ReLU neurons condense at tiny initialization, D = 2.
 
-    Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact.
-
-    Args:
-        x: inputs [n] or [n, 1] with bias; [n, 2] without.
-        y: targets [n].
-        activation: "relu", `leaky_relu(slope)`, "absolute", "linear".
-
-    Returns:
-        `Orientations`, opposite directions not in pairs; kappa is 1 inside a sector, infinite at a
-        kink (reached in finite time).
-
-    Raises:
-        SpecError: other activations, other dimensions, H = 0 everywhere.
-
-    Valid for: gradient flow, square loss, outputs small against y. Neurons off on all inputs never
-        move.
-
-    Reference: module docstring.
+    Strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exact. x is [n]
+    or [n, 1] with bias, [n, 2] without; the activation "relu", `leaky_relu(slope)`, "absolute" or
+    "linear". Opposite directions are not in pairs; kappa is 1 inside a sector, infinite at a kink
+    (reached in finite time). SpecError: other activations or dimensions, H = 0 everywhere. Valid
+    for: gradient flow, square loss, outputs small against y. Neurons off on all inputs never move.
     """
     sigma = as_activation(activation)
     if sigma.slopes is None:
@@ -93,7 +80,7 @@ def homogeneous_orientations(
 
 
 def _merged(angles: np.ndarray) -> np.ndarray:
-    """Sorted distinct angles of [0, 2 pi), up to rounding."""
+    """Sorted distinct angles of [0, 2 pi)."""
     ordered = np.sort(angles)
     ordered = ordered[np.append(True, np.diff(ordered) > 1e-13)]
     wraps = len(ordered) > 1 and ordered[0] + 2.0 * np.pi - ordered[-1] <= 1e-13

@@ -1,12 +1,11 @@
 """Multiplicity 1: exact gradient flow at leading order.
 
-With v = (1/n) sum_i y_i z_i, nu = |v|, s = sigma'(0), c_j = w_j.v/nu: a_j' = s nu c_j,
-c_j' = s nu a_j, the rest of w_j is constant. Gaussian initialization, standard deviations beta_1
-(a_j), beta_2 (w_j): c_j(t) has variance beta_2^2 cosh^2(s nu t) + beta_1^2 sinh^2(s nu t), the
-other D - 1 coordinates beta_2^2. The overlap S = sum_j a_j c_j has mean
-m (beta_1^2 + beta_2^2) sinh(2 s nu t) / 2; the output is s S v.z / nu, the loss drop
-
-    s S nu - s^2 S^2 q / 2,    q = (1/n) sum_i (v.z_i / nu)^2.
+v = (1/n) sum_i y_i z_i, nu = |v|, s = sigma'(0), c_j = w_j.v/nu: a_j' = s nu c_j, c_j' = s nu a_j,
+the rest of w_j is constant. Gaussian initialization, standard deviations beta_1 (a_j), beta_2
+(w_j): c_j(t) has variance beta_2^2 cosh^2(s nu t) + beta_1^2 sinh^2(s nu t), the other D - 1
+coordinates beta_2^2. The overlap S = sum_j a_j c_j has mean m (beta_1^2 + beta_2^2)
+sinh(2 s nu t) / 2; the output is s S v.z / nu, the loss drop s S nu - s^2 S^2 q / 2, q = (1/n)
+sum_i (v.z_i / nu)^2.
 """
 
 import math
@@ -24,7 +23,7 @@ from deepinit.theory.condensation.validate import check_rows, nonzero
 
 
 class LossDrop(NamedTuple):
-    """First drop of the loss, multiplicity 1, by gradient flow of 1/(2n) sum_i (f - y)^2.
+    """First drop of the loss 1/(2n) sum_i (f - y)^2, multiplicity 1, by gradient flow.
 
     Attributes:
         time: of the mean overlap at leading order; for `alignment_law` and `relative_displacement`.
@@ -49,20 +48,9 @@ def growth_rate(
 ) -> float:
     """Growth rate |s| nu of aligned weights, multiplicity 1.
 
-    nu = |v|, v = (1/n) sum_i y_i z_i; per time of gradient flow of 1/(2n) sum_i (f - y)^2.
-
-    Args:
-        x: inputs [n, d], or [n] for d = 1.
-        y: targets [n].
-        slope: s = sigma'(0), not 0.
-        bias: True for neurons with a bias.
-
-    Raises:
-        SpecError: shapes that do not fit, v = 0, s = 0.
-
-    Valid for: outputs small against y; sigma(0) = 0. Relative error O(|w.z|).
-
-    Reference: module docstring.
+    nu = |v|, v = (1/n) sum_i y_i z_i, s = sigma'(0) the slope; per time of gradient flow of 1/(2n)
+    sum_i (f - y)^2. SpecError: v = 0, s = 0. Valid for: outputs small against y; sigma(0) = 0.
+    Relative error O(|w.z|).
     """
     return _growth(_linear_form(x, y, slope, bias))[0]
 
@@ -82,17 +70,9 @@ def linear_flow(
         a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t),    c_j = w_j.v/nu,
         c_j(t) = c_j cosh(s nu t) + a_j sinh(s nu t),    w_j(t) = w_j + (c_j(t) - c_j) v/nu.
 
-    Args:
-        output: a_j at time 0, [m].
-        weights: w_j at time 0, [m, D], the bias last.
-        time: >= 0.
-
-    Returns:
-        (a [m], w [m, D]). Neuron j turns to v/nu times the sign of c_j + sign(s) a_j.
-
-    Other arguments, errors and range: `growth_rate`.
-
-    Reference: arXiv:2105.11686 (direction); solution: module docstring.
+    Neuron j turns to v/nu times the sign of c_j + sign(s) a_j. Output and weights: a_j and w_j at
+    time 0, the bias last; other arguments, errors and range: `growth_rate`. Reference:
+    arXiv:2105.11686 (direction); solution: module docstring.
     """
     form = _linear_form(x, y, slope, bias)
     a0, w0 = _neurons(output, weights, form.dimension)
@@ -116,13 +96,9 @@ def linear_descent(
     slope: float = 1.0,
     bias: bool = True,
 ) -> tuple[Float[np.ndarray, "m"], Float[np.ndarray, "m D"]]:
-    """`linear_flow` by gradient descent: e^{+-s nu t} becomes (1 +- step_size s nu)^num_steps.
+    """`linear_flow` by gradient descent of any step size.
 
-    Args:
-        num_steps: >= 0.
-        step_size: > 0, of any size.
-
-    Other arguments, returns, errors, range and reference: `linear_flow`.
+    e^{+-s nu t} becomes (1 +- step_size s nu)^num_steps.
     """
     form = _linear_form(x, y, slope, bias)
     a0, w0 = _neurons(output, weights, form.dimension)
@@ -151,8 +127,8 @@ def loss_drop_time(
         t = arsinh(|S*| / S_0) / (2 |s| nu),    S_0 = m (beta_1^2 + beta_2^2) / 2,
         |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),    R(0) = 1/(2n) sum_i y_i^2.
 
-    mean_time adds two corrections. The fit slows the growth: |S| = S_0 sinh(2 x) takes
-    int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The overlap of one initialization is
+    mean_time adds two corrections. The fit slows the growth: |S| = S_0 sinh(2 x) takes int_0^x
+    dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The overlap of one initialization is
     (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4, a delay of mean
     (ln(m/2) - psi(m/2)) / (2 |s| nu) and variance psi_1(m/2) / (2 |s| nu)^2 (digamma, trigamma).
 
@@ -161,14 +137,10 @@ def loss_drop_time(
         output_std, weight_std: beta_1, beta_2 > 0; weight_std for biases too.
         loss_drop: fraction delta of the initial loss, in (0, 1).
 
-    Raises:
-        SpecError: bad data or scales, a loss_drop out of reach of the first direction.
-
-    Valid for: sigma(0) = 0, small loss_drop. Errors: O((s S* q / nu)^2) / (s nu) from weights that
-        leave v; O((w.z)^2) / (s nu) for odd sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and
-        time_std: e^{2 rate t} large.
-
-    Other arguments: `growth_rate`. Reference: module docstring.
+    Other arguments and errors: `growth_rate`; SpecError: a loss_drop out of reach of the first
+    direction. Valid for: sigma(0) = 0, small loss_drop. Errors: O((s S* q / nu)^2) / (s nu) from
+    weights that leave v; O((w.z)^2) / (s nu) for odd sigma, (w.z)^2 of order S* |z|^2 / m.
+    mean_time and time_std: e^{2 rate t} large.
     """
     form = _linear_form(x, y, slope, bias)
     validate.integer("width", width, 1, "It counts the neurons.")

@@ -1,8 +1,8 @@
 """Condensation with several outputs, in convolutional networks and deeper layers (p = 1).
 
-f = A^T sigma(W z), s = sigma'(0), V (K x D) of `multi_output_orientations`: gradient flow is
-A' = s W V^T, W' = s A V. Along the right singular vector h_k, of singular value s_k, W grows like
-e^{|s| s_k t}: rows turn to +-h_1, and misalignment falls like |w|^{-(1 - s_2/s_1)}.
+f = A^T sigma(W z), s = sigma'(0), V (K x D) of `multi_output_orientations`: A' = s W V^T, W' = s A
+V. Along the right singular vector h_k of singular value s_k, W grows like e^{|s| s_k t}: rows turn
+to +-h_1, misalignment falls like |w|^{-(1 - s_2/s_1)}.
 """
 
 import math
@@ -27,12 +27,8 @@ from deepinit.theory.condensation.validate import VANISHING, check_rows, check_t
 class MatrixOrientations(NamedTuple):
     """The two opposite directions on which neurons with several outputs condense.
 
-    Attributes:
-        directions: [2, D], +- the top right singular vector of V.
-        outputs: [2, K], unit directions of the output weights.
-        rate: s_1 |sigma'(0)|, the growth rate.
-        kappa: 1 - s_2/s_1, the condensation exponent.
-        matrix: V [K, D].
+    directions: +- the top right singular vector of V; outputs: unit output weights; rate: s_1
+    |sigma'(0)|; kappa: 1 - s_2/s_1, the condensation exponent; matrix: V.
     """
 
     directions: Float[np.ndarray, "2 D"]
@@ -58,21 +54,10 @@ def multi_output_orientations(
     """Orientations of input weights of a two-layer network with K outputs, p = 1.
 
     +- the top right singular vector of V = -(1/n) sum_i e_i z_i^T, e_i the initial residuals: -y_i
-    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy.
-
-    Args:
-        targets: "squared": [n, K]; "cross_entropy": classes [n] from 0, or one-hot rows [n, K].
-        activation: `Activation`, name or JAX function, sigma(0) = 0.
-
-    Other arguments: `target_form`.
-
-    Raises:
-        SpecError: bad shapes or classes, multiplicity > 1, sigma(0) != 0, V = 0.
-
-    Valid for: gradient flow, outputs small against the targets (cross-entropy: against 1). Poor
-        condensation for small kappa.
-
-    Reference: module docstring.
+    for the loss 1/(2n) sum |f - y|^2, softmax(0) - onehot_i for the mean cross-entropy
+    (targets: classes from 0, or one-hot rows). Other arguments: `target_form`. SpecError:
+    multiplicity > 1, sigma(0) != 0, V = 0. Valid for: gradient flow, outputs small against the
+    targets (cross-entropy: against 1). Poor condensation for small kappa.
     """
     inputs = check_rows("x", x)
     derivative = _derivative_at_zero(activation)
@@ -101,23 +86,13 @@ def cnn_orientations(
 ) -> Orientations | MatrixOrientations:
     """Orientations of the filters of a two-layer convolutional network, one output.
 
-    "average", f = sum_j a_j mean_k sigma(w_j.patch_k): a two-layer network on all patches.
-    "position", f = sum_jk a_jk sigma(w_j.patch_k), p = 1 only: +- the top right singular vector of
-    V = (1/n) sum_i y_i patches_i, kappa typically small.
+    "average" (global pooling), f = sum_j a_j mean_k sigma(w_j.patch_k): a two-layer network on all
+    patches. "position" (one weight per filter and position), f = sum_jk a_jk sigma(w_j.patch_k),
+    p = 1 only: `MatrixOrientations` +- the top right singular vector of V = (1/n) sum_i y_i
+    patches_i, kappa typically small; outputs: [2, positions].
 
-    Args:
-        patches: [n, positions, patch entries].
-        y: targets [n].
-        activation: `Activation`, name or JAX function.
-        readout: "average" (global pooling) or "position" (one weight per filter and position).
-        bias: True for filters with a bias, their last coordinate.
-
-    Returns:
-        `Orientations`, or for "position" `MatrixOrientations`, outputs: [2, positions].
-
-    Errors and range: `predict_orientations`, `multi_output_orientations`.
-
-    Reference: module docstring; network: arXiv:2305.09947.
+    The bias of a filter is its last coordinate. Errors and range: `predict_orientations`,
+    `multi_output_orientations`. Reference: arXiv:2305.09947 (network).
     """
     shape = ("samples", "positions", "patch entries")
     stack = validate.array("patches", patches, shape, "Unfold the images first.")
@@ -134,11 +109,9 @@ def cnn_orientations(
 
 
 class LayerOrientation(NamedTuple):
-    """The line on which the rows of a deep network's layer condense.
+    """The unit direction on which the rows of a deep network's layer condense.
 
-    Attributes:
-        direction: [m (+ 1)], unit.
-        bias_share: |last coordinate|, 0 without bias; near 1 the layer fits a constant.
+    bias_share: |last coordinate|, 0 without bias; near 1 the layer fits a constant.
     """
 
     direction: Float[np.ndarray, "D"]
@@ -150,18 +123,10 @@ def layer_orientation(
 ) -> LayerOrientation:
     """Line of the rows of layer k of a deep network, p = 1: +- sum_i y_i (h_i^{k-1}, 1).
 
-    Center the targets: with bias, a mean target turns rows to the bias from layer 2 on.
-
-    Args:
-        features: h_i^{k-1}, [n, m], outputs of the preceding layer.
-        y: targets [n] (minus the network's outputs if not small).
-
-    Raises:
-        SpecError: shapes that do not fit, sum_i y_i h_i = 0.
-
-    Valid for: gradient flow, smooth activations, sigma'(0) != 0, tiny weights in all layers.
-
-    Reference: arXiv:2105.11686, the direction in layer k.
+    Features: outputs h_i^{k-1} of the preceding layer; y minus the network's outputs if not small.
+    Center the targets: with bias, a mean target turns rows to the bias from layer 2 on. SpecError:
+    sum_i y_i h_i = 0. Valid for: gradient flow, smooth activations, sigma'(0) != 0, tiny
+    weights in all layers. Reference: arXiv:2105.11686, the direction in layer k.
     """
     rows = check_rows("features", features)
     form = target_form(rows, check_targets(y, len(rows)), 1, 1.0, bias=bias)

@@ -1,6 +1,6 @@
 """Multiplicity of an activation, from both sides of 0.
 
-Automatic derivatives follow a convention at kinks (JAX's relu'(0) is 0), so each is checked against
+Automatic derivatives at kinks follow a convention (JAX's relu'(0) is 0): each is checked against
 (sigma(h) - sigma(0)) / h^k at h, h/2, h/4, extrapolated to h = 0 from each side.
 """
 
@@ -20,14 +20,7 @@ _NEGLIGIBLE = 1e-7  # smaller coefficients are rounding of float32 constants in 
 
 
 class Multiplicity(NamedTuple):
-    """sigma(s) = value_at_0 + c s^p + higher orders.
-
-    Attributes:
-        p: multiplicity, >= 1.
-        value_at_0: sigma(0).
-        c: sigma^{(p)}(0) / p!.
-        left, right: c from values at s < 0 and at s > 0.
-    """
+    """sigma(s) = value_at_0 + c s^p + ..., c = sigma^{(p)}(0) / p!; left, right: c by side."""
 
     p: int
     value_at_0: float
@@ -40,18 +33,10 @@ def multiplicity(activation: ActivationLike) -> Multiplicity:
     """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
     p = 1: tanh, GELU, sigmoid; 2: s tanh(s), cos; 3: s^2 tanh(s). Coefficients below 1e-7 of the
-    largest value on [-1, 1] count as 0.
-
-    Args:
-        activation: `Activation`, name or JAX function.
-
-    Raises:
-        SpecError: different expansions on the two sides of 0 (ReLU, leaky ReLU, SELU, |s|); sigma
-            or a derivative not finite at 0; no term up to order 6.
-
-    Valid for: a Taylor expansion at 0 from each side to order p + 1.
-
-    Reference: arXiv:2105.11686 (definition); check: module docstring.
+    largest value on [-1, 1] count as 0. SpecError: different expansions on the two sides of 0
+    (ReLU, leaky ReLU, SELU, |s|); sigma or a derivative not finite at 0; no term up to order 6.
+    Valid for: a Taylor expansion at 0 from each side to order p + 1. Reference: arXiv:2105.11686
+    (definition).
     """
     sigma = as_activation(activation)
     points = np.concatenate([-_all_steps()[::-1], [0.0], _all_steps()])
@@ -94,14 +79,14 @@ def _differentiated(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _all_steps() -> np.ndarray:
-    """Steps h of the triples h, h/2, h/4: powers of two down from 1."""
+    """Steps of the triples: powers of two down from 1."""
     return 2.0 ** -np.arange(0.0, 24.0)
 
 
 def _one_sided(
     steps: np.ndarray, increments: np.ndarray, origin: float, p: int
 ) -> tuple[float, float]:
-    """Limit of increments / steps^p as steps -> 0 and its error."""
+    """Limit of increments / steps^p and its error."""
     ratios = increments / steps**p
     once = 2.0 * ratios[1:] - ratios[:-1]  # no error of order h
     twice = (4.0 * once[1:] - once[:-1]) / 3.0  # none of order h^2

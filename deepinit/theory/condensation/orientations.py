@@ -22,13 +22,10 @@ Geometry = Literal["l2", "linf"]
 
 
 class Orientations(NamedTuple):
-    """K directions of condensed input weights, largest |H| first; opposite ones are two.
+    """K unit directions of condensed input weights, largest |H| first; opposite ones are two.
 
-    Attributes:
-        directions: [K, D], Euclidean norm 1, the bias last.
-        values: [K], H.
-        output_sign: [K], +-1, of the output weights.
-        kappa: [K]; misalignment is proportional to (|w| / |w_0|)^{-kappa}.
+    values, output_sign: H, and +-1 of the output weights; kappa: misalignment is proportional to
+    (|w| / |w_0|)^{-kappa}.
     """
 
     directions: Float[np.ndarray, "K D"]
@@ -48,31 +45,22 @@ def predict_orientations(
     """Directions on which input weights of a two-layer network condense at tiny initialization.
 
     Strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, on the unit sphere of the
-    optimizer's norm. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2, "l2": at most 4,
-    extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets are centred, and
-    unless ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
+    optimizer's norm; K = 0 without any. p = 1, "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. p = 2,
+    "l2": at most 4, extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 targets
+    are centred, and unless ybar = 0 only directions with H(u) ybar sigma(0) > 0 remain.
 
     Args:
         activation: `Activation`, name or JAX function of multiplicity p.
         geometry: "l2": gradient descent, also with momentum or stochastic; "linf": sign descent,
             and Adam with negligible epsilon.
 
-    Other arguments: `target_form`.
-
-    Returns:
-        `Orientations`; K = 0 if |H| has no strict maximum.
-
-    Raises:
-        SpecError: bad data, no multiplicity (ReLU: `homogeneous_orientations`), H = 0 everywhere.
-
-    Valid for: square loss, outputs small against y. p >= 2: under gradient flow the first neurons
-        fit the data before the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else
-        basins below 0.1 % of the sphere can be missed. Error O(|w.z|), O(|w.z|^2) for odd or even
-        sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large against the initial output weights, or
-        ybar = 0.
-
-    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`,
-        `condensation.cube` ("linf").
+    Other arguments: `target_form`. SpecError: bad data, no multiplicity (ReLU:
+    `homogeneous_orientations`), H = 0 everywhere. Valid for: square loss, outputs small against y.
+    p >= 2: under gradient flow the first neurons fit the data before the rest has turned; Adam
+    turns all. Exact for p = 1, p = 2, d = 1; else basins below 0.1 % of the sphere can be missed.
+    Error O(|w.z|), O(|w.z|^2) for odd or even sigma. sigma(0) != 0: |ybar| / (m |sigma(0)|) large
+    against the initial output weights, or ybar = 0. Reference: arXiv:2105.11686 for p = 1 and
+    d = 1; else `condensation.target_form`, `condensation.cube`.
     """
     remedy = "Gradient flow is 'l2', Adam is 'linf'."
     validate.choice("geometry", geometry, ("l2", "linf"), remedy)

@@ -1,8 +1,8 @@
 """Strict local maxima of |H| on the Euclidean sphere: gradient flow.
 
 p = 1, 2: `predict_orientations`. D = 2: dH/dphi = e^{-ip phi} Q(e^{2i phi}), deg Q = p; critical
-lines are roots of Q on the unit circle. Else: ascent from batches of random starts until every
-maximum has been reached twice.
+lines are roots of Q on the unit circle. Else: ascent from random starts until every maximum has
+been reached twice.
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ def _angle_derivative(form: TargetForm, angles: np.ndarray) -> np.ndarray:
 
 
 def _polished(form: TargetForm, angle: float) -> float:
-    """Newton's method for dH/dphi = 0, near its start."""
+    """Newton's method for dH/dphi = 0."""
     start = angle
     for _ in range(5):
         u = np.array([np.cos(angle), np.sin(angle)])
@@ -117,14 +117,14 @@ def _searched(form: TargetForm) -> np.ndarray:
 
 
 def _lines(points: np.ndarray) -> np.ndarray:
-    """One of each pair of opposite vectors: first entry near the largest positive."""
+    """One of opposite vectors: first entry near the largest positive."""
     sizes = np.abs(points)
     largest = (sizes > 0.99 * sizes.max(axis=1, keepdims=True)).argmax(axis=1)
     return points * np.sign(points[np.arange(len(points)), largest])[:, None]
 
 
 def _newton(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
-    """The strict maximum next to u to full accuracy, or None."""
+    """The strict maximum next to u, or None."""
     start = u
     for _ in range(20):
         tangent = np.linalg.svd(u[None])[2][1:]

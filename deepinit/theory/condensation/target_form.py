@@ -1,12 +1,10 @@
 """Form of the data: the potential of every neuron at tiny initialization.
 
 f(x) = sum_j a_j sigma(w_j.z), loss 1/(2n) sum_i (f(x_i) - y_i)^2, sigma(s) = c s^p near 0. While f
-is small against y, neurons move independently, with H of `target_form`:
+is small against y, neurons move independently, with H of `target_form`, r = |w|, u = w/r:
 
-    a' = H(w),    w' = a grad H(w),    |w|^2 - p a^2 conserved.
-
-With r = |w|, u = w/r, grad_S H = grad H - p H u: u' = a r^{p-2} grad_S H(u),
-r' = p a r^{p-1} H(u).
+    a' = H(w),    w' = a grad H(w),    |w|^2 - p a^2 conserved,
+    u' = a r^{p-2} grad_S H(u),    grad_S H = grad H - p H u,    r' = p a r^{p-1} H(u).
 """
 
 import dataclasses
@@ -23,13 +21,7 @@ from deepinit.theory.condensation.validate import check_rows, check_targets, non
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TargetForm:
-    """The form H of `target_form` and its derivatives at vectors u [..., D].
-
-    Attributes:
-        rows: z_i, [n, D].
-        weights: c y_i / n, [n].
-        p: the degree.
-    """
+    """The form H of `target_form`: rows z_i, weights c y_i / n, degree p; derivatives at u."""
 
     rows: Float[np.ndarray, "n D"]
     weights: Float[np.ndarray, "n"]
@@ -41,20 +33,20 @@ class TargetForm:
         return self.rows.shape[1]
 
     def value(self, u: Real[Array, "*shape D"] | Plain) -> Float[Like, "*shape"]:
-        """H(u), [...]."""
+        """H(u)."""
         return (self._products(u) ** self.p) @ self.weights
 
     def gradient(self, u: Real[Array, "*shape D"] | Plain) -> Float[np.ndarray, "*shape D"]:
-        """grad H(u), [..., D]."""
+        """grad H(u)."""
         return self.p * (self._products(u) ** (self.p - 1) * self.weights) @ self.rows
 
     def sphere_gradient(self, u: Real[Array, "*shape D"] | Plain) -> Float[np.ndarray, "*shape D"]:
-        """grad_S H(u) for unit vectors u, [..., D]."""
+        """grad_S H(u) for unit vectors u."""
         gradient, u = self.gradient(u), self._vectors(u)
         return gradient - (gradient * u).sum(axis=-1, keepdims=True) * u
 
     def hessian(self, u: Real[Array, "D"] | Plain) -> Float[np.ndarray, "D D"]:
-        """Hessian of H at one vector u, [D, D]."""
+        """Hessian of H at one vector u."""
         if self._vectors(u).ndim != 1:
             allowed = f"one vector [{self.dimension}]"
             raise SpecError(f"u of shape {np.shape(u)}", allowed, "Call once per vector.")
@@ -92,18 +84,12 @@ def target_form(
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
-        y: targets [n].
-        p: multiplicity of the activation, >= 1.
-        c: sigma^{(p)}(0) / p!, not 0; double it for the loss (1/n) sum of squares.
-        bias: True for z = (x, 1), the bias last in u; False for z = x.
-
-    Raises:
-        SpecError: bad data, p < 1, c = 0.
+        p, c: multiplicity; sigma^{(p)}(0) / p!, not 0; double it for the loss (1/n) sum of squares.
+        bias: z = (x, 1), the bias last in u; False: z = x.
 
     Valid for: |w.z|^p sum |a| << |y|, sigma(0) = 0 (else center y). Relative error O(|w.z|),
-        O(|w.z|^2) for odd and even activations.
-
-    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else module docstring.
+    O(|w.z|^2) for odd and even activations. Reference: arXiv:2105.11686 for p = 1 and d = 1; else
+    module docstring.
     """
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))
@@ -113,22 +99,12 @@ def target_form(
 
 
 def condensation_exponent(form: TargetForm, u: Float[np.ndarray, "D"]) -> float:
-    """kappa(u) = 1 - mu / (p |H(u)|) at a critical unit vector u of H on the sphere.
+    """kappa(u) = 1 - mu / (p |H(u)|) at a critical unit vector u of H on the sphere, H(u) != 0.
 
     mu is the largest eigenvalue of sign(H) Hess H on the tangent space. |u(t) - u| is proportional
-    to (|w|/|w_0|)^{-kappa}: for H > 0, r'/r = p a r^{p-2} H, and the tangent part grows at rate
-    a r^{p-2} (mu - p H).
-
-    Args:
-        u: critical unit vector [D], H(u) != 0.
-
-    Returns:
-        > 0 exactly at strict local maxima of |H|; 1 for p = 1; infinity for D = 1.
-
-    Raises:
-        SpecError: no form, or u of another dimension.
-
-    Valid for: gradient flow.
+    to (|w|/|w_0|)^{-kappa} under gradient flow: for H > 0, r'/r = p a r^{p-2} H, and the tangent
+    part grows at rate a r^{p-2} (mu - p H). kappa > 0 exactly at strict local maxima of |H|; 1 for
+    p = 1; infinity for D = 1.
     """
     check_form(form)
     value = float(form.value(u))

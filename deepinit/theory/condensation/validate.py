@@ -10,7 +10,7 @@ VANISHING = 1e-12  # relative to the sum of sizes, below which a sum of both sig
 
 
 def check_rows(name: str, rows: Real[Array, "n *d"] | Plain) -> Float[np.ndarray, "n dimension"]:
-    """[n, dimension] float64, finite, not empty; [n] becomes [n, 1]."""
+    """Float64 rows, finite, not empty; [n] becomes [n, 1]."""
     array = validate.array(name, rows, remedy="Drop rows with NaN or infinity.")
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or array.size == 0:
@@ -20,7 +20,7 @@ def check_rows(name: str, rows: Real[Array, "n *d"] | Plain) -> Float[np.ndarray
 
 
 def check_targets(y: Real[Array, "n *column"] | Plain, num_samples: int) -> Float[np.ndarray, "n"]:
-    """[n] float64, one finite number per sample; a column [n, 1] is flattened."""
+    """Float64, one finite number per sample; a column is flattened."""
     array = validate.array("y", y, remedy="Drop samples with NaN or infinity.")
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.shape != (num_samples,):
@@ -43,7 +43,7 @@ def nonzero(name: str, value: float, remedy: str) -> float:
 
 
 def check_times(time: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
-    """Finite times >= 0, any shape."""
+    """Finite times >= 0."""
     array = validate.array("time", time)
     least = array.min(initial=0.0)
     validate.require(least >= 0.0, f"time down to {least:g}", "numbers >= 0", "Start at time 0.")

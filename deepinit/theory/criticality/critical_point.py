@@ -1,6 +1,6 @@
 """Critical initialization: norms, angles and gradients that do not grow with depth.
 
-Infinite width; finite-width fluctuations are of order depth / width. Classes: `criticality.edge`.
+Infinite width; finite-width fluctuations are of order depth / width.
 """
 
 import math
@@ -29,15 +29,12 @@ _RESIDUAL = "residual branches scaled by 1/sqrt(depth) need no critical point"
 
 
 class Critical(NamedTuple):
-    """A critical initialization, or a point on the edge of chaos.
-
-    Weight variances are times fan_in; K is the preactivation variance.
+    """A critical initialization, or a point on the edge of chaos, of preactivation variance K.
 
     Attributes:
-        weight_var, bias_var: between hidden layers.
+        weight_var, bias_var: between hidden layers, times fan_in.
         fixed_point: K*; 0 in zero_critical without `fixed_point=`, NaN in scale_invariant.
-        kind: "scale_invariant", "zero_critical", "half_stable", "edge_unstable" or
-            "edge_saturated".
+        kind: class of `critical`.
         chi_parallel: dK'/dK at K*.
         chi_perp: growth per layer of squared gradients and squared small angles; 1.
         first_weight_var: first-layer variance that maps mean square 1 to K*, with bias_var; divide
@@ -69,23 +66,20 @@ def critical(activation: ActivationLike, fixed_point: float | None = None) -> Cr
     - edge_saturated (sigmoid): only an edge, above some K; K attracts.
     - none (softplus): no edge.
 
+    Accurate to 1e-11; variances rounded to 12 or 13 digits, equal on every processor. Of several
+    critical points the nearest to K = 1; `note` names the others.
+
     Args:
-        activation: Activation, built-in name or JAX function.
         fixed_point: K > 0, 1e-300 to 1e100, of the edge of chaos (chi_perp = 1, any chi_parallel);
             None: the critical point.
-
-    Returns:
-        `Critical`, accurate to 1e-11; variances rounded to 12 or 13 digits, equal on every
-        processor. Of several critical points the nearest to K = 1; `note` names the others.
 
     Raises:
         SpecError: no such point (class none; edge_saturated without `fixed_point`; negative
             bias_var at `fixed_point`); moments of phi that do not converge; phi constant or with
             jumps.
 
-    Valid for: infinite width, fully connected, independent entries, no normalization.
-
-    Reference: arXiv:2106.10165, chapter 5 (classes, GELU and SiLU).
+    Valid for: infinite width, fully connected, independent entries, no normalization. Reference:
+    arXiv:2106.10165, chapter 5 (classes, GELU and SiLU).
     """
     phi = as_activation(activation)
     edge = edge_of_chaos(phi)
@@ -111,10 +105,8 @@ def critical(activation: ActivationLike, fixed_point: float | None = None) -> Cr
 class OtherSide(NamedTuple):
     """The fate of K on the repelling side of a half-stable K*.
 
-    Attributes:
-        attracts_from: "above" or "below".
-        fixed_point: next fixed point on the repelling side, in units of K*; 0 or inf if none.
-        chi_perp: there; NaN if none.
+    attracts_from: "above" or "below"; fixed_point, chi_perp: of the next one on the other
+    side, in units of K*; 0 or inf, and NaN, if none.
     """
 
     attracts_from: str
@@ -233,7 +225,7 @@ def _others(points: tuple[EdgePoint, ...]) -> str:
 
 
 def _no_point(phi: Activation, edge: Edge, given: str) -> SpecError:
-    """Error with the allowed K and a tested remedy."""
+    """Error with allowed K and a tested remedy."""
     allowed = "activations with a critical point, or a fixed_point with a bias variance >= 0"
     if edge.first is not None:
         least, weight = edge.first.fixed_point, edge.first.weight_var

@@ -1,19 +1,17 @@
 """Edge of chaos of an activation, and its six classes.
 
-z' = b + W phi(z), weight variance w / fan_in, bias variance b, z ~ N(0, K):
-
-    K' = b + w g(K),    chi_parallel = w g'(K),    chi_perp = w h(K).
+z' = b + W phi(z), weight variance w / fan_in, bias variance b, z ~ N(0, K): K' = b + w g(K),
+chi_parallel = w g'(K), chi_perp = w h(K).
 
 Edge at a fixed point K (chi_perp = 1): w = 1 / h(K), b = K - g(K) / h(K) >= 0. K attracts iff
-R(K) = chi_parallel - 1 = g'(K) / h(K) - 1 < 0. Class, on a logarithmic grid of K and as K -> 0:
+R(K) = chi_parallel - 1 = g'(K) / h(K) - 1 < 0. Classes (activations: `critical`):
 
-    scale_invariant    R = b = 0 for every K                          ReLU, leaky ReLU, linear
-    zero_critical      R < 0 and b -> 0 as K -> 0                     tanh, sin, ELU, SELU, ReLU6
-    half_stable        R(K*) = 0 with b > 0                           GELU, SiLU, Mish, hard swish;
-                       (at every K)                                   softshrink, relu(x - c)
-    edge_unstable      R > 0 wherever b >= 0                          softplus - log 2
-    edge_saturated     R < 0, b >= 0 only above some K > 0            sigmoid
-    none               b < 0 for every K                              softplus
+    scale_invariant    R = b = 0 for every K
+    zero_critical      R < 0 and b -> 0 as K -> 0
+    half_stable        R(K*) = 0 with b > 0; at every K: softshrink, relu(x - c)
+    edge_unstable      R > 0 wherever b >= 0
+    edge_saturated     R < 0, b >= 0 only above some K > 0
+    none               b < 0 for every K
 """
 
 import itertools
@@ -38,11 +36,8 @@ _JUMP = 1e-6
 class EdgePoint(NamedTuple):
     """The edge of chaos at one K.
 
-    Attributes:
-        fixed_point: K.
-        weight_var, bias_var: 1 / h and K - g / h, which may be negative.
-        excess: R = chi_parallel - 1.
-        square: g.
+    fixed_point: K; weight_var, bias_var: 1 / h, K - g / h, which may be negative; excess: R;
+    square: g.
     """
 
     fixed_point: float
@@ -55,13 +50,9 @@ class EdgePoint(NamedTuple):
 class Edge(NamedTuple):
     """The edge of chaos on the grid.
 
-    Attributes:
-        kind: the class.
-        critical: points with R = 0 and b >= 0, nearest to K = 1 first; only half_stable and,
-            rarely, zero_critical.
-        first: smallest K with b >= 0; None if the smallest of the grid, or nowhere.
-        variances: [k], K with finite moments.
-        moments: g, h, g' there.
+    critical: points with R = 0 and b >= 0, nearest to K = 1 first; only half_stable and, rarely,
+    zero_critical; first: smallest K with b >= 0; None if the smallest of the grid, or nowhere;
+    variances, moments: K with finite moments; g, h, g' there.
     """
 
     kind: str
@@ -84,9 +75,7 @@ def edge_point(activation: Activation, variance: float, shift: float = 0.0) -> E
 def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
     """The edge and class of phi - shift.
 
-    Raises:
-        SpecError: phi constant, with jumps, undeclared kinks, a wrong derivative or no finite
-            moments.
+    SpecError: phi constant, with jumps, undeclared kinks, a wrong derivative or no finite moments.
     """
     num = round(_PER_DECADE * math.log10(LARGEST / SMALLEST)) + 1
     variances = np.geomspace(SMALLEST, LARGEST, num)
@@ -142,7 +131,7 @@ def _critical_points(
     excess: np.ndarray,
     bias: np.ndarray,
 ) -> tuple[EdgePoint, ...]:
-    """Roots of R; if R = 0 for every K, the K nearest to 1 with b > 0."""
+    """Roots of R; R = 0 everywhere: the K nearest to 1 with b > 0."""
     if not excess.any() and (bias > 0.0).any():
         nearest = min(variances[bias > 0.0], key=lambda k: abs(math.log(k)))
         return (edge_point(activation, float(f"{nearest:.12g}"), shift)._replace(excess=0.0),)

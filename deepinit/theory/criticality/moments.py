@@ -1,9 +1,8 @@
 """Gaussian moments of one preactivation by adaptive quadrature, any variance.
 
-    g(K) = E phi(z)^2,    h(K) = E phi'(z)^2,    g'(K) = E[z phi(z) phi'(z)] / K,    z ~ N(0, K)
-
-Gauss-Legendre panels, geometric around 0, split at declared kinks, are bisected until no integral
-changes; undeclared kinks only cost panels. All variances advance together.
+g(K) = E phi(z)^2, h(K) = E phi'(z)^2, g'(K) = E[z phi(z) phi'(z)] / K, z ~ N(0, K). Gauss-Legendre
+panels, geometric around 0, split at declared kinks, are bisected until no integral changes;
+undeclared kinks only cost panels. All variances advance together.
 """
 
 import itertools
@@ -28,12 +27,10 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 class SingleMoments(NamedTuple):
-    """Moments at every variance; NaN where infinite or not converged.
+    """Moments g = E phi^2, h = E phi'^2, dg/dK; NaN where infinite or not converged.
 
-    Attributes:
-        square, slope_square, growth: [k], g = E phi^2, h = E phi'^2, dg/dK.
-        discontinuity: [k], relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0
-            unless phi jumps or phi' is not its derivative.
+    discontinuity: relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, 0 unless phi
+    jumps or phi' is not its derivative.
     """
 
     square: Float[np.ndarray, "k"]
@@ -45,11 +42,7 @@ class SingleMoments(NamedTuple):
 def single_variance_moments(
     activation: Activation, variances: Real[Array, "k"] | Plain, shift: float = 0.0
 ) -> SingleMoments:
-    """g, h and g' of phi - shift, to 1e-13 of the integrals of absolute values.
-
-    Args:
-        variances: [k], K > 0.
-    """
+    """g, h and g' of phi - shift at K > 0, to 1e-13 of the integrals of absolute values."""
     variances = np.atleast_1d(np.asarray(variances, dtype=np.float64))
     std = np.sqrt(variances)
     owner, left, right = _first_panels(std, activation.kinks)
@@ -85,7 +78,7 @@ def single_variance_moments(
 def _first_panels(
     std: np.ndarray, kinks: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[p]: index of the variance, left and right end of every panel."""
+    """[p]: index of the variance, left and right end."""
     parts = []
     for index, scale in enumerate(std):
         more = math.ceil(math.log2(max(scale / _INNERMOST, 1.0)))
@@ -98,7 +91,7 @@ def _first_panels(
 
 
 def _ends(activation: Activation, shift: float, std: np.ndarray) -> np.ndarray:
-    """[2, k]: bounds of the integrals of phi^2 and phi'^2 beyond the range."""
+    """[2, k]: bounds of both integrals beyond the range."""
     with np.errstate(over="ignore"):
         phi, slope = _values_and_derivatives(activation, _RADIUS * np.stack([-std, std]))
         squares = np.stack([phi - shift, slope]) ** 2
@@ -113,7 +106,7 @@ def _integrals(
     left: np.ndarray,
     right: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[4, p] of the integrands times the density, and of their absolute values."""
+    """[4, p] of integrands times density, and of absolute values."""
     if not len(owner):
         return np.zeros((4, 0)), np.zeros((4, 0))
     starts = [*range(0, len(owner), _CHUNK), len(owner)]
@@ -150,5 +143,5 @@ def _values_and_derivatives(activation: Activation, x: np.ndarray) -> np.ndarray
 
 
 def _sums(parts: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """[4, count]: sums of [4, p] over the panels of every variance."""
+    """[4, count]: sums over the panels of every variance."""
     return np.stack([np.bincount(owner, weights=part, minlength=count) for part in parts])

@@ -1,11 +1,8 @@
 """One-sided Taylor series at 0, and the decay of small preactivations.
 
-phi = sum_n t_n z^n on either side, w = 2 / (phi'(0-)^2 + phi'(0+)^2):
-
-    w g(K) = K (1 - c K^p + ...),    2p the order of the first term of phi^2 beyond z^2,
-
-so K_l ~ (p c l)^(-1/p): 1/(c l) for smooth odd phi (p = 1); 4 / (c l)^2 where phi'' jumps at 0, or
-phi' does and phi'' is not 0 (p = 1/2).
+phi = sum_n t_n z^n on either side, w = 2 / (phi'(0-)^2 + phi'(0+)^2): w g(K) = K (1 - c K^p + ...),
+2p the order of the first term of phi^2 beyond z^2. K_l ~ (p c l)^(-1/p): 1/(c l) for smooth odd phi
+(p = 1); 4 / (c l)^2 where phi'' jumps at 0, or phi' does and phi'' is not 0 (p = 1/2).
 """
 
 import math
@@ -28,9 +25,8 @@ class Origin(NamedTuple):
     """An activation near 0.
 
     Attributes:
-        value: phi(0).
-        slopes: (phi'(0-), phi'(0+)).
-        weight_var: w = 2 / (phi'(0-)^2 + phi'(0+)^2); inf where both slopes are 0.
+        value, slopes: phi(0); (phi'(0-), phi'(0+)).
+        weight_var: w; inf where both slopes are 0.
         power: p; inf if no term up to z^5 contributes, NaN if a derivative is not finite.
         deficit: c, > 0 where small variances decay; 0 for p = inf.
     """
@@ -45,9 +41,8 @@ class Origin(NamedTuple):
 class Decay(NamedTuple):
     """K_l ~ constant / l^power, preactivation variance where K* = 0.
 
-    Attributes:
-        power: 1 (tanh, erf, sin), 2 (ELU, SELU); inf if slower than any power (hard tanh, ReLU6).
-        constant: NaN for power = inf.
+    Power: 1 (tanh, erf, sin), 2 (ELU, SELU); inf if slower than any power (hard tanh, ReLU6), with
+    constant NaN.
     """
 
     power: float
@@ -77,7 +72,7 @@ def origin(activation: Activation, shift: float = 0.0) -> Origin:
 
 
 def _limits(near: np.ndarray, far: np.ndarray) -> np.ndarray:
-    """One-sided limits at 0 from values at 1 and 2 steps; NaN where they diverge."""
+    """One-sided limits at 0 from 1 and 2 steps; NaN where they diverge."""
     with np.errstate(invalid="ignore"):
         settled = np.abs(far - near) <= _SAME * (np.abs(near) + np.abs(near[0]))
         vanishes = np.abs(near) < np.abs(far)
@@ -87,15 +82,8 @@ def _limits(near: np.ndarray, far: np.ndarray) -> np.ndarray:
 def norm_decay(activation: ActivationLike) -> Decay:
     """Decay of the preactivation variance with depth at a critical point K* = 0.
 
-    Args:
-        activation: of class "zero_critical".
-
-    Returns:
-        `Decay` at the critical weight variance, no biases; relative error O(log(l) / l).
-
-    Raises:
-        SpecError: phi(0) != 0, phi'(0) = 0, growing small variances, non-integer powers at 0.
-
+    Class "zero_critical" at the critical weight variance, no biases; relative error O(log(l) / l).
+    SpecError: phi(0) != 0, phi'(0) = 0, growing small variances, non-integer powers at 0.
     Reference: arXiv:2106.10165, chapter 5 (power 1).
     """
     phi = as_activation(activation)
@@ -112,7 +100,7 @@ def norm_decay(activation: ActivationLike) -> Decay:
 
 
 def _square(coefficients: np.ndarray, order: int) -> float:
-    """Coefficient of z^order in phi^2 from those of z, ..., z^5 in phi."""
+    """Coefficient of z^order in phi^2."""
     return float(sum(coefficients[i - 1] * coefficients[order - i - 1] for i in range(1, order)))
 
 

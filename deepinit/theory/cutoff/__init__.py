@@ -1,8 +1,8 @@
 """Cut-off in depth: where, and how sharply, a deep random network forgets its input.
 
-Chain x_t = Q(phi(W_t x_{t-1})) of width N without biases, W_ij of variance A^2 / N, A the gain. Q
-rounds to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" sets values below rho to
-0. Survival S(t) = P(x_t != 0): total variation distance from the point mass at 0, maximum 1.
+Chain x_t = Q(phi(W_t x_{t-1})), width N, no biases, W_ij of variance A^2 / N. Q rounds to multiples
+of rho: "truncate" (toward zero), "nearest", or "flush" (0 below rho). Survival S(t) = P(x_t != 0):
+total variation distance from the point mass at 0.
 """
 
 from deepinit.theory.cutoff.first_passage import (

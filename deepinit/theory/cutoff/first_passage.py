@@ -15,12 +15,8 @@ QUARTILES = 1.3489795003921634  # interquartile range of the normal law
 class FirstPassage(NamedTuple):
     """Gaussian profile of a first passage at distance L, drift -gamma, variance sigma^2.
 
-    Attributes:
-        centre: L/gamma, in layers: S = 1/2.
-        scale: sigma sqrt(L) gamma^(-3/2), in layers.
-        window: t25 - t75 = 1.349 scale.
-        ratio: window / centre.
-        survival: S at the given layers, or None.
+    centre, scale: L/gamma, where S = 1/2, and sigma sqrt(L) gamma^(-3/2), in layers; window:
+    t25 - t75 = 1.349 scale; ratio: window / centre; survival: S at the given layers.
     """
 
     centre: float
@@ -38,19 +34,10 @@ def first_passage_profile(
 ) -> FirstPassage:
     """Gaussian cut-off profile of a random walk that falls by L.
 
-        S(t) = Phi(-a),    t = L/gamma + a sigma gamma^(-3/2) sqrt(L),    gamma = -drift.
-
-    Args:
-        distance: L > 0, log(|x_0| / rho) for mesh rho.
-        drift, variance: per layer, < 0 and >= 0 (`log_norm_drift`).
-        layers: [...], t at which S is evaluated.
-
-    Raises:
-        SpecError: drift >= 0, L <= 0.
-
-    Valid for: i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)).
-
-    Reference: arXiv:2608.15914.
+    S(t) = Phi(-a), t = L/gamma + a sigma gamma^(-3/2) sqrt(L), gamma = -drift > 0. distance:
+    L = log(|x_0| / rho) for mesh rho; drift, variance: per layer (`log_norm_drift`). Valid for:
+    i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)). Reference:
+    arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     gamma = -validate.real("drift", drift)
@@ -72,17 +59,10 @@ def poisson_survival(
 ) -> Float[Like, "*shape"]:
     """P(|x_t| > rho) for x_t = w_t x_{t-1}, w uniform on (-a, a): exact.
 
-        S(t) = P(Poisson(L + t log a) >= t),    L = log|x_0 / rho|.
-
-    Args:
-        distance: L > 0.
-        layers: [...], t >= 0.
-        amplitude: a in (0, 1]; for a > 1 the signal can return from below rho.
-
-    Valid for: the unrounded chain killed below rho. On a lattice truncation kills a bounded number
-        of layers earlier, rounding to nearest later.
-
-    Reference: arXiv:2608.15914.
+    S(t) = P(Poisson(L + t log a) >= t), L = log|x_0 / rho| > 0, amplitude
+    a in (0, 1]; for a > 1 the signal can return from below rho. Valid for: no rounding, death below
+    rho. Truncation kills a bounded number of layers earlier, rounding to nearest later. Reference:
+    arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     a, remedy = validate.positive("amplitude", amplitude), "Take `first_passage_profile` above 1."

@@ -7,9 +7,9 @@ With h = mean square / rho^2, alpha = A sqrt(h) and s = 0 (truncation) or 1/2 (n
     A_ex^2 = inf_alpha alpha^2 / v(alpha): least gain with a positive fixed point,
     A_lat^2 = inf_alpha alpha^2 / m(alpha), m = lim v (rho -> 0): least gain on any mesh.
 
-Truncation: A_lat = 1, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ...
-Nearest: A_lat = 0.86630335...
-Without a lattice ("flush"): v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
+Truncation: A_lat = 1, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest:
+A_lat = 0.86630335...
+"flush": v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
 """
 
 import math
@@ -31,11 +31,9 @@ _FARTHEST_NORMAL = 38.6  # the normal density is 0 in float64
 class LatticeThresholds(NamedTuple):
     """Critical gains of the rounded tanh chain at infinite width.
 
-    Attributes:
-        lattice_gain: A_lat; below it the signal dies on every mesh.
-        lattice_alpha: the argument of its infimum; inf for truncation.
-        existence_gain: A_ex(rho); from it on life times are exponential in the width.
-        existence_alpha: the argument of its infimum, in units of the mesh.
+    lattice_gain: A_lat, below it the signal dies on every mesh; existence_gain: A_ex(rho), from it
+    on life times are exponential in the width; lattice_alpha, existence_alpha: minimizers, in units
+    of the mesh, inf for A_lat of truncation.
     """
 
     lattice_gain: float
@@ -47,17 +45,9 @@ class LatticeThresholds(NamedTuple):
 def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
     """Critical gains A_lat and A_ex(rho) of the infinitely wide rounded tanh chain.
 
-    Args:
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate" or "nearest".
-
-    Returns:
-        `LatticeThresholds`, relative error 1e-12.
-
-    Valid for: no biases, any independent centred weights, N to infinity at fixed mesh. Between
-        A_lat and A_ex the orbit goes to 0 too.
-
-    Reference: arXiv:2608.15914 (nearest); module docstring (truncation).
+    Mesh rho in (0, 1), rounding "truncate" or "nearest"; relative error 1e-12. Between A_lat and
+    A_ex the orbit goes to 0 too. Valid for: no biases, independent centred weights, N to infinity
+    at fixed mesh. Reference: arXiv:2608.15914 (nearest); module docstring (truncation).
     """
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
     existence, at = _infimum(lambda alpha: rounded_mean_square(alpha, mesh, rounding), 20.0 / mesh)
@@ -71,13 +61,8 @@ def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
 def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
     """Mean map v(alpha) = E[Q(tanh(rho alpha g))^2] / rho^2, g ~ N(0, 1).
 
-    Args:
-        alpha: standard deviation of the preactivations over rho, >= 0.
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate", "nearest" or "flush".
-
-    Returns:
-        v, relative error 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
+    alpha: standard deviation of the preactivations over rho in (0, 1); rounding "truncate",
+    "nearest" or "flush". Relative error 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
     """
     mesh, flushes = validate.fraction("rho", rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
@@ -104,18 +89,9 @@ def rounded_orbit(
 ) -> Float[np.ndarray, "layers"]:
     """Mean squares h_{t+1} = v(A sqrt(h_t)) of the infinitely wide rounded tanh chain.
 
-    At width N the signal dies around the first t with h_t < 1 / log N, in a bounded window.
-
-    Args:
-        gain: A > 0.
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate", "nearest" or "flush".
-        mean_square: |x_0|^2 / N > 0, h_0 = mean_square / rho^2.
-
-    Returns:
-        [depth + 1], in units of the mesh; relative error 1e-14 per layer.
-
-    Reference: arXiv:2608.15914 (nearest).
+    Gain A > 0, h_0 = mean_square / rho^2, mean_square |x_0|^2 / N > 0; else as
+    `rounded_mean_square`. At width N the signal dies around the first t with h_t < 1 / log N, in a
+    bounded window. Relative error 1e-14 per layer. Reference: arXiv:2608.15914 (nearest).
     """
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
     if rounding != "flush":
@@ -128,7 +104,7 @@ def rounded_orbit(
 
 
 def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
-    """E[|tanh(rho alpha g) / rho|^power; |g| >= least] by Gauss-Legendre."""
+    """Truncated absolute moment of tanh(rho alpha g) / rho, by Gauss-Legendre."""
     std = mesh * alpha
     if least > _FARTHEST_NORMAL:
         return 0.0
@@ -145,7 +121,7 @@ def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
 
 
 def _linear_mean_square(alpha: float) -> float:
-    """m(alpha) = sum_k (2k - 1) erfc((k - 1/2) / (alpha sqrt 2)), rounding to nearest."""
+    """m(alpha), rounding to nearest: sum_k (2k - 1) erfc((k - 1/2) / (alpha sqrt 2))."""
     k = np.arange(1, math.ceil(_FARTHEST * alpha * math.sqrt(2.0)) + 2, dtype=np.float64)
     return float(np.sum((2.0 * k - 1.0) * erfc((k - 0.5) / (alpha * math.sqrt(2.0)))))
 

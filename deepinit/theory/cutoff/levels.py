@@ -20,9 +20,8 @@ _NOISE = 1e-13  # relative rise or fall of |phi| that counts as rounding
 class Levels(NamedTuple):
     """Arguments that reach given levels on one side of 0.
 
-    Attributes:
-        first: [levels], the smallest |u| with |phi| >= level; inf for none.
-        last: [levels], the largest; inf where |phi| stays above.
+    first, last: [levels], smallest and largest |u| with |phi| >= level; inf for none, and where
+    |phi| stays above.
     """
 
     first: np.ndarray
@@ -35,17 +34,9 @@ def largest_value(activation: Activation, reach: float) -> float:
 
 
 def level_sets(activation: Activation, levels: np.ndarray, reach: float) -> tuple[Levels, Levels]:
-    """Sets {|phi(u)| >= level, |u| <= reach} left and right of 0.
+    """Sets {|phi(u)| >= level > 0, |u| <= reach} left and right of 0; phi(0) = 0.
 
-    Args:
-        activation: with phi(0) = 0.
-        levels: [levels], > 0.
-
-    Returns:
-        For u < 0 and u > 0; absolute error 1e-16 (1 + reach).
-
-    Raises:
-        SpecError: |phi| rises again after a fall.
+    Absolute error 1e-16 (1 + reach). SpecError if |phi| rises again after a fall.
     """
     return _side(activation, levels, -1.0, reach), _side(activation, levels, 1.0, reach)
 
@@ -65,7 +56,7 @@ def _side(activation: Activation, levels: np.ndarray, side: float, reach: float)
 def _bisect(
     activation: Activation, levels: np.ndarray, side: float, start: float, end: float
 ) -> np.ndarray:
-    """Arguments between start (below) and end (not below) where |phi| = level."""
+    """Arguments between start and end where |phi| = level."""
     below, above = np.full_like(levels, start), np.full_like(levels, end)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (below + above)
@@ -75,7 +66,7 @@ def _bisect(
 
 
 def _peak(activation: Activation, side: float, reach: float) -> tuple[float, float]:
-    """(argument, value) of the first maximum of |phi(side u)| on [0, reach]."""
+    """(argument, value) of the first maximum of |phi(side u)|."""
     from scipy.optimize import minimize_scalar
 
     grid = reach * np.logspace(-14.0, 0.0, _GRID)

@@ -1,12 +1,11 @@
 """Random walk of log|x_t| near zero: drift, variance, death probability, critical gain.
 
-With W_ij ~ N(0, v/N) and derivatives l, r on the two sides of 0 the increments are independent,
+W_ij ~ N(0, v/N), derivatives l, r on the two sides of 0: independent increments
 
     (1/2) log(v X / N),    X = r^2 chi^2_K + l^2 chi^2_{N-K},    K ~ Binomial(N, 1/2).
 
-Linear: E log X = psi(N/2) + log 2, Var = psi_1(N/2); ReLU: K in place of N, averaged over K >= 1,
-P(X = 0) = 2^-N. Drift and variance of wide layers: linear at v = 1: -1/(2N), 1/(2N); ReLU at
-v = 2: -5/(4N), 5/(4N).
+Linear: E log X = psi(N/2) + log 2, Var = psi_1(N/2). ReLU: averages over K >= 1, P(X = 0) = 2^-N.
+Drift and variance of wide layers: -1/(2N), 1/(2N) (linear, v = 1); -5/(4N), 5/(4N) (ReLU, v = 2).
 """
 
 import math
@@ -24,11 +23,9 @@ from deepinit.theory.numerics.layer_factors import factor_log_moments
 
 
 class LogNormDrift(NamedTuple):
-    """Increments of log|x_t| per layer, of the widths' shape.
+    """Increments of log|x_t| per layer: drift and variance given survival, natural logarithm.
 
-    Attributes:
-        drift, variance: given survival; natural logarithm.
-        death_probability: P(x_t = 0 | x_{t-1} != 0).
+    death_probability: P(x_t = 0 | x_{t-1} != 0).
     """
 
     drift: Float[Like, "*shape"]
@@ -46,27 +43,19 @@ def log_norm_drift(
 ) -> LogNormDrift:
     """Mean and variance per layer of log|x_t|, and P(x_t = 0), exact in the width.
 
-    Square layers x_t = phi(W_t x_{t-1}), no biases. Excess kurtosis k subtracts 3 m^2 k / (4 N^2)
-    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
-    `cutoff.norm_propagation`.
+    Square layers x_t = phi(W_t x_{t-1}), phi(0) = 0, no biases. Excess kurtosis k subtracts 3 m^2
+    k / (4 N^2) from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
+    `cutoff.norm_propagation`. ReLU: not monotone in N.
 
     Args:
-        activation: with phi(0) = 0.
-        width: [...], N >= 1, integers.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
         excess_kurtosis: E w^4 / (E w^2)^2 - 3 >= -2; uniform: -6/5.
-        sphere: max(fan_in, width) of Haar-orthogonal matrices; None for independent entries.
+        sphere: max(fan_in, width) of Haar-orthogonal matrices; None: independent entries.
 
-    Returns:
-        Not monotone in N for ReLU.
-
-    Raises:
-        SpecError: phi(0) != 0, derivative 0 on both sides of 0, a sphere below a width.
-
-    Valid for: Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3).
-        Positively homogeneous activations: absolute error 1e-13; others O(|x|).
-
-    Reference: linear layers: arXiv:2608.15914.
+    SpecError: phi(0) != 0, derivative 0 on both sides of 0, a sphere below a width. Valid for:
+    Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3). Positively
+    homogeneous activations: absolute error 1e-13; others O(|x|). Reference: arXiv:2608.15914
+    (linear).
     """
     left, right = slopes_at_zero(activation)
     variance = validate.positive("weight_var", weight_var, "He (ReLU) is weight_var=2.")
@@ -94,23 +83,9 @@ def critical_gain(
 ) -> Float[Like, "*shape"]:
     """Gain A_c(N) without drift of log|x_t|: small signals die out below it.
 
-        A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2)
-
-    for derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given survival.
-
-    Args:
-        width: [...], N >= 1, integers.
-        activation: only its derivatives at 0 matter.
-
-    Returns:
-        [...], float64; a float for one integer.
-
-    Raises:
-        SpecError: as `log_norm_drift`.
-
-    Valid for: Gaussian weights, no bias; exact.
-
-    Reference: arXiv:2608.15914.
+    A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2) for derivative 1 at 0; in general
+    exp(-drift at weight_var = 1), for ReLU given survival. Errors: `log_norm_drift`. Valid for:
+    Gaussian weights, no bias; exact. Reference: arXiv:2608.15914.
     """
     drift = log_norm_drift(activation, width, 1.0).drift
     return math.exp(-drift) if isinstance(drift, float) else np.exp(-drift)
@@ -119,21 +94,9 @@ def critical_gain(
 def stationary_tail_exponent(gain: float, width: int) -> float:
     """Exponent beta of the stationary law above the critical gain: P(|x| < s) ~ s^beta near 0.
 
-        A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1.
-
-    Args:
-        gain: A > A_c(N).
-        width: N >= 1.
-
-    Returns:
-        beta in (0, N), to 1e-12.
-
-    Raises:
-        SpecError: a gain at or below `critical_gain(width)`.
-
-    Valid for: Gaussian weights, no bias or rounding, bounded activations of derivative 1 at 0.
-
-    Reference: arXiv:2608.15914.
+    A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1, beta in (0, N), error 1e-12.
+    SpecError: a gain A at or below `critical_gain(width)`. Valid for: Gaussian weights, no bias or
+    rounding, bounded activations of derivative 1 at 0. Reference: arXiv:2608.15914.
     """
     from scipy.optimize import brentq
 
@@ -159,7 +122,7 @@ def fourth_moment_ratio(left: float, right: float) -> float:
 def _increment(
     n: int, left: float, right: float, kurtosis: float, sphere: int | None
 ) -> tuple[float, float, float]:
-    """Mean and variance of (1/2) log(X / N) given X > 0, and P(X = 0)."""
+    """Mean and variance of the increment given X > 0, and P(X = 0)."""
     steep, flat = max(left, right), min(left, right)  # K and N - K have one law
     factor = LayerFactor(
         n, masked=flat != steep, slope=flat / steep if flat != steep else 0.0, sphere=sphere

@@ -46,10 +46,8 @@ class MeanField(NamedTuple):
         mean_square: q*, of the post-activations; 0 if signals die out.
         length_multiplier: mu = V'(q*).
         tangent_multiplier: chi_1 = A^2 E phi'(z)^2: above 1 chaotic, below 1 ordered.
-        cosine: c* of two inputs' post-activations; 1 in the ordered phase.
-        pair_multiplier: chi at c*.
-        length_scale: xi_q = 1/|log mu|.
-        pair_scale: xi_c = 1/|log chi|.
+        cosine, pair_multiplier: c* of two inputs, 1 in the ordered phase; chi at c*.
+        length_scale, pair_scale: xi_q = 1/|log mu|, xi_c = 1/|log chi|.
     """
 
     mean_square: float
@@ -70,21 +68,10 @@ def mean_field(
 ) -> MeanField:
     """Fixed points q*, c* and depth scales xi_q, xi_c at infinite width.
 
-    Args:
-        weight_var: A^2 > 0, variance times fan_in.
-        bias_var: sigma_b^2 >= 0.
-        mean_square: q_0 > 0, |x|^2 / N of the inputs.
-
-    Returns:
-        `MeanField`, errors 1e-10; q* attracts `mean_square`, c* orthogonal inputs. xi = 0 for a
-        multiplier of 0, inf for 1.
-
-    Raises:
-        SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines).
-
-    Valid for: centred independent weights, Gaussian biases.
-
-    Reference: arXiv:1611.01232.
+    weight_var, bias_var: A^2 > 0, times fan_in; sigma_b^2. q* attracts mean_square
+    q_0 = |x|^2 / N > 0, c* orthogonal inputs. xi = 0 for a multiplier of 0, inf for 1. Errors
+    1e-10. SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines).
+    Valid for: centred independent weights, Gaussian biases. Reference: arXiv:1611.01232.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")

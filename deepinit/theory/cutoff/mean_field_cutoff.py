@@ -1,12 +1,12 @@
-"""Cut-offs of wide networks that keep their signal: depth at which the start is forgotten.
+"""Depth at which wide networks that keep their signal forget the start.
 
 The state (q of one input, the overlap p of two) relaxes like C m^t and fluctuates with standard
-deviation s / sqrt(N), s^2 = v / (1 - m^2) for one-layer noise of variance v / N:
+deviation s / sqrt(N), s^2 = v / (1 - m^2), one-layer noise of variance v / N:
 
     t_N = (log(N)/2 + log|C|) / |log m|    with a bounded window,
     TV(t) = 2 Phi(|C| |m|^t sqrt(N) / (2 s)) - 1.
 
-Two inputs: noise D / N of (q_x, q_y, p) and Jacobian J give Sigma = J Sigma J^T + D and
+Two inputs: noise D / N of (q_x, q_y, p), Jacobian J: Sigma = J Sigma J^T + D,
 s^2 = 1 / (Sigma^-1)_pp.
 """
 
@@ -45,13 +45,10 @@ class MeanFieldCutoff(NamedTuple):
 
     Attributes:
         fixed_point: q*, or p* = q* c* for two inputs.
-        multiplier: m.
-        depth_scale: xi = 1/|log m|.
-        amplitude: C, in units of the state.
-        spread: s, stationary standard deviation times sqrt(N) (given the lengths, for two inputs).
-        centre: t_N.
-        t50: depth of TV = 1/2.
-        total_variation: [...], TV at the given layers, or None.
+        multiplier, depth_scale, amplitude: m; xi = 1/|log m|; C, in units of the state.
+        spread: s, stationary standard deviation times sqrt(N) (two inputs: given the lengths).
+        centre, t50: t_N; depth of TV = 1/2.
+        total_variation: TV at the given layers.
     """
 
     fixed_point: float
@@ -76,27 +73,18 @@ def mean_field_cutoff(
 ) -> MeanFieldCutoff:
     """Depth at which a wide network forgets an input's length, or two inputs' angle.
 
-    One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two: p = <x, y> / N, m = chi.
+    One input: q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two: p = <x, y> / N, m = chi. C, m, s to
+    1e-8. Variances: `mean_field`.
 
     Args:
-        weight_var: A^2 > 0, variance times fan_in.
-        width: N >= 1.
-        bias_var: sigma_b^2 >= 0.
         mean_square: q_0 = |x_0|^2 / N > 0 of one input; two start at q*, which it selects.
-        cosine: of two inputs, in (-1, 1); None for one input.
-        layers: [...], t >= 0 at which TV is evaluated.
+        cosine: of two inputs, in (-1, 1); None: one input.
+        layers: t >= 0 at which TV is evaluated.
 
-    Returns:
-        `MeanFieldCutoff`; C, m, s to 1e-8.
-
-    Raises:
-        SpecError: signals that die out or explode, two inputs in the ordered phase (take
-            `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point.
-
-    Valid for: Gaussian weights, N large, t near or beyond the centre; relative error of TV
-        O(1 / sqrt(N)).
-
-    Reference: one input: arXiv:2608.15914.
+    SpecError: signals that die out or explode, two inputs in the ordered phase
+    (use `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point. Valid for:
+    Gaussian weights, N large, t near or beyond the centre; relative error of TV O(1 / sqrt(N)).
+    Reference: arXiv:2608.15914 (one input).
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)
@@ -138,19 +126,9 @@ def koenigs_amplitude(
 ) -> float:
     """Koenigs' amplitude C: step^t(start) - fixed_point ~ C multiplier^t.
 
-    Args:
-        step: the map, C^2 at its fixed point.
-        start: in the basin of attraction.
-        fixed_point: to 1e-14 of its size.
-        multiplier: m, the derivative there, 0 < |m| < 1.
-
-    Returns:
-        C, relative error 1e-8; exact for affine maps.
-
-    Raises:
-        SpecError: |m| is 0 or not below 1, a start at x*, an orbit that does not arrive.
-
-    Reference: G. Koenigs, 1884.
+    step is C^2 at its fixed point, known to 1e-14 of its size, with derivative m. Relative error
+    1e-8; exact for affine maps. SpecError: |m| is 0 or not below 1, a start at the fixed point or
+    outside its basin of attraction. Reference: G. Koenigs, 1884.
     """
     if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:
         remedy = "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets."

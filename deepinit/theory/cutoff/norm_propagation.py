@@ -1,16 +1,12 @@
 """Moments of ln(|x_l| / |x_0|) in a homogeneous network, for any weight law.
 
-In units of the weight variance times |x|^2, h = W x has variance 1 and, for independent weights of
-excess kurtosis k,
+Excess kurtosis k, m = 2 (l^4 + r^4) / (l^2 + r^2)^2 (linear 1, ReLU 2). h = W x of unit variance
+has
 
     E h^4 = 3 + k S,      S = sum_j x_j^4 / (sum_j x_j^2)^2.
 
-With m = 2 (l^4 + r^4) / (l^2 + r^2)^2 (linear 1, ReLU 2), a layer of n neurons adds to the Gaussian
-law of `cutoff.log_norm_drift`
-
-    mean of the increment:  - m k S / (4 n),      variance:  + m k S / (4 n).
-
-First layer: S of the input. Later S_l = (3 m / n_l) (1 + O(1 / n_l)).
+A layer of n neurons adds to the Gaussian mean (`cutoff.log_norm_drift`) - m k S / (4 n), to the
+variance + m k S / (4 n). First layer: S of the input; later S_l = (3 m / n_l) (1 + O(1 / n_l)).
 """
 
 from typing import NamedTuple
@@ -25,11 +21,9 @@ from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_
 
 
 class LogNormWalk(NamedTuple):
-    """ln(|x_l| / |x_0|) of every input after layers 1..depth.
+    """ln(|x_l| / |x_0|) of every input after layers 1..depth, over networks with a signal.
 
-    Attributes:
-        mean, variance: [layers, inputs], over networks with a signal other than 0.
-        is_exact: exact at every width (Gaussian and orthogonal weights).
+    is_exact: at every width (Gaussian and orthogonal weights).
     """
 
     mean: Float[np.ndarray, "layers inputs"]
@@ -40,17 +34,10 @@ class LogNormWalk(NamedTuple):
 def log_norm_propagation(spec: MLP, points: Float[np.ndarray, "inputs dimension"]) -> LogNormWalk:
     """Mean and variance of ln(|x_l| / |x_0|) through a homogeneous MLP without biases.
 
-    Args:
-        spec: the network; the output layer is ignored.
-        points: [inputs, dimension], rows other than 0.
-
-    Raises:
-        SpecError: an activation that is not homogeneous, biases, weights of variance 0, a row that
-            is zero or not finite.
-
-    Valid for: Gaussian and orthogonal weights, exact; independent symmetric ones with error
-        O(1 / n_1^2) from the first layer and O(1 / n^3) from later ones, n >> m * excess kurtosis
-        (sparse weights: n * density >> 3 m).
+    The output layer is ignored. SpecError: an activation that is not homogeneous, biases, weights
+    of variance 0, a point that is zero or not finite. Valid for: Gaussian and orthogonal weights,
+    exact; independent symmetric ones with error O(1 / n_1^2) from the first layer, O(1 / n^3) from
+    later ones, n >> m * excess kurtosis (sparse weights: n * density >> 3 m).
     """
     rows = _normalized_rows(spec, points)
     law = spec.weight_law

@@ -1,12 +1,12 @@
 """Ordered phase: depth at which two inputs, or one signal and 0, are equal to a precision.
 
-The distance of two nearby inputs is a tangent vector y' = phi'(z) W y. Given the layer before,
+The distance of close inputs is a tangent vector y' = phi'(z) W y. Given the layer before,
 
     |y'|^2 / |y|^2 = (A^2 / N) sum_i phi'(z_i)^2 h_i^2,
     log = log chi_1(q) + k^2 rho + e - e^2 / 2,    E e^2 = e2 / N,
 
-h the normalised W y, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z, r the cosine of x
-and y. Beyond log chi_1, for log|y|^2, to first order in 1/N at stationary q and r,
+h the normalised W y, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z, r the cosine
+of x and y. Beyond log chi_1, for log|y|^2, to order 1/N at stationary q and r,
 
     drift N      = G' V'' v_q / (2 (1 - mu) (1 - mu^2)) + G'' v_q / (2 (1 - mu^2)) - e2 / 2
                    + rho (A^2 q / Q) n_r / (1 - m^2)
@@ -50,12 +50,10 @@ class OrderedCutoff(NamedTuple):
     Attributes:
         drift, variance: of the logarithm of the distance, per layer.
         depth_scale: xi = 1/|log chi_1|, at infinite width.
-        wide_centre: 2 xi L, the depth at infinite width.
-        centre: L / |drift|.
+        centre, wide_centre: L / |drift|; at infinite width, 2 xi L.
         window: t25 - t75 of the Gaussian profile.
-        survival: [...], P(distance above exp(-L) times the first), or None.
-        drift_limit: (1/2) log chi_1, at infinite width.
-        drift_coefficient: c of drift = drift_limit + c / width + O(1 / width^2).
+        survival: P(distance above exp(-L) times the first).
+        drift_limit, drift_coefficient: drift = (1/2) log chi_1 + c / width + O(1 / width^2).
         variance_coefficient: v of variance = v / width + O(1 / width^2).
     """
 
@@ -83,23 +81,11 @@ def ordered_cutoff(
 ) -> OrderedCutoff:
     """Depth at which two inputs (with biases), or a signal and 0 (without), agree.
 
-        centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N).
-
-    Args:
-        weight_var: A^2 > 0, variance times fan_in.
-        width: N >= 1.
-        distance: L > 0: log(|x_0 - y_0| / eps), or log(|x_0| / rho) without biases.
-        bias_var: sigma_b^2 >= 0.
-        mean_square: |x_0|^2 / N > 0; selects q*.
-        layers: [...], t >= 0 of the survival.
-
-    Raises:
-        SpecError: chi_1 >= 1 (no contraction).
-
-    Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
-        and variance to O(1/N^2), inputs close or L large, stationary lengths; centre to O(1).
-
-    Reference: xi_c: arXiv:1611.01232.
+    centre = L / gamma_N, gamma_N = -(1/2) log chi_1 + O(1/N), window ~ 1/sqrt(N). Variances and
+    mean_square: `mean_field`. `distance`: L > 0, log(|x_0 - y_0| / eps), or log(|x_0| / rho)
+    without biases. SpecError: chi_1 >= 1 (no contraction). Valid for: Gaussian weights and biases.
+    Without biases: as `log_norm_drift`. With biases: drift and variance to O(1/N^2), inputs close
+    or L large, stationary lengths; centre to O(1). Reference: arXiv:1611.01232 (xi_c).
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)

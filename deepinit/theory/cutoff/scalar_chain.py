@@ -1,8 +1,8 @@
 """Width-1 chain x_t = Q(phi(w_t x_{t-1})) in finite precision: exact survival P(x_t != 0).
 
 |x_t| >= k rho where |phi(u)| >= (k - s) rho, s = 0 (truncation) or 1/2 (nearest):
-first_k <= |u| <= last_k on either side of 0, u = w x (`cutoff.levels`). For symmetric w, with
-T(u) = sum_k P(|x| = k rho) P(w k rho > u) (`cutoff.tails`),
+first_k <= |u| <= last_k on either side of 0, u = w x (`cutoff.levels`). Symmetric w, T(u) = sum_k
+P(|x| = k rho) P(w k rho > u) (`cutoff.tails`):
 
     P(|x_t| >= k rho) = sum over the two sides of T(first_k) - T(last_k).
 """
@@ -27,12 +27,10 @@ _SIGMAS = 38.6  # P(N(0,1) > 38.6) is 0 in float64
 
 
 class ChainSurvival(NamedTuple):
-    """Survival of the width-1 chain.
+    """Survival S(t) of the width-1 chain, t = 0..depth.
 
-    Attributes:
-        survival: [depth + 1], S(t).
-        escaped: [depth + 1], summed probabilities up to layer t of passing the largest state:
-            bounds the error of S(t), too low for rising |phi|.
+    escaped: summed probabilities of passing the largest state: bounds the error of S(t), too low
+    for rising |phi|.
     """
 
     survival: Float[np.ndarray, "layers"]
@@ -54,19 +52,14 @@ def scalar_survival(
     Args:
         activation: phi(0) = 0, |phi| rising and falling at most once on each side of 0.
         weight_law: `uniform` or `normal`, fan_in 1: U(-1, 1) is `uniform(1 / 3)`.
-        rho: mesh, 0 < rho < 1.
-        rounding: "truncate" or "nearest".
+        rho, rounding: mesh in (0, 1); "truncate" or "nearest".
         x0: not 0; not rounded.
-        largest: bound of |x|; larger values are set to it and counted in `escaped`. None: the
-            range of the signal, at most max(200 000 rho, 4 |x0|).
+        largest: bound of |x|; larger values are set to it and counted in `escaped`. None: the range
+            of the signal, at most max(200 000 rho, 4 |x0|).
 
-    Raises:
-        SpecError: another weight law or activation.
-
-    Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: at rho = 1e-6 and
-        |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).
-
-    Reference: arXiv:2104.10727 (figures: truncation, rho = 1e-3, x0 = 1).
+    Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: rho = 1e-6, |x| <= 1:
+    0.05 s (uniform), 0.3 s (normal). Reference: arXiv:2104.10727 (figures: truncation, rho = 1e-3,
+    x0 = 1).
     """
     phi = fixing_zero(activation)
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
@@ -117,7 +110,7 @@ def _num_states(
     start: float,
     largest: float | None,
 ) -> int:
-    """Largest k with P(|x_t| = k rho) > 0 for a t in 1..depth, bounded by `largest` and memory."""
+    """Largest k reached in 1..depth, bounded by `largest` and memory."""
     if largest is not None:
         cap = math.floor(validate.positive("largest", largest, "Omit it.") / mesh + 1e-9)
         given = f"largest={largest!r} with rho={mesh:g}"
@@ -141,7 +134,7 @@ def _num_states(
 
 
 def _weight_scale(law: Any) -> float:
-    """Half the width of the uniform law, or the normal one's standard deviation."""
+    """Half width (uniform) or standard deviation (normal)."""
     if not isinstance(law, Law) or law.name not in ("uniform", "normal") or not law.variance > 0.0:
         remedy = "Write uniform(1 / 3) for U(-1, 1), normal(1.0) for N(0, 1); simulate other laws."
         raise SpecError(f"weight_law={law!r}", "a uniform or normal law of variance > 0", remedy)

@@ -16,8 +16,7 @@ class CutoffSummary(NamedTuple):
     Attributes:
         t_mix: min{t: S(t) <= 1/4}, or None.
         t75, t50, t25: first crossings of 0.75, 0.50, 0.25, interpolated linearly; or nan.
-        window: t25 - t75.
-        ratio: window / t50; tends to 0 along a family with a cut-off.
+        window, ratio: t25 - t75; window / t50, which tends to 0 along a family with a cut-off.
     """
 
     t_mix: int | None
@@ -31,18 +30,9 @@ class CutoffSummary(NamedTuple):
 def summary(S: Real[Array, "layers"] | Plain) -> CutoffSummary:
     """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
 
-    A step has window 1/2: for windows near 1/2 report S at the two layers around the jump.
-
-    Args:
-        S: [depth + 1], between 0 and 1; need not be monotone.
-
-    Returns:
-        nan for a level above the start of the curve, or not reached.
-
-    Raises:
-        SpecError: S is not a curve of numbers between 0 and 1.
-
-    Reference: t_mix at level 1/4: arXiv:2104.10727.
+    S is between 0 and 1 (else SpecError), not necessarily monotone; nan for a level above its
+    start, or not reached. A step has window 1/2: near it, report S at the two layers around the
+    jump. Reference: arXiv:2104.10727 (t_mix at level 1/4).
     """
     curve = validate.array("S", S, ("layers",), "It is a probability, one per layer from 0 on.")
     if not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all():

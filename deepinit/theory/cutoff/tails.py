@@ -1,8 +1,8 @@
 """Sums T(u) = sum_k p_k P(w k > u) on a grid of u, in time linear in the grids of k and u.
 
-Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: suffix sums of p_k and of p_k / k. Gaussian
-w: Q(e^(y - log k)), y = log(u / std), Q the normal tail, analytic and bounded for |Im| < pi/4: on
-intervals of log k of length 1/4 its Chebyshev series converges like 12.6^-m, 15 terms leave 1e-15.
+Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: suffix sums of p_k and p_k / k. Gaussian w:
+Q(e^(y - log k)), y = log(u / std), Q the normal tail, bounded for |Im| < pi/4: on intervals of log
+k of length 1/4 Chebyshev series converge like 12.6^-m, 15 terms leave 1e-15.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,7 @@ Tail = Callable[[np.ndarray], np.ndarray]
 
 
 def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
-    """Function masses [k] -> T(u) for w uniform on (-bound, bound).
-
-    Args:
-        magnitudes: [k], > 0, ascending.
-        at: [u], u >= 0; inf gives 0.
-    """
+    """Function masses [k] -> T(u), u >= 0, w uniform on (-bound, bound); magnitudes > 0 ascend."""
     finite = np.isfinite(at)
     scaled = np.where(finite, at, 0.0) / bound
     from_here = np.where(finite, np.searchsorted(magnitudes, scaled, side="right"), len(magnitudes))
@@ -37,12 +32,7 @@ def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
 
 
 def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
-    """Function masses [k] -> T(u) for w ~ N(0, std^2); error 1e-14 for masses that sum to 1.
-
-    Args:
-        magnitudes: [k], > 0, ascending.
-        at: [u], u >= 0; inf gives 0.
-    """
+    """`uniform_tail` of w ~ N(0, std^2); error 1e-14 of the total mass."""
     sources = _panels(np.log(magnitudes))
     inside = np.flatnonzero(np.isfinite(at) & (at > 0.0))
     order = inside[np.argsort(at[inside], kind="stable")]
@@ -65,7 +55,7 @@ def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
 
 
 class _Panel(NamedTuple):
-    """Points of one interval: first and last index, middle, points scaled to [-1, 1]."""
+    """Points of one interval, indices start to stop, scaled to [-1, 1]."""
 
     start: int
     stop: int
@@ -88,7 +78,7 @@ def _panels(points: np.ndarray) -> list[_Panel]:
 
 
 def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
-    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x))."""
+    """Chebyshev coefficients of Q(exp(y - x)), [targets * terms, sources * terms]."""
     angles = np.pi * (np.arange(_TERMS) + 0.5) / _TERMS
     # values at the nodes -> coefficients
     to_series = (2.0 / _TERMS) * np.cos(np.arange(_TERMS)[:, None] * angles)

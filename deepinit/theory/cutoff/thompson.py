@@ -1,8 +1,7 @@
 """Contraction of the Thompson metric max_i |log x_i - log y_i| by a layer with positive weights.
 
-Supremum of the row sums of |d log T_i / d log x_j|, where z - b_i = sum_j x_j W_ij takes every
-positive value. Sigmoid, u = z - b: stationary at u sigmoid(z) = 1, value u - 1, at most 1 if and
-only if b >= -2.
+Supremum of the row sums of |d log T_i / d log x_j|, z - b_i = sum_j x_j W_ij > 0 arbitrary.
+Sigmoid, u = z - b: stationary at u sigmoid(z) = 1, value u - 1, at most 1 if and only if b >= -2.
 """
 
 import numpy as np
@@ -20,24 +19,11 @@ _FARTHEST = 1e12  # stands for infinity
 def thompson_lipschitz(activation: ActivationLike, bias: Numbers = 0.0) -> float:
     """Lipschitz constant of x -> phi(W x + b) in the Thompson metric, for every W > 0.
 
-        sup_{z > b} (z - b) |phi'(z)| / phi(z);    sigmoid: W_0(e^-(1 + b)), the Lambert function.
-
-    At most 1: non-expansive (semi-invariant); below 1: backward iterates converge.
-
-    Args:
-        activation: phi > 0 on (min b, infinity): sigmoid and softplus at any bias; linear, ReLU,
-            tanh, SiLU at biases >= 0.
-        bias: [...], of the neurons.
-
-    Returns:
-        Largest constant over the neurons; may be inf.
-
-    Raises:
-        SpecError: phi not positive above the smallest bias; biases that are not finite.
-
-    Valid for: phi smooth between kinks; sigmoid to 1e-15, others 1e-9.
-
-    Reference: arXiv:2104.10727 (sigmoid, b > -2).
+    sup_{z > b} (z - b) |phi'(z)| / phi(z), largest over the neurons, may be inf; sigmoid:
+    W_0(e^-(1 + b)), the Lambert function. At most 1: non-expansive (semi-invariant); below 1:
+    backward iterates converge. phi > 0 on (min b, infinity), else SpecError: sigmoid and softplus
+    at any bias; linear, ReLU, tanh, SiLU at biases >= 0. Valid for: phi smooth between kinks;
+    sigmoid to 1e-15, others 1e-9. Reference: arXiv:2104.10727 (sigmoid, b > -2).
     """
     phi = as_activation(activation)
     biases = validate.array("bias", bias, remedy="Omit it for no bias.")

@@ -8,8 +8,8 @@ mean map of `cutoff.lattice`:
     t50 = (log(1 / rho) + log z_N + K) / gamma_N,    gamma_N = log(A_c(N)/A),
 
 with sqrt(q_t) = e^K A^t at infinite width and N P(|g| > z_N) = log 2. If products w_ij x_j
-underflow too, w = A omega / sqrt(N), y / sqrt(N) replaces z_N, N^2 P(|omega g| > y) = log 2.
-Weights of excess kurtosis kappa add 3 kappa / (4 N^2) to gamma_N.
+underflow too, y / sqrt(N) replaces z_N, N^2 P(|omega g| > y) = log 2, w = A omega / sqrt(N). Excess
+kurtosis kappa of weights adds 3 kappa / (4 N^2) to gamma_N.
 """
 
 import math
@@ -38,20 +38,12 @@ _SMALL = 1e-9  # a mean square at which tanh is the identity to 1e-9
 def rounded_survival(
     width: int, gain: float, rho: float, rounding: str, depth: int, *, mean_square: float = 1.0
 ) -> Float[np.ndarray, "layers"]:
-    """Survival S(t) = P(x_t != 0) of the tanh chain in finite precision at width N: [depth + 1].
+    """Survival S(t) = P(x_t != 0) of the tanh chain in finite precision at width N.
 
-    Args:
-        width: N >= 1.
-        gain: A > 0; weight variance times fan_in A^2.
-        rho: mesh, or smallest value, 0 < rho < 1.
-        rounding: "truncate", "nearest" or "flush".
-        mean_square: |x_0|^2 / N > 0.
-
-    Valid for: wide layers, gains below 1; no error order. Measured at A = 0.58: truncation at 1e-3,
-        N = 4 ... 256, t50 within 0.03 layers, window within 3 %; underflow at 2^-126, N = 16, 64,
-        t50 within 1 %.
-
-    Reference: centres: arXiv:2608.15914.
+    Arguments: `rounded_orbit`; "flush": rho is the smallest value. Valid for: wide layers, gains
+    below 1; no error order. Measured at A = 0.58: truncation at 1e-3, N = 4 ... 256, t50 within
+    0.03 layers, window within 3 %; underflow at 2^-126, N = 16, 64, t50 within 1 %. Reference:
+    arXiv:2608.15914 (centres).
     """
     n, layers = validate.integer("width", width, 1), validate.integer("depth", depth)
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
@@ -96,19 +88,15 @@ def underflow_layer(
     """Layer t50 at which half of the signals of a tanh network are lost to underflow.
 
     Args:
-        width: N >= 2.
-        weight_law: normal or uniform; its variance times fan_in is A^2 < 1.
-        smallest: 2^-126 in float32 and bfloat16 on XLA; 2^-25, half of the smallest subnormal
-            number, in float16.
-        products: the products w_ij x_j underflow too (float32 and bfloat16 on XLA); False for
-            values alone (`rounded(..., "flush")`; float16 with products in float32).
+        weight_law: normal or uniform; its variance times fan_in is A^2 < 1 (else SpecError).
+        smallest: 2^-126 in float32 and bfloat16 on XLA; 2^-25, half of the smallest
+            subnormal, in float16.
+        products: the products w_ij x_j underflow too (float32 and bfloat16 on XLA); False: values
+            alone (`rounded(..., "flush")`; float16 with products in float32).
         mean_square: |x_0|^2 / N > 0.
 
-    Raises:
-        SpecError: another weight law, A >= 1.
-
     Valid for: N large, smallest to 0: error O(1) layers. Weights U(-1, 1) / sqrt(N), N = 16, 64,
-        2^-126: within one layer.
+    2^-126: within one layer.
     """
     n, least = validate.integer("width", width, 1), validate.fraction("smallest", smallest)
     start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")

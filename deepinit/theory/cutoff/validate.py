@@ -45,11 +45,7 @@ def fixing_zero(activation: ActivationLike) -> Activation:
 
 
 def slopes_at_zero(activation: ActivationLike) -> tuple[float, float]:
-    """(phi'(0-), phi'(0+)).
-
-    Raises:
-        SpecError: phi(0) != 0, or both derivatives 0.
-    """
+    """(phi'(0-), phi'(0+)); SpecError for phi(0) != 0 or both derivatives 0."""
     checked = fixing_zero(activation)
     if checked.slopes is not None:
         left, right = checked.slopes

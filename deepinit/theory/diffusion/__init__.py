@@ -1,18 +1,9 @@
 """Residual networks of infinite depth, and of infinite depth and width.
 
-- Activations: `diffusion_constants`, `may_explode`.
-- Infinite depth, exact at any width: `mean_square_moments`, `overlap_moments`,
-  `log_mean_square_law`, `coordinate_excess_kurtosis`, `jacobian_law`, `bias_kernel_variance`,
-  `correlated_moments`.
-- Finite depth: `depth_bias`; linear networks: `linear_network`, moments with `depth=`.
-- Infinite depth and width: `double_limit`, `explosion_times`, `network_kernels`, `linear_model`,
-  `inner_limit`, `two_layer_limit`, `two_layer_log_mean_square_law`, `convolution_limit`,
-  `patch_indices`.
-
 Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt),
 dt = horizon / depth, psi = id unless stated. Only a = phi'(0) and b = phi''(0) survive infinite
-depth. Symbols: D = width, T = horizon, sigma_w^2 = weight_var, sigma_b^2 = bias_var,
-kappa = a^2 weight_var, C = kappa T, E = e^C, r = bias_var / weight_var.
+depth. Symbols: D = width, T = horizon, sigma_w^2 = weight_var, sigma_b^2 = bias_var, kappa = a^2
+weight_var, C = kappa T, E = e^C, r = bias_var / weight_var.
 """
 
 from deepinit.theory.diffusion.complete_network import (

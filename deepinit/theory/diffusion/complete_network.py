@@ -1,16 +1,13 @@
 """A complete network in the double limit: embedding, infinitely many blocks, readout.
 
 x_0 = A z, A_dk ~ N(0, sigma_Z^2), y = G x_T, G_d ~ N(0, sigma_Y^2 / D), NTK parametrization:
-lambda_0 = sigma_Z^2 <z, z'>. Shares of the tangent kernel for every b:
-
-    readout sigma_Y^2 lambda_T,   blocks sigma_Y^2 Theta,   embedding sigma_Y^2 sigma_Z^2 E <z, z'>.
-
-For b = 0
+lambda_0 = sigma_Z^2 <z, z'>. Tangent kernel, any b: readout sigma_Y^2 lambda_T, blocks sigma_Y^2
+Theta, embedding sigma_Y^2 sigma_Z^2 E <z, z'>. For b = 0
 
     NNGP = sigma_Y^2 [sigma_Z^2 E <z, z'> + r (E - 1)],
     NTK  = sigma_Y^2 [sigma_Z^2 (C + 2) E <z, z'> + r (C E + E - 1)]
 
-are kernels of a Bayesian linear model y = alpha + beta . z, singular for more than dim z + 1 inputs
+are kernels of a Bayesian linear model, singular for more than dim z + 1 inputs
 (condition with noise, or in weight space).
 """
 
@@ -35,10 +32,8 @@ PARTS = ("readout", "blocks", "embedding")
 class NetworkKernels(NamedTuple):
     """Kernels of a complete network.
 
-    Attributes:
-        nngp: [N, N], covariance of the output.
-        ntk: [N, N], sum of the shares of the trained parts.
-        readout, blocks, embedding: [N, N], shares of the tangent kernel; readout equals nngp.
+    nngp: covariance of the output; ntk: sum of the shares of the trained parts among readout
+    (equal to nngp), blocks and embedding.
     """
 
     nngp: Float[np.ndarray, "N N"]
@@ -49,12 +44,7 @@ class NetworkKernels(NamedTuple):
 
 
 class LinearModel(NamedTuple):
-    """y = alpha + beta . z, of kernel intercept_var + slope_var <z, z'>.
-
-    Attributes:
-        intercept_var: of alpha.
-        slope_var: of each beta_k.
-    """
+    """y = alpha + beta . z of variances intercept_var of alpha and slope_var of each beta_k."""
 
     intercept_var: float
     slope_var: float
@@ -74,14 +64,12 @@ def network_kernels(
     """NNGP and NTK of the complete network in the double limit, with its parts' shares.
 
     Args:
-        activation, weight_var, bias_var, horizon: as for `double_limit`, with its errors.
-        inner_products: [N, N], <z_i, z_j>, not divided by the dimension.
+        inner_products: <z_i, z_j>, not divided by the dimension.
         embedding_var: sigma_Z^2, of one weight; 1 / dim z keeps the inputs' scale.
         readout_var: sigma_Y^2; a readout weight has variance readout_var / D.
         trained: parts in `ntk`.
 
-    Valid for: the double limit, Gaussian embedding.
-
+    Other arguments and errors: `double_limit`. Valid for: the double limit, Gaussian embedding.
     Reference: arXiv:2007.03253, sections 5 and 6.3 (its variances Z/I and 1/D read 1/Z and 1).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
@@ -116,10 +104,8 @@ def linear_model(
         blocks          sigma_Y^2 r C E           sigma_Y^2 sigma_Z^2 C E
         embedding       0                         sigma_Y^2 sigma_Z^2 E
 
-    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`;
-    SpecError also for phi''(0) != 0.
-
-    Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
+    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`.
+    SpecError also for phi''(0) != 0. Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)

@@ -1,13 +1,12 @@
 """The double limit of convolutional blocks, psi = id and b = phi''(0) = 0.
 
-Blocks x_p + phi(dW x_(patch of p) + db), dW_ij ~ N(0, sigma_w^2 dt / D) for each offset d of the
-filter. For inputs i, j and positions p, p'
+Blocks x_p + phi(dW x_(patch of p) + db), dW_ij ~ N(0, sigma_w^2 dt / D) for each filter offset d:
 
     Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_d Lambda_{i p+d, j p'+d}),
     Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_d (Lambda + Theta)_{i p+d, j p'+d}).
 
-The exponential series in T has positive coefficients and loses no digits. Constant images under
-circular padding grow like e^{K^2 kappa T} for K x K filters: 8100 at K = 3, kappa T = 1.
+The series in T has positive coefficients and loses no digits. Constant images under circular
+padding grow like e^{K^2 kappa T} for K x K filters: 8100 at K = 3, kappa T = 1.
 """
 
 import itertools
@@ -33,9 +32,8 @@ _MOST_TERMS = 2000
 class ConvolutionLimit(NamedTuple):
     """Covariances at the horizon, for N inputs of P positions.
 
-    Attributes:
-        overlap: [N, N, P, P], Lambda_{ip,jp'} = <x_ip, x_jp'> / D.
-        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel.
+    overlap: Lambda_{ip,jp'} = <x_ip, x_jp'> / D; block_kernel: Theta, tangent kernel of all blocks
+    for one channel.
     """
 
     overlap: Float[np.ndarray, "N N P P"]
@@ -43,31 +41,23 @@ class ConvolutionLimit(NamedTuple):
 
     @property
     def pooled(self) -> Float[np.ndarray, "N N"]:
-        """[N, N], mean of Lambda over positions: kernel after global average pooling."""
+        """Mean of Lambda over positions: kernel after global average pooling."""
         return self.overlap.mean(axis=(2, 3))
 
     @property
     def pooled_block_kernel(self) -> Float[np.ndarray, "N N"]:
-        """[N, N], mean of Theta over positions."""
+        """Mean of Theta over positions."""
         return self.block_kernel.mean(axis=(2, 3))
 
 
 def patch_indices(
     image_shape: tuple[int, ...], filter_size: int, padding: str = "circular"
 ) -> Int[np.ndarray, "offsets P"]:
-    """Positions that the filter reads at each position, [offsets, P], stride 1.
+    """Positions that the filter reads at each position, stride 1; P stands for 0.
 
-    P, one beyond the last position, stands for 0.
-
-    Args:
-        image_shape: (P,), or (U, V); positions are numbered row by row.
-        filter_size: K, odd, at most a side; K or K x K centred offsets.
-        padding: "circular", or "zero" (also "same").
-
-    Raises:
-        SpecError: other shapes, sizes or paddings.
-
-    Reference: arXiv:2007.03253, section 3.2 (its filter size U V D reads K^2 D).
+    image_shape (P,), or (U, V), numbered row by row; K or K x K centred offsets, K odd, at most a
+    side; padding "circular", or "zero" (also "same"). Reference: arXiv:2007.03253, section 3.2
+    (its filter size U V D reads K^2 D).
     """
     shape = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
     for side in shape:
@@ -101,24 +91,16 @@ def convolution_limit(
     horizon: float = 1.0,
     padding: str = "circular",
 ) -> ConvolutionLimit:
-    """Covariances and tangent kernel of convolutions in the double limit.
+    """Covariances and tangent kernel of convolutions in the double limit, psi = id, stride 1.
 
     Args:
         activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
-        gram: [N P, N P], <x_ip, x_jp'> / D at the start, input by input, positions row by row.
-        image_shape, filter_size, padding: as for `patch_indices`.
+        gram: <x_ip, x_jp'> / D at the start, input by input, positions row by row.
         weight_var: a filter weight has variance weight_var dt / D, for every filter size.
-        bias_var, horizon: as for `double_limit`.
 
-    Returns:
-        Accurate to about 1e-13 of the largest entry.
-
-    Raises:
-        SpecError: as `patch_indices`; another phi, growth beyond float64.
-
-    Valid for: psi = id, stride 1.
-
-    Reference: arXiv:2007.03253, section 3.2; moments: module docstring.
+    Other arguments: `patch_indices`, `double_limit`. Error about 1e-13 of the largest entry.
+    SpecError: another phi, growth beyond float64. Reference: arXiv:2007.03253, section 3.2;
+    moments: module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)

@@ -1,12 +1,11 @@
 """Moments of the diffusion with correlated weights and drift, at any width.
 
-Blocks x + phi(dW x + db) with dW = mu_W dt + e sqrt(dt), cov(e_oi, e_o'i') = R_oo' K_ii' (rows o,
-columns i), db = mu_b dt + f sqrt(dt), cov f = B. For psi = id, phi''(0) = 0, M_ij = E x_i x_j^T
+Blocks x + phi(dW x + db), dW = mu_W dt + e sqrt(dt), cov(e_oi, e_o'i') = R_oo' K_ii'
+(rows o, columns i), db = mu_b dt + f sqrt(dt), cov f = B; independent entries: R = weight_var
+I / D, K = I, B = bias_var I. For psi = id, phi''(0) = 0, M_ij = E x_i x_j^T
 
     (E x_i)' = a (mu_W E x_i + mu_b)
     M_ij'    = a (mu_W M_ij + M_ij mu_W^T + mu_b E x_j^T + E x_i mu_b^T) + a^2 (B + R tr(K M_ij^T)).
-
-Independent entries: R = weight_var I / D, K = I, B = bias_var I.
 """
 
 from typing import NamedTuple
@@ -26,19 +25,14 @@ from deepinit.theory.diffusion.solver import integrated
 
 
 class CorrelatedMoments(NamedTuple):
-    """Moments of N inputs at the horizon.
-
-    Attributes:
-        mean: [N, D], E x_i.
-        second: [N, N, D, D], E x_i x_j^T.
-    """
+    """E x_i and E x_i x_j^T of N inputs at the horizon."""
 
     mean: Float[np.ndarray, "N D"]
     second: Float[np.ndarray, "N N D D"]
 
     @property
     def covariance(self) -> Float[np.ndarray, "N N D D"]:
-        """[N, N, D, D], of x_i with x_j."""
+        """Covariance of x_i with x_j."""
         return self.second - np.einsum("id,je->ijde", self.mean, self.mean)
 
 
@@ -56,23 +50,13 @@ def correlated_moments(
     """E x_i and E x_i x_j^T for matrix-Gaussian weights with drift.
 
     Args:
-        activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
-        start: [N, D] inputs, or [D].
-        row_covariance: [D, D], R (sigma^WO), between the neurons of a layer.
-        column_covariance: [D, D], K (sigma^WI), between their weights.
-        bias_covariance: [D, D], B.
-        weight_drift: [D, D], mu_W.
-        bias_drift: [D], mu_b.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (else SpecError).
+        row_covariance, column_covariance: R (sigma^WO) between neurons, K (sigma^WI) between
+            weights.
+        bias_covariance, weight_drift, bias_drift: B, mu_W, mu_b.
 
-    Returns:
-        Relative error about 1e-10.
-
-    Raises:
-        SpecError: another phi, wrong shapes, a covariance not positive semidefinite.
-
-    Valid for: psi = id, fixed width; error O(horizon / depth).
-
-    Reference: arXiv:2007.03253, assumption 6 and section 3; moments: module docstring.
+    Valid for: psi = id, fixed width; error O(horizon / depth), numerical 1e-10. Reference:
+    arXiv:2007.03253, assumption 6 and section 3; moments: module docstring.
     """
     a = without_curvature(activation).slope
     x = np.atleast_2d(bounded_array("start", start))

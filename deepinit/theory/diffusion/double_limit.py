@@ -1,19 +1,17 @@
 """The double limit, infinite depth and width, of x + phi(dW x + db), psi = id.
 
-With s_ij = sigma_b^2 + sigma_w^2 lambda_ij and c_ij = lambda_ij - m_i m_j,
-
-    m_i' = (b/2) s_ii,    q_i' = (b m_i + a^2) s_ii,    c_ij' = a^2 s_ij.
-
-Given x_0 the coordinates are independent Gaussian: mean x_0 + m_T - m_0, covariance c(T) - c(0).
-Tangent kernels for one coordinate: K_b' = a^2 sigma_b^2 + kappa K_b, K_W' = kappa (lambda + K_W).
+s_ij = sigma_b^2 + sigma_w^2 lambda_ij, c_ij = lambda_ij - m_i m_j: m_i' = (b/2) s_ii,
+q_i' = (b m_i + a^2) s_ii, c_ij' = a^2 s_ij. Given x_0 the coordinates are independent Gaussian:
+mean x_0 + m_T - m_0, covariance c(T) - c(0). Tangent kernels for one coordinate: K_b' = a^2
+sigma_b^2 + kappa K_b, K_W' = kappa (lambda + K_W).
 
     c(T) = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt
     K_W  = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt
     K_b  = r (E - 1).
 
-For b = 0: lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E, and the
-correlation given x_0 depends neither on T nor on phi. For b != 0 the kernel is not affine in
-<x_i, x_j>, and explodes. The published eq. (39) lacks the drift (b/2) s.
+b = 0: lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E; the correlation
+given x_0 depends neither on T nor on phi. b != 0: the kernel explodes and is not affine in <x_i,
+x_j>. The published eq. (39) lacks the drift (b/2) s.
 """
 
 from typing import NamedTuple
@@ -39,13 +37,9 @@ class DoubleLimit(NamedTuple):
     """Order parameters of N inputs at the horizon.
 
     Attributes:
-        mean: [N], m_T: mean of the coordinates.
-        overlap: [N, N], lambda_T = <x_i, x_j> / D.
-        covariance: [N, N], c_T = lambda_T - m m.
-        conditional_covariance: [N, N], c_T - c_0: of one coordinate, given the inputs.
-        weight_kernel: [N, N], K_W: tangent kernel of the blocks' weights for one coordinate.
-        bias_kernel: K_b, of the blocks' biases.
-        explosion_times: [N].
+        mean, overlap, covariance: m_T, lambda_T = <x_i, x_j> / D and c_T = lambda_T - m m.
+        conditional_covariance: c_T - c_0, of one coordinate given the inputs.
+        weight_kernel, bias_kernel: K_W and K_b, tangent kernels for one coordinate.
     """
 
     mean: Float[np.ndarray, "N"]
@@ -58,12 +52,12 @@ class DoubleLimit(NamedTuple):
 
     @property
     def block_kernel(self) -> Float[np.ndarray, "N N"]:
-        """[N, N], Theta = K_W + K_b."""
+        """Theta = K_W + K_b."""
         return self.weight_kernel + self.bias_kernel
 
     @property
     def correlation(self) -> Float[np.ndarray, "N N"]:
-        """[N, N], correlation of one coordinate given the inputs; nan without variance."""
+        """Correlation of one coordinate given the inputs; nan without variance."""
         deviation = np.sqrt(np.diag(self.conditional_covariance))
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.conditional_covariance / np.outer(deviation, deviation)
@@ -81,24 +75,17 @@ def double_limit(
 
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
-        gram: [N, N], <x_i, x_j> / D at the start; z z' for inputs z copied to all coordinates.
-        weight_var: a block's weights have variance weight_var dt / D.
-        bias_var: its biases have variance bias_var dt.
+        gram, mean: <x_i, x_j> / D at the start, and of each input's coordinates (None: 0); z z' and
+            z for inputs z copied to all coordinates.
+        weight_var, bias_var: a block's weights have variance weight_var dt / D, biases bias_var dt.
         horizon: depth * dt.
-        mean: [N], of each input's coordinates (z if copied); None for 0.
 
-    Returns:
-        Relative error about 1e-13; near an explosion m and q amplify errors of T.
-
-    Raises:
-        SpecError: another phi, gram or gram - mean mean' not positive semidefinite, a horizon at or
-            beyond an explosion time.
-
-    Valid for: depth, width -> infinity in either order; error O(horizon / depth), see `depth_bias`;
-        fluctuations O(kappa horizon / width). For b != 0 finite networks explode with positive
-        probability at every horizon.
-
-    Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance: module docstring.
+    SpecError: another phi, gram or gram - mean mean' not positive semidefinite, a horizon at or
+    beyond an explosion time. Valid for: depth, width -> infinity in either order; error
+    O(horizon / depth), see `depth_bias`; fluctuations O(kappa horizon / width); numerical error
+    1e-13, larger near an explosion. For b != 0 finite networks explode with positive probability at
+    every horizon. Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance: module
+    docstring.
     """
     constants = diffusion_constants(activation)
     growth = growth_of(constants.slope, weight_var, bias_var, horizon)
@@ -124,7 +111,7 @@ def explosion_times(
     bias_var: float = 0.0,
     mean: Real[Array, "N"] | Plain | None = None,
 ) -> Float[np.ndarray, "N"]:
-    """Explosion time T* of q for each input in the double limit, [N].
+    """Explosion time T* of q for each input in the double limit.
 
     With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(|A|),
     y = sigma_w u_0 / rho:
@@ -133,16 +120,10 @@ def explosion_times(
         A = 0: 2 / (sigma_w^2 u_0)
         A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), y >= 1.
 
-    Infinite for b = 0, for weight_var = 0, and for the input 0 without biases.
-
-    Args:
-        activation, mean: as for `double_limit`.
-        mean_squares: [N], q_0 = |x_i|^2 / D, at least mean^2.
-
-    Valid for: the double limit; finite networks explode before T* with a probability that vanishes
-        with the width.
-
-    Reference: arXiv:2007.03253, proposition 18; branches: `diffusion.riccati`.
+    Infinite for b = 0, for weight_var = 0, and for the input 0 without biases. Arguments:
+    `double_limit`; mean_squares: q_0 = |x_i|^2 / D, at least mean^2. Finite networks explode before
+    T* with a probability that vanishes with the width. Reference: arXiv:2007.03253, proposition 18;
+    branches: `diffusion.riccati`.
     """
     constants = diffusion_constants(activation)
     weight, bias, _ = checked_variances(weight_var, bias_var, 0.0)
@@ -162,7 +143,7 @@ def check_start(
     *,
     with_means: bool = True,
 ) -> tuple[Float[np.ndarray, "N N"], Float[np.ndarray, "N"]]:
-    """Gram matrix [N, N] and means [N]; gram - mean mean^T is positive semidefinite."""
+    """Gram matrix and means; gram - mean mean^T is positive semidefinite."""
     start = gram_matrix("gram", gram)
     means = vector("mean", np.zeros(len(start)) if mean is None else mean, len(start))
     if with_means:
@@ -187,7 +168,7 @@ def riccati_systems(
 def _drift_integrals(
     systems: list[Riccati], growth: Growth, mean: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integrals over [0, T] of kappa e^{kappa (T-t)} m_i m_j, and of that times 1 + kappa (T-t)."""
+    """Integrals with m_i m_j in c(T) and K_W."""
     rate, horizon = growth.rate, growth.horizon
     if horizon == 0.0 or rate == 0.0:
         nothing = np.zeros((len(mean), len(mean)))
@@ -200,6 +181,6 @@ def _drift_integrals(
 
 
 def _without_rounding(difference: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The difference, with 0 where only rounding is left."""
+    """The difference, 0 where only rounding is left."""
     size = np.sqrt(np.abs(np.outer(np.diag(scale), np.diag(scale))))
     return np.where(np.abs(difference) <= 1e-12 * size, 0.0, difference)

@@ -1,20 +1,16 @@
 """Residual networks of finite depth: coefficients of 1 / depth, and linear networks exactly.
 
-Infinite width, psi = id, b = phi''(0) = 0, c = phi'''(0). A block of length dt = T / L gives, with
-s = sigma_b^2 + sigma_w^2 lambda,
+Infinite width, psi = id, b = phi''(0) = 0, c = phi'''(0), s = sigma_b^2 + sigma_w^2 lambda,
+S = s0_ii + s0_jj, blocks of length dt = T / L; with the error of Euler's rule, up to O(L^-2):
 
     E phi(u) phi(v) = a^2 s_ij dt + (a c / 2) (s_ii + s_jj) s_ij dt^2 + O(dt^3),
-    E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2).
-
-With the error of Euler's rule and S = s0_ii + s0_jj, up to O(L^-2),
-
+    E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2),
     lambda^(L) - lambda = (T/L) e_lambda,    Theta^(L) - Theta = (T/L) e_Theta,
     e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa - (kappa a^2 / 2) s0_ij T E,
     e_Theta  = E s0_ij {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.
 
-tanh: 3.5 % of q at depth 500, q = 4 at the start; extrapolate in 1 / depth.
-
-Linear networks, any width: E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
+tanh: 3.5 % of q at depth 500, q = 4 at the start; extrapolate in 1 / depth. Linear networks, any
+width: E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
 """
 
 import math
@@ -28,12 +24,7 @@ from deepinit.theory.diffusion.growth import Growth, gram_matrix, growth_of, wit
 
 
 class DepthBias(NamedTuple):
-    """Coefficients of 1 / L: multiply by horizon / depth and add to the limit.
-
-    Attributes:
-        overlap: [N, N], e_lambda.
-        block_kernel: [N, N], e_Theta, of the tangent kernel of all blocks.
-    """
+    """Coefficients e_lambda, e_Theta of 1 / L: multiply by horizon / depth and add to the limit."""
 
     overlap: Float[np.ndarray, "N N"]
     block_kernel: Float[np.ndarray, "N N"]
@@ -42,12 +33,8 @@ class DepthBias(NamedTuple):
 class LinearNetwork(NamedTuple):
     """Means of a linear residual network, exact at every width and depth.
 
-    Attributes:
-        overlap: [N, N], E <x_i, x_j> / D at the last layer.
-        block_kernel: [N, N], tangent kernel of all blocks for one coordinate.
-        weight_kernel: [N, N], share of the weights.
-        bias_kernel: share of the biases.
-        jacobian_mean_square: E tr(g^T g) / D.
+    overlap: E <x_i, x_j> / D at the last layer; block_kernel: tangent kernel for one coordinate,
+    shares weight_kernel and bias_kernel; jacobian_mean_square: E tr(g^T g) / D.
     """
 
     overlap: Float[np.ndarray, "N N"]
@@ -66,14 +53,9 @@ def depth_bias(
 ) -> DepthBias:
     """Coefficients of 1/L of overlaps and tangent kernels, against infinite depth.
 
-    Args:
-        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (else SpecError).
-        gram: [N, N], <x_i, x_j> / D at the start.
-
-    Valid for: psi = id, width -> infinity; odd phi, or inputs whose coordinates have mean 0 (else a
-        fourth derivative moves the mean, and the overlap, by O(1/L)).
-
-    Reference: module docstring.
+    phi smooth at 0, phi(0) = phi''(0) = 0 (else SpecError). Valid for: psi = id, width -> infinity;
+    odd phi, or inputs whose coordinates have mean 0 (else a fourth derivative moves mean and
+    overlap by O(1/L)).
     """
     constants = without_curvature(activation)
     a, c = constants.slope, constants.third
@@ -100,13 +82,7 @@ def linear_network(
         E lambda = (lambda_0 + r) (1 + C/L)^L - r,    Theta = (lambda_0 + r) C (1 + C/L)^{L-1},
         K_b = r ((1 + C/L)^L - 1),    K_W = Theta - K_b,    C = weight_var T.
 
-    Args:
-        gram: [N, N], <x_i, x_j> / D at the start.
-        weight_var, bias_var, horizon: as for `double_limit`.
-
-    Valid for: phi = psi = id, any centred law of these variances.
-
-    Reference: module docstring.
+    Arguments: `double_limit`. Valid for: phi = psi = id, any centred law of these variances.
     """
     growth: Growth = growth_of(1.0, weight_var, bias_var, horizon)
     validate.integer("depth", depth, 1, "Give at least one block.")

@@ -1,8 +1,7 @@
 """Rates and growth factors of infinitely deep residual networks.
 
-Symbols: package docstring. Combinations of r stay finite at weight_var = 0:
-
-    r (E - 1) = a^2 bias_var T (e^C - 1) / C,       r C E = a^2 bias_var T E.
+Symbols: package docstring. Finite at weight_var = 0: r (E - 1) = a^2 bias_var T (e^C - 1) / C,
+r C E = a^2 bias_var T E.
 """
 
 import math
@@ -23,13 +22,7 @@ SMALLEST, LARGEST = 1e-75, 1e75  # third powers, and ratios of two numbers, stay
 
 
 class Growth(NamedTuple):
-    """Rates of the second moments, and their integrals over the horizon.
-
-    Attributes:
-        rate: kappa = a^2 weight_var.
-        bias_rate: a^2 bias_var.
-        horizon: T.
-    """
+    """Rates kappa = a^2 weight_var and a^2 bias_var, and their integrals over the horizon T."""
 
     rate: float
     bias_rate: float
@@ -67,14 +60,14 @@ def _exp_ratio(c: float) -> float:
 
 
 def _exp_excess(c: float) -> float:
-    """e^c - (e^c - 1) / c, without cancellation for small c."""
+    """e^c - (e^c - 1) / c, without cancellation."""
     if c < 0.1:
         return math.fsum(c**k * k / math.factorial(k + 1) for k in range(1, 15))
     return math.exp(c) - _exp_ratio(c)
 
 
 def growth_of(slope: float, weight_var: float, bias_var: float, horizon: float) -> Growth:
-    """The rates of a linear diffusion with slope a; SpecError for growth beyond float64."""
+    """Rates of a linear diffusion with slope a; SpecError for growth beyond float64."""
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)
     growth = Growth(slope**2 * weight, slope**2 * bias, time)
     check_exponent(growth.exponent)
@@ -82,7 +75,7 @@ def growth_of(slope: float, weight_var: float, bias_var: float, horizon: float) 
 
 
 def without_curvature(activation: ActivationLike) -> DiffusionConstants:
-    """The constants of an activation; SpecError for b != 0."""
+    """Constants of an activation; SpecError for b != 0."""
     constants = diffusion_constants(activation)
     if constants.curvature != 0.0:
         given = f"{as_activation(activation)!r} with phi''(0) = {constants.curvature:.6g}"
@@ -136,12 +129,12 @@ def bounded_array(
 def gram_matrix(
     name: str, given: Real[Array, "N N"] | Plain, size: int | None = None
 ) -> Float[np.ndarray, "N N"]:
-    """[N, N], symmetric positive semidefinite; a number counts as [1, 1]."""
+    """Symmetric positive semidefinite matrix; a number counts as [1, 1]."""
     matrix = bounded_array(name, given)
     matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix
     return validate.covariance(name, matrix, size, "For rows x [N, D] of inputs: x @ x.T / D.")
 
 
 def vector(name: str, given: Real[Array, "N"] | Plain, size: int) -> Float[np.ndarray, "N"]:
-    """[size]; a number counts as [1]."""
+    """Vector of this size; a number counts as [1]."""
     return bounded_array(name, np.atleast_1d(bounded_array(name, given)), (size,))

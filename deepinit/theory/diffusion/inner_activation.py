@@ -1,7 +1,6 @@
 """The double limit with an inner activation, x + phi(dW psi(x) + db).
 
-From a Gaussian start (covariance 0 for a fixed vector) the coordinates stay independent Gaussian,
-N(m, Sigma):
+From a Gaussian start (covariance 0: a fixed vector) coordinates stay independent, N(m, Sigma):
 
     m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),
     Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)),
@@ -30,13 +29,7 @@ from deepinit.theory.diffusion.solver import integrated
 
 
 class InnerLimit(NamedTuple):
-    """State of N inputs at the horizon.
-
-    Attributes:
-        mean: [N], m: mean of the coordinates.
-        covariance: [N, N], Sigma: of one coordinate.
-        block_kernel: [N, N], Theta: tangent kernel of all blocks for one coordinate.
-    """
+    """m and Sigma of one coordinate, and tangent kernel Theta of all blocks, at the horizon."""
 
     mean: Float[np.ndarray, "N"]
     covariance: Float[np.ndarray, "N N"]
@@ -44,7 +37,7 @@ class InnerLimit(NamedTuple):
 
     @property
     def overlap(self) -> Float[np.ndarray, "N N"]:
-        """[N, N], lambda = Sigma + m m."""
+        """lambda = Sigma + m m."""
         return self.covariance + np.outer(self.mean, self.mean)
 
 
@@ -60,23 +53,15 @@ def inner_limit(
     """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 
     Args:
-        activation, weight_var, bias_var, horizon: as for `double_limit`.
         inner: psi, growing at most linearly; kinks are allowed.
-        covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding,
-            0 for inputs copied to all coordinates.
-        mean: [N], of one coordinate at the start (z if copied); None for 0.
+        covariance, mean: of one coordinate at the start: sigma_Z^2 <z_i, z_j>, 0 after an
+            embedding; 0, z for inputs z copied to all coordinates.
 
-    Returns:
-        Relative error about 1e-9.
-
-    Raises:
-        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a horizon
-            beyond the explosion (b != 0 and linear growth).
-
-    Valid for: Gaussian coordinates at the start. Finite networks with b != 0 and psi growing
-        linearly explode with positive probability.
-
-    Reference: module docstring; order parameters: arXiv:2007.03253, section 5.2.
+    Other arguments: `double_limit`. SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster
+    than linearly, a horizon beyond the explosion (b != 0 and linear growth). Valid for: Gaussian
+    coordinates at the start; relative error about 1e-9. Finite networks with b != 0 and psi growing
+    linearly explode with positive probability. Reference: arXiv:2007.03253, section 5.2
+    (order parameters).
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)

@@ -1,20 +1,16 @@
 """The input-output Jacobian of an infinitely deep linear diffusion, exact at every width.
 
-For psi = id and phi''(0) = 0, g = J(x_T, x_0) is a matrix geometric Brownian motion:
+For psi = id and phi''(0) = 0, g = J(x_T, x_0) is a matrix geometric Brownian motion, M2 = E
+tr((g^T g)^2) / D, P = E (tr(g^T g) / D)^2:
 
-    dg = a (sigma_w / sqrt(D)) dB g,    d(g^-1) = g^-1 (-a (sigma_w / sqrt(D)) dB + (kappa / D) dt).
-
-With M2 = E tr((g^T g)^2) / D and P = E (tr(g^T g) / D)^2,
-
-    E g = I,  E g^T g = E g g^T = e^C I,  E (g^T g)^-1 = e^{C (1 + 2/D)} I
+    dg = a (sigma_w / sqrt(D)) dB g,    d(g^-1) = g^-1 (-a (sigma_w / sqrt(D)) dB + (kappa / D) dt),
+    E g = I,  E g^T g = E g g^T = e^C I,  E (g^T g)^-1 = e^{C (1 + 2/D)} I,
     log det g ~ N(-C/2, C),   log |g v|^2 and log |g^T v|^2 ~ N(C (1 - 2/D), 4 C / D), |v| = 1,
     M2' = 2 kappa ((1 + 1/D) M2 + P),   P' = 2 kappa (P + (2 / D^2) M2),  M2 = P = 1 at 0.
 
-At infinite width M2 = e^{2C} (1 + 2C). (An intermediate step of the publication has e^{-C} I for
-E (g^T g)^-1.)
-
-The biases' tangent kernel for one output coordinate is
-K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt. With gamma = 4 kappa / D
+At infinite width M2 = e^{2C} (1 + 2C). (The publication has e^{-C} I for E (g^T g)^-1 in between.)
+The biases' tangent kernel is K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt. With gamma = 4
+kappa / D
 
     Var K_b = 2 a^4 sigma_b^4 int_0^T e^{kappa u} (e^{gamma u} - 1)
               (e^{kappa T} - e^{kappa u}) / kappa du.
@@ -35,15 +31,13 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(100)
 
 
 class JacobianLaw(NamedTuple):
-    """Exact statistics of g = dx_T / dx_0, [D, D].
+    """Exact statistics of g = dx_T / dx_0.
 
     Attributes:
-        mean_square: E tr(g^T g) / D = E |g^T v|^2, the growth of a backward gradient.
+        mean_square: E tr(g^T g) / D = E |g^T v|^2, |v| = 1, the growth of a backward gradient.
         inverse_mean_square: E tr((g^T g)^-1) / D.
-        fourth: M2 = E tr((g^T g)^2) / D.
-        squared_trace: P = E (tr(g^T g) / D)^2.
-        log_det: law of log det g.
-        log_square: law of log |g v|^2 and log |g^T v|^2, |v| = 1.
+        fourth, squared_trace: M2 = E tr((g^T g)^2) / D; P = E (tr(g^T g) / D)^2.
+        log_det, log_square: laws of log det g, and of log |g v|^2 and log |g^T v|^2.
     """
 
     mean_square: float
@@ -64,13 +58,10 @@ def jacobian_law(
 ) -> JacobianLaw:
     """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id.
 
-    J(x_T, x_t) has the law of horizon T - t. Relative error about 1e-13.
-    Arguments: `mean_square_moments`; SpecError: phi(0) or phi''(0) not 0, a kink at 0.
-
-    Valid for: depth -> infinity at fixed width; linear networks of depth L have
-        E tr(g^T g) / D = (1 + C/L)^L.
-
-    Reference: module docstring; the equation of g: arXiv:2007.03253, section 5.
+    Relative error about 1e-13. J(x_T, x_t) has the law of horizon T - t. Arguments:
+    `mean_square_moments`. SpecError: phi(0) or phi''(0) not 0, a kink at 0. Valid for:
+    depth -> infinity at fixed width; linear networks of depth L have E tr(g^T g) / D = (1 + C/L)^L.
+    Reference: arXiv:2007.03253, section 5 (equation of g).
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, 0.0, horizon)
     d = validate.integer("width", width, 1)
@@ -91,7 +82,7 @@ def bias_kernel_variance(
 ) -> float:
     """Variance over networks of K_b, the biases' tangent kernel of one output coordinate.
 
-    Formula: module docstring. NTK parametrization: the mean is r (E - 1). Equal for every pair of
+    Formula: module docstring. NTK parametrization: the mean is r (E - 1), equal for every pair of
     inputs. Arguments, errors and validity: `jacobian_law`.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)

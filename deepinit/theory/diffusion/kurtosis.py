@@ -1,7 +1,7 @@
 """Excess kurtosis of a coordinate at finite width and infinite depth, exact.
 
-For psi = id and phi''(0) = 0, dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w^2 q): a mixture of
-Gaussians over the path of q. The fourth moment closes for coordinates that start at one number.
+For psi = id, phi''(0) = 0, dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w^2 q), mixes Gaussians
+over the path of q. The fourth moment closes for coordinates that start at one number.
 """
 
 import numpy as np
@@ -28,16 +28,9 @@ def coordinate_excess_kurtosis(
         (E A)' = E s,             (E A^2)' = (2 + 4/D) E A s,    (E A B)' = (1 + 2/D) E B s,
         (E B^2)' = E s / D,       (E y_1^4)' = 6 E A s.
 
-    About 5 / D at weight_var = bias_var = horizon = 1, start 0.
-
-    Args:
-        start: x_0, every coordinate of the input.
-
-    The rest as in `mean_square_moments`; SpecError also for a coordinate without variance.
-
-    Valid for: depth -> infinity at fixed width.
-
-    Reference: derivation above.
+    About 5 / D at weight_var = bias_var = horizon = 1, start 0. `start`: x_0, every coordinate of
+    the input; the rest as in `mean_square_moments`. SpecError also for a coordinate without
+    variance. Valid for: depth -> infinity at fixed width.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     z = float(vector("start", start, 1)[0])

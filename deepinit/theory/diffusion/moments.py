@@ -1,15 +1,11 @@
 """Moments of order parameters, exact at any width: linear diffusions (psi = id, phi''(0) = 0).
 
+With q = |x|^2 / D, l = lambda = <x_1, x_2> / D, s_ij = sigma_b^2 + sigma_w^2 lambda_ij, beta = a^2
+sigma_b^2,
+
     dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,
-    q_i = |x_i|^2 / D,    lambda = <x_1, x_2> / D.
-
-By Ito, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
-
     dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,
-    d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt.
-
-With beta = a^2 sigma_b^2, l = lambda, the moments close:
-
+    d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt,
     E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k)
     (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2)
                   + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
@@ -19,13 +15,10 @@ Fluctuations are O(horizon / width) at every depth. Samples do not estimate high
 is log-normal in size.
 
 Linear networks of depth L: given x, h = a (dW x + db) has independent rows N(0, V),
-V_ij = (beta + kappa lambda_ij) T / L, and q' = |x + h|^2 / D is V/D times a noncentral chi-square
-of D degrees of freedom, with cumulants
+V_ij = (beta + kappa lambda_ij) T / L; q' = |x + h|^2 / D is V/D times a noncentral chi-square of D
+degrees of freedom with cumulants c_n, and E lambda' = lambda + V:
 
-    c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1).
-
-For two inputs E lambda' = lambda + V and
-
+    c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1),
     Cov(lambda_ij', lambda_kl')
         = (l_ik V_jl + l_il V_jk + l_jk V_il + l_jl V_ik + V_ik V_jl + V_il V_jk) / D.
 """
@@ -52,13 +45,7 @@ from deepinit.theory.numerics import LogNormal
 
 
 class OverlapMoments(NamedTuple):
-    """Moments of the overlaps of two inputs at the horizon.
-
-    Attributes:
-        mean: [2, 2], E lambda_ij.
-        second: [2, 2], E lambda_ij^2 (diagonal: E q_i^2).
-        square_product: E q_1 q_2.
-    """
+    """E lambda_ij, E lambda_ij^2 (diagonal: E q_i^2) and E q_1 q_2 of two inputs at the horizon."""
 
     mean: Float[np.ndarray, "2 2"]
     second: Float[np.ndarray, "2 2"]
@@ -66,7 +53,7 @@ class OverlapMoments(NamedTuple):
 
     @property
     def variance(self) -> Float[np.ndarray, "2 2"]:
-        """[2, 2], Var lambda_ij."""
+        """Var lambda_ij."""
         return self.second - self.mean**2
 
 
@@ -86,21 +73,12 @@ def mean_square_moments(
     Args:
         activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (tanh, erf, sin, linear).
         mean_square: q_0.
-        weight_var: a block's weights have variance weight_var dt / D.
-        bias_var: its biases have variance bias_var dt.
-        horizon: depth * dt.
+        weight_var, bias_var, horizon: as for `double_limit`.
         highest: 1 to 12.
         depth: of a linear network; None: infinite, an error O(horizon / depth), see `depth_bias`.
 
-    Returns:
-        [highest + 1], relative error about 1e-13 (times log2(depth)).
-
-    Raises:
-        SpecError: another phi; a depth with a phi that is not linear; moments beyond float64.
-
-    Valid for: Gaussian weights and biases.
-
-    Reference: module docstring.
+    SpecError: another phi; a depth with a phi that is not linear; moments beyond float64. Valid
+    for: Gaussian weights and biases; relative error about 1e-13 (times log2(depth)).
     """
     growth, size, q = checked_start(activation, width, mean_square, weight_var, bias_var, horizon)
     validate.integer("highest", highest, 1, "2 gives the variance.", most=12)
@@ -131,14 +109,9 @@ def overlap_moments(
 ) -> OverlapMoments:
     """E lambda_ij, E lambda_ij^2 and E q_1 q_2 at the last block, exact at width D.
 
-    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L.
-
-    Args:
-        gram: [2, 2], <x_i, x_j> / D at the start.
-
-    The rest as in `mean_square_moments`.
-
-    Reference: module docstring; arXiv:2007.03253, proposition 18 (lacks 2 s_12 lambda).
+    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L. `gram`: <x_i, x_j> / D at the
+    start; the rest as in `mean_square_moments`. Reference: arXiv:2007.03253, proposition 18
+    (lacks 2 s_12 lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     start = gram_matrix("gram", gram, size=2)
@@ -158,11 +131,9 @@ def overlap_moments(
 def log_mean_square_law(
     activation: ActivationLike, width: int, weight_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D).
+    """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D), by Ito's formula.
 
     Exact for depth -> infinity at fixed width. Arguments and errors: `mean_square_moments`.
-
-    Reference: Ito's formula for log q.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, 0.0, horizon)
     return LogNormal(growth.exponent * (1.0 - 2.0 / size), 4.0 * growth.exponent / size)
@@ -194,7 +165,7 @@ def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
 
 
 def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
-    """One block of a linear network on (1, q, ..., q^highest), by cumulants."""
+    """One linear block on (1, q, ..., q^highest), by cumulants."""
     q, noise = np.array([0.0, 1.0]), np.array([block.bias_rate, block.rate])
     powers = [np.ones(1)]
     for _ in range(highest):
@@ -225,7 +196,7 @@ def _pair_system(growth: Growth, width: int) -> np.ndarray:
 
 
 def _pair_step(block: Growth, width: int) -> np.ndarray:
-    """One block of a linear network on (1, q1, q2, q1^2, q2^2, l, l^2, q1 q2)."""
+    """One linear block on the vector of `_pair_system`."""
     b, gain, d = block.bias_rate, 1.0 + block.rate, float(width)
     cross, noise = b * gain, block.rate * (1.0 + gain)  # noise = gain^2 - 1
     constant = (1.0 + 2.0 / d) * b * b
@@ -242,7 +213,7 @@ def _pair_step(block: Growth, width: int) -> np.ndarray:
 
 
 def _block(activation: Any, growth: Growth, depth: Any) -> Growth:
-    """Rates of one block of a linear network, times its length."""
+    """Rates of one block, times its length."""
     validate.integer("depth", depth, 1, "Leave it out for infinitely many blocks.")
     slopes = as_activation(activation).slopes
     if slopes is None or slopes[0] != slopes[1]:

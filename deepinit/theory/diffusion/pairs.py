@@ -6,9 +6,9 @@ Positively homogeneous psi (slopes l, r), means 0, theta = arccos(rho):
     E psi' psi' = (l^2 + r^2) (pi - theta) / (2 pi) + 2 l r theta / (2 pi),
     k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi).
 
-erf, means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))) and
-(4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2). Others by quadrature: trapezoidal in x, and in y
-given x (smooth psi) or Gauss-Legendre between kinks.
+erf, means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))), (4/pi) / sqrt((1 + 2 V_x)(1 + 2
+V_y) - 4 C^2). Others by quadrature: trapezoidal in x, and in y given x (smooth psi) or
+Gauss-Legendre between kinks.
 """
 
 import math
@@ -26,7 +26,7 @@ _KINKED_NODES = 60
 def product_means(
     psi: Activation, mean: np.ndarray, covariance: np.ndarray, *, slopes: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """E psi(x_i) psi(x_j) and E psi'(x_i) psi'(x_j), [N, N] each, x ~ N(mean, covariance).
+    """E psi(x_i) psi(x_j) and E psi'(x_i) psi'(x_j), x ~ N(mean, covariance).
 
     Degenerate pairs are allowed. Without `slopes` the second is 0, or a closed form. Error about
     1e-12 for closed forms, and for psi as smooth as tanh at standard deviations up to 8; with kinks
@@ -113,5 +113,5 @@ def _pair_rule(
 
 
 def _smooth_nodes(std: float) -> int:
-    """Spacing in proportion to the distance of tanh's poles, pi / (2 std), up to std 8."""
+    """Spacing in proportion to pi / (2 std), the distance of tanh's poles, up to std 8."""
     return 120 * min(8, max(1, math.ceil(std))) + 1

@@ -1,21 +1,16 @@
 """One input in the double limit: m, q and the explosion time, in closed form.
 
-With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 and A = b^2 s_0 - w^2 u_0^2,
+With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 = p / n, A = b^2 s_0 - w^2 u_0^2 and
+omega = w sqrt(A) / 2 (imaginary for A < 0),
 
-    m' = (b/2) s,   q' = (b m + a^2) s      =>      u' = (w^2 u^2 + A) / 2.
-
-u = p / n: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary for A < 0)
-
+    m' = (b/2) s,   q' = (b m + a^2) s,   u' = (w^2 u^2 + A) / 2,   p' = A n / 2,   n' = -w^2 p / 2,
     n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1,      s = s_0 / n^2,
     m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,
     eta = (s_0 / 2) (sin(omega t) / omega) / n.
 
 The explosion time is the first zero of n, finite for b != 0, s_0 > 0. For A < 0 (not published),
--A = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, y = w u_0 / sqrt(-A), and
-
-    A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0
-
-gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0.
+y = w u_0 / sqrt(-A), |y| >= 1, and A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2
+(2 b m_0 + a^2) < 0 gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0.
 """
 
 import math
@@ -31,11 +26,7 @@ from deepinit.theory.diffusion.growth import DiffusionConstants
 class Riccati(NamedTuple):
     """The equation of u = b m + a^2 for one input.
 
-    Attributes:
-        constants: of the activation.
-        weight_var: w^2.
-        mean, mean_square: m_0, q_0.
-        rate: s_0 = bias_var + weight_var q_0.
+    weight_var, mean, mean_square, rate: w^2, m_0, q_0 and s_0 = bias_var + weight_var q_0.
     """
 
     constants: DiffusionConstants
@@ -74,7 +65,7 @@ class Riccati(NamedTuple):
         return 0.5 * math.log1p(2.0 / beyond) / omega if beyond > 0.0 else math.inf
 
     def at(self, t: Float[Like, "*shape"]) -> tuple[Float[Like, "*shape"], Float[Like, "*shape"]]:
-        """(m, q) at times t [...] below the explosion time."""
+        """(m, q) at times t below the explosion time."""
         b, a2 = self.constants.curvature, self.constants.slope**2
         sine, denominator = self._solution(np.asarray(t, dtype=np.float64))
         eta = 0.5 * self.rate * sine / denominator
@@ -119,8 +110,7 @@ def panels(
     """Gauss-Legendre nodes and weights on [0, horizon], exact to rounding near singularities.
 
     A panel is at most half as long as its distance from explosions on either side, and bounded by
-    the imaginary singularities and 4 / kappa, as e^{kappa t} grows. The horizon is below every
-    explosion.
+    the imaginary singularities and 4 / kappa (e^{kappa t}). The horizon is below every explosion.
     """
     after = min(system.explosion_time() for system in systems)
     before = min(

@@ -20,16 +20,11 @@ _LARGEST = 1e130  # in units of the sizes
 def integrated(
     rates: Callable[[np.ndarray], np.ndarray], start: np.ndarray, horizon: float, sizes: np.ndarray
 ) -> np.ndarray:
-    """y(T) of y' = f(y), [n], by an explicit Runge-Kutta method of order 8.
+    """y(T) of y' = f(y), by an explicit Runge-Kutta method of order 8.
 
-    Args:
-        rates: f.
-        start: [n], y(0).
-        sizes: [n], typical sizes: errors, about 1e-9, are relative to an entry, or to 1e-3 of its
-            size if smaller. A change of units changes no digit.
-
-    Raises:
-        SpecError: an explosion before the horizon; growth by more than e^300 without one.
+    Errors, about 1e-9, are relative to an entry, or to 1e-3 of its typical size if smaller; a
+    change of units changes no digit. SpecError: an explosion before the horizon; growth by more
+    than e^300 without one.
     """
     from scipy import linalg
     from scipy.integrate import solve_ivp

@@ -1,8 +1,7 @@
 """Infinitely many blocks with two layers, x + sqrt(dt) V phi(W x + b).
 
 W_ij ~ N(0, sigma_1^2 / D), not shrinking, V_ij ~ N(0, sigma_2^2 / n). For every inner width n
-
-    lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2).
+lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j), u ~ N(0, sigma_1^2 lambda + sigma_b1^2).
 """
 
 import numpy as np
@@ -26,19 +25,16 @@ def two_layer_limit(
     bias_var: float = 0.0,
     horizon: float = 1.0,
 ) -> Float[np.ndarray, "N N"]:
-    """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b), [N, N], in the double limit.
+    """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b) in the double limit.
 
     Args:
         activation: phi, growing at most linearly (else SpecError); kinks and phi(0) != 0 are
             allowed.
-        gram: [N, N], <x_i, x_j> / D at the start.
-        weight_var: sigma_1^2: W has variance weight_var / D.
-        branch_var: sigma_2^2: V has variance branch_var dt / n, n the inner width.
-        bias_var: sigma_b1^2, of b.
+        gram: <x_i, x_j> / D at the start.
+        weight_var, bias_var: sigma_1^2, W has variance weight_var / D; sigma_b1^2, of b.
+        branch_var: sigma_2^2, V has variance branch_var dt / n.
 
-    Valid for: every inner width; relative error about 1e-9.
-
-    Reference: module docstring.
+    Valid for: every inner width n; relative error about 1e-9.
     """
     phi = not_superlinear(as_activation(activation))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)
@@ -65,10 +61,8 @@ def two_layer_log_mean_square_law(
     """Law of log(q_T / q_0) of two-layer blocks without bias: N(kappa T (1 - 2/D), 4 kappa T / D).
 
     kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r of a positively homogeneous phi
-    (else SpecError). Exact for depth -> infinity at fixed D and every inner width. Arguments:
-    `two_layer_limit`.
-
-    Reference: Ito's formula for log q.
+    (else SpecError), by Ito's formula. Exact for depth -> infinity at fixed D and every inner
+    width. Arguments: `two_layer_limit`.
     """
     phi = as_activation(activation)
     if phi.slopes is None:

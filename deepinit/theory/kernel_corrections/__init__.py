@@ -1,12 +1,5 @@
 """NNGP and tangent kernels of random networks at finite width.
 
-- Order 1/width: `kernel_corrections`, `tangent_covariance`, `output_statistics`,
-  `output_fourth_cumulant`, `log_kernel`; growth with depth: `criticality_class`.
-- Exact, one input, homogeneous activation: `homogeneous_kernel_layers`,
-  `homogeneous_kernel_moment`, `homogeneous_kernel_log`, `homogeneous_ntk_moments`.
-- Exact, linear: `linear_kernel_layers`, `linear_kernel_second_moments`.
-- Depth and width to infinity: `deep_wide_kernel`, `deep_wide_ntk_ratio`.
-
 K^1: covariance of first-layer preactivations; weights have variance weight_var / fan_in. Expansion
 parameter r = sum of 1/width over hidden layers.
 """

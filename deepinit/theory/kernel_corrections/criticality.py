@@ -6,16 +6,10 @@ without a formula are NaN.
 Scale invariant: E X^2/(E X)^2 = 1 + c/n per layer, c = 3q/p^2 - 1, p and q the means of the squares
 and fourth powers of the slopes. V/K^2 = c r, K1 = 0; at w = 1/p Var Theta/T^2 = (7c - 2)/9 r and
 D/(K T) = (2c - 1)/3 r.
-
-K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p) (`criticality.origin`); p = 1 for
-smooth odd phi, 1/2 where phi'' (ELU) or phi' (SELU) jumps at 0. With chi_par = 1 - (1 + 1/p)/l and
-w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0,
-
-    V = v K^2 l/n,   v = c0/3;        K1 = k K l/n,   k = -(1 + p) v/4.
-
-Tanh: 2/3 and -1/3; ELU: 2/3 and -1/4. Odd phi, p = 1: E phi'^2 = 1 - 1/l, B = T^2 r/3,
-Var Theta/T^2 = 2r/3, T1/T = -r/4 (Fc).
-
+K* = 0, marginal: K_l = (p c l)^(-1/p) (`criticality.origin`), chi_par = 1 - (1 + 1/p)/l, w^2 Var
+phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0; V = v K^2 l/n, v = c0/3; K1 = k K l/n,
+k = -(1 + p) v/4. Tanh: 2/3 and -1/3; ELU: 2/3 and -1/4. Odd phi, p = 1: E phi'^2 = 1 - 1/l, B = T^2
+r/3, Var Theta/T^2 = 2r/3, T1/T = -r/4 (Fc).
 Other stable fixed points: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the
 tangent variance saturates for chi_perp < 1 and grows with depth for chi_perp > 1.
 """
@@ -43,15 +37,15 @@ class Criticality(NamedTuple):
     """Universality class and slopes of the corrections in r.
 
     Attributes:
-        name: critical points: "scale_invariant", "zero_critical" (K* = 0), "half_stable" (K* > 0,
-            both chi = 1); else "ordered" (chi_perp < 1), "chaotic" (chi_perp > 1), "marginal" (edge
-            of chaos, K* > 0), "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
+        name: critical points: "scale_invariant", "zero_critical" (K* = 0), "half_stable"
+            (K* > 0, both chi = 1); else "ordered" (chi_perp < 1), "chaotic" (chi_perp > 1),
+            "marginal" (edge of chaos, K* > 0), "vanishing" (K -> 0, chi < 1), "unsettled"
+            (K -> infinity).
         fixed_point: K*; NaN where every K is one.
         chi_parallel, chi_perpendicular: at K*; chi_parallel > 1: K* repels, the first layer must
             have mean square K*.
         kernel_variance, kernel_shift: lim V/K^2 and K1/K, in units of `per`.
-        tangent_variance, tangent_shift: lim Var Theta/T^2 and T1/T, one output.
-        mixed: lim D/(K T).
+        tangent_variance, tangent_shift, mixed: lim Var Theta/T^2, T1/T and D/(K T), one output.
         per: "depth/width" (r) or "1/width".
         largest_sum: r at which first-order variances are off by about 30 %; NaN where it depends on
             depth (`kernel_corrections` estimates it).
@@ -79,25 +73,18 @@ def criticality_class(
 ) -> Criticality:
     """Universality class of an initialization, and growth of 1/width corrections.
 
-    V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width.
+    V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width. Fixed points from 1e-8 to
+    1e6. Variances within 1e-6 of a critical point count as critical, K within 1e-5 of a fixed point
+    as fixed.
 
     Args:
-        activation: Activation, built-in name or JAX function.
         weight_var: variance times fan_in, > 0.
-        bias_var: >= 0.
         mean_square: K > 0 of the first layer; ignored at critical variances.
 
-    Returns:
-        `Criticality`. Fixed points from 1e-8 to 1e6. Variances within 1e-6 of a critical point
-        count as critical, K within 1e-5 of a fixed point as fixed. "zero_critical" slopes have
-        error log(depth)/depth: 1 % from depth 1000, far off at depth 10.
-
-    Raises:
-        SpecError: variances out of range; an activation not accepted by `di.critical`.
-
-    Valid for: first order in 1/width; `largest_sum` exact (scale invariant) or simulated (tanh).
-
-    Reference: arXiv:2106.10165, chapters 5 and 8.
+    SpecError: variances out of range; an activation not accepted by `di.critical`. Valid for: first
+    order in 1/width; `largest_sum` exact (scale invariant) or simulated (tanh). "zero_critical"
+    slopes have error log(depth)/depth: 1 % from depth 1000, far off at depth 10. Reference:
+    arXiv:2106.10165, chapters 5 and 8.
     """
     weight_var = validate.positive("weight_var", weight_var, "He initialization of ReLU is 2.")
     bias_var = validate.not_negative("bias_var", bias_var)
@@ -168,7 +155,7 @@ def _zero_critical(phi: Activation) -> Criticality:
 
 
 def _four_point(slopes: tuple[float, float]) -> float:
-    """c = Var z^2 E phi'^4 / (E phi'^2)^2 in units of K^2, for two slopes."""
+    """c = Var z^2 E phi'^4 / (E phi'^2)^2 in units of K^2."""
     p, q = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2), 0.5 * (slopes[0] ** 4 + slopes[1] ** 4)
     return 3.0 * q / p**2 - 1.0
 
@@ -176,7 +163,7 @@ def _four_point(slopes: tuple[float, float]) -> float:
 def _fixed_point(
     phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float
 ) -> float:
-    """The limit of K' = b + w g(K) from mean_square; inf beyond the grid."""
+    """Limit of K' = b + w g(K); inf beyond the grid."""
 
     def change(variance: float) -> tuple[float, float]:
         """K' - K and chi_parallel."""

@@ -2,16 +2,16 @@
 
 Slopes (left, right), no forward biases; p, q: means of their squares and fourth powers. A layer
 multiplies the kernel by the independent factor w (right^2 chi^2_M + left^2 chi^2_{n-M})/n,
-M ~ Binomial(n, 1/2) (`numerics.layer_factors`). With u_l = w^2 (p^2 + (3q - p^2)/n_l), forward
-norm G^l, Delta_l = |d output / d z^l|^2 and bias rate tb,
+M ~ Binomial(n, 1/2) (`numerics.layer_factors`). u_l = w^2 (p^2 + (3q - p^2)/n_l), forward norm G^l,
+Delta_l = |d output / d z^l|^2, bias rate tb:
 
     E G^l = K^1 (w p)^{l-1},        E (G^l)^2 = (K^1)^2 prod_{j<l} u_j,
     E Delta_m = (w p)^{L+1-m},      E Delta_m^2 = prod_{j>=m} u_j,
     Theta = sum_l (G^l + tb) Delta_l,
     E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m},
 
-powers of w p being products over layers. P is the gated product between layers l < m;
-a = E (tr P^T P)^2 and t = E tr (P^T P)^2 obey a two-term recursion.
+powers of w p being products over layers. P is the gated product between layers l < m; a = E
+(tr P^T P)^2 and t = E tr (P^T P)^2 obey a two-term recursion.
 """
 
 import math
@@ -41,7 +41,7 @@ class TangentMoments(NamedTuple):
 
 
 class ExactKernel(NamedTuple):
-    """Mean and variance of the kernel after 1, ..., L hidden layers, [L, ...]."""
+    """Mean and variance of the kernel after hidden layers 1, ..., L."""
 
     mean: Float[np.ndarray, "layers *shape"]
     variance: Float[np.ndarray, "layers *shape"]
@@ -66,21 +66,9 @@ def homogeneous_kernel_moment(
         prod_l (w p)^s E X_l^s,    X_l the layer's factor over its mean;
         s = 2: prod_l (w p)^2 (1 + c/n_l),    c = 3q/p^2 - 1 (ReLU 5, linear 2).
 
-    Args:
-        activation: positively homogeneous, not 0.
-        widths: [L].
-        weight_var: w > 0, scalar or [L].
-        order: s >= 0.
-
-    Returns:
-        The moment; inf on overflow.
-
-    Raises:
-        SpecError: another activation; bad widths, variances or order.
-
-    Valid for: Gaussian weights, no biases; relative error 1e-13 per layer.
-
-    Reference: arXiv:1812.05994.
+    Activation positively homogeneous, weight_var w > 0 (scalar or per layer), order s >= 0; else
+    SpecError. inf on overflow. Valid for: Gaussian weights, no biases; relative error 1e-13 per
+    layer. Reference: arXiv:1812.05994.
     """
     steep, ratio = _steep_and_ratio(activation)
     sizes, order = layer_widths(widths), validate.not_negative("order", order, "2 is usual.")
@@ -102,19 +90,8 @@ def homogeneous_kernel_layers(
         E G^{l+1} = K^1 prod_{j<=l} w_j p,
         Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,   c = 3q/p^2 - 1 (ReLU 5, linear 2)
 
-    Args:
-        activation, widths, weight_var: see `homogeneous_kernel_moment`.
-        first_kernel: K^1 > 0.
-
-    Returns:
-        `ExactKernel`, [L]; inf on overflow.
-
-    Raises:
-        SpecError: see `homogeneous_kernel_moment`.
-
-    Valid for: Gaussian weights, no biases; relative error 1e-15 per layer.
-
-    Reference: arXiv:1812.05994.
+    Arguments and errors: `homogeneous_kernel_moment`. inf on overflow. Valid for: Gaussian weights,
+    no biases; relative error 1e-15 per layer. Reference: arXiv:1812.05994.
     """
     p, _, c = homogeneous_constants(activation)
     sizes, first = layer_widths(widths), validate.positive("first_kernel", first_kernel)
@@ -132,17 +109,9 @@ def homogeneous_kernel_log(
     """Mean and variance of ln(G^{L+1} / K^1) given G > 0, exact.
 
     ReLU, w = 2: a layer adds -5/(2n) - 49/(12 n^2) + ... to the mean, 5/n + 37/(2 n^2) + ... to the
-    variance; N(-5 beta/2, 5 beta) as sum 1/n_l -> beta.
-
-    Args:
-        activation, widths, weight_var: see `homogeneous_kernel_moment`.
-
-    Raises:
-        SpecError: see `homogeneous_kernel_moment`.
-
-    Valid for: Gaussian weights, no biases; error 1e-12.
-
-    Reference: arXiv:1812.05994.
+    variance; N(-5 beta/2, 5 beta) as sum 1/n_l -> beta. Arguments and errors:
+    `homogeneous_kernel_moment`. Valid for: Gaussian weights, no biases; error 1e-12. Reference:
+    arXiv:1812.05994.
     """
     steep, ratio = _steep_and_ratio(activation)
     sizes = layer_widths(widths)
@@ -166,25 +135,10 @@ def homogeneous_ntk_moments(
     """E Theta and E Theta^2 of the NTK, one output and input, exact.
 
     E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}, its infinite-width value. One
-    hidden ReLU layer: E Theta^2/(E Theta)^2 = 1 + 3/n.
-
-    Args:
-        activation: positively homogeneous, not 0.
-        first_kernel: K^1 > 0.
-        widths: [L].
-        weight_var: w > 0 after each hidden layer, scalar or [L].
-        bias_rate: learning-rate factor of the biases, >= 0; 0: not trained.
-
-    Returns:
-        `TangentMoments`; inf on overflow.
-
-    Raises:
-        SpecError: another activation; bad widths or numbers.
-
+    hidden ReLU layer: E Theta^2/(E Theta)^2 = 1 + 3/n. inf on overflow. `bias_rate`: learning-rate
+    factor of the biases; 0: not trained; other arguments and errors: `homogeneous_kernel_moment`.
     Valid for: Gaussian weights, NTK parametrization, biases initialized at 0; relative error 1e-14
-        per layer.
-
-    Reference: arXiv:1909.05989 (first order, exponential growth in depth/width).
+    per layer. Reference: arXiv:1909.05989 (first order, exponential growth in depth/width).
     """
     with np.errstate(over="ignore"):
         return _ntk_moments(activation, first_kernel, widths, weight_var, bias_rate)
@@ -238,7 +192,7 @@ def homogeneous_constants(activation: ActivationLike) -> tuple[float, float, flo
 
 
 def _steep_and_ratio(activation: Any) -> tuple[float, float]:
-    """The larger |slope|, and the ratio of the smaller to it."""
+    """The larger |slope|, and the smaller over it."""
     homogeneous_constants(activation)
     low, high = sorted(abs(slope) for slope in as_activation(activation).slopes or ())
     return high, low / high

@@ -1,7 +1,7 @@
 """NNGP and tangent kernel at finite width: mean shift and covariance to order 1/width.
 
 z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l). Given layer l, neurons of layer l + 1 are i.i.d.
-N(0, G^{l+1}); G is a Markov chain, expanded as G = K + K1 + fluctuations of covariance V:
+N(0, G^{l+1}); G is a Markov chain, G = K + K1 + fluctuations of covariance V:
 
     G^{l+1}_ab = bias_var + (w/n_l) sum_j phi(z^l_ja) phi(z^l_jb),      G^1 = K^1,
     E[G^{l+1} | G^l] = bias_var + w g(G^l),    Cov[G^{l+1} | G^l] = w^2 C(G^l)/n_l.
@@ -11,8 +11,8 @@ The tangent kernel of an output is Theta-hat, its mean over the weights of layer
 
     Theta-hat^{l+1} = b_rate + (t/n) sum phi phi + (w/n) sum_k phi'_k phi'_k Theta^l_kk
 
-Recursion of (G, Theta-hat): `kernel_corrections.recursion`. Shared forward and backward weights
-correlate Theta^l_kk with phi(z_k), by Fc / n, and add q = w Fc : E d d (phi' phi') to the mean.
+Shared forward and backward weights correlate Theta^l_kk with phi(z_k), by Fc / n, and add q = w
+Fc : E d d (phi' phi') to the mean (`kernel_corrections.recursion`).
 """
 
 import math
@@ -62,26 +62,21 @@ def kernel_corrections(
     """NNGP and tangent kernel of a random MLP to order 1/width, by layer.
 
     E G = K + K1 + O(1/n^2), Cov G = V + O(1/n^2), likewise for the tangent kernel, at these widths.
+    Relative error 1e-10 (vertex="all": 1e-9 for three inputs, else `vertex_error`). Slow, 0.1 s per
+    layer and pair: kinks other than one at 0 between two straight lines.
 
     Args:
-        activation: Activation, built-in name or elementwise JAX function; continuous,
-            differentiable between kinks.
-        first_kernel: [k, k] K^1, covariance of first-layer preactivations, bias_var +
-            weight_var x.x / n_0; scalar for one input.
-        widths: [L] hidden widths.
-        weight_var: times fan_in, after each hidden layer, scalar or [L]; None:
+        activation: continuous, differentiable between kinks.
+        first_kernel: K^1, covariance of first-layer preactivations, bias_var + weight_var
+            x.x / n_0; scalar for one input.
+        widths: of hidden layers.
+        weight_var, bias_var: after each hidden layer, weights times fan_in; None:
             `default_weight_var`.
-        bias_var: after each hidden layer, scalar or [L].
         vertex: "pairs": covariances of entries with at most two inputs; "all": three and four too.
-        first_tangent: [k, k] T^1; None: K^1 (NTK parametrization, all parameters trained).
+        first_tangent: T^1; None: K^1 (NTK parametrization, all parameters trained).
         weight_rate, bias_rate: learning-rate factors after each hidden layer; None: weight_var,
             bias_var (NTK). Standard parametrization: widths, 1 and first_tangent = 1 + x.x.
             Untrained biases: bias_rate=0.
-
-    Returns:
-        `KernelCorrections`, relative error 1e-10 (vertex="all": 1e-9 for three inputs, else
-        `vertex_error`). Time per layer: 1 ms for one input; 0.1 s per pair for kinks other than one
-        at 0 between two straight lines.
 
     Raises:
         SpecError: parallel or zero inputs; kernel not positive semi-definite or exploding;
@@ -89,10 +84,9 @@ def kernel_corrections(
         ResourceError: covariances exceed the memory.
 
     Valid for: independent Gaussian weights and biases; error O(r^2) relative to K, r = sum 1/width,
-        with a class-dependent constant (`largest_sum`). Nearly parallel inputs and kinks: see
-        `angle_spread`.
-
-    Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019; arXiv:1909.05989.
+    with a class-dependent constant (`largest_sum`). Nearly parallel inputs and kinks:
+    `angle_spread`. Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019;
+    arXiv:1909.05989.
     """
     first = kernel_matrix("first_kernel", first_kernel)
     phi = differentiable(activation, float(np.max(np.diag(first))))
@@ -179,7 +173,7 @@ def _first_tangent(given: Any, first: np.ndarray) -> np.ndarray:
 
 
 def _angle_spread(all_layers: State, where: Any) -> np.ndarray:
-    """Standard deviation of rho_ab over 1 - |rho_ab|, by the delta method."""
+    """Standard deviation of rho_ab over 1 - |rho_ab|."""
     k = all_layers.kernel[:, where.neighbours]
     aa, ab, bb = k[..., 0], k[..., 1], k[..., 2]
     norm = np.sqrt(aa * bb)

@@ -1,8 +1,7 @@
 """Second moments of features of three and four inputs, E phi_a phi_b phi_c phi_d etc.
 
 Linear: Isserlis' theorem. Three inputs, smooth: trapezoidal rule in three dimensions, relative
-error 1e-9. Else: quasi-Monte Carlo, scrambled Sobol points of fixed seed; standard error from
-replicates.
+error 1e-9. Else: scrambled Sobol points of fixed seed; standard error from replicates.
 """
 
 import math
@@ -21,11 +20,9 @@ _SPACING, _RADIUS = 0.3, 8.5
 def with_vertex(
     moments: LayerMoments, activation: Activation, kernel: np.ndarray, where: Entries
 ) -> tuple[LayerMoments, float]:
-    """Moments with missing second moments filled, and their standard error.
+    """Moments with missing second moments filled, and their largest standard error.
 
-    Returns:
-        The moments; the largest standard error of Cov(f_e, f_g) over sqrt(Var f_e Var f_g), 0 where
-        exact.
+    The error is relative, of Cov(f_e, f_g) over sqrt(Var f_e Var f_g), 0 where exact.
     """
     if not np.isnan(moments.phi_phi).any():
         return moments, 0.0
@@ -63,7 +60,7 @@ def with_vertex(
 
 
 def _linear(moments: LayerMoments, slope: float, k: np.ndarray, where: Entries) -> LayerMoments:
-    """Isserlis: E z_a z_b z_c z_d = K_ab K_cd + K_ac K_bd + K_ad K_bc."""
+    """Isserlis' theorem."""
     a, b = where.rows, where.columns
     flat = k[a, b]
     pairings = (
@@ -84,7 +81,7 @@ def _covariance(
     weights: np.ndarray,
     where: Entries,
 ) -> np.ndarray:
-    """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b under the rule."""
+    """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b."""
     z = factor @ nodes.T
     phi, slope = values_and_derivatives(activation, z)
     a, b = where.rows, where.columns

@@ -1,13 +1,13 @@
 """Gaussian moments of one layer, homogeneous activation, closed form.
 
-phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2. With D = sqrt(K_aa K_bb - K_ab^2)
-and rho = K_ab / sqrt(K_aa K_bb),
+phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2, D = sqrt(K_aa K_bb - K_ab^2),
+rho = K_ab / sqrt(K_aa K_bb):
 
     g_ab = m^2 K_ab + d^2 (2/pi) (D + K_ab asin rho),     g_aa = (left^2 + right^2)/2 K_aa,
     h_ab = m^2 + d^2 (2/pi) asin rho.
 
-Products of four features: trigonometric polynomials on the arcs between sign changes, times
-E R^4, E R^2, 1 = 8, 2, 1.
+Products of four features: trigonometric polynomials on the arcs between sign changes, times E R^4,
+E R^2, 1 = 8, 2, 1.
 """
 
 import math
@@ -41,10 +41,7 @@ def homogeneous_single_moments(slopes: tuple[float, float], variances: np.ndarra
 
 
 def homogeneous_pair_moments(slopes: tuple[float, float], kernels: np.ndarray) -> EntryMoments:
-    """Entries (a, b), a != b; layout of `pair_moments`.
-
-    Diverging derivatives are NaN within `PARALLEL`.
-    """
+    """Entries (a, b), as `pair_moments`; diverging derivatives are NaN within `PARALLEL`."""
     left, right = slopes
     straight, bent = (0.5 * (right + left)) ** 2, (0.5 * (right - left)) ** 2 * 2.0 / math.pi
     a, c, b = np.asarray(kernels, dtype=np.float64).T
@@ -105,8 +102,7 @@ def _arc_rule() -> tuple[np.ndarray, np.ndarray]:
 def _products(
     slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: np.ndarray
 ) -> np.ndarray:
-    """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs between sign
-    changes."""
+    """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs."""
     left, right = slopes
     legendre, mass = _arc_rule()
     unit, mass = 0.5 * (legendre + 1.0), 0.5 * mass / (2.0 * math.pi)

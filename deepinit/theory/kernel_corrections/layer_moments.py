@@ -1,8 +1,7 @@
 """Gaussian moments of one layer for 1/width corrections, all kernel entries.
 
 Entries e = (a, b), a <= b, row-major upper triangle; derivatives by `neighbours[e]` = (aa, ab, bb),
-for a = b by the first only. Second moments of pairs with three or four different inputs are NaN;
-`kernel_corrections.four_point` computes them.
+for a = b by the first only.
 """
 
 import itertools
@@ -28,14 +27,10 @@ from deepinit.theory.numerics.smooth_moments import smooth_pair_moments
 
 
 class Entries(NamedTuple):
-    """The entries of a symmetric [k, k] matrix.
+    """The p entries (a, b), a <= b, of a symmetric [k, k] matrix.
 
-    Attributes:
-        rows, columns: [p], a and b.
-        at: [k, k], index of entry (a, b).
-        neighbours: [p, 3], indices of (a, a), (a, b), (b, b).
-        diagonal: [k], indices of (a, a).
-        mixed: [n], indices of a != b.
+    rows, columns: [p], a and b; at: [k, k], index of (a, b); neighbours: [p, 3], indices of (a, a),
+    (a, b), (b, b); diagonal, mixed: indices of a = b and of a != b.
     """
 
     rows: np.ndarray
@@ -49,10 +44,9 @@ class Entries(NamedTuple):
 class LayerMoments(NamedTuple):
     """Moments of one layer with preactivations N(0, K).
 
-    Attributes:
-        g, h: [p] E phi_a phi_b and E phi'_a phi'_b, with derivatives at `neighbours`.
-        phi_phi, phi_slope, slope_slope: [p, p], E phi_a phi_b phi_c phi_d,
-            E phi_a phi_b phi'_c phi'_d, E phi'_a phi'_b phi'_c phi'_d.
+    g, h: [p] E phi_a phi_b and E phi'_a phi'_b, with derivatives at `neighbours`; phi_phi,
+    phi_slope, slope_slope: [p, p], E of phi_a phi_b or phi'_a phi'_b times phi_c phi_d or phi'_c
+    phi'_d.
     """
 
     g: Derivatives
@@ -75,11 +69,7 @@ def entries(num_inputs: int) -> Entries:
 
 
 def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) -> LayerMoments:
-    """All moments of one layer; NaN for three or more inputs.
-
-    Args:
-        kernel: [p], positive definite on every pair.
-    """
+    """All moments of one layer, K positive definite on every pair; NaN for three or more inputs."""
     single = single_entry_moments(activation, kernel[where.diagonal])
     places = where.neighbours[where.mixed]
     pair = pair_entry_moments(activation, kernel[places]) if len(where.mixed) else None
@@ -115,10 +105,7 @@ def single_entry_moments(activation: Activation, variances: np.ndarray) -> Entry
 
 
 def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Closed form where known, else quadrature.
-
-    Nearly parallel inputs: derivatives of the activation instead of the density.
-    """
+    """Closed form where known, else quadrature; nearly parallel: derivatives of the activation."""
     if activation.slopes is not None:
         return homogeneous_pair_moments(activation.slopes, kernels)
     sine2 = 1.0 - kernels[:, 1] ** 2 / (kernels[:, 0] * kernels[:, 2])

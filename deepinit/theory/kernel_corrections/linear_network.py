@@ -19,20 +19,8 @@ def linear_kernel_layers(
 ) -> ExactKernel:
     """Mean and variance of the kernel of a linear network, by layer, exact.
 
-    E G^{l+1} = K^1 prod_{j<=l} w_j. Cost O(L k^2).
-
-    Args:
-        first_kernel: [k, k] K^1, or a scalar.
-        widths: [L].
-        weight_var: w times squared slope, scalar or [L].
-
-    Returns:
-        `ExactKernel`, [L, k, k].
-
-    Raises:
-        SpecError: see `linear_kernel_second_moments`.
-
-    Valid for: Gaussian weights, no biases.
+    E G^{l+1} = K^1 prod_{j<=l} w_j, w times the squared slope, K^1 a matrix or scalar. Cost
+    O(L k^2). Valid for: Gaussian weights, no biases.
     """
     k = kernel_matrix("first_kernel", first_kernel, parallel=True)
     sizes = layer_widths(widths)
@@ -54,19 +42,9 @@ def linear_kernel_second_moments(
     widths: Real[Array, "layers"] | Plain,
     weight_var: Real[Array, "layers"] | Plain,
 ) -> Float[np.ndarray, "k k k k"]:
-    """[k, k, k, k] E G_ab G_cd after L hidden linear layers, exact.
+    """E G_ab G_cd after L hidden linear layers, exact.
 
-        E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n)
-
-    Args:
-        first_kernel: [k, k] K^1, or a scalar.
-        widths: [L].
-        weight_var: w, scalar or [L].
-
-    Raises:
-        SpecError: not a kernel; bad widths or variances.
-
-    Valid for: Gaussian weights, no biases.
+    E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n). Valid for: Gaussian weights, no biases.
     """
     k = kernel_matrix("first_kernel", first_kernel, parallel=True)
     sizes = layer_widths(widths)

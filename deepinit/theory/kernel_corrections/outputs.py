@@ -1,10 +1,9 @@
 """Statistics of outputs and log kernels; homogeneous networks with depth ~ width.
 
-Given G, outputs f_i are i.i.d. N(0, G): cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd).
-
-As sum 1/n_l -> beta at the critical gain, with the trace moment a(s) = e^{cs}/3 + 2 e^{-s}/3 of
-`kernel_corrections.exact` at distance s,
-E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) ds.
+Given G, outputs f_i are i.i.d. N(0, G): cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd). As sum
+1/n_l -> beta at the critical gain, with the trace moment a(s) = e^{cs}/3 + 2 e^{-s}/3 of
+`kernel_corrections.exact`, E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c
+(beta - s)} a(s) ds.
 """
 
 import math
@@ -29,7 +28,7 @@ class OutputStatistics(NamedTuple):
 
 
 class LogKernel(NamedTuple):
-    """Mean and variance of ln G_aa, [L, k]."""
+    """Mean and variance of ln G_aa."""
 
     mean: Float[np.ndarray, "L k"]
     variance: Float[np.ndarray, "L k"]
@@ -38,19 +37,9 @@ class LogKernel(NamedTuple):
 def output_statistics(relative_variance: Real[Array, "*shape"] | Plain) -> OutputStatistics:
     """Excess kurtosis 3 v of an output; correlation v/(2 + 3 v) of squared outputs.
 
-    Args:
-        relative_variance: [...] v = Var G_aa/(E G_aa)^2 >= 0; first order V_(aa)(aa)/K_aa^2,
-            homogeneous activations prod (1 + c/n_l) - 1.
-
-    Returns:
-        `OutputStatistics`, [...].
-
-    Raises:
-        SpecError: negative or non-finite values.
-
-    Valid for: Gaussian output weights and biases; exact in v.
-
-    Reference: arXiv:2106.10165, chapter 4.
+    v = Var G_aa/(E G_aa)^2 >= 0: first order V_(aa)(aa)/K_aa^2, homogeneous activations prod
+    (1 + c/n_l) - 1. Exact in v for Gaussian output weights and biases. Reference: arXiv:2106.10165,
+    chapter 4.
     """
     v = validate.array("relative_variance", relative_variance, remedy="Take V/K^2.")
     if not (v >= 0.0).all():
@@ -61,19 +50,10 @@ def output_statistics(relative_variance: Real[Array, "*shape"] | Plain) -> Outpu
 def output_fourth_cumulant(
     corrections: KernelCorrections, inputs: tuple[int, int, int, int], same: bool = True
 ) -> Float[np.ndarray, "layers"]:
-    """[L] connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs.
+    """Connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs, by layer.
 
-    Args:
-        corrections: with vertex="all" for three or more different inputs.
-        inputs: indices (a, b, c, d).
-        same: i = j, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc); else V_(ab)(cd).
-
-    Raises:
-        SpecError: inputs out of range; not `KernelCorrections`.
-
-    Valid for: first order in 1/width.
-
-    Reference: arXiv:1910.00019.
+    i = j: V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc); else V_(ab)(cd); inputs (a, b, c, d); vertex="all"
+    for three or more different ones. First order in 1/width. Reference: arXiv:1910.00019.
     """
     check_corrections(corrections)
     count = int(corrections.rows.max()) + 1
@@ -95,12 +75,6 @@ def output_fourth_cumulant(
 def log_kernel(corrections: KernelCorrections) -> LogKernel:
     """E ln G_aa = ln K + K1/K - V/(2 K^2), Var ln G_aa = V/K^2.
 
-    Returns:
-        `LogKernel`, [L, inputs].
-
-    Raises:
-        SpecError: not `KernelCorrections`.
-
     Valid for: see `kernel_corrections`; error O(r^2), delta method.
     """
     check_corrections(corrections)
@@ -111,20 +85,10 @@ def log_kernel(corrections: KernelCorrections) -> LogKernel:
 
 
 def deep_wide_kernel(activation: ActivationLike, beta: float) -> LogNormal:
-    """Limit law N(-c beta/2, c beta) of ln(G/K) as sum 1/n_l -> beta.
+    """Limit law N(-c beta/2, c beta) of ln(G/K) as sum 1/n_l -> beta, c = 3q/p^2 - 1 (ReLU 5).
 
-    c = 3q/p^2 - 1 (ReLU 5).
-
-    Args:
-        activation: positively homogeneous.
-        beta: >= 0.
-
-    Raises:
-        SpecError: another activation, a negative beta.
-
-    Valid for: critical gain, Gaussian weights, no biases; error O(1/width).
-
-    Reference: arXiv:1812.05994.
+    Valid for: homogeneous activation (else SpecError), critical gain, Gaussian weights, no biases;
+    error O(1/width). Reference: arXiv:1812.05994.
     """
     c, total = homogeneous_constants(activation)[2], validate.not_negative("beta", beta)
     return LogNormal(-0.5 * c * total, c * total)
@@ -136,19 +100,8 @@ def deep_wide_ntk_ratio(activation: ActivationLike, beta: float) -> float:
         e^{c beta} (1/3 + (4/(3 beta^2)) (beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2))
             = 1 + (7c - 2)/9 beta + ...
 
-    Args:
-        activation: positively homogeneous.
-        beta: >= 0.
-
-    Returns:
-        The ratio; inf on overflow.
-
-    Raises:
-        SpecError: another activation, a negative beta.
-
-    Valid for: critical gain, equal widths, Gaussian weights, no biases; error O(1/depth).
-
-    Reference: arXiv:1909.05989 (growth e^{c beta}).
+    Valid for: homogeneous activation (else SpecError), critical gain, equal widths, Gaussian
+    weights, no biases; error O(1/depth). Reference: arXiv:1909.05989 (growth e^{c beta}).
     """
     c, total = homogeneous_constants(activation)[2], validate.not_negative("beta", beta)
     x = (c + 1.0) * total

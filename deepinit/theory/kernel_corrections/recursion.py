@@ -1,15 +1,13 @@
 """Layer recursion of the kernels' mean shifts and covariances, order 1/width.
 
-Notation of `kernel_corrections.expansion`; J: Jacobian of (g, h), C / n: noise covariance of a
-layer, w = weight_var, t = weight_rate, L = t Jg + w T o Jh, R = L V + w h o D:
+`kernel_corrections.expansion`; J: Jacobian of (g, h), C / n: noise covariance of a layer,
+w = weight_var, t = weight_rate, L = t Jg + w T o Jh, R = L V + w h o D:
 
     V'  = w^2 (C / n + Jg V Jg^T)                                               Cov(G, G)
     D'  = w cov(t phi phi + w T phi'phi', phi phi) / n + R Jg^T w               Cov(Theta, G)
     A'  = cov(t phi phi + w T phi'phi') / n + L V L^T + (L D^T w h + ...) + w h o A o h w
     K1' = w (Jg K1 + Hg : V / 2)
     T1' = L K1 + (t Hg + w T o Hh) : V / 2 + w Jh : D + w h o T1 + q
-
-`crossed` is B, the tangent kernel between two neurons; `reuse` is Fc, the source of q.
 """
 
 from typing import NamedTuple
@@ -23,11 +21,10 @@ class State(NamedTuple):
     """Moments of G and of the conditional mean Theta at one layer.
 
     Attributes:
-        kernel, tangent: [p], K and T of infinite width.
-        kernel_shift, tangent_shift: [p], K1 and T1.
+        kernel, tangent, kernel_shift, tangent_shift: [p], K, T of infinite width, K1, T1.
         kernel_covariance, tangent_kernel, tangent_covariance: [p, p], V, D (rows: Theta), A.
-        straight, crossed: [p, p], B_{ab|cd} and B_{ab|dc}.
-        reuse: [p, 2, 2], Fc_{cd;ab}, c and d in (a, b); for a = b only [0, 0] is used.
+        straight, crossed: [p, p], B_{ab|cd} and B_{ab|dc}, between two neurons.
+        reuse: [p, 2, 2], Fc_{cd;ab}, c and d in (a, b), source of q; for a = b only [0, 0].
     """
 
     kernel: np.ndarray
@@ -142,7 +139,7 @@ def _inner(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
-    """[p, 2, 2] E d_c d_d (phi'_a phi'_b), c, d in (a, b), from dh/dK."""
+    """[p, 2, 2] E d_c d_d (phi'_a phi'_b) from dh/dK."""
     aa, ab, bb = gradient.T
     off = np.where(where.rows != where.columns, ab, np.zeros_like(aa))
     return np.stack([np.stack([2.0 * aa, off], -1), np.stack([off, 2.0 * bb], -1)], axis=1)

@@ -16,21 +16,19 @@ class KernelCorrections(NamedTuple):
     covariances of parallel inputs, 1 - |correlation| < 1e-7.
 
     Attributes:
-        rows, columns: [p], a and b.
-        kernel, kernel_shift: [L, p], K and K1; E G = K + K1.
-        kernel_covariance: [L, p, p], V, the four-point vertex.
-        tangent, tangent_shift: [L, p], T and T1 of Theta_ii, one output.
-        tangent_covariance: [L, p, p], A = Cov(Theta_ii, Theta_jj), i != j.
-        tangent_kernel_covariance: [L, p, p], D = Cov(Theta_ii, kernel), rows: Theta.
-        straight, crossed: [L, p, p], B_{ab|cd} = E Theta_ij,ab Theta_ij,cd and B_{ab|dc}, i != j.
-        angle_spread: [L, p], standard deviation of the correlation over 1 - |correlation|; NaN for
-            a = b. Where not small, the expansion of ReLU fails.
-        sum_inverse_widths: [L], r = sum of 1/width.
-        relative_variance, relative_shift: [L], largest V/K^2 and Var Theta/T^2; largest |K1/K| and
+        rows, columns: a and b.
+        kernel, kernel_shift, kernel_covariance: K and K1, E G = K + K1; V, the four-point vertex.
+        tangent, tangent_shift: T and T1 of Theta_ii, one output.
+        tangent_covariance, tangent_kernel_covariance: A = Cov(Theta_ii, Theta_jj), i != j;
+            D = Cov(Theta_ii, kernel), rows: Theta.
+        straight, crossed: B_{ab|cd} = E Theta_ij,ab Theta_ij,cd and B_{ab|dc}, i != j.
+        angle_spread: standard deviation of the correlation over 1 - |correlation|; NaN for a = b.
+            Where not small, the expansion of ReLU fails.
+        sum_inverse_widths, largest_sum: r = sum of 1/width; r at which first-order variances are
+            off by about 30 %: of the class, else where the relative variance would reach 0.1.
+        relative_variance, relative_shift: largest V/K^2 and Var Theta/T^2; largest |K1/K| and
             |T1/T|, one input. First order fails near 1.
         vertex_error: largest relative standard error of covariances of three and four inputs.
-        largest_sum: r at which first-order variances are off by about 30 %: of the class, else
-            where the relative variance would reach 0.1.
         class_name: of `criticality_class`, at the variances after the first hidden layer.
         valid_for: hypotheses and range.
     """
@@ -59,16 +57,7 @@ class KernelCorrections(NamedTuple):
 def tangent_covariance(
     corrections: KernelCorrections, num_outputs: int = 1
 ) -> Float[np.ndarray, "L p p"]:
-    """[L, p, p] covariance of the tangent kernel averaged over outputs.
-
-    A + (straight + crossed) / num_outputs.
-
-    Args:
-        num_outputs: outputs averaged, >= 1.
-
-    Raises:
-        SpecError: num_outputs < 1; not `KernelCorrections`.
-    """
+    """A + (straight + crossed) / num_outputs: covariance of the output-averaged tangent kernel."""
     check_corrections(corrections)
     validate.integer("num_outputs", num_outputs, 1, "1 is a single output neuron.", most=2**53)
     between = (corrections.straight + corrections.crossed) / num_outputs

@@ -20,7 +20,7 @@ Vertex = Literal["pairs", "all"]
 
 
 def differentiable(activation: ActivationLike, variance: float) -> Activation:
-    """`activation`, checked: its derivative is that of its values, E phi' = E z phi / K, in L2."""
+    """The activation, whose derivative is that of its values: E phi' = E z phi / K, in L2."""
     phi = as_activation(activation)
     if phi.slopes is not None:
         return phi
@@ -51,7 +51,7 @@ def differentiable(activation: ActivationLike, variance: float) -> Activation:
 def kernel_matrix(
     name: str, kernel: Real[Array, "k k"] | Plain, *, parallel: bool = False
 ) -> Float[np.ndarray, "k k"]:
-    """[k, k] covariance, variances > 0, no parallel inputs unless allowed."""
+    """Covariance matrix, variances > 0, no parallel inputs unless allowed."""
     given = validate.array(name, kernel, remedy="Take X X^T.")
     matrix = validate.symmetric(name, np.atleast_2d(given), remedy="Take X X^T.")
     if not (np.diag(matrix) > 0.0).all():
@@ -73,7 +73,7 @@ def kernel_matrix(
 
 
 def layer_widths(widths: Real[Array, "layers"] | Plain) -> np.ndarray:
-    """[layers] integers >= 1, at least one."""
+    """Integers >= 1, at least one."""
     sizes = width_array(widths)
     if sizes.ndim != 1 or not sizes.size:
         raise SpecError(f"widths={widths!r}", "one integer per hidden layer", "Write (256,) * 10.")
@@ -96,7 +96,7 @@ def per_layer(
     least: float,
     strictly: bool = False,
 ) -> Float[np.ndarray, "layers"]:
-    """[depth] from one number or one per layer."""
+    """One value per layer, from one number or one per layer."""
     numbers = validate.real_numbers(given)
     if numbers is not None and numbers.ndim == 0:
         numbers = np.full(depth, float(numbers))

@@ -12,13 +12,7 @@ _EDGE = 0.1  # relative variance at which the second order is about 30 % of the 
 def relative_sizes(
     mean: np.ndarray, shift: np.ndarray, covariance: np.ndarray, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[L] largest relative variance and shift of one input; 0 where mean is.
-
-    Args:
-        mean, shift: [L, p].
-        covariance: [L, p, p].
-        own: [k], the entries (a, a).
-    """
+    """[L] largest relative variance and shift of one input (entries `own`); 0 where mean is."""
     scale = np.abs(mean[:, own])
     variance, moved = covariance[:, own, own], np.abs(shift[:, own])
     some = scale > 0.0
@@ -40,14 +34,7 @@ def describe_range(
     shifts: np.ndarray,
     spread: float,
 ) -> str:
-    """Hypotheses, and the number of layers within the range.
-
-    Args:
-        largest: r at which variances are off by 30 %.
-        total: [L], r after every layer.
-        variances, shifts: [L], `relative_sizes`.
-        spread: largest `angle_spread` of kinked activations, else 0.
-    """
+    """Hypotheses, and the number of layers within r <= largest; total: r of every layer."""
     r, variance, shift = float(total[-1]), float(variances.max()), float(shifts.max())
     num_valid = int(np.sum(total <= largest * (1.0 + 1e-9)))
     if num_valid == len(total) and max(variance, shift) < 1.0:

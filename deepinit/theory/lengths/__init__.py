@@ -1,16 +1,6 @@
 """Length and volume distortion of random networks, exact at every finite width.
 
-- Network: `HomogeneousNetwork`.
-- Moments: `length_moment`, `length_moments_by_layer`, `volume_moment`; m = 1 for any rectifiable
-  curve or d-manifold.
-- Logarithms: `log_length_moments`, `log_volume_moments`, `..._by_layer`.
-- Distribution: `length_cdf`.
-- One layer: `layer_factor_moment`, `output_factor_moment`, `growth_threshold`.
-- Expansions in 1/width: `expansion`, `log_factor_series`.
-- Bounds: `price_tanner_bound`, `raghu_lower_bound`, `raghu_upper_bound`.
-- Circle: `circle_relative_variance`, `circle_relative_variances_by_layer`,
-  `circle_output_relative_variance`.
-- Residual blocks: `residual_length_moment`, `residual_log_length_moments`.
+m = 1: any rectifiable curve or d-manifold.
 """
 
 from deepinit.theory.lengths.bounds import price_tanner_bound, raghu_lower_bound, raghu_upper_bound

@@ -26,22 +26,10 @@ def raghu_lower_bound(
         hard tanh: base = sqrt(sigma_w^2 / sigma * k / (sigma + k))
         ReLU:      base = sigma_w sqrt(k) / sqrt(k + 1)
 
-    k = width, sigma_w^2 = hidden_var, sigma^2 = hidden_var + bias_var.
-
-    Args:
-        width: of every layer, >= 1.
-        depth: layers, >= 0.
-        hidden_var: weight variance times fan_in.
-        bias_var: hard tanh only.
-        activation: "relu" or "hard_tanh".
-
-    Raises:
-        SpecError: an argument out of range; a bias with "relu".
-
-    Valid for: hard tanh up to a constant, possibly per layer. ReLU: not a bound, it exceeds the
-        exact factor sigma_w a_1(k) / sqrt(2) of a layer. Compare slopes in depth.
-
-    Reference: arXiv:1606.05336.
+    k = width, sigma_w^2 = hidden_var, weight variance times fan_in,
+    sigma^2 = hidden_var + bias_var; SpecError for a bias with "relu". Valid for: hard tanh up to a
+    constant, possibly per layer. ReLU: not a bound, it exceeds the exact factor sigma_w
+    a_1(k) / sqrt(2) of a layer. Compare slopes in depth. Reference: arXiv:1606.05336.
     """
     validate.integer("width", width, 1, "All layers have one width here.")
     validate.integer("depth", depth, 0, "It counts the layers.")
@@ -64,16 +52,8 @@ def raghu_lower_bound(
 def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
     """hidden_var^(depth/2), upper bound on mean length growth, Lipschitz-1 activations.
 
-    Args:
-        depth: layers, >= 0.
-        hidden_var: weight variance times fan_in.
-
-    Raises:
-        SpecError: an argument out of range.
-
-    Valid for: layers of one width, any biases; rigorous. ReLU: below (hidden_var / 2)^{depth/2}.
-
-    Reference: arXiv:1606.05336.
+    Valid for: layers of one width, any biases; hidden_var is weight variance times fan_in;
+    rigorous. ReLU: below (hidden_var / 2)^{depth/2}. Reference: arXiv:1606.05336.
     """
     validate.integer("depth", depth, 0, "It counts the layers.")
     return math.sqrt(validate.not_negative("hidden_var", hidden_var)) ** depth
@@ -82,22 +62,11 @@ def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
 def price_tanner_bound(network: HomogeneousNetwork, density: float = 1.0) -> float:
     """Lower bound of Price & Tanner on mean lengths, dense or sparse Gaussian ReLU.
 
-        (output_var n_L / n_0)^{1/2} (density hidden_var / (2 pi))^{H/2} (2 density / pi)^{1/2},
-
-    the last factor for a linear output.
-
-    Args:
-        network: ReLU, law "normal".
-        density: probability that a weight is not 0, in (0, 1]; nonzero variances are scaled by
-            1/density.
-
-    Raises:
-        SpecError: as `length_moment`; another law or activation; density out of range.
-
-    Valid for: rigorous, at density 1 at most `length_moment`; loose except at width 1, where exact.
-        Decays with depth below hidden_var = 2 pi / density.
-
-    Reference: arXiv:1911.10651.
+    (output_var n_L / n_0)^{1/2} (density hidden_var / (2 pi))^{H/2} (2 density / pi)^{1/2}, the
+    last factor for a linear output; density in (0, 1] of weights other than 0, whose variances are
+    scaled by 1/density. SpecError: as `length_moment`; another law or activation. Valid for:
+    rigorous, at density 1 at most `length_moment`; loose except at width 1, where exact. Decays
+    with depth below hidden_var = 2 pi / density. Reference: arXiv:1911.10651.
     """
     layers = network_layers(network)
     validate.choice("law", network.law, ("normal",), "The bound holds for Gaussian weights.")

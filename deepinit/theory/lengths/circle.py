@@ -6,14 +6,14 @@ theta_l(D): infinite-width angle of layer-l features of two points at angle D; t
     d theta_{l+1} / d theta = (pi - theta) sin theta / (pi sin theta_{l+1}).
 
 Preactivations z, z' have covariance cos theta(D), derivatives along the circle minus its
-derivatives. With t the angle from the edge z = 0 of the sector z, z' > 0, w = theta' cos t,
-w' = -theta' cos(pi - theta - t), v = 1 - theta'^2 and r = sin(theta) theta'',
+derivatives. t: angle from the edge z = 0 of the sector z, z' > 0; w = theta' cos t, w' = -theta'
+cos(pi - theta - t), v = 1 - theta'^2, r = sin(theta) theta'',
 
     M_l(D) = E[1{z>0} 1{z'>0} zdot^2 zdot'^2]
            = int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt / (2 pi),
 
-and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta is analytic
-in D: Gauss-Legendre.
+and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta is
+analytic in D: Gauss-Legendre.
 """
 
 import math
@@ -41,17 +41,9 @@ class _Angles(NamedTuple):
 def circle_relative_variance(depth: int) -> float:
     """V_l = lim n Var(len_l) / E(len_l)^2 of the circle after l ReLU layers of width n.
 
-    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring; V_1 = 1/4, V_2 =
-    0.437218.
-
-    Args:
-        depth: hidden layers l, >= 1.
-
-    Raises:
-        SpecError: depth out of range.
-
-    Valid for: leading order in 1/width (about 10 % off at width 100, depth 4); any weight variance,
-        circle about the origin, no bias. Quadrature error 1e-10.
+    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring; V_1 = 1/4,
+    V_2 = 0.437218. Quadrature error 1e-10. Valid for: leading order in 1/width
+    (about 10 % off at width 100, depth 4); any weight variance, circle about the origin, no bias.
     """
     return float(np.sum(_layer_terms(validate.integer("depth", depth, 1))))
 
@@ -59,17 +51,9 @@ def circle_relative_variance(depth: int) -> float:
 def circle_relative_variances_by_layer(
     widths: Real[Array, "layers"] | Plain,
 ) -> Float[np.ndarray, "layers"]:
-    """[H] Var(len_l) / E(len_l)^2 of the circle after hidden layer l, order 1/width, ReLU.
+    """Var(len_l) / E(len_l)^2 of the circle after every hidden layer l, order 1/width, ReLU.
 
-    sum_{i<=l} (V_i - V_{i-1}) / n_i, V_l = `circle_relative_variance`, V_0 = 0.
-
-    Args:
-        widths: (n_1, ..., n_H), hidden widths, integers >= 1.
-
-    Raises:
-        SpecError: widths empty or out of range.
-
-    Valid for: see `circle_relative_variance`.
+    sum_{i<=l} (V_i - V_{i-1}) / n_i, V_l = `circle_relative_variance`, with its range, V_0 = 0.
     """
     sizes = network_widths(widths, least=1)
     return np.cumsum(np.asarray(_layer_terms(len(sizes))) / np.asarray(sizes))
@@ -78,17 +62,9 @@ def circle_relative_variances_by_layer(
 def circle_output_relative_variance(depth: int, output_width: int) -> float:
     """Var(len) / E(len)^2 of the circle at a linear output, infinite ReLU layers, no bias.
 
-        mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1,    rho(D) = -(d/dD)^2 cos theta_H(D).
-
-    Args:
-        depth: hidden layers H, >= 0.
-        output_width: n_L, >= 1.
-
-    Raises:
-        SpecError: an argument out of range.
-
-    Valid for: infinite hidden widths; width n adds O(1/n), `circle_relative_variance` / n and the
-        fluctuation of rho. Quadrature error 1e-9.
+    mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1, rho(D) = -(d/dD)^2 cos theta_H(D), H = depth >= 0.
+    Quadrature error 1e-9. Width n adds O(1/n), `circle_relative_variance` / n and the fluctuation
+    of rho.
     """
     validate.integer("depth", depth)
     validate.integer("output_width", output_width, 1)
@@ -102,7 +78,7 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
 
 @lru_cache(maxsize=32)
 def _layer_terms(depth: int) -> tuple[float, ...]:
-    """mean_D(4 M_i - 1) / 4 of the layers i = 1, ..., depth."""
+    """mean_D(4 M_i - 1) / 4 of every layer."""
     weights = unit_legendre(_NUM_NODES)[1]
     terms, angles = [], _circle()
     for _ in range(depth):
@@ -117,7 +93,7 @@ def _circle() -> _Angles:
 
 
 def _next(angles: _Angles) -> _Angles:
-    """One ReLU layer: the arc-cosine map and its first two derivatives."""
+    """The arc-cosine map and its first two derivatives."""
     theta, first, second = angles
     sine, opening = np.sin(theta), math.pi - theta
     # sin^2 of half the new angle, without the cancellation of 1 - cos at small angles.

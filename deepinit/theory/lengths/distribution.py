@@ -1,12 +1,10 @@
 """Distribution function of ||J u||, by inversion of a characteristic function.
 
 Y = ln ||Ju||^2 given Ju != 0, phi(t) = E e^{itY} = prod_layers E[factor^{it} | factor > 0],
-t_j = (j + 1/2) delta. The Gil-Pelaez sum
-
-    P(Y <= y) = 1/2 - (1/pi) sum_{j>=0} Im(e^{-i t_j y} phi(t_j)) / (j + 1/2)
-
-has error at most P(|Y - y| > 2 pi / delta) (Poisson summation); |phi| decreases at least like
-exp(-pi t / 2) per layer. Chernoff's bound chooses delta.
+t_j = (j + 1/2) delta. The Gil-Pelaez sum P(Y <= y) = 1/2 - (1/pi) sum_{j>=0}
+Im(e^{-i t_j y} phi(t_j)) / (j + 1/2) has error at most P(|Y - y| > 2 pi / delta)
+(Poisson summation); Chernoff's bound chooses delta. |phi| decreases at least like exp(-pi t / 2)
+per layer.
 """
 
 import math
@@ -36,19 +34,9 @@ def length_cdf(
 ) -> Float[Like, "*shape"]:
     """P(||J u|| <= x), any input and unit tangent, Gaussian weights, exact in the widths.
 
-        1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),    p = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
-
-    Args:
-        x: [...], output to input length; real.
-        network: law "normal".
-
-    Returns:
-        [...], float64, absolute error 1e-12; at 0: probability of a dead network.
-
-    Raises:
-        SpecError: as `length_moment`; another law; x nan.
-
-    Valid for: as `length_moment`; Gaussian weights (orthogonal ones can have atoms).
+    1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0), p = prod_{l<L} (1 - 2^{-n_l}) for ReLU. Absolute
+    error 1e-12; at 0: probability of a dead network. Valid for: as `length_moment`; law "normal"
+    (orthogonal weights can have atoms).
     """
     layers = network_layers(network)
     validate.choice("law", network.law, ("normal",), "Simulate other laws.")
@@ -81,7 +69,7 @@ def _log_cdf(y: np.ndarray, layers: list[HomogeneousLayer]) -> np.ndarray:
 
 
 def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, float]:
-    """Distances below and above the mean with tail probability e^-34 (Chernoff)."""
+    """Distances from the mean with tail probability e^-34 (Chernoff)."""
     least = min(_least_units(factor) for factor in factors)
 
     def bound(s: float) -> float:
@@ -99,7 +87,7 @@ def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, 
 
 
 def _least_units(factor: LayerFactor) -> int:
-    """Least number k of units on, up to probability 1e-80; moments of order > -k/2 exist."""
+    """Least number k of units on, up to 1e-80; moments above order -k/2 exist."""
     if not factor.can_vanish:
         return factor.width
     return max(1, factor.width // 2 - math.ceil(10.0 * math.sqrt(factor.width)))

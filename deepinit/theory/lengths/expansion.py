@@ -47,24 +47,17 @@ def expansion(
         E ||J u||^m = (output_var n_L / n_0)^{m/2} (hidden_var/2)^{mH/2} g_m(n_L)
                       exp(sum_{l=1}^{H} sum_{p=1}^{order} c_p / n_l^p)
 
-    for ReLU; c_1 = 5 m (m - 2) / 8, d-volumes m d [(m-2)(d+4) - 2(d-1)] / 8.
+    for ReLU; c_1 = 5 m (m - 2) / 8, d-volumes m d [(m-2)(d+4) - 2(d-1)] / 8. 0 if m > 0 and a width
+    is below d.
 
     Args:
         order: highest power of 1/width, 0 to 8; 0: infinite width.
-        m: moment, real >= 0.
-        d: dimension, >= 1; 1 for lengths.
+        m, d: moment, real >= 0; dimension, 1 for lengths.
         expand_output: expand the linear output's g_m too.
 
-    Returns:
-        A float; 0 if m > 0 and a width is below d.
-
-    Raises:
-        SpecError: as `length_moment` and `volume_moment`; order out of range.
-
-    Valid for: as `length_moment`; relative error O(sum_l n_l^{-order-1}). ReLU, m = 1: first order
-        is an upper bound at widths >= 2.
-
-    Reference: arXiv:2102.10492, Theorem 3.1 (order 1).
+    Valid for: as `length_moment`, `volume_moment`, with their errors; relative error
+    O(sum_l n_l^{-order-1}). ReLU, m = 1: first order is an upper bound at widths >= 2. Reference:
+    arXiv:2102.10492, Theorem 3.1 (order 1).
     """
     layers, m = network_layers(network, d), checked_moment(m)
     _check_order(order)
@@ -94,22 +87,12 @@ def expansion(
 def log_factor_series(
     order: int, m: float = 1, d: int = 1, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> Float[np.ndarray, "order"]:
-    """[order] c_p of one layer's log factor ln a = c_1/n + c_2/n^2 + ...
+    """c_p of one layer's log factor ln a = c_1/n + c_2/n^2 + ..., p = 1, ..., order.
 
-    d = 1: ln of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU. d > 1: of the factor of E
-    Vol_d^m over (n / fan_in)^{md/2}.
-
-    Args:
-        order: 0 to 8.
-        m: moment, real >= 0.
-        d: dimension, >= 1.
-        negative_slope: 0 unless d = 1.
-        law: "normal" or "orthogonal" (square).
-
-    Raises:
-        SpecError: see `expansion`.
-
-    Valid for: asymptotic series, coefficients rounded once; order 4, m = 1: 1e-14 above width 500.
+    d = 1: ln of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU. d > 1, without slope: of the
+    factor of E Vol_d^m over (n / fan_in)^{md/2}. Law "normal" or "orthogonal" (square). Other
+    arguments and errors: `expansion`. Valid for: asymptotic series, coefficients rounded once;
+    order 4, m = 1: 1e-14 above width 500.
     """
     m = checked_moment(m)
     _check_order(order)
@@ -143,7 +126,7 @@ def _masked_series(order: int, m: float, d: int, slope: float) -> Series:
 
 @lru_cache(maxsize=256)
 def _linear_series(order: int, m: float, d: int) -> Series:
-    """beta_p 2^p: ln prod_{j<d} E chi^m_{n-j} / n^{md/2} in 1/n."""
+    """Series ln prod_{j<d} E chi^m_{n-j} / n^{md/2}, coefficients beta_p 2^p."""
     s = Fraction(m) / 2
     series = [Fraction(0)]
     for p in range(1, order + 1):
@@ -157,7 +140,7 @@ def _linear_series(order: int, m: float, d: int) -> Series:
 
 
 def _power_of_mean(r: Fraction, moments: list[Fraction], order: int) -> Series:
-    """E y^r in powers of 1/n, y the mean of n i.i.d. variables with moments 1, 1, ..."""
+    """Series E y^r, y the mean of n i.i.d. variables of these moments."""
     cumulants = _cumulants(moments)
     central: list[Series] = [_constant(1, order), _constant(0, order)]
     for i in range(2, 2 * order + 1):
@@ -187,7 +170,7 @@ def _cumulants(moments: list[Fraction]) -> list[Fraction]:
 
 
 def _exp(series: list[Fraction]) -> Series:
-    """exp of a series without constant term: e_k = sum_j (j/k) f_j e_{k-j}."""
+    """exp of a series without constant term."""
     result = [Fraction(1)]
     for k in range(1, len(series)):
         result.append(

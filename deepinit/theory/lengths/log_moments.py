@@ -27,7 +27,7 @@ from deepinit.theory.numerics.layer_factors import exp, factor_log_moments
 class LogMoments(NamedTuple):
     """Mean and variance of log ||J u||^2 (log Vol_d^2) where finite, and P(finite).
 
-    Floats or [layers]; mean and variance are nan where p_alive is 0.
+    Mean and variance are nan where p_alive is 0.
     """
 
     mean: Float[Like, "*layers"]
@@ -45,40 +45,27 @@ def log_length_moments(network: HomogeneousNetwork) -> LogMoments:
         Var log||Ju||^2 = sum_{l<L} [<psi_1(K/2)>_{n_l} + Var_{n_l} psi(K/2)] + psi_1(n_L / 2)
         P(Ju != 0)      = prod_{l<L} (1 - 2^{-n_l}).
 
-    Raises:
-        SpecError: see `length_moment`.
-
-    Valid for: see `length_moment`; absolute error 1e-14 per layer.
+    Valid for: `length_moment`, with its errors; absolute error 1e-14 per layer.
     """
     return log_volume_moments(network, 1)
 
 
 def log_length_moments_by_layer(network: HomogeneousNetwork) -> LogMoments:
-    """`log_length_moments` after every layer l, given J_l u != 0, [L]."""
+    """`log_length_moments` after every layer l, given J_l u != 0."""
     return log_volume_moments_by_layer(network, 1)
 
 
 def log_volume_moments(network: HomogeneousNetwork, d: int) -> LogMoments:
     """Mean and variance of log Vol_d^2 given Vol_d > 0, and P(Vol_d > 0), ReLU.
 
-    Args:
-        network: ReLU unless d = 1.
-        d: dimension, >= 1; 1: `log_length_moments`.
-
-    Returns:
-        `LogMoments`; p_alive is P(at least d units on in every layer). (nan, nan, 0) if a width,
-        n_0 included, is below d.
-
-    Raises:
-        SpecError: see `volume_moment`.
-
-    Valid for: see `length_moment`.
+    p_alive: at least d units on in every layer; (nan, nan, 0) if a width, n_0 included, is below d.
+    d = 1: `log_length_moments`. Range and errors: `volume_moment`.
     """
     return LogMoments(*(float(part[-1]) for part in log_volume_moments_by_layer(network, d)))
 
 
 def log_volume_moments_by_layer(network: HomogeneousNetwork, d: int) -> LogMoments:
-    """`log_volume_moments` after every layer l, given Vol_d > 0, [L]."""
+    """`log_volume_moments` after every layer l, given Vol_d > 0."""
     layers = network_layers(network, d)
     if network_widths(network.widths)[0] >= d:
         return cumulative_log_moments(layers)

@@ -1,7 +1,7 @@
 """Moments of length and volume distortion at a point, exact at every width.
 
-Products of independent layer moments (`numerics.layer_factors`). m = 1 is the mean distortion of
-every rectifiable curve: E||J(gamma) gamma'|| does not depend on the point. For m >= 1 a curve of
+Products of independent layer moments (`numerics.layer_factors`). m = 1: mean distortion of every
+rectifiable curve, as E||J(gamma) gamma'|| does not depend on the point. For m >= 1 a curve of
 length ell has (E||Ju||)^m <= E ell^m <= E||Ju||^m, with equality on the right on rays from the
 origin without bias.
 """
@@ -26,21 +26,9 @@ def length_moment(network: HomogeneousNetwork, m: float = 1) -> float:
 
         (output_var n_L / n_0)^{m/2} (hidden_var / 2)^{mH/2} g_m(n_L) prod_l a_m(n_l)
 
-    for ReLU, Gaussian weights, H hidden layers l; a_m `layer_factor_moment`, g_m
-    `output_factor_moment`.
-
-    Args:
-        m: real >= 0.
-
-    Returns:
-        Output to input length to the power m; inf on overflow.
-
-    Raises:
-        SpecError: a network field or m out of range.
-
-    Valid for: any input; biases none, or symmetric about 0 and independent of the weights (constant
-        ones change it); exact, relative error 1e-15 per layer.
-
+    for ReLU, Gaussian weights, H hidden layers l, real m >= 0; a_m `layer_factor_moment`, g_m
+    `output_factor_moment`. inf on overflow. Valid for: any input; biases none, or symmetric about 0
+    and independent of the weights (constant ones change it); exact, relative error 1e-15 per layer.
     Reference: arXiv:2102.10492, Theorems 3.1 and 4.1, as equalities.
     """
     return volume_moment(network, 1, m)
@@ -49,7 +37,7 @@ def length_moment(network: HomogeneousNetwork, m: float = 1) -> float:
 def length_moments_by_layer(
     network: HomogeneousNetwork, m: float = 1
 ) -> Float[np.ndarray, "layers"]:
-    """[L] E ||J_l u||^m after every layer; see `length_moment`."""
+    """E ||J_l u||^m after every layer; see `length_moment`."""
     return _cumulative(network_layers(network), m)
 
 
@@ -59,23 +47,9 @@ def volume_moment(network: HomogeneousNetwork, d: int, m: float = 1) -> float:
         Vol_d^2 = prod_layers (v_l / n_{l-1})^d prod_{j<d} chi^2_{K_l - j},
 
     K_l ~ Binomial(n_l, 1/2), n_L at a linear output. m = 2, hidden_var = 2, output_var = 1:
-    (n_L/n_0)^d prod_layers n (n-1) ... (n-d+1) / n^d.
-
-    Args:
-        network: ReLU unless d = 1.
-        d: dimension, >= 1; 1: `length_moment`.
-        m: real >= 0.
-
-    Returns:
-        Output to input volume to the power m, overlaps counted with multiplicity; 0 if m > 0 and
-        any width, n_0 and n_L included, is below d.
-
-    Raises:
-        SpecError: as `length_moment`; d < 1; d > 1 with leaky ReLU.
-
-    Valid for: see `length_moment`.
-
-    Reference: arXiv:2102.10492, Theorem 4.2, as an equality.
+    (n_L/n_0)^d prod_layers n (n-1) ... (n-d+1) / n^d. Overlaps count with multiplicity; 0 if m > 0
+    and any width, n_0 and n_L included, is below d. SpecError: as `length_moment`; d > 1 with leaky
+    ReLU. Valid for: see `length_moment`. Reference: arXiv:2102.10492, Theorem 4.2, as an equality.
     """
     layers, order = network_layers(network, d), checked_moment(m)
     if order > 0.0 and min(network_widths(network.widths)) < d:
@@ -84,7 +58,7 @@ def volume_moment(network: HomogeneousNetwork, d: int, m: float = 1) -> float:
 
 
 def log_moments(layers: list[HomogeneousLayer], s: float) -> np.ndarray:
-    """[L] ln E[(Vol^2)^s; Vol > 0] after every layer; -inf where the volume is always 0."""
+    """ln E[(Vol^2)^s; Vol > 0] after every layer; -inf where the volume is always 0."""
     steps = [
         s * layer.factor.d * math.log(layer.entry_var) + log_factor_moment(layer.factor, s)
         if layer.entry_var > 0.0

@@ -1,21 +1,16 @@
 """Length distortion of residual blocks x + V relu(W x + b), exact at every width.
 
-W, V Gaussian, n = width, K ~ Binomial(n_mid, 1/2). A block multiplies the squared length by
+W, V Gaussian, n = width, K ~ Binomial(n_mid, 1/2), gamma Euler's constant. A block multiplies the
+squared length independently by Q; given tau, T = 2 tau^2, r = 1 / (1 + T t):
 
     Q = ||e_1 + tau g||^2,   g ~ N(0, I_n),   tau^2 = (branch_var / n_mid) (hidden_var / n) chi^2_K,
-
-independently. Given tau, T = 2 tau^2, r = 1 / (1 + T t):
-
     E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,
-    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1).
-
-Moments, gamma being Euler's constant:
-
+    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1),
     E Q^h    = int_0^inf t^{p-h-1} E[Q^p e^{-tQ}] dt / Gamma(p - h)
     E ln Q   = int_0^inf (e^{-t} - E e^{-tQ}) dt / t
     E ln^2 Q = -2 gamma E ln Q - 2 int_0^inf ln t (e^{-t} - E e^{-tQ}) dt / t
 
-Trapezoidal sums over ln t and ln chi^2_K.
+by trapezoidal sums over ln t and ln chi^2_K.
 """
 
 import math
@@ -44,19 +39,11 @@ def residual_length_moment(
 ) -> float:
     """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: mean length.
 
-        (E Q^{m/2})^num_blocks;    m = 2: (1 + branch_var hidden_var / 2)^num_blocks.
+    (E Q^{m/2})^num_blocks; m = 2: (1 + branch_var hidden_var / 2)^num_blocks. inf on overflow.
 
     Args:
-        width, mid_width: of the residual stream and the branch, >= 1.
-        m: real >= 0.
+        width, mid_width: of the residual stream and the branch.
         branch_var, hidden_var: variances times fan_in of V (fan_in mid_width) and W (width).
-        num_blocks: >= 0.
-
-    Returns:
-        A float; inf on overflow.
-
-    Raises:
-        SpecError: an argument out of range.
 
     Valid for: any input and tangent, symmetric or no biases; exact, relative error 1e-13 per block.
     """
@@ -79,18 +66,9 @@ def residual_log_length_moments(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> LogMoments:
-    """Mean and variance of log ||J u||^2 through residual blocks, exact.
+    """Mean and variance of log ||J u||^2 through residual blocks, exact; p_alive is 1.
 
-    Args:
-        width, mid_width, branch_var, hidden_var, num_blocks: see `residual_length_moment`.
-
-    Returns:
-        `LogMoments`; p_alive is 1.
-
-    Raises:
-        SpecError: an argument out of range.
-
-    Valid for: see `residual_length_moment`; absolute error 1e-13 per block.
+    Arguments and range: `residual_length_moment`; absolute error 1e-13 per block.
     """
     _check(width, mid_width, num_blocks)
     scale, weights = _branch_nodes(width, mid_width, branch_var, hidden_var)
@@ -119,7 +97,7 @@ def _tilted_moment(p: int, t: Any, scale: Any, width: int) -> Any:
 def _branch_nodes(
     width: int, mid_width: int, branch_var: float, hidden_var: float, order: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of T = 2 tau^2 and probabilities, for moments of T up to this order."""
+    """Values of T and probabilities, for moments up to this order."""
     hidden = validate.not_negative("hidden_var", hidden_var)
     variance = validate.not_negative("branch_var", branch_var) / mid_width * hidden / width
     k, probabilities = half_binomial(mid_width, math.ceil(order))

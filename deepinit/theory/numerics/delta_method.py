@@ -1,15 +1,10 @@
 """Delta method for the angle and norms of two post-activation vectors.
 
-a_i = phi(u_i), b_i = phi(v_i), n neurons, (u_i, v_i) Gaussian. Orthonormal alpha = a / |a| and
-omega in the Gaussian L2 space:
+a_i = phi(u_i), b_i = phi(v_i), n neurons, (u_i, v_i) Gaussian; orthonormal alpha = a / |a|, omega:
+b / |b| = cos(t) alpha + sin(t) omega, t the angle at infinite width. (x, y, z): deviations of the
+sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1); c = cos t, s = sin t:
 
-    b / |b| = cos(t) alpha + sin(t) omega,        t = the angle at infinite width.
-
-(x, y, z): deviations of the sample means of (alpha^2, alpha omega, omega^2) from (1, 0, 1). With
-c = cos t, s = sin t and the deviation b of b^2 / E b^2,
-
-    q = z - x,    h = c q - 2 s y,    b = z - c h,
-
+    q = z - x,    h = c q - 2 s y,    b = z - c h  (deviation of b^2 / E b^2),
     ln(|a|^2 / n) = ln E a^2 + ln(1 + x)                  ln(|b|^2 / n) = ln E b^2 + ln(1 + b)
     ln sin^2      = ln s^2 + ln((1 + x)(1 + z) - y^2) - ln(1 + x) - ln(1 + b)
     ln tan^2(half the angle) = ln tan^2(t / 2) + h + O(deviations^2)
@@ -28,13 +23,9 @@ from deepinit.core.typing import Float, Like
 class PairFrame(NamedTuple):
     """Two post-activations of one neuron in the orthonormal frame, on nodes.
 
-    Attributes:
-        alpha, omega: [..., nodes], orthonormal under the weights.
-        weights: [..., nodes].
-        radial4, radial6: factors of sums of degree 4 and 6: 1, or moments of an integrated radius.
-        cosine, sine: [...], of the infinite-width angle.
-        log_norm2_a, log_norm2_b: [...], ln E a^2 and ln E b^2.
-        log_sine2: [...], ln sin^2 of that angle, accurate at small angles.
+    alpha, omega: orthonormal under the weights; radial4, radial6: factors of sums of degree 4 and
+    6, 1 or moments of an integrated radius; cosine, sine, log_sine2: of the infinite-width angle,
+    accurate at small angles; log_norm2_a, log_norm2_b: ln E a^2 and ln E b^2.
     """
 
     alpha: Float[Like, "*shape nodes"]
@@ -50,7 +41,7 @@ class PairFrame(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """Quadratic form in (alpha, omega) on the nodes, and its mean."""
+    """Quadratic form in (alpha, omega), and its mean."""
 
     values: Any
     mean: float
@@ -75,10 +66,7 @@ class AngleExpansion(NamedTuple):
 
 
 class StateExpansion(NamedTuple):
-    """(ln |a|^2/n, ln |b|^2/n, eta): mean limit + shift / n, covariance / n.
-
-    Shapes [..., 3] and [..., 3, 3].
-    """
+    """(ln |a|^2/n, ln |b|^2/n, eta): mean limit + shift / n, covariance / n."""
 
     shift: Float[Like, "*shape 3"]
     covariance: Float[Like, "*shape 3 3"]
@@ -148,7 +136,7 @@ def _forms(frame: PairFrame) -> _Forms:
 
 
 def _eta_shift(frame: PairFrame, forms: _Forms) -> Any:
-    """1/n coefficient of E eta: (c1 + s^2 K_hh / 4) / c, without division by c.
+    """1/n coefficient (c1 + s^2 K_hh / 4) / c of E eta, without division by c.
 
     c1 = -K_zz/2 - K_yy + K_bb/2, K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
     """
@@ -167,7 +155,7 @@ def _second(frame: PairFrame, p: _Form, q: _Form) -> Any:
 
 
 def _third(frame: PairFrame, p: _Form, q: _Form, r: _Form) -> Any:
-    """Third joint cumulant of three forms of one neuron."""
+    """Third joint cumulant of one neuron's forms."""
     moment = frame.radial6 * (frame.weights * p.values * q.values * r.values).sum(-1)
     crossed = (
         p.mean * _second(frame, q, r)

@@ -1,7 +1,7 @@
 """Gamma ratios and binomial weights to relative accuracy at every width.
 
-Differences of log-gammas lose four digits at width 10 000. With Z = z + 10 and Stirling's series
-S(Z) = 1/(12 Z) - 1/(360 Z^3) + ..., without cancellation,
+Differences of log-gammas lose four digits at width 10 000. Without cancellation, Z = z + 10 and
+Stirling's series S(Z) = 1/(12 Z) - 1/(360 Z^3) + ...,
 
     ln Gamma(z + s) - ln Gamma(z) = sum_{j<10} ln((z + j) / (z + s + j))
         + s ln Z + (Z + s - 1/2) ln(1 + s/Z) - s + S(Z + s) - S(Z)
@@ -24,9 +24,7 @@ def log_gamma_ratio(
 ) -> Shaped[Like, "..."] | complex:
     """ln(Gamma(z + s) / Gamma(z)), z > 0, Re(z + s) > 0; error 1e-15 (1 + |s|).
 
-    Args:
-        z: real; broadcasts with s.
-        s: real or complex; imaginary part of the result modulo 2 pi.
+    s real or complex; imaginary part of the result modulo 2 pi.
     """
     from scipy.special import log1p  # accurate for small complex arguments, unlike NumPy's
 
@@ -53,9 +51,7 @@ def _stirling(z: Any) -> Any:
 def half_binomial(n: int, reach: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Values k and probabilities of Binomial(n, 1/2) near the mean; mass outside < 1e-80.
 
-    Args:
-        n: >= 1.
-        reach: added to 20 standard deviations, for integrands growing with k.
+    Spans 20 standard deviations plus `reach`, for integrands growing with k.
     """
     reach += math.ceil(10.0 * math.sqrt(n))
     k = np.arange(max(0, n // 2 - reach), min(n, n // 2 + reach) + 1, dtype=np.float64)

@@ -2,16 +2,16 @@
 
 Homogeneous activation, slopes l (left), r (right): u = R cos p, v = R cos(p - theta), radius
 integrated out (E R^2, R^4, R^6 = 2, 8, 48). w = (b - cos(theta) a) / (2 sin(theta/2)) is O(1)
-without cancellation at every theta. With k = cos(theta/2), m(t) = sin(t) / (2 sin(theta/2)),
-h(t) = (l - r) cos(theta) m(t):
+without cancellation. k = cos(theta/2), m(t) = sin(t) / (2 sin(theta/2)), h(t) = (l - r) cos(theta)
+m(t):
 
     both positive:  p in (theta - pi/2, pi/2)        a = r cos p     w = r k sin p
     both negative:  the opposite arc                 a = l cos p     w = l k sin p
     u > 0 > v:      p = -pi/2 + t, t in (0, theta)   a = r sin t     w = -l k cos t + h(t)
     u < 0 < v:      p =  pi/2 + t, t in (0, theta)   a = -l sin t    w =  r k cos t + h(t)
 
-Even activations (l = -r): the smaller of theta and pi - theta. Other activations: quadrature over
-(u, v); b - a is projected node by node before squaring.
+Even activations (l = -r): the smaller of theta and pi - theta. Others: quadrature over (u, v);
+b - a is projected node by node before squaring.
 """
 
 import itertools
@@ -40,15 +40,9 @@ _PANEL_NODES = 20
 def homogeneous_frame(
     xp: ModuleType, theta: Float[Like, "*shape"], slopes: tuple[float, float]
 ) -> PairFrame:
-    """Frame of a homogeneous activation, unit variances, traceable in JAX.
+    """Frame of a homogeneous activation, unit variances, radius integrated out, traceable in JAX.
 
-    Args:
-        xp: NumPy or jax.numpy.
-        theta: [...] in (0, pi], floating; clipped at 1e-18.
-        slopes: (left, right), not both 0.
-
-    Returns:
-        Radius integrated out; accurate to the dtype.
+    theta in (0, pi], clipped at 1e-18; slopes (left, right), not both 0; accurate to the dtype.
     """
     left, right = slopes
     if left == 0.0 and right == 0.0:
@@ -93,22 +87,13 @@ def quadrature_frame(
     variances: tuple[float, float],
     num_nodes: int | None = None,
 ) -> PairFrame:
-    """Frame of any activation, float64 on the host.
+    """Frame of any activation, smooth between kinks, float64 on the host.
 
-    Args:
-        activation: smooth between kinks.
-        theta: angle of the Gaussian pair, in [0, pi].
-        variances: of u and v, > 0.
-        num_nodes: per axis, without kinks; None: 161 up to standard deviation 1, then in proportion
-            up to 481.
-
-    Returns:
-        Relative error 1e-12 with kinks, or if as smooth as tanh (nearest pole i pi/2) up to
-        variance 25; beyond, e^(-197 / std) times a power of std. Unequal variances lose a factor
-        |std_u - std_v| / theta.
-
-    Raises:
-        SpecError: a and b collinear to rounding; a variance not finite and > 0.
+    Relative error 1e-12 with kinks, or if as smooth as tanh (nearest pole i pi/2) up to variance
+    25; beyond, e^(-197 / std) times a power of std. Unequal variances lose a factor
+    |std_u - std_v| / theta. `num_nodes` per axis, without kinks; None: 161 up to standard deviation
+    1, then in proportion up to 481. SpecError: a and b collinear to rounding; a variance not finite
+    and > 0.
     """
     var_u, var_v = (
         validate.positive("variances", variance, "Check weight variance and inputs.")
@@ -146,7 +131,7 @@ def _orthonormal(
     scale_a: Any,
     scale_w: Any,
 ) -> PairFrame:
-    """Gram-Schmidt of (a, w) on the nodes; b = scale_a * a + scale_w * w."""
+    """Gram-Schmidt of (a, w); b = scale_a * a + scale_w * w."""
     radial2, radial4, radial6 = radial
 
     def mean(product: Any) -> Any:
@@ -177,16 +162,13 @@ def _orthonormal(
 
 
 def _nodes_for(std: float) -> int:
-    """Odd number of nodes on [-12, 12]: spacing 0.15 / std, std cut to [1, 3].
-
-    Moments of degree 6 of tanh at unit variance lose 1e-13 at spacing 0.15, 1e-10 at 0.2.
-    """
+    """Odd number of nodes on [-12, 12], spacing 0.15 / std: 1e-13 for tanh (at 0.2: 1e-10)."""
     return 2 * round(80 * min(max(std, 1.0), 3.0)) + 1
 
 
 @lru_cache(maxsize=8)
 def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Trapezoidal product rule for two standard normals, on a disk."""
+    """Trapezoidal product rule on a disk."""
     nodes, mass = normal_rule((), num_nodes)
     x, y = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
     inside = x * x + y * y < _RADIUS**2
@@ -222,7 +204,7 @@ def kinked_rule(
 
 
 def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and normal weights on [-10.5, 10.5], panels at most 3 wide, split at the points."""
+    """Nodes and normal weights on [-10.5, 10.5], split at the points."""
     inside = [split for split in splits if -_RADIUS < split < _RADIUS]
     edges = np.unique([*np.linspace(-_RADIUS, _RADIUS, 8), *inside])
     legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)

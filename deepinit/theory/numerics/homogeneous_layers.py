@@ -20,10 +20,9 @@ class HomogeneousNetwork(NamedTuple):
     """Fully connected (leaky) ReLU network, no biases or symmetric ones.
 
     Attributes:
-        widths: (n_0, ..., n_L), input to output, integers >= 1.
+        widths: (n_0, ..., n_L), input to output.
         hidden_var, output_var: weight variances times fan_in; hidden_var None:
             2 / (1 + negative_slope^2).
-        negative_slope: 0 for ReLU.
         law: "normal" or "orthogonal" (Haar; rectangular: orthonormal rows or columns).
         output: last layer: "linear", "relu", or None for one more hidden layer.
     """
@@ -39,11 +38,8 @@ class HomogeneousNetwork(NamedTuple):
 class LayerFactor(NamedTuple):
     """Law of one layer's factor at unit weight variance (v / fan_in = 1).
 
-    Attributes:
-        masked: an activation follows.
-        slope: negative slope.
-        sphere: N for orthogonal weights, None for Gaussian.
-        d: dimension of the volume; 1 for lengths.
+    masked: an activation follows, of negative slope `slope`; sphere: N for orthogonal weights, None
+    for Gaussian; d: dimension of the volume, 1 for lengths.
     """
 
     width: int
@@ -73,12 +69,7 @@ class HomogeneousLayer(NamedTuple):
 
 
 def network_layers(network: HomogeneousNetwork, d: int = 1) -> list[HomogeneousLayer]:
-    """The layers of a network, checked.
-
-    Raises:
-        SpecError: not a `HomogeneousNetwork`; widths, variance, slope, law, output or d out of
-            range; d > 1 with leaky ReLU.
-    """
+    """The layers of a network, checked; SpecError also for d > 1 with leaky ReLU."""
     validate.instance(
         "network", network, HomogeneousNetwork, "a HomogeneousNetwork", "Pass its widths to it."
     )

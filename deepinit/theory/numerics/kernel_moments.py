@@ -1,14 +1,11 @@
 """Gaussian moments of one layer: values, kernel derivatives, second moments.
 
-z ~ N(0, K), entries (a, b), a <= b:
-
-    g_ab = E phi(z_a) phi(z_b),    h_ab = E phi'(z_a) phi'(z_b),
-
-with derivatives [.., 3] and [.., 3, 3] by (K_aa, K_ab, K_bb) of the density, valid with kinks:
+z ~ N(0, K), entries (a, b), a <= b: g_ab = E phi(z_a) phi(z_b), h_ab = E phi'(z_a) phi'(z_b), with
+derivatives [.., 3] and [.., 3, 3] by (K_aa, K_ab, K_bb) of the density, valid with kinks:
 
     dE f/dK_cd = c_cd E f (y_c y_d - P_cd),    y = P z,  P = K^-1,  c_cd = 1/2 if c = d else 1;
 
-second derivatives use the Hermite tensor of degree 4. With z = L u, tensors of z are those of u
+second derivatives use the Hermite tensor of degree 4. z = L u: tensors of z are those of u
 contracted with L^-T: fixed nodes, one matrix of weights per derivative. Rounding
 1e-16 / (1 - rho^2)^2; closer than `NEAR`, smooth activations use `numerics.smooth_moments`,
 homogeneous ones `kernel_corrections.homogeneous`.
@@ -46,12 +43,10 @@ class Derivatives(NamedTuple):
 
 
 class EntryMoments(NamedTuple):
-    """Moments of n entries (a, b).
+    """Moments g and h of n entries (a, b), with derivatives.
 
-    Attributes:
-        g, h: with derivatives.
-        products: [n, 6, 6], E F F^T, F = (phi_a phi_a, phi_a phi_b, phi_b phi_b, phi'_a phi'_a,
-            phi'_a phi'_b, phi'_b phi'_b).
+    products: [n, 6, 6], E F F^T, F = (phi_a phi_a, phi_a phi_b, phi_b phi_b, phi'_a phi'_a, phi'_a
+    phi'_b, phi'_b phi'_b).
     """
 
     g: Derivatives
@@ -60,17 +55,10 @@ class EntryMoments(NamedTuple):
 
 
 def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoments:
-    """Entries (a, a) by one-dimensional quadrature; derivatives by K_aa first.
+    """Entries (a, a) by one-dimensional quadrature, relative error 1e-13.
 
-    Args:
-        activation: smooth between kinks.
-        variances: [n] K_aa > 0.
-
-    Returns:
-        Relative error 1e-13; `products` with b = a.
-
-    Raises:
-        SpecError: no kinks and a standard deviation above `LARGEST_STD`.
+    `products` with b = a; derivatives by K_aa first. SpecError: no kinks and a standard deviation
+    above `LARGEST_STD`.
     """
     std = np.sqrt(np.asarray(variances, dtype=np.float64))
     if not activation.kinks and not std.max(initial=0.0) <= LARGEST_STD:
@@ -104,15 +92,7 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
 
 
 def pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Entries (a, b), a != b, by two-dimensional quadrature.
-
-    Args:
-        activation: smooth between kinks.
-        kernels: [n, 3] of (K_aa, K_ab, K_bb), positive definite.
-
-    Returns:
-        Relative error 1e-13 / (1 - rho^2)^2.
-    """
+    """Entries (a, b), a != b, by quadrature in two dimensions, to 1e-13 / (1 - rho^2)^2."""
     kernels = np.asarray(kernels, dtype=np.float64)
     if activation.kinks:
         blocks = [_kinked_block(activation, kernel) for kernel in kernels]
@@ -193,7 +173,7 @@ def _from_values(
     slope_b: np.ndarray,
     hermite: np.ndarray,
 ) -> EntryMoments:
-    """From phi and phi' at the nodes, [n, m]."""
+    """From phi and phi' at the nodes."""
     features = np.empty((len(kernels), 6, hermite.shape[1]))
     factors = [(phi_a, phi_a), (phi_a, phi_b), (phi_b, phi_b)]
     factors += [(slope_a, slope_a), (slope_a, slope_b), (slope_b, slope_b)]

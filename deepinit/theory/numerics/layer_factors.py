@@ -7,8 +7,8 @@ v / fan_in, d-volume (d = 1: squared length):
     Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K, 0 if K < d)
 
 independently by layer. Linear: K = n. Leaky ReLU: `numerics.leaky`. Orthogonal weights: moments are
-divided by those of chi^2_{N-j} / N, N = max(width, fan_in). Represented by E (Vol^2 /
-Vol_before^2)^s, the Mellin transform.
+divided by those of chi^2_{N-j} / N, N = max(width, fan_in). Represented by the Mellin transform E
+(Vol^2 / Vol_before^2)^s.
 """
 
 import math
@@ -92,7 +92,7 @@ def layer_factor_moment(
     negative_slope: float = 0.0,
     law: str = "normal",
 ) -> Float[Like, "*shape"]:
-    """a_m = E X^{m/2}, m-th moment of a (leaky) ReLU layer's length factor.
+    """a_m = E X^{m/2}, m-th moment of a (leaky) ReLU layer's length factor, real m >= 0.
 
     X is the factor of the squared length over its mean, n = width:
 
@@ -101,23 +101,9 @@ def layer_factor_moment(
         orthogonal, square:     every chi^2 over chi^2_n / n of all units.
 
     a_2 = 1; ReLU: a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2, a_1 = exp(-5/(8n) - 3/(8n^2) - ...) for
-    the mean length.
-
-    Args:
-        width: [...], integers >= 1.
-        m: real >= 0; a_0 = 1, although P(X = 0) = 2^-n for ReLU.
-        negative_slope: a; 0 for ReLU, 1 for linear.
-        law: "normal" or "orthogonal" (square Haar).
-
-    Returns:
-        [...], float64.
-
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: exact; relative error 1e-14 (1 + m) at widths up to a million.
-
-    Reference: arXiv:2102.10492, Theorem 3.1 (mean length).
+    the mean length; a_0 = 1, although P(X = 0) = 2^-n. Law "normal" or "orthogonal" (square Haar).
+    Exact; relative error 1e-14 (1 + m) at widths up to a million. Reference: arXiv:2102.10492,
+    Theorem 3.1 (mean length).
     """
     m, slope = checked_moment(m), abs(checked_slope(negative_slope))
     validate.choice("law", law, LAWS, "Other laws share only the mean square (m = 2).")
@@ -128,21 +114,9 @@ def layer_factor_moment(
 def output_factor_moment(width: Real[Array, "*shape"] | Plain, m: float) -> Float[Like, "*shape"]:
     """g_m = E (chi^2_n / n)^{m/2}, m-th moment of a linear Gaussian layer's length factor.
 
-    g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2); g_2 = 1, g_1 = exp(-1/(4n) + 1/(24 n^3) - ...).
-
-    Args:
-        width: [...], integers >= 1.
-        m: real >= 0.
-
-    Returns:
-        [...], float64.
-
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: exact; relative error 1e-15 (1 + m).
-
-    Reference: arXiv:2102.10492, Theorem 3.1 (constant C = g_1).
+    g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2), real m >= 0; g_2 = 1,
+    g_1 = exp(-1/(4n) + 1/(24 n^3) - ...). Exact; relative error 1e-15 (1 + m). Reference:
+    arXiv:2102.10492, Theorem 3.1 (constant C = g_1).
     """
     m, widths = checked_moment(m), width_array(width)
 
@@ -156,19 +130,9 @@ def output_factor_moment(width: Real[Array, "*shape"] | Plain, m: float) -> Floa
 def growth_threshold(width: Real[Array, "*shape"] | Plain) -> Float[Like, "*shape"]:
     """2 / a_1^2: weight variance times fan_in above which mean ReLU lengths grow.
 
-    A hidden layer multiplies the mean length by sqrt(v/2) a_1(n). The threshold
-    2 exp(5/(4n) + 3/(4n^2) + ...) exceeds He's 2.
-
-    Args:
-        width: [...], hidden widths, integers >= 1.
-
-    Returns:
-        [...], float64.
-
-    Raises:
-        SpecError: width out of range.
-
-    Valid for: Gaussian weights, symmetric or no biases; exact.
+    A hidden layer multiplies the mean length by sqrt(v/2) a_1(n). The threshold 2
+    exp(5/(4n) + 3/(4n^2) + ...) exceeds He's 2. Valid for: Gaussian weights, symmetric or no
+    biases; exact.
     """
     return 2.0 / layer_factor_moment(width, 1) ** 2
 
@@ -188,7 +152,7 @@ def _normalised_moment(n: int, m: float, slope: float, law: str) -> float:
 
 
 def _alive_units(n: int, d: int, order: float) -> tuple[np.ndarray, np.ndarray]:
-    """k >= d and P(K = k), not normalized; moments of `order` shift K by order * d / 2."""
+    """k >= d and P(K = k), not normalized, K shifted by order * d / 2."""
     k, weights = half_binomial(n, math.ceil(order * d))
     first = int(np.searchsorted(k, d))
     return k[first:], weights[first:]
@@ -200,7 +164,7 @@ def _sum_over_frame(k: Any, d: int, s: Any) -> Any:
 
 
 def _shaped(moment: Callable[[int], float], widths: np.ndarray) -> Any:
-    """The moment at every width, one evaluation per distinct width."""
+    """The moment at every distinct width."""
     unique, places = np.unique(widths, return_inverse=True)
     moments = np.array([moment(int(n)) for n in unique])[places].reshape(widths.shape)
     return float(moments) if widths.ndim == 0 else moments

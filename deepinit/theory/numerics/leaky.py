@@ -5,7 +5,7 @@ A Gaussian vector with n - K coordinates times a, K ~ Binomial(n, 1/2), has squa
     chi^2_K + a^2 chi^2_{n-K} = chi^2_n D,    D = a^2 + (1 - a^2) U,    U | K ~ Beta(K/2, (n-K)/2),
 
 U independent of chi^2_n. With u = 1/(1 + e^-x), delta = k - n/2, the density in x is proportional
-to cosh(x/2)^{-n/2} e^{delta x/2}, analytic for |Im x| < pi: the trapezoidal rule converges
+to cosh(x/2)^{-n/2} e^{delta x/2}, analytic for |Im x| < pi: trapezoidal sums converge
 geometrically.
 """
 

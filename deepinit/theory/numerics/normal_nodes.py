@@ -72,10 +72,7 @@ def has_parity(activation: Activation) -> bool:
 
 @lru_cache(maxsize=256)
 def _half_count(activation: Activation, level: int) -> int:
-    """Steps of the trapezoidal rule on [0, 9] for preactivations of std 2^(level/8).
-
-    Tested by halving on phi^4, phi^2 phi'^2, phi'^4 and Hermite moments of phi^2, phi'^2.
-    """
+    """Steps on [0, 9] for std 2^(level/8), by halving on degree 4 and Hermite moments."""
     std = 2.0 ** (0.125 * level)
     for half in _HALF_COUNTS:
         nodes = np.linspace(-_RADIUS, _RADIUS, 4 * half + 1)
@@ -110,11 +107,7 @@ def line_rule(half: int) -> tuple[np.ndarray, np.ndarray]:
 class DiskRule(NamedTuple):
     """Trapezoidal rule for two standard normals (u, v), on a disk.
 
-    Attributes:
-        nodes: [m, 2].
-        weights: [m].
-        line: [k], the values of u.
-        place: [m], u = line[place].
+    `line`: [k], values of u = line[place]; nodes [m, 2], weights and place [m].
     """
 
     nodes: np.ndarray

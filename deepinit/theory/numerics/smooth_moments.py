@@ -2,8 +2,8 @@
 
     dE f/dK_ab = E d_a d_b f    (a != b),        dE f/dK_aa = (1/2) E d_a^2 f,
 
-so derivatives of g and h are E phi^(i)(z_a) phi^(j)(z_b), i, j <= 5, by JAX's forward mode in
-float64. phi needs five continuous derivatives. Nearly parallel: z_b = (K_ab/K_aa) z_a + s v,
+so derivatives of g and h are E phi^(i)(z_a) phi^(j)(z_b), i, j <= 5, by JAX's forward
+mode in float64; phi needs five continuous ones. Nearly parallel: z_b = (K_ab/K_aa) z_a + s v,
 s^2 = (1 - rho^2) K_bb; Gauss-Hermite of m nodes in v has error s^(2m).
 """
 
@@ -31,12 +31,7 @@ _HALVES = np.array([0.5, 1.0, 0.5])
 
 
 def smooth_pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Entries (a, b), a != b; layout of `kernel_moments.pair_moments`.
-
-    Args:
-        activation: without kinks.
-        kernels: [n, 3] of (K_aa, K_ab, K_bb), positive semi-definite.
-    """
+    """Entries (a, b), a != b, as `pair_moments`, without kinks; K semi-definite."""
     kernels = np.asarray(kernels, dtype=np.float64)
     std = math.sqrt(float(kernels[:, [0, 2]].max(initial=0.0)))
     near = (1.0 - kernels[:, 1] ** 2 / (kernels[:, 0] * kernels[:, 2])).max() < NEAR
