@@ -64,7 +64,41 @@ def mixed(x: Any, seen: np.ndarray) -> Mixed:
         ]
     gaps = [jnp.max(jnp.abs(part[0] - part[1])) / jnp.max(jnp.abs(part[0])) for part in found]
     means = [part.mean(axis=0) for part in found]
-    return Mixed(*means, *_products(x, seen), jnp.stack([gaps[0], jnp.maximum(*gaps[1:])]))
+    error = jnp.stack([gaps[0], jnp.maximum(gaps[1], gaps[2])])
+    covariance, products = _products(x, seen)
+    return Mixed(means[0], means[1], means[2], covariance, products, error)
+
+
+def haar_bias(x: Any, seen: np.ndarray) -> Any:
+    """d (E X - M), of order 1, for scores sqrt(d) L_q Y L_k^T, Y an [r, s] corner of a rotation.
+
+    E f(Y) c(Y) over normal Y, c = (r + s + 1) tr Y Y^T / 2 - tr (Y Y^T)^2 / 4 less its mean.
+    """
+    x = jax.lax.stop_gradient(x)
+    v, of_queries, of_keys = (matrix_of(part) for part in jnp.split(x, 3))
+    length, where = len(seen), entries(len(v))
+    columns = max(int(_ranks(seen).max()) * min(len(v) // length, 2), 1)
+    nodes, weights = (part[0] for part in two_rules(2 * columns))
+    y = nodes.reshape(-1, 2, columns)
+    square = np.einsum("nrc,nsc->nrs", y, y)
+    trace = np.trace(square, axis1=1, axis2=2)
+    c = 0.5 * (columns + 3) * trace - 0.25 * np.sum(square**2, axis=(1, 2))
+    y, c = jnp.asarray(y), jnp.asarray(weights * (c - weights @ c))
+
+    def one(pair: Any) -> Any:
+        keys = pair[:, None] // length * length + jnp.arange(length)
+        visible = jnp.asarray(seen)[pair % length]
+        joint = of_keys[keys.ravel()[:, None], keys.ravel()]
+        root, _ = _roots(joint, visible, columns)
+        near = of_queries[pair[:, None], pair]
+        low = near[0, 1] / jnp.sqrt(near[0, 0])
+        own = jnp.sqrt(jnp.maximum(near[1, 1] - low**2, 0.0))
+        rotated = jnp.stack([jnp.sqrt(near[0, 0]) * y[:, 0], low * y[:, 0] + own * y[:, 1]], axis=1)
+        scores = jnp.einsum("nrc,rtc->nrt", rotated, root.reshape(2, length, columns))
+        a, b = jnp.moveaxis(jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), axis=-1), 1, 0)
+        return c @ jnp.sum((a @ v[keys[0][:, None], keys[1]]) * b, axis=1)
+
+    return jax.lax.map(one, jnp.asarray(np.stack([where.rows, where.columns], axis=1)))
 
 
 def is_sampled(seen: np.ndarray) -> bool:

@@ -45,7 +45,7 @@ def test_two_causal_tokens():
     np.testing.assert_allclose(16 * shift, [0, 0, -0.0175185681], atol=1e-9)
     layer = L.Attention(1, mask="causal", head_width=10**12)
     *_, variance = outputs(layer, [[1, 0.4], [0.4, 0.9]])
-    np.testing.assert_allclose(variance, [0, 0, 0.0029967108], atol=1e-9)
+    assert variance[2] == pytest.approx(0.0029967108, abs=1e-9)
 
 
 # Layer; mean over 2e5 simulated heads, standard errors 3-6e-4; variance of 11, 12, 22, by an
@@ -77,15 +77,16 @@ def test_three_tokens(case):
     np.testing.assert_allclose(infinite + shift, simulated, atol=2e-3)
     np.testing.assert_allclose(variance[3:], spread, atol=2e-4)
     assert np.abs(infinite - simulated)[-1] > 4e-3  # the limit is rejected
-    limit = upper(limit_of_tokens(L.Sequential(layer), G, WIDE).output.cov[0, 0])
-    np.testing.assert_allclose(infinite, limit, atol=1e-8 if layer.mask else 1e-7)
+    limit = upper(limit_of_tokens(L.Sequential(layer), G, 8).output.cov[0, 0])
+    atol = 1e-8 if layer.mask else 2e-5  # a coarser lattice of four dimensions there
+    np.testing.assert_allclose(infinite, limit, atol=atol)
 
 
 @pytest.mark.slow
 def test_more_tokens_have_the_limit_of_sampled_scores():
     gram = 0.7 * np.eye(5) + 0.3
     infinite, *_ = outputs(L.Attention(2, head_width=16), gram)
-    limit = limit_of_tokens(L.Sequential(L.Attention(2, head_width=16)), gram, WIDE)
+    limit = limit_of_tokens(L.Sequential(L.Attention(2, head_width=16)), gram, 8)
     np.testing.assert_allclose(infinite, upper(limit.output.cov[0, 0]), atol=3e-4)
 
 
@@ -187,7 +188,6 @@ def test_simulated_networks():
 
 REFUSED = {
     "attention (Attention): rotary embeddings": L.Attention(2, rotary=1e4),
-    "attention (Attention): norms of queries and keys": L.Attention(2, qk_norm=True),
     "attention (Attention): a output_law of the law 'orthogonal'": L.Attention(
         2, output_law=di.orthogonal(1.0)
     ),

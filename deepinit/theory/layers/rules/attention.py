@@ -5,7 +5,9 @@ With K = k k^T / d of one head's keys and X = A v A^T of its scores (`softmax_mo
     K:  mean v_k G, covariance Wick / d, averaged over the heads;
     O = E X(G, K) + noise, covariance (Cov X + E Wick(X) / d) / heads.
 
-Scores have variance c^2 d v_q G_tt' K_ss', at the head width d (`mup` scores too).
+Scores have variance c^2 d v_q G_tt' K_ss', at the head width d (`mup` scores too). With `qk_norm`
+correlations take the place of v_q G and v_k G, K is averaged for queries too, and scores are those
+of a Haar frame: one more 1/d in the mean.
 """
 
 from typing import Any
@@ -16,9 +18,16 @@ import numpy as np
 from deepinit.core.layers.attention import Attention, head_width_of, score_factor
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.theory.layers.columns import ColumnLaw
-from deepinit.theory.layers.entries import count_rows, entries, matrix_of, polynomial, wick
+from deepinit.theory.layers.entries import (
+    count_rows,
+    entries,
+    matrix_of,
+    polynomial,
+    vector_of,
+    wick,
+)
 from deepinit.theory.layers.rules_table import FIRST_ORDER, entry_variance
-from deepinit.theory.layers.softmax_moments import Mixed, is_sampled, mixed
+from deepinit.theory.layers.softmax_moments import Mixed, haar_bias, is_sampled, mixed
 from deepinit.theory.layers.state import Pending, State, settle
 from deepinit.theory.layers.tape import Tape
 
@@ -35,10 +44,15 @@ def _attention(
     width = head_width_of(layer, fan_in)
     variance = lambda name: fan_in * entry_variance(layer, name, fan_in, depth, path)
     gram = settle(state, tape).gram
-    queries = score_factor(layer, width) ** 2 * width * variance("query_law") * gram
-    keys = variance("key_law") * gram
     units = layer.heads * width
-    keys = tape.average(keys, wick(matrix_of(keys)), units, mean_units=width)
+    factor = score_factor(layer, width) ** 2 * width
+    of_heads = lambda mean: tape.average(mean, wick(matrix_of(mean)), units, mean_units=width)
+    if layer.qk_norm:
+        queries = factor * _correlations(of_heads(_correlations(gram)))
+        keys = _correlations(of_heads(_correlations(gram)))
+    else:
+        queries = factor * variance("query_law") * gram
+        keys = of_heads(variance("key_law") * gram)
     heads = _outputs(variance("value_law") * gram, queries, keys, layer, shape, width, tape)
     scale = units * entry_variance(layer, "output_law", units, depth, path)
     return Pending(scale * heads, fan_in, ColumnLaw())
@@ -62,14 +76,18 @@ def _outputs(
     covariance = found.covariance + spread / width
     at = jnp.broadcast_to(x, (len(values), len(x)))
     mean = polynomial(at, found.value, found.gradient, found.hessian)
-    return tape.average(mean, covariance, layer.heads)
+    bias = tape.jet(lambda: haar_bias(x, seen)) / width if layer.qk_norm else None
+    return tape.average(mean, covariance, layer.heads, bias)
+
+
+def _correlations(gram: Any) -> Any:
+    """G_ab / sqrt(G_aa G_bb), [p]."""
+    matrix = matrix_of(gram)
+    size = jnp.sqrt(jnp.diagonal(matrix))
+    return vector_of(matrix / jnp.outer(size, size))
 
 
 def _refused(layer: Attention, path: str) -> None:
-    for given, present in (
-        ("rotary embeddings", layer.rotary is not None),
-        ("norms of queries and keys", layer.qk_norm),
-    ):
-        if present:
-            given = f"{given} at order 1/width"
-            raise refuse(path, layer, given, "attention without them", "Simulate.")
+    if layer.rotary is not None:
+        given = "rotary embeddings, at order 1/width"
+        raise refuse(path, layer, given, "rotary=None", "Simulate.")
