@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from limit_network import limit_of_tokens, rows_of, upper
+from scipy.special import roots_gegenbauer, roots_genlaguerre, roots_hermitenorm
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -12,7 +13,7 @@ from deepinit.core.layers import Shape, program
 from deepinit.theory.layers import check, first_order
 from deepinit.theory.layers.entries import vector_of
 from deepinit.theory.layers.precision import host_float64
-from deepinit.theory.layers.softmax_moments import mixed
+from deepinit.theory.layers.softmax_moments import haar_bias, mixed
 
 L = di.layers
 G = np.array([[1, 0.4, 0.1], [0.4, 0.9, -0.2], [0.1, -0.2, 1.3]])
@@ -80,6 +81,37 @@ def test_three_tokens(case):
     limit = upper(limit_of_tokens(L.Sequential(layer), G, 8).output.cov[0, 0])
     atol = 1e-8 if layer.mask else 2e-5  # a coarser lattice of four dimensions there
     np.testing.assert_allclose(infinite, limit, atol=atol)
+
+
+def normed_token(width, beta, gram):
+    """E of the second causal token's output with `qk_norm`, exact at the head width."""
+    rho = gram[0][1] / np.sqrt(gram[0][0] * gram[1][1])
+    rules = [roots_genlaguerre(24, n / 2 - 1) for n in (width, width - 1)]
+    rules += [roots_hermitenorm(24), roots_gegenbauer(60, width / 2 - 1)]
+    u, z, y, x = (np.reshape(rule[0], (-1, *(1,) * at)) for at, rule in enumerate(rules[::-1]))
+    t = (rho / np.sqrt(1 - rho**2) * np.sqrt(2 * x) + z) / np.sqrt(2 * y)  # of the keys' angle
+    scores = beta * np.sqrt(2 * width * (1 - t / np.sqrt(1 + t**2))) * u
+    a = 1 / (1 + np.exp(-scores))
+    token = (1 - a) ** 2 * gram[0][0] + 2 * a * (1 - a) * gram[0][1] + a**2 * gram[1][1]
+    for _, weights in rules[::-1]:
+        token = np.tensordot(token, weights / weights.sum(), [[-1], [0]])
+    return float(token)
+
+
+@pytest.mark.slow
+def test_normed_queries_and_keys():
+    """Against exact means at head widths 20 to 320; Gaussian scores are rejected."""
+    gram, widths = [[1, 0.4], [0.4, 0.9]], 20.0 * 2.0 ** np.arange(5)
+    exact = [normed_token(width, 1.5, gram) for width in widths]
+    expected = np.linalg.solve(np.vander(1 / widths, increasing=True), exact)
+    layer = L.Attention(2, mask="causal", beta=1.5, qk_norm=True, head_width=80)
+    infinite, shift, _ = outputs(layer, gram)
+    assert infinite[2] == pytest.approx(expected[0], abs=1e-8)
+    assert 80 * shift[2] == pytest.approx(expected[1], abs=1e-5)
+    cosine = 0.4 / 0.9**0.5
+    entries = np.concatenate([[1, 0.4, 0.9], [2.25, 2.25 * cosine, 2.25], [1, cosine, 1]])
+    with host_float64():
+        assert abs(haar_bias(jnp.asarray(entries), np.tril(np.ones((2, 2), bool)))[2]) > 1e-3
 
 
 @pytest.mark.slow
