@@ -86,6 +86,8 @@ def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
     """Gram-Schmidt by blocks B of rows, twice: with directions Q so far,
 
     B = C Q + S P,   P = C' Q + S' P',   so B = (C + S C') Q + S S' P'.
+
+    P is orthonormal but for rounding, so that S' is a Cholesky factor.
     """
     import jax.numpy as jnp
 
@@ -94,14 +96,39 @@ def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
     directions, lines, width = known, [], len(known) + len(rows)
     for start in range(0, len(rows), _BLOCK):
         block, size = rows[start : start + _BLOCK], sizes[start : start + _BLOCK]
-        before, triangle = jnp.zeros((), rows.dtype), jnp.eye(len(block), dtype=rows.dtype)
-        for _ in range(2):
-            along = product(block, directions.T)
-            rest = block - product(along, directions)
-            block, factor = _row_by_row(rest, size, passes=1)
-            before, triangle = before + product(triangle, along), product(triangle, factor)
-            size = jnp.ones_like(size)  # a direction, or 0
-        line = jnp.concatenate([before, triangle], axis=1)
+        along = product(block, directions.T)
+        block, triangle = _row_by_row(block - product(along, directions), size, passes=1)
+        again = product(block, directions.T)
+        rest = block - product(again, directions)
+        factor, inverse = _cholesky(product(rest, rest.T))
+        block = product(inverse, rest)
+        line = jnp.concatenate(
+            [along + product(triangle, again), product(triangle, factor)], axis=1
+        )
         lines.append(jnp.pad(line, ((0, 0), (0, width - line.shape[1]))))
         directions = jnp.concatenate([directions, block])
     return directions[len(known) :], jnp.concatenate(lines)
+
+
+_LEAST_PIVOT = 0.01  # of a direction; the rest is rounding of rows that depend on earlier ones
+
+
+def _cholesky(gram: Any) -> tuple[Any, Any]:
+    """L and its inverse [k, k], L L^T = G of rows of norm 1 or 0; zero columns without pivots."""
+    import jax
+    import jax.numpy as jnp
+
+    numbers, unit = jnp.arange(len(gram)), jnp.eye(len(gram), dtype=gram.dtype)
+    product = lambda first, second: jnp.matmul(first, second, precision="highest")
+
+    def step(index: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+        lower, inverse = state
+        line = lower[index]
+        column = jnp.where(numbers < index, 0, gram[index] - product(lower, line))
+        pivot = jnp.maximum(column[index], _LEAST_PIVOT)
+        size = jnp.where(pivot > _LEAST_PIVOT, 1 / jnp.sqrt(pivot), 0)
+        inverse = inverse.at[index].set(size * (unit[index] - product(line, inverse)))
+        return lower.at[:, index].set(size * column), inverse
+
+    zeros = jnp.zeros_like(gram)
+    return jax.lax.fori_loop(0, len(gram), step, (zeros, zeros))

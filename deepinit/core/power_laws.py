@@ -97,7 +97,7 @@ def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
 
     Zeros have no order. `ends`: x, for the side; both ends for a difference.
     """
-    xp = array_namespace(images)
+    xp = array_namespace(images, beyond)
     if all(left == right for left, right in orders):
         row = xp.where(beyond < 0, orders.near[0], orders.far[0]) * beyond
         return Gain(row, xp.zeros((1,) * images.ndim, images.dtype))

@@ -24,7 +24,7 @@ from deepinit.networks.cotangents import (
     sum_of_parts,
     total,
 )
-from deepinit.networks.forward import drawn_layer, key_parts
+from deepinit.networks.forward import key_parts
 from deepinit.networks.interpreter import (
     Draw,
     WeightsAndBiases,
@@ -37,9 +37,10 @@ from deepinit.networks.interpreter import (
     renormalize,
     scan_layers,
 )
+from deepinit.networks.linear_layers import drawn_layer
 from deepinit.networks.linear_maps import WITH_RESIDUALS
 from deepinit.networks.rows import Rows
-from deepinit.networks.tied_maps import tied_backward
+from deepinit.networks.tied_maps import TiedMaps
 from deepinit.networks.transposes import cotangent_maps
 
 
@@ -106,7 +107,7 @@ def random_gradients(
         cotangent_maps(linear_map, precision, points),
         points,
         batch,
-        tied_backward(linear_map, _saving("explicit", precision)),
+        None if linear_map == "explicit" else TiedMaps(linear_map == "auto", precision),
     )
     embedding_key, body_key, readout_key = key_parts(net, key)
     rows = inputs = rows.with_inner_products()

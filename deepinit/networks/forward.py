@@ -19,32 +19,19 @@ from deepinit.networks.interpreter import (
     renormalize,
     walk,
 )
-from deepinit.networks.linear_layers import LinearLayer
+from deepinit.networks.linear_layers import drawn_layer
+from deepinit.networks.linear_maps import auto, conditional
 from deepinit.networks.renormalization import orthonormalize_frames
 from deepinit.networks.rows import Rows
-from deepinit.networks.tied_maps import tied_layer
-
-
-def drawn_layer(linear_map: Callable[..., Any], precision: str) -> Callable[..., Any]:
-    """`(key, rows, layer) -> (result of linear_map, bias or None)`, weights and biases drawn."""
-
-    def layer_fn(key: jax.Array, rows: Rows, layer: LinearLayer) -> tuple[Any, jax.Array | None]:
-        fan_out, law, depth = layer.fan_out, layer.weight_law, layer.depth
-        images = linear_map(jax.random.fold_in(key, 0), rows, law, fan_out, depth, precision)
-        if layer.bias_law is None:
-            return images, None
-        bias_key, dtype = jax.random.fold_in(key, 1), rows.points.dtype
-        bias = layer.bias_law.sample(bias_key, (fan_out, 1), depth=depth, dtype=dtype)
-        return images, bias[:, 0]
-
-    return layer_fn
+from deepinit.networks.tied_maps import TiedMaps
 
 
 def random_draw(linear_map: Callable[..., jax.Array], precision: str, depth: int) -> Draw:
     """Draws from keys, without residuals."""
     layer_fn = drawn_layer(linear_map, precision)
     linear = lambda source, rows, layer: (*layer_fn(source, rows, layer), ())
-    tied = tied_layer(drawn_layer, linear_map, precision)
+    again = linear_map in (auto, conditional)
+    tied = TiedMaps(linear_map is auto, precision) if again else None
     return Draw(linear, key_source, key_sources, depth, tied=tied)
 
 

@@ -26,6 +26,7 @@ from deepinit.networks.renormalization import (
     rescale,
 )
 from deepinit.networks.rows import Rows, register_rows
+from deepinit.networks.tied_maps import TiedMaps
 
 register_rows()
 jax.tree_util.register_static(Shape)  # no leaves: taps see it as it is
@@ -47,9 +48,7 @@ class Draw(NamedTuple):
         transpose: of linear maps, on the backward pass.
         points: index of the point that every cotangent belongs to.
         batch: cotangents per function; they belong to all points of a batch, or 1.
-        tied: `(source, rows, layer, times, use, known) -> (*linear's,
-            known)`, of maps that are used again (`networks.tied_maps`); None for `linear`, which
-            draws W again.
+        tied: of maps that are used again; None for `linear`, which draws W again.
     """
 
     linear: LayerFn
@@ -59,7 +58,7 @@ class Draw(NamedTuple):
     transpose: Transpose | None = None
     points: tuple[int, ...] = ()
     batch: int = 1
-    tied: Callable[..., Any] | None = None
+    tied: TiedMaps | None = None
 
 
 class Applied(NamedTuple):

@@ -21,9 +21,9 @@ from deepinit.core.layers import (
     program,
 )
 from deepinit.core.specs import Spec
-from deepinit.networks.forward import drawn_layer, forward, key_parts
+from deepinit.networks.forward import forward, key_parts
 from deepinit.networks.interpreter import Draw, key_sources
-from deepinit.networks.linear_layers import LinearLayer, linear_layer
+from deepinit.networks.linear_layers import LinearLayer, drawn_layer, linear_layer
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.parametrization import scaled_parameters, unit_parameters
 from deepinit.networks.rows import Rows, points_alone

@@ -126,8 +126,17 @@ Transpose = Callable[..., tuple[Cotangents, WeightsAndBiases]]
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
-    """Transposed linear maps of cotangents, for any view; `at`: other points of cotangents."""
+    """`transposes` of a linear map's name."""
     draw = TRANSPOSES[linear_map]
+    return transposes(lambda *given: draw(*given, precision), points)
+
+
+def transposes(draw: Callable[..., jax.Array], points: tuple[int, ...]) -> Transpose:
+    """Transposed linear maps of cotangents, for any view; `at`: other points of cotangents.
+
+    Args:
+        draw: `(key, saved, vectors, layer, fan_in) -> [num, fan_in]`.
+    """
 
     def transpose(
         key: jax.Array,
@@ -140,7 +149,7 @@ def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> 
         stacked, vectors, num, view = rows.points, back.vectors, len(back.vectors), layer.view
         inputs = stacked if view is None else view.extract(stacked)
         vectors = vectors.reshape(num * len(inputs) // len(stacked), -1)
-        images = draw(key, saved, vectors, layer, inputs.shape[1], precision)
+        images = draw(key, saved, vectors, layer, inputs.shape[1])
         if view is not None:  # its transpose acts on the cotangent of each function
             one = jax.vjp(view.extract, jnp.zeros((1, stacked.shape[1]), stacked.dtype))[1]
             images = images.reshape(num, -1, images.shape[1])

@@ -97,20 +97,6 @@ def test_auto_conditions_where_all_uses_fit_and_draws_matrices_elsewhere():
 
 
 @pytest.mark.slow
-def test_gradients_of_auto_are_explicit():
-    net, x = Sequential(Tied(cell(16), 2), Dense(1)), jnp.ones((1, 16))
-    draw = lambda name: random_gradients(
-        net, points_alone(x), jax.random.key(0), jnp.ones((1, 1)), (0,), linear_map=name
-    )
-    ours, explicit = draw("auto"), draw("explicit")
-    # the readout, used once, is conditional: another network of one law
-    assert ours.ntk.shape == explicit.ntk.shape
-    np.testing.assert_allclose(ours.weights.value.shape, (1, 1))
-    with pytest.raises(SpecError, match="gradients through a Tied layer with conditional maps"):
-        draw("conditional")
-
-
-@pytest.mark.slow
 def test_what_has_no_law_is_refused():
     x = points_alone(jnp.ones((2, 3)))
     run = lambda layer: random_forward(

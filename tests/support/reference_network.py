@@ -166,20 +166,27 @@ def _norm(layer, x):
     return ((values - mean) / jnp.sqrt(variance + layer.eps)).reshape(x.shape)
 
 
-def explicit_matches(net, shape, num=3, seed=0, rtol=1e-9, prepare=lambda reference: None):
-    """Values, cotangents of inputs and tangent kernel of explicit maps, in float64."""
+def explicit_matches(
+    net, shape, num=3, seed=0, rtol=1e-9, prepare=lambda reference: None, linear_map="explicit"
+):
+    """Values, cotangents of inputs and tangent kernel are those of the reference, in float64.
+
+    `prepare` may change the reference's parameters, once the network is drawn.
+    """
     with jax.enable_x64(True):
         key, rng = jax.random.key(seed), np.random.default_rng(seed)
         x = rng.normal(size=(num, shape.size))
         reference = Reference(net, shape, key)
-        prepare(reference)
-        output = jax.jit(reference)(reference.parameters, jnp.asarray(x))
         points = (0, *range(num))  # two functions of one point
-        functions = rng.normal(size=(len(points), output.shape[1]))
+        functions = rng.normal(size=(len(points), output_shape(net, shape).size))
         gradients = lambda x, key: random_gradients(
-            net, points_alone(x), key, functions, points, linear_map="explicit", shape=shape
+            net, points_alone(x), key, functions, points, linear_map=linear_map, shape=shape
         )
         found, kernel = jax.jit(lambda x, key: ((g := gradients(x, key)), g.ntk))(x, key)
+        jax.block_until_ready(kernel)
+        jax.effects_barrier()
+        prepare(reference)
+        output = jax.jit(reference)(reference.parameters, jnp.asarray(x))
         values = np.exp(found.output_scales)[:, None] * found.outputs
         np.testing.assert_allclose(values, output, rtol=rtol, atol=1e-11)
 
