@@ -82,6 +82,8 @@ def entry_variance(layer: Layer, name: str, fan_in: int, depth: int, path: str) 
 
 def unresolved(error: float) -> SpecError:
     """The refusal of a quadrature."""
-    given = f"an activation that the quadrature does not resolve (relative error {error:.1g})"
-    allowed = "activations that bend on scales of order 1, and rows that are not nearly parallel"
-    return SpecError(given, allowed, "Take smaller variances or larger angles, or simulate.")
+    what = "an activation or softmax that the quadrature does not resolve"
+    given = f"{what} (relative error {error:.1g})"
+    allowed = "functions that bend on scales of order 1, and rows that are not nearly parallel"
+    remedy = "Take smaller variances or scores, larger angles, or simulate."
+    return SpecError(given, allowed, remedy)

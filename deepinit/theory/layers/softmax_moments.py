@@ -1,0 +1,202 @@
+"""Averages of softmax attention over Gaussian scores, with derivatives by the scores' law.
+
+k rows (inputs x T positions); Cov(S_as, S_bs') = q_ab k_ss', s a position of a's input, s' of b's.
+With A = softmax(S), row by row over the positions it sees, X = A v A^T:
+
+    M = E X,    dE f / dCov_ij = (1/2) E f_ij = (1/2) E f (w_i w_j - Cov^+_ij),  w = Cov^+ S.
+
+Two derivatives of f and one of the density give all second derivatives, rank-deficient rows too.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deepinit.theory.layers.entries import count_rows, entries, matrix_of, vector_of
+from deepinit.theory.numerics.gaussian_rules import two_rules
+
+_SMALLEST_EIGENVALUE = 1e-13  # relative, of scores that count as random
+
+
+class Mixed(NamedTuple):
+    """Of the p entries of X; x = (v, q, k), 3 p numbers.
+
+    Attributes:
+        value, gradient, hessian: of M by x, [p], [p, 3 p], [p, 3 p, 3 p].
+        covariance, products: [p, p], of X_ab and X_cd.
+        error: [2], relative, of M and of its derivatives.
+    """
+
+    value: Any
+    gradient: Any
+    hessian: Any
+    covariance: Any
+    products: Any
+    error: Any
+
+
+def mixed(x: Any, seen: np.ndarray) -> Mixed:
+    """Moments of X = A v A^T.
+
+    Args:
+        x: [3 p], v, q and k.
+        seen: [T, T], whether position t sees s.
+    """
+    x = jax.lax.stop_gradient(x)
+    where = entries(matrix_of(x[: len(x) // 3]).shape[0])
+    pairs = np.stack([where.rows, where.columns], axis=1)
+    ranks = _ranks(seen)
+    exact = np.array([_rank(ranks, a, b) for a, b in pairs])
+    grouped = np.where(exact <= 2, 2, exact.max(initial=2))  # few compilations
+    size = len(x)
+    shapes = [(len(pairs), *(size,) * order) for order in range(3)]
+    found = [jnp.zeros((2, *shape), x.dtype) for shape in shapes]
+    for rank in sorted(set(grouped)):
+        at = np.flatnonzero(grouped == rank)
+        one = lambda pair, rank=rank: _pair(x, pair, seen, int(rank))
+        parts = jax.lax.map(one, jnp.asarray(pairs[at]))
+        found = [
+            whole.at[:, at].set(jnp.moveaxis(part, 1, 0))
+            for whole, part in zip(found, parts, strict=True)
+        ]
+    gaps = [jnp.max(jnp.abs(part[0] - part[1])) / jnp.max(jnp.abs(part[0])) for part in found]
+    means = [part.mean(axis=0) for part in found]
+    error = jnp.stack([gaps[0], jnp.maximum(gaps[1], gaps[2])])
+    covariance, products = _products(x, seen)
+    return Mixed(means[0], means[1], means[2], covariance, products, error)
+
+
+def haar_bias(x: Any, seen: np.ndarray) -> Any:
+    """d (E X - M), of order 1, for scores sqrt(d) L_q Y L_k^T, Y an [r, s] corner of a rotation.
+
+    E f(Y) c(Y) over normal Y, c = (r + s + 1) tr Y Y^T / 2 - tr (Y Y^T)^2 / 4 less its mean.
+    """
+    x = jax.lax.stop_gradient(x)
+    v, of_queries, of_keys = (matrix_of(part) for part in jnp.split(x, 3))
+    length, where = len(seen), entries(len(v))
+    columns = max(int(_ranks(seen).max()) * min(len(v) // length, 2), 1)
+    nodes, weights = (part[0] for part in two_rules(2 * columns))
+    y = nodes.reshape(-1, 2, columns)
+    square = np.einsum("nrc,nsc->nrs", y, y)
+    trace = np.trace(square, axis1=1, axis2=2)
+    c = 0.5 * (columns + 3) * trace - 0.25 * np.sum(square**2, axis=(1, 2))
+    y, c = jnp.asarray(y), jnp.asarray(weights * (c - weights @ c))
+
+    def one(pair: Any) -> Any:
+        keys = pair[:, None] // length * length + jnp.arange(length)
+        visible = jnp.asarray(seen)[pair % length]
+        joint = of_keys[keys.ravel()[:, None], keys.ravel()]
+        root, _ = _roots(joint, visible, columns)
+        near = of_queries[pair[:, None], pair]
+        low = near[0, 1] / jnp.sqrt(near[0, 0])
+        own = jnp.sqrt(jnp.maximum(near[1, 1] - low**2, 0.0))
+        rotated = jnp.stack([jnp.sqrt(near[0, 0]) * y[:, 0], low * y[:, 0] + own * y[:, 1]], axis=1)
+        scores = jnp.einsum("nrc,rtc->nrt", rotated, root.reshape(2, length, columns))
+        a, b = jnp.moveaxis(jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), axis=-1), 1, 0)
+        return c @ jnp.sum((a @ v[keys[0][:, None], keys[1]]) * b, axis=1)
+
+    return jax.lax.map(one, jnp.asarray(np.stack([where.rows, where.columns], axis=1)))
+
+
+def is_sampled(seen: np.ndarray) -> bool:
+    """Whether some averages are over Sobol points."""
+    ranks = _ranks(seen)
+    return max(a + b for a, b in itertools.combinations([*ranks, 0], 2)) > 4
+
+
+def _ranks(seen: np.ndarray) -> np.ndarray:
+    """Of the score differences of a row, [T]."""
+    return seen.sum(axis=1) - 1
+
+
+def _rank(ranks: np.ndarray, a: int, b: int) -> int:
+    one, other = ranks[a % len(ranks)], ranks[b % len(ranks)]
+    return int(one if a == b else one + other)
+
+
+def _pair(x: Any, pair: Any, seen: np.ndarray, rank: int) -> tuple[Any, Any, Any]:
+    """E X_ab [2], gradient [2, 3 p] and Hessian [2, 3 p, 3 p], by two rules."""
+    length, third = len(seen), len(x) // 3
+    at = jnp.asarray(entries(count_rows(third)).at)
+    keys = pair[:, None] // length * length + jnp.arange(length)  # [2, T]
+    visible = jnp.asarray(seen)[pair % length]
+    v = x[at[keys[0][:, None], keys[1]]]
+    v_slope = jax.nn.one_hot(at[keys[0][:, None], keys[1]].ravel(), len(x))
+    shape = (2, length, 2, length)
+    of_queries = third + jnp.broadcast_to(at[pair[:, None], pair][:, None, :, None], shape).ravel()
+    of_keys = 2 * third + at[keys[:, :, None, None], keys].ravel()
+    to_queries, to_keys = (jax.nn.one_hot(where, len(x)) for where in (of_queries, of_keys))
+    c_slope = to_queries * x[of_keys][:, None] + to_keys * x[of_queries][:, None]
+    covariance = (x[of_queries] * x[of_keys]).reshape(2 * length, 2 * length)
+    root, inverse = _roots(covariance, visible, rank)
+    precision = inverse @ inverse.T
+
+    def by(rule: tuple[Any, Any]) -> tuple[Any, Any, Any]:
+        nodes, weights = rule
+        scores = jnp.where(visible, (nodes @ root.T).reshape(-1, 2, length), -jnp.inf)
+        a, b = jnp.moveaxis(jax.nn.softmax(scores, axis=-1), 1, 0)
+        w = nodes @ inverse.T
+        density = 0.5 * (w[:, :, None] * w[:, None, :] - precision).reshape(len(w), -1)
+        curves = 0.5 * weights[:, None] * _curves(a, b, v).reshape(len(w), -1)
+        shares = (weights[:, None, None] * a[:, :, None] * b[:, None, :]).reshape(len(w), -1)
+        share, slope = shares.sum(axis=0), curves.sum(axis=0)
+        across = v_slope.T @ (shares.T @ density) @ c_slope
+        curved = c_slope.T @ (curves.T @ density) @ c_slope
+        both = to_queries.T @ (slope[:, None] * to_keys)
+        hessian = across + across.T + 0.5 * (curved + curved.T) + both + both.T
+        return share @ v.ravel(), share @ v_slope + slope @ c_slope, hessian
+
+    return jax.lax.map(by, tuple(map(jnp.asarray, two_rules(max(rank, 1)))))
+
+
+def _curves(a: Any, b: Any, v: Any) -> Any:
+    """[N, 2 T, 2 T], second derivatives of f = a v b by both rows' scores."""
+    of_a, of_b = b @ v.T, a @ v
+    f = jnp.sum(a * of_a, axis=1, keepdims=True)
+    slope_a, slope_b = a * (of_a - f), b * (of_b - f)
+
+    def own(share: Any, slope: Any) -> Any:
+        outer = share[:, :, None] * slope[:, None, :]
+        return slope[:, :, None] * jnp.eye(len(v)) - outer - jnp.swapaxes(outer, 1, 2)
+
+    both = v - of_a[:, :, None] - of_b[:, None, :] + f[:, :, None]
+    across = a[:, :, None] * b[:, None, :] * both
+    top = jnp.concatenate([own(a, slope_a), across], axis=2)
+    low = jnp.concatenate([jnp.swapaxes(across, 1, 2), own(b, slope_b)], axis=2)
+    return jnp.concatenate([top, low], axis=1)
+
+
+def _roots(covariance: Any, visible: Any, rank: int) -> tuple[Any, Any]:
+    """R and R^+T [n, rank], R R^T the covariance of scores less their means over visible ones."""
+    shares = visible / jnp.sum(visible, axis=1, keepdims=True)
+    centring = jax.vmap(lambda seen, share: jnp.diag(1.0 * seen) - jnp.outer(seen, share))
+    matrix = jax.scipy.linalg.block_diag(*centring(visible, shares))
+    values, vectors = jnp.linalg.eigh(matrix @ covariance @ matrix.T)
+    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
+    random = values > _SMALLEST_EIGENVALUE * values[0]
+    size = jnp.sqrt(jnp.where(random, values, 1.0))
+    return vectors * jnp.where(random, size, 0.0), vectors * jnp.where(random, 1.0 / size, 0.0)
+
+
+def _products(x: Any, seen: np.ndarray) -> tuple[Any, Any]:
+    """[p, p], Cov(X_ab, X_cd) and E X_ab X_cd, of all rows at once."""
+    v, of_queries, of_keys = (matrix_of(part) for part in jnp.split(x, 3))
+    count = len(v)
+    visible = np.kron(np.eye(count // len(seen), dtype=bool), seen)
+    rank = int((visible.sum(axis=1) - 1).sum())
+    root, _ = _roots(jnp.kron(of_queries, of_keys), jnp.asarray(visible), rank)
+
+    def by(rule: tuple[Any, Any]) -> tuple[Any, Any]:
+        nodes, weights = rule
+        scores = jnp.where(visible, (nodes @ root.T).reshape(-1, count, count), -jnp.inf)
+        shares = jax.nn.softmax(scores, axis=-1)
+        outputs = jax.vmap(vector_of)(shares @ v @ jnp.swapaxes(shares, 1, 2))
+        products = (outputs * weights[:, None]).T @ outputs
+        mean = weights @ outputs
+        return products - jnp.outer(mean, mean), products
+
+    both = jax.lax.map(by, tuple(map(jnp.asarray, two_rules(max(rank, 1)))))
+    return both[0].mean(axis=0), both[1].mean(axis=0)
