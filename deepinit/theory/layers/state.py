@@ -7,9 +7,8 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from deepinit.theory.layers.columns import ColumnLaw, column_moments
+from deepinit.theory.layers.columns import ColumnLaw, tuple_moments
 from deepinit.theory.layers.entries import count_rows
 from deepinit.theory.layers.tape import Tape
 
@@ -58,8 +57,7 @@ def settle(state: State, tape: Tape) -> Settled:
     """Products and means of the rows, by the average over columns."""
     if isinstance(state, Settled):
         return state
-    moments = column_moments(state.variance, state.law, tape)
+    mean, covariance = tuple_moments(state.variance, state.law, tape)
     size = state.variance.shape[0]
-    mean = jnp.concatenate([moments.second, moments.first])
-    average = tape.average(mean, moments.covariance(), state.width)
+    average = tape.average(mean, covariance, state.width // state.law.channels)
     return Settled(average[:size], average[size:])
