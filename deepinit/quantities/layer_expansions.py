@@ -103,36 +103,39 @@ def _program(network: Any, inputs: Inputs) -> Any:
 
 @functools.lru_cache(maxsize=16)
 def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, ...]) -> Expanded:
-    """Functions [1] of the rows of the inputs at `places`, tuples of one length."""
+    """Functions [m] of the rows of the inputs at `places`, tuples of one length.
+
+    Returns:
+        `Expanded` [sites, places, m].
+    """
     from deepinit.theory.layers import first_order
 
     every = np.concatenate([inputs.points, inputs.partners])
     found = first_order(_program(network, inputs), every[np.array(places)], functions)
-    parts = found.infinite, found.shift, found.variance, found.ratio
-    return Expanded(*(part[:, :, 0] for part in parts))
+    return Expanded(found.infinite, found.shift, found.variance, found.ratio)
 
 
-def _joined(parts: list[Expanded], order: np.ndarray) -> Expanded:
-    """Entries in the order of places."""
-    back = np.argsort(order)
-    return Expanded(*(np.concatenate(part, axis=1)[:, back] for part in zip(*parts, strict=True)))
+def _single(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, ...]) -> Expanded:
+    """The same of a single function: [sites, places]."""
+    found = _expanded(network, inputs, functions, places)
+    return Expanded(*(part[:, :, 0] for part in found))
 
 
 def overlap(gram: Any, mean: Any) -> Any:
-    """<x, x'> / size of two inputs, or of one: [1]."""
+    """<x, x'> / size of products between two inputs, or within one: [1]."""
     import jax.numpy as jnp
 
     del mean
     return jnp.mean(jnp.diagonal(gram), keepdims=True)
 
 
-def overlap_of_pair(gram: Any, mean: Any) -> Any:
-    """<x, x'> / size of two inputs [1]."""
+def overlaps_of_pair(gram: Any, mean: Any) -> Any:
+    """<x, x>, <x, x'>, <x', x'> over size, of two inputs [3]."""
     import jax.numpy as jnp
 
-    del mean
     half = len(gram) // 2
-    return jnp.mean(jnp.diagonal(gram[:half, half:]), keepdims=True)
+    blocks = (gram[:half, :half], gram[:half, half:], gram[half:, half:])
+    return jnp.concatenate([overlap(block, mean) for block in blocks])
 
 
 def half_log_norm(gram: Any, mean: Any) -> Any:
@@ -146,9 +149,8 @@ def log_sin2_of_pair(gram: Any, mean: Any) -> Any:
     """ln sin^2 of the angle [1]."""
     import jax.numpy as jnp
 
-    half = len(gram) // 2
-    first, second = (overlap(part, mean) for part in (gram[:half, :half], gram[half:, half:]))
-    return jnp.log(1.0 - overlap_of_pair(gram, mean) ** 2 / (first * second))
+    first, cross, second = overlaps_of_pair(gram, mean)
+    return jnp.log(1.0 - cross**2 / (first * second))[None]
 
 
 def mean_cosine(gram: Any, mean: Any) -> Any:
@@ -165,17 +167,29 @@ def nngp(network: Any, inputs: Inputs) -> Expanded:
     """Entries i <= j."""
     first, second = np.triu_indices(inputs.num_rows)
     rows = np.concatenate([inputs.points, inputs.partners])
-    same = np.array([np.array_equal(rows[i], rows[j]) for i, j in zip(first, second, strict=True)])
-    parts = [_expanded(network, inputs, overlap, tuple((int(i),) for i in first[same]))]
-    if not same.all():
-        pairs = tuple(zip(first[~same].tolist(), second[~same].tolist(), strict=True))
-        parts.append(_expanded(network, inputs, overlap_of_pair, pairs))
-    return _joined(parts, np.concatenate([np.flatnonzero(same), np.flatnonzero(~same)]))
+    same = (rows[first] == rows[second]).all(axis=1)
+    entries = np.stack([first, second], axis=1)
+    pairs = tuple(map(tuple, entries[~same].tolist()))
+    mixed = _expanded(network, inputs, overlaps_of_pair, pairs) if pairs else None
+    parts = []
+    for (i, j), alone in zip(entries.tolist(), same, strict=True):
+        if not alone:
+            group, function = pairs.index((i, j)), 1
+        else:
+            group = next((number for number, pair in enumerate(pairs) if i in pair), -1)
+            function = 2 if group >= 0 and pairs[group][1] == i else 0
+        if group >= 0:
+            assert mixed is not None
+            parts.append([part[:, group, function] for part in mixed])
+        else:  # all inputs are equal
+            one = _expanded(network, inputs, overlap, ((i,),))
+            parts.append([part[:, 0, 0] for part in one])
+    return Expanded(*(np.stack(columns, axis=1) for columns in zip(*parts, strict=True)))
 
 
 def log_norm(network: Any, inputs: Inputs) -> Expanded:
     """ln |x_l| / |x_0| of points."""
-    found = _expanded(network, inputs, half_log_norm, _points(inputs))
+    found = _single(network, inputs, half_log_norm, _points(inputs))
     net = outline(network, shape_of(inputs)).program
     places = sites(net.body, net.body_shape)
     sizes = np.array([[output_shape(site.layer, site.shape).size] for site in places])
@@ -187,17 +201,17 @@ def log_sin2_angle(network: Any, inputs: Inputs) -> Expanded:
     """ln sin^2 of the angle of every pair."""
     partners = len(inputs.points) + np.arange(inputs.num_pairs)
     pairs = tuple(zip(map(int, inputs.bases), partners.tolist(), strict=True))
-    return _expanded(network, inputs, log_sin2_of_pair, pairs)
+    return _single(network, inputs, log_sin2_of_pair, pairs)
 
 
 def token_cosine(network: Any, inputs: Inputs) -> Expanded:
     """Mean cosine between the positions of points."""
-    return _expanded(network, inputs, mean_cosine, _points(inputs))
+    return _single(network, inputs, mean_cosine, _points(inputs))
 
 
 def output_kurtosis(network: Any, inputs: Inputs) -> Expanded:
     """3 Var q / (E q)^2, q = |x|^2 / size."""
-    own = _expanded(network, inputs, overlap, tuple((i,) for i in range(inputs.num_rows)))
+    own = _single(network, inputs, overlap, tuple((i,) for i in range(inputs.num_rows)))
     value, zero = 3.0 * own.variance / (own.infinite + own.shift) ** 2, np.zeros_like(own.infinite)
     return Expanded(zero, value, np.full_like(value, np.nan), own.ratio)
 

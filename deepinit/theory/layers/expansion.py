@@ -79,18 +79,21 @@ def first_order(program: Program, rows: Any, functions: Functions) -> FirstOrder
     count = inputs * program.shape.num_positions
     check(program, inputs)
     given = given.reshape(groups, count, -1)
-    gram = np.einsum("gan,gbn->gab", given, given) / given.shape[2]
+    gram, means = np.einsum("gan,gbn->gab", given, given) / given.shape[2], given.mean(axis=2)
     with host_float64():
         for half in _HALVES:
-            parts = _records(program, functions, half, gram, given.mean(axis=2))
-            error = max(float(part.error.max()) for part in parts)
+            many = [
+                _records(program, functions, half, *group)
+                for group in zip(gram, means, strict=True)
+            ]
+            error = max(float(found[-1].error) for found in many)
             if error <= _ACCURATE:
                 break
     if not error <= LARGEST_ERROR:
         raise unresolved(error)
     paths = tuple(site.path for site in sites(program.body, program.body_shape))
-    results = zip(*(part[:4] for part in parts), strict=True)
-    return FirstOrder(paths, *(np.stack(result) for result in results))
+    fields = (np.array([[site[i] for site in found] for found in many]) for i in range(4))
+    return FirstOrder(paths, *(np.swapaxes(field, 0, 1) for field in fields))
 
 
 def check(program: Program, num_inputs: int = 1) -> None:
@@ -135,12 +138,12 @@ def _records(
 ) -> list[Moments]:
     """Of every site."""
     where = entries(gram.shape[-1])
-    vectors = jnp.asarray(gram[:, where.rows, where.columns])
-    flow = jax.vmap(start)(Settled(vectors, jnp.asarray(mean)))
+    vector = jnp.asarray(gram[where.rows, where.columns])
+    flow = start(Settled(vector, jnp.asarray(mean)))
     steps = places(program.body, program.body_shape)
     if program.embedding is not None:
-        path = Path("embedding")
-        flow = advance(program.embedding, flow, program.shape, program.depth, path, half)
+        first = Path("embedding")
+        flow = advance(program.embedding, flow, program.shape, program.depth, first, half)
     found = []
     for layer, shape, path in steps:
         flow = advance(layer, flow, shape, program.depth, Path(path or kind_name(layer)), half)

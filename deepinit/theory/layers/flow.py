@@ -64,8 +64,11 @@ def push(step: Step, flow: Flow, half: int) -> Flow:
     """The flow after one layer."""
     tape = Tape(half)
     state = step(flow.state, tape)
-    inner = _push(lambda y: flat(step(*_inputs(y, flow.state, tape))), flow, tape.averages)
-    return Flow(state, *inner, jnp.maximum(flow.error, tape.error))
+    shift, covariance, third, second = _push(
+        lambda y: flat(step(*_inputs(y, flow.state, tape))), flow, tape.averages
+    )
+    error = jnp.maximum(flow.error, tape.error)
+    return Flow(state, shift, covariance, third, second, error)
 
 
 def moments(functions: Callable[[Settled], Any], flow: Flow, half: int) -> Moments:

@@ -114,14 +114,18 @@ def _methods(chain: Chain) -> tuple[Callable[..., SingleMoments], Callable[..., 
 
 def _homogeneous_single(slopes: tuple[float, float], own: Any) -> SingleMoments:
     first, second, third, fourth = homogeneous.single(slopes)
-    jets = (jet_of(lambda row, fn=fn: fn(row[0]), own[:, None]) for fn in (first, second))
-    return SingleMoments(*jets, third(own), fourth(own))
+    low, high = (jet_of(_of_entry(fn), own[:, None]) for fn in (first, second))
+    return SingleMoments(low, high, third(own), fourth(own))
+
+
+def _of_entry(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda row: fn(row[0])
 
 
 def _kinked_single(phi: Any, kinks: tuple[float, ...], own: Any) -> SingleMoments:
     value, slope, curve = kinked.single(phi, kinks, own)
-    jets = (Jet(value[:, i], slope[:, i, None], curve[:, i, None, None]) for i in range(2))
-    return SingleMoments(*jets, value[:, 2], value[:, 3])
+    low, high = (Jet(value[:, i], slope[:, i, None], curve[:, i, None, None]) for i in range(2))
+    return SingleMoments(low, high, value[:, 2], value[:, 3])
 
 
 def _kinked_pair(phi: Any, kinks: tuple[float, ...], near: Any, tape: Any) -> PairMoments:

@@ -1,7 +1,7 @@
 """Layers in order, with records of the sites on the way; equal steps are compiled once."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -12,6 +12,8 @@ from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.flow import Flow, Moments, moments, push
 from deepinit.theory.layers.rules_table import apply
 
+# A step is short to run and long to compile.
+_QUICKLY = {"xla_backend_optimization_level": 0}
 Functions = Callable[[Any, Any], Any]
 
 
@@ -29,6 +31,7 @@ class Path(str):
 
 def places(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[Layer, Shape, str]]:
     """Layers that are measured as one, in order, with shapes of their inputs and paths."""
+    parts: Iterable[tuple[Layer, str]]
     if isinstance(layer, Repeat):
         parts = ((layer.layer, joined(path, str(i + 1))) for i in range(layer.times))
     elif isinstance(layer, Sequential) and not isinstance(layer, Block):
@@ -41,15 +44,15 @@ def places(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[Layer, 
         shape = output_shape(child, shape, inside)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=_QUICKLY)
 def advance(layer: Layer, flow: Flow, shape: Shape, depth: int, path: Path, half: int) -> Flow:
-    """Flows [groups, ...] after a layer."""
+    """The flow after a layer."""
     step = lambda state, tape: apply(layer, state, shape, depth, str(path), tape)
-    return jax.lax.map(lambda one: push(step, one, half), flow)
+    return push(step, flow, half)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
+@functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=_QUICKLY)
 def record(functions: Functions, flow: Flow, half: int) -> Moments:
-    """Moments [groups, m] of functions of the rows."""
+    """Moments [m] of functions of the rows."""
     of_state = lambda state: functions(matrix_of(state.gram), state.mean)
-    return jax.lax.map(lambda one: moments(of_state, one, half), flow)
+    return moments(of_state, flow, half)

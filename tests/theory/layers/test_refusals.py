@@ -27,7 +27,9 @@ REFUSED = {
     "does not end in a random linear layer": mlp(L.Residual(L.Sequential(L.Dense(8), L.RMSNorm()))),
     "batchnorm: BatchNorm": mlp(L.BatchNorm()),
     "tied: Tied": mlp(L.Tied(L.Sequential(L.Dense(8), L.Activation("tanh")), 2)),
-    "a law of the law 'orthogonal'": mlp(L.Activation("tanh"), L.Dense(8, di.orthogonal(1.0))),
+    "dense_2 (Dense): a law of the law 'orthogonal'": mlp(
+        L.Activation("tanh"), L.Dense(8, di.orthogonal(1.0)), L.Activation("tanh")
+    ),
     "after a gate or dropout": mlp(L.Dropout(0.1), L.Activation("tanh")),
 }
 
