@@ -2,7 +2,7 @@
 
 F = c / r: c is z centred over a set of values, r^2 = mean of c^2 over the set + eps. Batch norm:
 one column z ~ N(0, R), one set of all rows. Group norm: `channels` columns at once, one set an input.
-Without means, z = B L x, x standard normal, S = B^T (1 x R) B = L L^T.
+Without means, z = B L x, x standard normal, S = B^T (1 x R) B = L L^T on its principal axes.
 
 Homogeneous functions, one set of N values: 1/r^2 = N int exp(-s |c|^2 - s N eps) ds tilts S to
 S (1 + 2 s S)^-1. Others, and all variances: rules over x (`norm_nodes`).
@@ -27,7 +27,8 @@ LARGEST_TUPLE = 64  # values of a tuple of columns
 LARGEST_SAMPLED = 1e-3  # relative error of Sobol points
 _LOG2_VALUES, _LOG2_SLOPES = 15, 11
 _CHUNK = 2**21  # numbers at once
-_STEP, _BELOW, _ABOVE, _BEYOND = 0.4, -37.0, 40.0, 20.0  # of ln s
+_STEP, _BELOW, _ABOVE = 0.4, -37.0, 90.0  # of ln s
+_NULL = 1e-12  # of the largest variance
 
 
 class Norm(NamedTuple):
@@ -74,11 +75,12 @@ def normed_terms(norm: Norm, chain: tuple[Activation, ...], variance: Any, tape:
         norm_nodes(dimension, norm.eps > 0, None if on_sphere else points)
         for points in (_LOG2_VALUES, _LOG2_SLOPES)
     )
-    root = _jet(lambda at: coupled.basis @ jnp.linalg.cholesky(_reduced(coupled, at)), variance)
+    root = _root(coupled, variance)
 
     def features(x: Any, at: Any) -> Any:
         z = x @ _polynomial(root, at - variance).T
-        f = z / jnp.sqrt(z**2 @ coupled.averaging + norm.eps)
+        square = z**2 @ coupled.averaging + norm.eps
+        f = z / jnp.sqrt(jnp.where(square > 0.0, square, 1.0))
         return _features(chain, f.reshape(len(x), norm.channels, -1))
 
     def values(x: Any, weights: Any) -> Any:
@@ -134,6 +136,24 @@ def _reduced(coupled: _Sets, variance: Any) -> Any:
     return coupled.basis.T @ jnp.kron(jnp.eye(channels), matrix) @ coupled.basis
 
 
+def _root(coupled: _Sets, variance: Any) -> Any:
+    """B L [N, D] with derivatives, L on the principal axes of S that are not null.
+
+    Linear relations between rows are those of every network: R fluctuates within its range.
+    """
+    values, axes = jnp.linalg.eigh(_reduced(coupled, variance))
+    values, axes = values[::-1], axes[:, ::-1]
+    kept = jnp.where(values > _NULL * values[0], 1.0, 0.0)
+    inside = jnp.outer(kept, kept)
+
+    def at(variance: Any) -> Any:
+        reduced = inside * (axes.T @ _reduced(coupled, variance) @ axes)
+        factor = jnp.linalg.cholesky(reduced + jnp.diag(1.0 - kept))
+        return coupled.basis @ axes @ (inside * factor)
+
+    return _jet(at, variance)
+
+
 def _features(chain: tuple[Activation, ...], f: Any) -> Any:
     """u [m, p + k] of F [m, channels, k]."""
     for function in chain:
@@ -152,7 +172,7 @@ def _tilted(norm: Norm, coupled: _Sets, slopes: tuple[float, float], variance: A
     mixed = np.flatnonzero(where.rows != where.columns)
     ends = where.rows[mixed], where.columns[mixed]
     start = jnp.log(jax.lax.stop_gradient(dimension / (2.0 * jnp.trace(reduced))))
-    logs = start + np.arange(_BELOW, 2.0 * _ABOVE / dimension + _BEYOND, _STEP)
+    logs = start + np.arange(_BELOW, _ABOVE, _STEP)
 
     def add(total: Any, log_s: Any) -> tuple[Any, None]:
         s = jnp.exp(log_s)

@@ -33,9 +33,7 @@ def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str, tape:
     return FIRST_ORDER.find(layer, path)(layer, state, shape, depth, path, tape)
 
 
-def require_pending(
-    layer: Layer, state: State, path: str, *, in_groups: bool = False
-) -> Pending:
+def require_pending(layer: Layer, state: State, path: str, *, in_groups: bool = False) -> Pending:
     """The pending columns before a function of neurons; `in_groups`: of group norms too.
 
     Raises:

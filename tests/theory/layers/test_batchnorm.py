@@ -112,9 +112,8 @@ def test_network():
 @pytest.mark.slow
 def test_simulated():
     """Second moments of a batch of 3; fluctuations of Gaussian columns are rejected."""
-    net = L.Sequential(
-        L.Repeat(L.Block(L.Dense(32), L.BatchNorm(), L.Activation("relu")), 2), L.Dense(1)
-    )
+    block = L.Block(L.Dense(32), L.BatchNorm(), L.Activation("relu"))
+    net = L.Sequential(block, block, L.Dense(1))
     inputs = di.inputs.points(np.linalg.cholesky(GRAM))
     predicted = di.predict(net, di.quantities.nngp, inputs)
     limit = di.infinite(net, di.quantities.nngp, inputs)
