@@ -129,6 +129,7 @@ class InBatch(NamedTuple):
     num_inputs: int
 
     def __call__(self, gram: Any, mean: Any) -> Any:
+        """Of products [k, k] and means [k] of the batch."""
         import jax.numpy as jnp
 
         rows = np.arange(len(mean)).reshape(self.num_inputs, -1)

@@ -1,7 +1,7 @@
 """Columns that a norm over rows couples, and averages of functions of them.
 
-F = c / r: c is z centred over a set of values, r^2 = mean of c^2 over the set + eps. Batch norm:
-one column z ~ N(0, R), one set of all rows. Group norm: `channels` columns at once, one set an input.
+F = c / r: c is z centred over a set of values, r^2 = mean of c^2 over the set + eps.
+Batch norm: one column z ~ N(0, R), one set. Group norm: `channels` columns, a set for every input.
 Without means, z = B L x, x standard normal, S = B^T (1 x R) B = L L^T on its principal axes.
 
 Homogeneous functions, one set of N values: 1/r^2 = N int exp(-s |c|^2 - s N eps) ds tilts S to
@@ -70,7 +70,7 @@ def normed_terms(norm: Norm, chain: tuple[Activation, ...], variance: Any, tape:
     variance = jax.lax.stop_gradient(variance)
     coupled = _sets(norm, count_rows(variance.shape[0]))
     dimension = coupled.basis.shape[1]
-    on_sphere = coupled.count == 1 and dimension <= 3
+    on_sphere = coupled.num_sets == 1 and dimension <= 3
     fine, rough = (
         norm_nodes(dimension, norm.eps > 0, None if on_sphere else points)
         for points in (_LOG2_VALUES, _LOG2_SLOPES)
@@ -89,7 +89,7 @@ def normed_terms(norm: Norm, chain: tuple[Activation, ...], variance: Any, tape:
 
     size = len(coupled.basis) + len(variance)
     (value, coarse), products = _over_nodes(values, fine, size)
-    closed = dimension > 1 and coupled.count == 1 and is_homogeneous(chain)
+    closed = dimension > 1 and coupled.num_sets == 1 and is_homogeneous(chain)
     tape.note(_error(value, coarse, products, fine.sampled or closed))
     if closed:
         slopes = (chain[0].slopes if chain else None) or (1.0, 1.0)
@@ -111,12 +111,12 @@ class _Sets(NamedTuple):
     Attributes:
         basis: [N, D], orthonormal, of values whose means over sets are 0.
         averaging: [N, N], means over the set of a value.
-        count: number of sets.
+        num_sets: of all rows.
     """
 
     basis: np.ndarray
     averaging: np.ndarray
-    count: int
+    num_sets: int
 
 
 @lru_cache(maxsize=16)
