@@ -5,7 +5,8 @@ Batch norm: one column z ~ N(0, R), one set. Group norm: `channels` columns, a s
 Without means, z = B L x, x standard normal, S = B^T (1 x R) B = L L^T on its principal axes.
 
 Homogeneous functions, one set of N values: 1/r^2 = N int exp(-s |c|^2 - s N eps) ds tilts S to
-S (1 + 2 s S)^-1. Others, and all variances: rules over x (`norm_nodes`).
+S (1 + 2 s S)^-1. Others, and all variances: rules over x (`norm_nodes`), of relative error 1e-8 up
+to 3 dimensions; Sobol points beyond, 1e-5 (batch of 5) to 1e-4 (of 8), derivatives 1e-2.
 """
 
 import math
@@ -25,7 +26,7 @@ from deepinit.theory.layers.tape import Tape
 
 LARGEST_TUPLE = 64  # values of a tuple of columns
 LARGEST_SAMPLED = 1e-3  # relative error of Sobol points
-_LOG2_VALUES, _LOG2_SLOPES = 15, 11
+_LOG2_VALUES, _LOG2_SLOPES = 17, 11
 _CHUNK = 2**21  # numbers at once
 _STEP, _BELOW, _ABOVE = 0.4, -37.0, 90.0  # of ln s
 _NULL = 1e-12  # of the largest variance
