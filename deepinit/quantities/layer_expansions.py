@@ -8,7 +8,8 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
-from deepinit.core.layers import Layer, outline, output_shape, shape_of, sites
+from deepinit.core.layers import BatchNorm, Layer, outline, output_shape, shape_of, sites
+from deepinit.core.layers.containers import children
 from deepinit.core.layers.raw_inputs import check_raw
 from deepinit.core.results import Prediction
 from deepinit.quantities.theory import Theory, always
@@ -40,7 +41,7 @@ def expansion(
         from deepinit.theory.layers import check
 
         try:
-            check(_program(network, inputs))
+            check(_program(network, inputs), _inputs_at_once(network, inputs, of_layers))
         except SpecError as error:
             return str(error)
         return None
@@ -110,9 +111,41 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
     """
     from deepinit.theory.layers import first_order
 
-    every = np.concatenate([inputs.points, inputs.partners])
-    found = first_order(_program(network, inputs), every[np.array(places)], functions)
-    return Expanded(found.infinite, found.shift, found.variance, found.ratio)
+    rows, of_rows = np.concatenate([inputs.points, inputs.partners]), functions
+    if couples_inputs(network):
+        rows, of_rows = rows[None], InBatch(functions, places, inputs.num_rows)
+    else:
+        rows = rows[np.array(places)]
+    found = first_order(_program(network, inputs), rows, of_rows)
+    parts = (found.infinite, found.shift, found.variance, found.ratio)
+    return Expanded(*(part.reshape(len(part), len(places), -1) for part in parts))
+
+
+class InBatch(NamedTuple):
+    """Functions [m] of the inputs at `places`, of all rows of a batch: [places m]."""
+
+    functions: Callable[[Any, Any], Any]
+    places: tuple[Any, ...]
+    num_inputs: int
+
+    def __call__(self, gram: Any, mean: Any) -> Any:
+        """Of products [k, k] and means [k] of the batch."""
+        import jax.numpy as jnp
+
+        rows = np.arange(len(mean)).reshape(self.num_inputs, -1)
+        own = [rows[list(place)].ravel() for place in self.places]
+        return jnp.concatenate([self.functions(gram[np.ix_(a, a)], mean[a]) for a in own])
+
+
+def couples_inputs(layer: Layer) -> bool:
+    """Whether a layer's rows depend on all inputs."""
+    return isinstance(layer, BatchNorm) or any(map(couples_inputs, children(layer)))
+
+
+def _inputs_at_once(network: Layer, inputs: Inputs, of_layers: Any) -> int:
+    if couples_inputs(network):
+        return inputs.num_rows
+    return min(inputs.num_rows, 2 if of_layers in (nngp, log_sin2_angle) else 1)
 
 
 def _single(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, ...]) -> Expanded:

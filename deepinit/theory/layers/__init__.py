@@ -13,6 +13,8 @@ A rule, one layer kind a file in `rules/` (imported by name, so that a new file 
 - A random linear map makes a Pending; layers of neurons change its `ColumnLaw` (`require_pending`
   refuses settled rows, whose columns depend on each other); the rest starts with
   `settle(state, tape)` and is a map of gram and mean in jax.numpy.
+- A norm over rows (batch, group) stays in the law: `normed`; columns of a group are averaged
+  together, which `require_pending` refuses unless `in_groups`.
 - The only randomness is `tape.average(mean, covariance of a term, units, bias, mean_units)`. The
   mean is differentiated twice, the covariance never. Moments that automatic differentiation gets
   wrong or slowly (kinks, quadrature) go through `tape.jet(compute)` and

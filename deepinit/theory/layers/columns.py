@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.activation import Activation
 from deepinit.theory.layers.entries import count_rows, entries, matrix_of, polynomial, wick
+from deepinit.theory.layers.normed import Norm, normed_terms
 from deepinit.theory.layers.quadrature import function_moments
 from deepinit.theory.layers.tape import Tape
 
-Chain = tuple[Activation, ...]  # applied from the first to the last; () for the identity
+# Applied from the first to the last; () for the identity. A norm over rows comes first.
+Chain = tuple[Any, ...]
 
 
 class Mask(NamedTuple):
@@ -47,6 +48,17 @@ class ColumnLaw(NamedTuple):
         """Whether the column is z, or scale z."""
         return self.functions == ((),) and not self.masks
 
+    @property
+    def norm(self) -> Norm | None:
+        """The norm over rows that comes first."""
+        first = self.functions[0][:1]
+        return first[0] if first and isinstance(first[0], Norm) else None
+
+    @property
+    def channels(self) -> int:
+        """Number of columns that depend on each other."""
+        return self.norm.channels if self.norm is not None else 1
+
 
 class Moments(NamedTuple):
     """E F_a [k], E F_a F_b [p], E F_a F_b F_c [p, k], E F_a F_b F_c F_d [p, p].
@@ -73,6 +85,17 @@ class Moments(NamedTuple):
         return jax.lax.stop_gradient(jnp.block([[high, mixed], [mixed.T, low]]))
 
 
+def tuple_moments(variance: Any, law: ColumnLaw, tape: Tape) -> tuple[Any, Any]:
+    """Mean and covariance of (F_a F_b, F_a), of their means over columns normed together."""
+    if law.channels == 1:
+        moments = column_moments(variance, law, tape)
+        return jnp.concatenate([moments.second, moments.first]), moments.covariance()
+    ((norm, *chain),) = law.functions
+    terms = tape.jet(lambda: normed_terms(norm, tuple(chain), variance, tape))
+    mean = terms.mean(variance)
+    return mean, terms.products - jnp.outer(mean, mean)
+
+
 def column_moments(variance: Any, law: ColumnLaw, tape: Tape) -> Moments:
     """Moments of a column, R = variance [p]."""
     return product(factors(variance, law, tape), law.scale)
@@ -95,6 +118,11 @@ def product(parts: list[Moments], scale: float) -> Moments:
 
 
 def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
+    if chain and isinstance(chain[0], Norm):
+        terms = tape.jet(lambda: normed_terms(chain[0], chain[1:], variance, tape))
+        mean, size = terms.mean(variance), len(variance)
+        third, fourth = terms.products[:size, size:], terms.products[:size, :size]
+        return Moments(mean[size:], mean[:size], third, fourth)
     if chain:
         found = tape.jet(lambda: function_moments(chain, variance, tape))
         where = entries(count_rows(variance.shape[0]))

@@ -8,6 +8,7 @@ from deepinit.core.laws import Law
 from deepinit.core.layers.layer import Layer, Shape, Table, refuse
 from deepinit.core.layers.program import expanded
 from deepinit.theory.layers.columns import ColumnLaw
+from deepinit.theory.layers.normed import Norm
 from deepinit.theory.layers.state import Normed, Pending, Settled, State
 from deepinit.theory.layers.tape import Tape
 
@@ -32,20 +33,25 @@ def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str, tape:
     return FIRST_ORDER.find(layer, path)(layer, state, shape, depth, path, tape)
 
 
-def require_pending(layer: Layer, state: State, path: str) -> Pending:
-    """The pending columns before a function of neurons.
+def require_pending(layer: Layer, state: State, path: str, *, in_groups: bool = False) -> Pending:
+    """The pending columns before a function of neurons; `in_groups`: of group norms too.
 
     Raises:
         SpecError: settled rows, whose columns are not independent.
     """
     if isinstance(state, Pending):
-        return state
+        if state.law.channels == 1 or in_groups:
+            return state
+        allowed = "activations, then a random linear layer"
+        raise refuse(path, layer, "neurons of a group norm", allowed, "Simulate.")
     remedy = "Put di.layers.Dense before it, simulate, or take the infinite-width limit."
     allowed = "independent columns of a random linear map"
     raise refuse(path, layer, _settled(state), allowed, remedy)
 
 
-def require_columns(layer: Layer, state: State, shape: Shape, path: str) -> Pending | Normed:
+def require_columns(
+    layer: Layer, state: State, shape: Shape, path: str, *, in_groups: bool = False
+) -> Pending | Normed:
     """The columns before a function of neurons: independent, or made dependent by a norm.
 
     Raises:
@@ -56,7 +62,20 @@ def require_columns(layer: Layer, state: State, shape: Shape, path: str) -> Pend
     if isinstance(state, Settled) and state.frame in ("rms", "centred"):
         width = shape.width or 1
         return Normed(state.gram, width, ColumnLaw(), width, state.frame)
-    return require_pending(layer, state, path)
+    return require_pending(layer, state, path, in_groups=in_groups)
+
+
+def after_norm(layer: Layer, state: Pending, norm: Norm, path: str) -> Pending:
+    """Columns normed over rows.
+
+    Raises:
+        SpecError: functions of neurons before the norm.
+    """
+    if not state.law.is_gaussian:
+        given = "functions of neurons before it, at order 1/width"
+        raise refuse(path, layer, given, "a random linear layer directly before it", "Simulate.")
+    variance = state.law.scale**2 * state.variance
+    return Pending(variance, state.width, ColumnLaw(((norm,),)))
 
 
 def _settled(state: Settled | Normed) -> str:

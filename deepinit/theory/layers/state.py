@@ -7,9 +7,8 @@ import dataclasses
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 
-from deepinit.theory.layers.columns import ColumnLaw, column_moments
+from deepinit.theory.layers.columns import ColumnLaw, tuple_moments
 from deepinit.theory.layers.entries import count_rows
 from deepinit.theory.layers.haar import dependence
 from deepinit.theory.layers.tape import Tape
@@ -81,15 +80,13 @@ def settle(state: State, tape: Tape) -> Settled:
     """Products and means of the rows, by the average over columns."""
     if isinstance(state, Settled):
         return state
-    first = len(tape.jets)
-    moments = column_moments(state.variance, state.law, tape)
+    first, bias = len(tape.jets), None
+    mean, covariance = tuple_moments(state.variance, state.law, tape)
     size = state.variance.shape[0]
-    mean = jnp.concatenate([moments.second, moments.first])
-    covariance, bias = moments.covariance(), None
     if isinstance(state, Normed):
         own = state.variance, state.law, tape.jets[first:], tape.half, state.frame == "centred"
         change, bias = tape.jet(lambda: dependence(*own))
         covariance = covariance + state.width / state.columns * change
         bias = bias / state.columns
-    average = tape.average(mean, covariance, state.width, bias)
+    average = tape.average(mean, covariance, state.width // state.law.channels, bias)
     return Settled(average[:size], average[size:])

@@ -30,7 +30,9 @@ REFUSED = {
         L.Residual(L.Sequential(L.Activation("relu"), L.Dense(8)))
     ),
     "does not end in a random linear layer": mlp(L.Residual(L.Sequential(L.Dense(8), L.RMSNorm()))),
-    "batchnorm: BatchNorm": mlp(L.BatchNorm()),
+    "batchnorm (BatchNorm): neurons of a sum": mlp(
+        L.Residual(L.Sequential(L.Dense(8), L.Activation("relu"))), L.BatchNorm()
+    ),
     "tied: Tied": mlp(L.Tied(L.Sequential(L.Dense(8), L.Activation("tanh")), 2)),
     "dense_2 (Dense): a law of the law 'orthogonal'": mlp(
         L.Activation("tanh"), L.Dense(8, di.orthogonal(1.0)), L.Activation("tanh")

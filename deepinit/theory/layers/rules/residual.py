@@ -33,7 +33,7 @@ def _residual(
     skip: State = entering
     if layer.skip is not None:
         skip = apply(layer.skip, entering, shape, depth, joined(path, "skip"), tape)
-    if not isinstance(branch, Pending):
+    if not isinstance(branch, Pending) or branch.law.channels > 1:
         given = "a branch that does not end in a random linear layer and functions of neurons"
         remedy = "End the branch in di.layers.Dense, or simulate."
         raise refuse(path, layer, given, "branches of fresh, independent columns", remedy)
