@@ -190,23 +190,21 @@ def explicit_matches(
         values = np.exp(found.output_scales)[:, None] * found.outputs
         np.testing.assert_allclose(values, output, rtol=rtol, atol=1e-11)
 
-        def linear(parameters, x):
-            return jnp.sum(functions * reference(parameters, x)[np.asarray(points)], axis=1)
-
+        at = np.asarray(points)
+        linear = lambda parameters, x: jnp.sum(functions * reference(parameters, x)[at], axis=1)
         jacobian = jax.jit(jax.jacrev(linear, (0, 1)))
         by_parameters, by_inputs = jacobian(reference.parameters, jnp.asarray(x))
         ours = np.exp(found.inputs.log_scales)[:, None] * np.asarray(found.inputs.vectors)
         every = np.array(by_inputs)
         if len(ours) == len(points):  # each by its own input
-            wanted = every[np.arange(len(points)), np.asarray(points)]
-            every[np.arange(len(points)), np.asarray(points)] = 0
+            wanted = every[np.arange(len(points)), at]
+            every[np.arange(len(points)), at] = 0
             np.testing.assert_array_equal(every, 0)
         else:
             wanted = every.reshape(ours.shape)
         np.testing.assert_allclose(ours, wanted, rtol=rtol, atol=1e-11)
-        flat = np.concatenate(
-            [np.reshape(leaf, (len(points), -1)) for leaf in jax.tree.leaves(by_parameters)], axis=1
-        )
+        leaves = jax.tree.leaves(by_parameters)
+        flat = np.concatenate([leaf.reshape(len(points), -1) for leaf in leaves], axis=1)
         np.testing.assert_allclose(kernel, flat @ flat.T, rtol=rtol, atol=1e-11)
         return found
 
@@ -248,14 +246,12 @@ def displacements_match(layer, shape, tolerance, sizes=(1e-6, 1e-2, 0.1, 1.0), s
         rows = pair_rows(x, d)
         base = np.exp(np.float64(rows.displacement_scales))[:, None]
         exact_d = base * np.float64(rows.displacements)  # as the rule reads it
-        scaled = dataclasses.replace(
-            jax.tree.map(jnp.asarray, rows), point_scales=jnp.full(num, scale, "float32")
-        )
+        scales = jnp.full(num, scale, "float32")
+        scaled = dataclasses.replace(jax.tree.map(jnp.asarray, rows), point_scales=scales)
         step = lambda rows: apply(layer, rows, None, shape, Draw(None, None, None, 1)).rows
         after = jax.jit(step)(scaled)
-        found = np.exp(np.float64(after.displacement_scales + after.point_scales))[
-            :, None
-        ] * np.float64(after.displacements)
+        size = np.exp(np.float64(after.displacement_scales + after.point_scales))
+        found = size[:, None] * np.float64(after.displacements)
         with jax.enable_x64(True):
             true_x = math.exp(scale) * np.float64(x)
             true_d = math.exp(scale) * exact_d
@@ -291,10 +287,8 @@ def assert_one_law(first, second, rival):
     size = np.sqrt((first[:, :, :8] ** 2).mean(0))
     one, other, wrong = (_features(values[:, :, :8] / size) for values in (first, second, rival))
 
-    def distance(a, b):
-        error = np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
-        return np.max(np.abs(a.mean(0) - b.mean(0)) / np.maximum(error, 1e-9))
-
+    error = lambda a, b: np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
+    distance = lambda a, b: np.max(np.abs(a.mean(0) - b.mean(0)) / np.maximum(error(a, b), 1e-9))
     assert distance(one, other) < 5, distance(one, other)
     assert distance(one, wrong) > 5, distance(one, wrong)
 
