@@ -51,8 +51,8 @@ def gpt2(
     Weights are N(0, 0.02^2), those that end a branch N(0, 0.02^2 / (2 depth)). `size`: `small`,
     `medium`, `large` or `xl`; `width`, `depth`, `heads` override it.
 
-    Parameters of `small` with 50257 tokens and 1024 positions: 124 439 808 published, of which 82
-    944 are biases of linear maps; 124 356 864 here, and 768 per output.
+    Parameters of `small` with 50257 tokens and 1024 positions: 124 439 808 published, of which
+    82 944 are biases of linear maps; 124 356 864 here, and 768 per output.
     Reference: Radford et al. 2019. The standard deviation 0.02 of the learned positions follows
         Hugging Face transformers (0.01 in the released TensorFlow code).
     """

@@ -65,7 +65,7 @@ def threshold(num_seeds: Numbers) -> Float[Like, "..."]:
 def compare(
     estimate: Estimate, *predictions: Prediction, components: tuple[str, ...] | None = None
 ) -> Comparison:
-    """One measured quantity against predictions; `pairs` label the last axis.
+    """One measured quantity against predictions.
 
     z = (measured - predicted) / standard error; the error is at least four rounding units of the
     simulation's dtype at the scale of the values (at least 1 for logarithms). A quantity equal in
