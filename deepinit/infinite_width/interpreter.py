@@ -42,7 +42,7 @@ from deepinit.core.layers.linear import Conv, Dense, Embed
 from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
 from deepinit.core.layers.norms import LayerNorm, RMSNorm
 from deepinit.core.layers.pooling import Flatten
-from deepinit.core.layers.program import Program, sites
+from deepinit.core.layers.program import Program, has_own_masks, sites
 from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.random_nodes import REPLICAS
@@ -121,7 +121,7 @@ def interpret(
     """
     first = checked_inputs(program, first)
     others = first if second is None else checked_inputs(program, second)
-    same = equal_inputs(first, others)
+    same = equal_inputs(program, first, None if second is None else others)
     with host_float64(), plain_refusals():
         for engine in ENGINES[1:]:
             recorded, output = jax.tree.map(
@@ -164,10 +164,12 @@ def checked_inputs(program: Program, inputs: Any) -> np.ndarray:
     return array.reshape(len(array), shape.num_positions, -1)
 
 
-def equal_inputs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which inputs are equal, [A, B]."""
+def equal_inputs(program: Program, first: np.ndarray, second: np.ndarray | None) -> np.ndarray:
+    """Which inputs are equal, [A, B]; each its own where dropout draws masks for every input."""
+    if second is None and has_own_masks(program.body):
+        return np.eye(len(first), dtype=bool)
     numbers: dict[bytes, int] = {}
-    parts = (first + 0.0, second + 0.0)  # -0.0 is 0.0
+    parts = (first + 0.0, first + 0.0 if second is None else second + 0.0)  # -0.0 is 0.0
     own, others = (
         np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in part])
         for part in parts

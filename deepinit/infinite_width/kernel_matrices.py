@@ -176,7 +176,7 @@ def _in_blocks(
     sizes = (len(first), len(first if second is None else second))
     result = [np.empty(sizes) for _ in range(1 + ntk)]
     rows = [interpreter.checked_inputs(net, part) for part in (first, second) if part is not None]
-    same = interpreter.equal_inputs(rows[0], rows[-1])
+    same = interpreter.equal_inputs(net, rows[0], None if second is None else rows[1])
     engines = list(interpreter.ENGINES[math.prod(sizes) < _MANY :])
     for left in equal_slices(sizes[0], batch):
         for right in equal_slices(sizes[1], batch):

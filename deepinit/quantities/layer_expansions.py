@@ -1,6 +1,7 @@
 """Order 1/width of composed networks, per site."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import BatchNorm, Layer, outline, output_shape, shape_of, sites
 from deepinit.core.layers.containers import children
+from deepinit.core.layers.program import has_own_masks
 from deepinit.core.layers.raw_inputs import check_raw
 from deepinit.core.results import Prediction
 from deepinit.quantities.theory import Theory, always
@@ -17,6 +19,7 @@ from deepinit.quantities.theory import Theory, always
 FIRST_ORDER = "first_order"
 _REFERENCE = "layer rules: deepinit.theory.layers.rules"
 _HYPOTHESES = "Gaussian weights and biases; order 1/width at the network's own widths"
+_LEAST_SIN2 = 1e-6  # below it 1 - cos^2 and its derivatives lose more than three digits
 _SMALL, _LARGE = 0.1, 1.0  # second over first order of the variance: mean only, neither
 
 
@@ -48,9 +51,13 @@ def expansion(
 
     def predict(network: Any, inputs: Any) -> Prediction:
         found = of_layers(network, inputs)
-        if not np.isfinite(found.infinite + found.shift).all():
-            given = "an expansion that is not finite: parallel rows, or rows that are 0"
-            raise SpecError(given, "rows that differ in direction", "Simulate.")
+        paths = outline(network, shape_of(inputs)).paths or ()
+        wrong = ~np.isfinite(found.infinite + found.shift) | (found.variance < 0)
+        if wrong.any():
+            place = paths[int(np.flatnonzero(wrong.any(axis=1))[0])]
+            given = f"{place}: an expansion that is not finite (parallel, equal or zero rows)"
+            allowed = "rows that differ in direction, of sizes from 1e-75 to 1e75"
+            raise SpecError(given, allowed, "Simulate.")
         variance = np.where(found.ratio <= _LARGE, found.variance, np.nan)
         return Prediction(
             quantity="",
@@ -58,7 +65,7 @@ def expansion(
             mean=found.infinite + found.shift,
             variance=variance,
             error_order="O(1 / width^2)",
-            valid_for=f"{_HYPOTHESES}; {_range(network, inputs, found.ratio)}",
+            valid_for=f"{_HYPOTHESES}; {_range(paths, found.ratio)}",
             reference=_REFERENCE,
         )
 
@@ -85,10 +92,9 @@ def _either(own: Theory, composed: Theory) -> Theory:
     )
 
 
-def _range(network: Any, inputs: Any, ratio: np.ndarray) -> str:
+def _range(paths: tuple[str, ...], ratio: np.ndarray) -> str:
     """Where second orders stay small, in words."""
-    paths, largest = outline(network, shape_of(inputs)).paths or (), ratio.max(axis=1)
-    words = []
+    largest, words = ratio.max(axis=1), []
     for bound, what in ((_SMALL, "its variance"), (_LARGE, "its mean and variance")):
         beyond = np.flatnonzero(largest > bound)
         if len(beyond):
@@ -117,7 +123,12 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
     else:
         rows = rows[np.array(places)]
     found = first_order(_program(network, inputs), rows, of_rows)
-    parts = (found.infinite, found.shift, found.variance, found.ratio)
+    # variances below 0 by more than rounding: the derivatives of f have lost their digits
+    rounding = 1e-9 * (found.infinite**2 + found.shift**2)
+    variance = np.where(np.abs(found.variance) < rounding * 1e-9, 0.0, found.variance)
+    sound = (found.second_variance >= -1e-9 * np.abs(variance)) & ~np.isnan(found.ratio)
+    ratio = np.where(sound, np.maximum(found.ratio, 0.0), np.inf)
+    parts = (found.infinite, found.shift, variance, ratio)
     return Expanded(*(part.reshape(len(part), len(places), -1) for part in parts))
 
 
@@ -201,6 +212,8 @@ def nngp(network: Any, inputs: Inputs) -> Expanded:
     first, second = np.triu_indices(inputs.num_rows)
     rows = np.concatenate([inputs.points, inputs.partners])
     same = (rows[first] == rows[second]).all(axis=1)
+    if has_own_masks(network):
+        same &= first == second
     entries = np.stack([first, second], axis=1)
     pairs = tuple(map(tuple, entries[~same].tolist()))
     mixed = _expanded(network, inputs, overlaps_of_pair, pairs) if pairs else None
@@ -234,7 +247,13 @@ def log_sin2_angle(network: Any, inputs: Inputs) -> Expanded:
     """ln sin^2 of the angle of every pair."""
     partners = len(inputs.points) + np.arange(inputs.num_pairs)
     pairs = tuple(zip(map(int, inputs.bases), partners.tolist(), strict=True))
-    return _single(network, inputs, log_sin2_of_pair, pairs)
+    found = _single(network, inputs, log_sin2_of_pair, pairs)
+    if (small := ~(found.infinite > math.log(_LEAST_SIN2))).any():
+        paths = outline(network, shape_of(inputs)).paths or ()
+        given = f"{paths[int(np.flatnonzero(small.any(axis=1))[0])]}: an angle below 1e-3"
+        allowed = "larger angles: 1 - cos^2 loses its digits"
+        raise SpecError(given, allowed, "Simulate, or take di.MLP without biases.")
+    return found
 
 
 def token_cosine(network: Any, inputs: Inputs) -> Expanded:
@@ -245,6 +264,9 @@ def token_cosine(network: Any, inputs: Inputs) -> Expanded:
 def output_kurtosis(network: Any, inputs: Inputs) -> Expanded:
     """3 Var q / (E q)^2, q = |x|^2 / size."""
     own = _single(network, inputs, overlap, tuple((i,) for i in range(inputs.num_rows)))
+    if not ((own.infinite > 1e-150) & (own.infinite < 1e150)).all():
+        given = "mean squares beyond 1e-150 and 1e150"
+        raise SpecError(given, "values whose squares float64 holds", "Rescale the inputs.")
     value, zero = 3.0 * own.variance / (own.infinite + own.shift) ** 2, np.zeros_like(own.infinite)
     return Expanded(zero, value, np.full_like(value, np.nan), own.ratio)
 

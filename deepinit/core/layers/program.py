@@ -16,9 +16,11 @@ from deepinit.core.layers.containers import (
     children,
     joined,
     kind_name,
+    leaves,
 )
 from deepinit.core.layers.layer import Layer, Shape, output_shape
 from deepinit.core.layers.linear import Conv, Dense, Embed
+from deepinit.core.layers.neuronwise import Dropout
 
 
 class Program(NamedTuple):
@@ -145,3 +147,9 @@ def expanded(layer: Layer, shape: Shape) -> Layer:
         AttentionMix(layer, width, scales),
         Dense(shape.width, layer.output_law),
     )
+
+
+def has_own_masks(layer: Layer) -> bool:
+    """Whether dropout draws other masks for every input, equal ones too."""
+    drops = (leaf for leaf in leaves(layer) if isinstance(leaf, Dropout))
+    return any(leaf.rate > 0 and not leaf.shared for leaf in drops)
