@@ -138,7 +138,7 @@ def test_theories_answer_or_say_why_not(name):
                 assert len(result) > 10
                 assert theory.why_not(NETWORKS[name], inputs[name]) is not None
             else:
-                assert theory.is_limit
+                assert theory.name in ("infinite_width", "first_order")
                 assert np.isfinite(result.mean).any()
 
 
