@@ -78,6 +78,9 @@ def test_r01_homogeneous_networks_see_inputs_of_one_size(name, activation):
 @pytest.mark.parametrize(("name", "activation"), CASES, ids=str)
 @pytest.mark.exhaustive_cases("bias_ntk-linear", "bias_ntk-relu", "ntk-linear", "ntk-relu")
 @pytest.mark.exhaustive_cases("log_singular_values-relu", "nngp-relu", "log_norm-relu")
+@pytest.mark.exhaustive_cases(
+    "bias_ntk-leaky_relu(negative_slope=0.3)", "ntk-leaky_relu(negative_slope=0.3)"
+)
 def test_r01_powers_of_two_change_no_bit_of_a_homogeneous_network(name, activation):
     """Values differ by the exact factor; z and `judged` by the rounding of the prediction."""
     net, quantity = di.MLP((5, 6, 4), activation, output_width=2), getattr(Q, name)

@@ -204,6 +204,7 @@ def test_auto_counts_rows_of_both_sides():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["ntk", "log_gradient_norm", "log_singular_values"])
+@pytest.mark.exhaustive_cases("log_singular_values")
 def test_quantities_of_gradients_have_one_law(quantity):
     net = Sequential(Dense(6), Tied(Block(Activation("tanh"), Dense(6)), 3), Dense(2))
     points = di.inputs.points(np.random.default_rng(5).normal(size=(1, 4)))
