@@ -26,7 +26,7 @@ from deepinit.core.gaussian import default_weight_var
 from deepinit.core.typing import ActivationLike, Array, Plain, Real
 from deepinit.theory.kernel_corrections.criticality import criticality_class
 from deepinit.theory.kernel_corrections.four_point import with_vertex
-from deepinit.theory.kernel_corrections.layer_moments import entries, layer_moments
+from deepinit.theory.kernel_corrections.layer_moments import layer_moments
 from deepinit.theory.kernel_corrections.recursion import LayerScales, State, first_state, next_state
 from deepinit.theory.kernel_corrections.result import KernelCorrections
 from deepinit.theory.kernel_corrections.validate import (
@@ -43,6 +43,7 @@ from deepinit.theory.kernel_corrections.validity import (
     estimated_range,
     relative_sizes,
 )
+from deepinit.theory.numerics.entries import entries
 
 _LARGEST_POWER = 70  # of 10: fourth powers of the kernel stay in float64
 

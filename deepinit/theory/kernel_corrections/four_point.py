@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.theory.kernel_corrections.layer_moments import Entries, LayerMoments
+from deepinit.theory.kernel_corrections.layer_moments import LayerMoments
+from deepinit.theory.numerics.entries import Entries
 from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
 _REPLICATES, _LOG2_POINTS = 4, 10

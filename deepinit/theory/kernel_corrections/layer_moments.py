@@ -5,7 +5,6 @@ for a = b by the first only.
 """
 
 import itertools
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from deepinit.theory.kernel_corrections.homogeneous import (
     homogeneous_pair_moments,
     homogeneous_single_moments,
 )
+from deepinit.theory.numerics.entries import Entries
 from deepinit.theory.numerics.kernel_moments import (
     NEAR,
     Derivatives,
@@ -24,21 +24,6 @@ from deepinit.theory.numerics.kernel_moments import (
     single_moments,
 )
 from deepinit.theory.numerics.smooth_moments import smooth_pair_moments
-
-
-class Entries(NamedTuple):
-    """The p entries (a, b), a <= b, of a symmetric [k, k] matrix.
-
-    rows, columns: [p], a and b; at: [k, k], index of (a, b); neighbours: [p, 3], indices of (a, a),
-    (a, b), (b, b); diagonal, mixed: indices of a = b and of a != b.
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-    at: np.ndarray
-    neighbours: np.ndarray
-    diagonal: np.ndarray
-    mixed: np.ndarray
 
 
 class LayerMoments(NamedTuple):
@@ -54,18 +39,6 @@ class LayerMoments(NamedTuple):
     phi_phi: np.ndarray
     phi_slope: np.ndarray
     slope_slope: np.ndarray
-
-
-@lru_cache(maxsize=64)
-def entries(num_inputs: int) -> Entries:
-    """The entries of a [num_inputs, num_inputs] matrix."""
-    rows, columns = np.triu_indices(num_inputs)
-    at = np.empty((num_inputs, num_inputs), dtype=np.int64)
-    at[rows, columns] = at[columns, rows] = np.arange(len(rows))
-    neighbours = np.stack([at[rows, rows], at[rows, columns], at[columns, columns]], axis=1)
-    return Entries(
-        rows, columns, at, neighbours, np.diag(at).copy(), np.flatnonzero(rows != columns)
-    )
 
 
 def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) -> LayerMoments:

@@ -15,9 +15,9 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.typing import ActivationLike, Array, Float, Like, Plain, Real
 from deepinit.theory.kernel_corrections.exact import homogeneous_constants
-from deepinit.theory.kernel_corrections.layer_moments import entries
 from deepinit.theory.kernel_corrections.result import KernelCorrections, check_corrections
 from deepinit.theory.numerics import LogNormal
+from deepinit.theory.numerics.entries import entries
 
 
 class OutputStatistics(NamedTuple):

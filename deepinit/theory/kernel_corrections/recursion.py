@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.theory.kernel_corrections.layer_moments import Entries, LayerMoments
+from deepinit.theory.kernel_corrections.layer_moments import LayerMoments
+from deepinit.theory.numerics.entries import Entries
 
 
 class State(NamedTuple):

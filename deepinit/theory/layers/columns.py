@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.theory.layers.entries import count_rows, entries, matrix_of, polynomial, wick
+from deepinit.theory.layers.entries import matrix_of, polynomial, wick
 from deepinit.theory.layers.normed import Norm, normed_terms
 from deepinit.theory.layers.quadrature import function_moments
 from deepinit.theory.layers.tape import Tape
+from deepinit.theory.numerics.entries import count_rows, entries
 
 # Applied from the first to the last; () for the identity. A norm over rows comes first.
 Chain = tuple[Any, ...]

@@ -1,37 +1,12 @@
-"""Entries a <= b of symmetric matrices as vectors, and second-order Taylor polynomials."""
+"""Symmetric matrices as vectors in JAX, and second-order Taylor polynomials."""
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-
-class Entries(NamedTuple):
-    """The p = k (k + 1) / 2 entries of a symmetric [k, k] matrix, row-major upper triangle.
-
-    Attributes:
-        rows, columns: [p], a <= b.
-        at: [k, k], index of entry (a, b).
-        neighbours: [p, 3], indices of (a, a), (a, b), (b, b).
-        diagonal: [k], indices of (a, a).
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-    at: np.ndarray
-    neighbours: np.ndarray
-    diagonal: np.ndarray
-
-
-@lru_cache(maxsize=64)
-def entries(num_rows: int) -> Entries:
-    """The entries of a [num_rows, num_rows] matrix."""
-    a, b = np.triu_indices(num_rows)
-    at = np.empty((num_rows, num_rows), dtype=np.int64)
-    at[a, b] = at[b, a] = np.arange(len(a))
-    return Entries(a, b, at, np.stack([at[a, a], at[a, b], at[b, b]], axis=1), np.diag(at).copy())
+from deepinit.theory.numerics.entries import count_rows, entries
 
 
 def matrix_of(vector: Any) -> Any:
@@ -43,11 +18,6 @@ def vector_of(matrix: Any) -> Any:
     """[k, k] -> [p]."""
     where = entries(matrix.shape[0])
     return matrix[where.rows, where.columns]
-
-
-def count_rows(size: int) -> int:
-    """k of p = k (k + 1) / 2."""
-    return int(((8 * size + 1) ** 0.5 - 1) / 2 + 0.5)
 
 
 def polynomial(at: Any, value: Any, gradient: Any, hessian: Any) -> Any:

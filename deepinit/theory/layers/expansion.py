@@ -12,13 +12,13 @@ from deepinit.core.errors import SpecError
 from deepinit.core.layers.containers import kind_name
 from deepinit.core.layers.program import Program, sites
 from deepinit.theory.layers import rules as rules
-from deepinit.theory.layers.entries import entries
 from deepinit.theory.layers.flow import Moments, start
 from deepinit.theory.layers.precision import host_float64
 from deepinit.theory.layers.rules_table import apply, unresolved
 from deepinit.theory.layers.state import Settled, State
 from deepinit.theory.layers.tape import Tape
 from deepinit.theory.layers.walk import Functions, Path, advance, places, record
+from deepinit.theory.numerics.entries import entries
 
 LARGEST_ERROR = 1e-8  # of quadratures; kinked activations of nearly parallel rows
 LARGEST_ROWS = 8  # the fluctuations of k rows are k^6 numbers

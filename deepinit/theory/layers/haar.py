@@ -23,9 +23,10 @@ import jax.numpy as jnp
 
 from deepinit.theory.layers import kinked
 from deepinit.theory.layers.columns import Chain, ColumnLaw, factors, product
-from deepinit.theory.layers.entries import count_rows, entries, matrix_of, wick
+from deepinit.theory.layers.entries import matrix_of, wick
 from deepinit.theory.layers.quadrature import applied
 from deepinit.theory.layers.tape import Tape
+from deepinit.theory.numerics.entries import count_rows, entries
 from deepinit.theory.numerics.normal_nodes import disk_rule, line_rule
 
 

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.theory.layers.entries import entries, matrix_of
+from deepinit.theory.layers.entries import matrix_of
+from deepinit.theory.numerics.entries import entries
 
 _LOG2_POINTS = 13
 

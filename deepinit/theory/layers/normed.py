@@ -20,9 +20,10 @@ import numpy as np
 
 from deepinit.core.activation import Activation
 from deepinit.theory.layers import homogeneous
-from deepinit.theory.layers.entries import count_rows, entries, matrix_of
+from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.norm_nodes import Nodes, norm_nodes
 from deepinit.theory.layers.tape import Tape
+from deepinit.theory.numerics.entries import count_rows, entries
 
 LARGEST_TUPLE = 64  # values of a tuple of columns
 LARGEST_SAMPLED = 1e-3  # relative error of Sobol points

@@ -17,7 +17,7 @@ import numpy as np
 
 from deepinit.core.activation import Activation
 from deepinit.theory.layers import homogeneous, kinked, many_rows
-from deepinit.theory.layers.entries import count_rows, entries
+from deepinit.theory.numerics.entries import count_rows, entries
 from deepinit.theory.numerics.normal_nodes import disk_rule, line_rule
 
 Chain = tuple[Activation, ...]

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.theory.layers.entries import count_rows, entries, matrix_of, vector_of
+from deepinit.theory.layers.entries import matrix_of, vector_of
+from deepinit.theory.numerics.entries import count_rows, entries
 from deepinit.theory.numerics.gaussian_rules import two_rules
 
 _SMALLEST_EIGENVALUE = 1e-13  # relative, of scores that count as random

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import jax
 
 from deepinit.theory.layers.columns import ColumnLaw, tuple_moments
-from deepinit.theory.layers.entries import count_rows
 from deepinit.theory.layers.haar import dependence
 from deepinit.theory.layers.tape import Tape
+from deepinit.theory.numerics.entries import count_rows
 
 Frame = Literal["", "rms", "centred"]
 

@@ -9,11 +9,12 @@ import numpy as np
 from deepinit.core.layers.attention import Positions
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.theory.layers.columns import ColumnLaw
-from deepinit.theory.layers.entries import entries, vector_of
+from deepinit.theory.layers.entries import vector_of
 from deepinit.theory.layers.rules.residual import add
 from deepinit.theory.layers.rules_table import FIRST_ORDER, entry_variance
 from deepinit.theory.layers.state import Pending, Settled, State, num_rows
 from deepinit.theory.layers.tape import Tape
+from deepinit.theory.numerics.entries import entries
 
 
 @FIRST_ORDER.rule(Positions)

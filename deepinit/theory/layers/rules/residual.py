@@ -17,10 +17,11 @@ import numpy as np
 from deepinit.core.layers.containers import Residual, joined
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.theory.layers.columns import column_moments
-from deepinit.theory.layers.entries import entries, matrix_of, vector_of
+from deepinit.theory.layers.entries import matrix_of, vector_of
 from deepinit.theory.layers.rules_table import FIRST_ORDER, apply
 from deepinit.theory.layers.state import Pending, Settled, State, settle
 from deepinit.theory.layers.tape import Tape
+from deepinit.theory.numerics.entries import entries
 
 
 @FIRST_ORDER.rule(Residual)
