@@ -15,8 +15,8 @@ A rule, one layer kind a file in `rules/` (a new file registers itself):
 - Trained gains are `state.gain`; a rule that reads ntk of settled rows starts with `absorbed`.
 - `mean` is E h over neurons: rules of centred columns set it to 0.
 - Equal inputs: `each_block` copies `within` into `cross`: angles 0 stay 0.
-- Layers that mix inputs of a batch add their kind to `COUPLES_INPUTS`; their state is `square`: one
-  list, R = A = B, `cross` holds every pair.
+- Layers that mix inputs (`Layer.mixes_batch`) have a `square` state: one list, R = A = B, `cross`
+  holds every pair.
 - `apply(layer, ...)` runs a part of a layer; layers without a rule use `core.layers.expanded`.
 - Quadratures put their largest relative error in `state.error`. Averages over
   `random_nodes(dimension, state.replica)` set `sampled`: the spread of independent replicas is the
@@ -47,7 +47,6 @@ from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.random_nodes import REPLICAS
 from deepinit.infinite_width.resolution import LARGEST_ERROR
-from deepinit.infinite_width.rules_table import COUPLES_INPUTS as COUPLES_INPUTS
 from deepinit.infinite_width.rules_table import INFINITE as INFINITE
 from deepinit.infinite_width.rules_table import apply
 from deepinit.infinite_width.states import Engine, State, absorbed, start

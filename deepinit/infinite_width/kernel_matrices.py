@@ -9,7 +9,7 @@ from deepinit.core import validate
 from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
-from deepinit.core.layers.containers import leaves
+from deepinit.core.layers.containers import mixes_batch
 from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, program
 from deepinit.core.layers.raw_inputs import check_raw
@@ -75,11 +75,7 @@ def kernel_matrices(
     positions: tuple[int, ...] | None = None,
 ) -> Matrices:
     """NNGP and NTK; arguments as for `kernels`."""
-    from deepinit.infinite_width.interpreter import (
-        COUPLES_INPUTS,
-        keeps_positions_apart,
-        plain_refusals,
-    )
+    from deepinit.infinite_width.interpreter import keeps_positions_apart, plain_refusals
 
     first, shape = rows_of(x1, positions)
     second = None if x2 is None else rows_of(x2, positions)[0]
@@ -89,7 +85,7 @@ def kernel_matrices(
     if second is not None and first.shape[1] != second.shape[1]:
         given = f"x1 of dimension {first.shape[1]} and x2 of dimension {second.shape[1]}"
         raise SpecError(given, "equal dimensions", "Take x2 of the same kind.")
-    couples = any(type(leaf) in COUPLES_INPUTS for leaf in leaves(net.body))
+    couples = mixes_batch(net.body)
     if couples and second is not None:
         given = "kernels between two lists of inputs that a batch norm mixes"
         raise SpecError(given, "one list, x2=None", "Give the whole batch as x1.")

@@ -12,7 +12,6 @@ InfiniteRule = Callable[[Any, State, Shape, int, str], State]
 INFINITE: Table[InfiniteRule] = Table("infinite")
 
 # Kinds whose rows interact across inputs (batch norms): their kernels need all inputs at once.
-COUPLES_INPUTS: set[type] = set()
 
 
 def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str) -> State:

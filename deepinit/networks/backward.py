@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.layers import Layer, Repeat, Sequential, Shape, output_shape, program
+from deepinit.core.layers.containers import mixes_batch
 from deepinit.core.layers.program import is_site
 from deepinit.networks.checkpointing import checkpoint_shapes
 from deepinit.networks.cotangents import (
@@ -30,7 +31,6 @@ from deepinit.networks.interpreter import (
     WeightsAndBiases,
     apply,
     check_rules,
-    couples_inputs,
     key_source,
     key_sources,
     pull_back,
@@ -95,7 +95,7 @@ def random_gradients(
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     check_rules(net.body, net.body_shape, rows)
-    batch = len(rows.points) if couples_inputs(net.body) else 1
+    batch = len(rows.points) if mixes_batch(net.body) else 1
     functions = jnp.asarray(functions, rows.points.dtype)
     if batch > 1:
         functions, points = over_batch(functions, points, batch)

@@ -95,14 +95,12 @@ class RowRule(NamedTuple):
 
     Attributes:
         is_random: whether the layer draws; None asks the children.
-        couples_inputs: whether outputs depend on the other inputs of the batch.
         check: `(layer, shape, rows of the network's inputs, path)` raises SpecError.
     """
 
     forward: Callable[..., Applied]
     backward: Callable[..., tuple[Cotangents, WeightsAndBiases | None]]
     is_random: bool | None = False
-    couples_inputs: bool = False
     check: Callable[..., None] | None = None
 
 
@@ -140,13 +138,6 @@ def is_random(layer: Layer) -> bool:
     if rule.is_random is not None:
         return rule.is_random
     return any(is_random(child) for child in children(layer))
-
-
-def couples_inputs(layer: Layer) -> bool:
-    """Whether outputs depend on the other inputs of the batch."""
-    rule = ROWS.get(layer)
-    own = rule is not None and rule.couples_inputs
-    return own or any(couples_inputs(child) for child in children(layer))
 
 
 def check_rules(layer: Layer, shape: Shape, rows: Rows, path: str = "") -> None:

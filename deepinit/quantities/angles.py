@@ -118,7 +118,9 @@ log_sin2_angle = Quantity(
     measurement=Forward(_measure, why_not=_why_no_angle),
     theories=(
         *layer_expansions.with_expansion(
-            theories(_THEORIES, _why_not, _predict, (MLP,)), layer_expansions.log_sin2_angle
+            theories(_THEORIES, _why_not, _predict, (MLP,)),
+            layer_expansions.log_sin2_angle,
+            num_inputs=2,
         ),
         composed_limit(_infinite, layer_limits.log_sin2_angle, (MLP,)),
     ),

@@ -165,6 +165,7 @@ nngp = Quantity(
         *layer_expansions.with_expansion(
             theories((FIRST_ORDER,), why_not_overlaps, predict_overlaps, (MLP,)),
             layer_expansions.nngp,
+            num_inputs=2,
         ),
         *diffusion_limit(predict_nngp),
         composed_limit(_infinite_nngp, layer_limits.nngp),

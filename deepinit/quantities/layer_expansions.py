@@ -9,8 +9,8 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
-from deepinit.core.layers import BatchNorm, Layer, outline, output_shape, shape_of, sites
-from deepinit.core.layers.containers import children
+from deepinit.core.layers import Layer, outline, output_shape, shape_of, sites
+from deepinit.core.layers.containers import mixes_batch
 from deepinit.core.layers.program import has_own_masks
 from deepinit.core.layers.raw_inputs import check_raw
 from deepinit.core.results import Prediction
@@ -33,9 +33,14 @@ class Expanded(NamedTuple):
 
 
 def expansion(
-    of_layers: Callable[[Any, Any], Expanded], conditions: Callable[[Any, Any], str | None] = always
+    of_layers: Callable[[Any, Any], Expanded],
+    conditions: Callable[[Any, Any], str | None] = always,
+    num_inputs: int = 1,
 ) -> Theory:
-    """The first order of composed networks, by `of_layers(network, inputs)`."""
+    """The first order of composed networks, by `of_layers(network, inputs)`.
+
+    `num_inputs`: of a function; all of them with batch norms.
+    """
 
     def why_not(network: Any, inputs: Any) -> str | None:
         reason = conditions(network, inputs)
@@ -44,7 +49,8 @@ def expansion(
         from deepinit.theory.layers import check
 
         try:
-            check(_program(network, inputs), _inputs_at_once(network, inputs, of_layers))
+            own = inputs.num_rows if mixes_batch(network) else min(inputs.num_rows, num_inputs)
+            check(_program(network, inputs), own)
         except SpecError as error:
             return str(error)
         return None
@@ -73,10 +79,10 @@ def expansion(
 
 
 def with_expansion(
-    found: tuple[Theory, ...], of_layers: Callable[[Any, Any], Expanded]
+    found: tuple[Theory, ...], of_layers: Callable[[Any, Any], Expanded], num_inputs: int = 1
 ) -> tuple[Theory, ...]:
-    """Theories of architectures, the one of first order of composed networks too."""
-    composed = expansion(of_layers)
+    """Theories of architectures; that of first order covers composed networks too."""
+    composed = expansion(of_layers, num_inputs=num_inputs)
     return tuple(_either(one, composed) if one.name == FIRST_ORDER else one for one in found)
 
 
@@ -118,7 +124,7 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
     from deepinit.theory.layers import first_order
 
     rows, of_rows = np.concatenate([inputs.points, inputs.partners]), functions
-    if couples_inputs(network):
+    if mixes_batch(network):
         rows, of_rows = rows[None], InBatch(functions, places, inputs.num_rows)
     else:
         rows = rows[np.array(places)]
@@ -146,17 +152,6 @@ class InBatch(NamedTuple):
         rows = np.arange(len(mean)).reshape(self.num_inputs, -1)
         own = [rows[list(place)].ravel() for place in self.places]
         return jnp.concatenate([self.functions(gram[np.ix_(a, a)], mean[a]) for a in own])
-
-
-def couples_inputs(layer: Layer) -> bool:
-    """Whether a layer's rows depend on all inputs."""
-    return isinstance(layer, BatchNorm) or any(map(couples_inputs, children(layer)))
-
-
-def _inputs_at_once(network: Layer, inputs: Inputs, of_layers: Any) -> int:
-    if couples_inputs(network):
-        return inputs.num_rows
-    return min(inputs.num_rows, 2 if of_layers in (nngp, log_sin2_angle) else 1)
 
 
 def _single(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, ...]) -> Expanded:

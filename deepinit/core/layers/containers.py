@@ -147,6 +147,11 @@ def leaves(layer: Layer) -> list[Layer]:
     return [leaf for part in parts for leaf in leaves(part)] if parts else [layer]
 
 
+def mixes_batch(layer: Layer) -> bool:
+    """Whether outputs depend on the other inputs of a batch."""
+    return any(leaf.mixes_batch for leaf in leaves(layer))
+
+
 def children(layer: Layer) -> tuple[Layer, ...]:
     """Direct parts."""
     if isinstance(layer, Sequential):

@@ -15,6 +15,7 @@ class Layer:
     """A layer: frozen, hashable data with a JSON record, and no behaviour."""
 
     default_laws: ClassVar[dict[str, Law]] = {}
+    mixes_batch: ClassVar[bool] = False  # outputs depend on the other inputs of a batch
 
     def __repr__(self) -> str:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Normalization layers."""
 
 import dataclasses
+from typing import ClassVar
 
 from deepinit.core import validate
 from deepinit.core.layers.layer import SHAPES, Layer, Shape, refuse, require_values
@@ -40,6 +41,8 @@ class BatchNorm(Layer):
 
     The batch: the inputs of one measurement, with partners. `gain`: as `LayerNorm`.
     """
+
+    mixes_batch: ClassVar[bool] = True
 
     eps: float = 1e-5
     gain: bool = True

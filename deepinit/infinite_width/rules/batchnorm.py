@@ -3,10 +3,8 @@
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.core.layers.norms import BatchNorm
 from deepinit.infinite_width.neuron_norms import check_tangents, norm_of
-from deepinit.infinite_width.rules_table import COUPLES_INPUTS, INFINITE, require_gaussian
+from deepinit.infinite_width.rules_table import INFINITE, require_gaussian
 from deepinit.infinite_width.states import State
-
-COUPLES_INPUTS.add(BatchNorm)
 
 
 @INFINITE.rule(BatchNorm)

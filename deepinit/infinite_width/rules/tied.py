@@ -27,9 +27,9 @@ from deepinit.core.layers.containers import (
     leaves,
 )
 from deepinit.core.layers.layer import Layer, Shape, refuse
-from deepinit.core.layers.neuronwise import Dropout
+from deepinit.core.layers.program import has_own_masks
 from deepinit.infinite_width.rules.residual import residual_sum
-from deepinit.infinite_width.rules_table import COUPLES_INPUTS, INFINITE
+from deepinit.infinite_width.rules_table import INFINITE
 from deepinit.infinite_width.states import Kernel, State, absorbed, on_ntk, tied
 from deepinit.infinite_width.walk import walk
 
@@ -51,8 +51,7 @@ def _tied(layer: Tied, state: State, shape: Shape, depth: int, path: str) -> Sta
 
 def _stream_after(layer: Tied, state: State, shape: Shape, depth: int, path: str) -> State:
     for leaf in leaves(layer.layer):
-        is_separate = isinstance(leaf, Dropout) and leaf.rate and not leaf.shared
-        if is_separate or type(leaf) in COUPLES_INPUTS:
+        if has_own_masks(leaf) or leaf.mixes_batch:
             given = f"{leaf} in a stream of shared weights, whose inputs are several uses"
             remedy = "Take di.layers.Repeat, or simulate."
             raise refuse(path, layer, given, "layers that act on every input alone", remedy)

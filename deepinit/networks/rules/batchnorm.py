@@ -105,5 +105,5 @@ def _check(layer: BatchNorm, shape: Shape, rows: Rows, path: str) -> None:
         raise SpecError(f"{where}: a batch of one row", allowed, "Take di.inputs.points(x).")
 
 
-_rule = RowRule(_forward, _backward, couples_inputs=True, check=_check)
+_rule = RowRule(_forward, _backward, check=_check)
 ROWS.rule(BatchNorm)(_rule)

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.errors import SpecError
-from deepinit.core.layers import Dropout, Repeat, Shape, Tied
-from deepinit.core.layers.containers import children, leaves
+from deepinit.core.layers import Repeat, Shape, Tied
+from deepinit.core.layers.containers import children, mixes_batch
 from deepinit.core.layers.layer import Layer
+from deepinit.core.layers.program import has_own_masks
 from deepinit.networks.cotangents import Cotangents, rescaled, sum_of_parts
 from deepinit.networks.interpreter import (
     ROWS,
@@ -23,7 +24,6 @@ from deepinit.networks.interpreter import (
     RowRule,
     WeightsAndBiases,
     apply,
-    couples_inputs,
     pull_back,
     renormalize,
     scan_layers,
@@ -157,8 +157,8 @@ def _together(inputs: Rows, points: tuple[int, ...]) -> tuple[Rows, tuple[int, .
 
 
 def _check_independence(layer: Tied, shape: Shape) -> None:
-    separate = any(isinstance(leaf, Dropout) and not leaf.shared for leaf in leaves(layer.layer))
-    if separate or couples_inputs(layer.layer):
+    separate = has_own_masks(layer.layer)
+    if separate or mixes_batch(layer.layer):
         kind = "Dropout with separate masks" if separate else "BatchNorm"
         given = f"{layer.name} (Tied): gradients through {kind}, which counts the inputs"
         remedy = "Take LayerNorm, shared masks, or Repeat."
