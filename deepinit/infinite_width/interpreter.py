@@ -164,7 +164,7 @@ def checked_inputs(program: Program, inputs: Any) -> np.ndarray:
 
 
 def equal_inputs(program: Program, first: np.ndarray, second: np.ndarray | None) -> np.ndarray:
-    """Which inputs are equal, [A, B]; each its own where dropout draws masks for every input."""
+    """Equal inputs, [A, B]; the identity where dropout masks are independent across inputs."""
     if second is None and has_own_masks(program.body):
         return np.eye(len(first), dtype=bool)
     numbers: dict[bytes, int] = {}

@@ -99,13 +99,13 @@ def _either(own: Theory, composed: Theory) -> Theory:
 
 
 def _range(paths: tuple[str, ...], ratio: np.ndarray) -> str:
-    """Where second orders stay small, in words."""
+    """Layers from which second-order terms are large, as text."""
     largest, words = ratio.max(axis=1), []
-    for bound, what in ((_SMALL, "its variance"), (_LARGE, "its mean and variance")):
+    for bound, what in ((_SMALL, "variance"), (_LARGE, "mean and variance")):
         beyond = np.flatnonzero(largest > bound)
         if len(beyond):
-            words.append(f"{what} not from {paths[beyond[0]]} on")
-    return "; ".join(words) or f"within its range at every site (ratio {largest.max():.2g})"
+            words.append(f"{what} unreliable from {paths[beyond[0]]} on")
+    return "; ".join(words) or f"reliable at every site (largest ratio {largest.max():.2g})"
 
 
 def _program(network: Any, inputs: Inputs) -> Any:
@@ -246,7 +246,7 @@ def log_sin2_angle(network: Any, inputs: Inputs) -> Expanded:
     if (small := ~(found.infinite > math.log(_LEAST_SIN2))).any():
         paths = outline(network, shape_of(inputs)).paths or ()
         given = f"{paths[int(np.flatnonzero(small.any(axis=1))[0])]}: an angle below 1e-3"
-        allowed = "larger angles: 1 - cos^2 loses its digits"
+        allowed = "larger angles: 1 - cos^2 cancels in float64"
         raise SpecError(given, allowed, "Simulate, or take di.MLP without biases.")
     return found
 
@@ -260,8 +260,8 @@ def output_kurtosis(network: Any, inputs: Inputs) -> Expanded:
     """3 Var q / (E q)^2, q = |x|^2 / size."""
     own = _single(network, inputs, overlap, tuple((i,) for i in range(inputs.num_rows)))
     if not ((own.infinite > 1e-150) & (own.infinite < 1e150)).all():
-        given = "mean squares beyond 1e-150 and 1e150"
-        raise SpecError(given, "values whose squares float64 holds", "Rescale the inputs.")
+        given = "mean squares outside 1e-150 to 1e150"
+        raise SpecError(given, "mean squares with squares in float64", "Rescale the inputs.")
     value, zero = 3.0 * own.variance / (own.infinite + own.shift) ** 2, np.zeros_like(own.infinite)
     return Expanded(zero, value, np.full_like(value, np.nan), own.ratio)
 

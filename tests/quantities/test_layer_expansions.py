@@ -26,8 +26,8 @@ def test_sites_without_a_sound_second_order_are_out_of_range():
         np.zeros((3, 1)), np.zeros((3, 1)), np.ones((3, 1)), np.array([[0.0], [0.2], [np.inf]])
     )
     prediction = expansion(lambda network, inputs: found).predict(LINEAR, di.inputs.ones(16))
-    assert "variance not from dense_2 on" in prediction.valid_for
-    assert "mean and variance not from dense_3 on" in prediction.valid_for
+    assert "variance unreliable from dense_2 on" in prediction.valid_for
+    assert "mean and variance unreliable from dense_3 on" in prediction.valid_for
     np.testing.assert_array_equal(np.isnan(prediction.variance[:, 0]), [False, False, True])
     negative = found._replace(variance=-np.ones((3, 1)))
     with pytest.raises(SpecError, match="not finite"):

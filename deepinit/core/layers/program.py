@@ -150,6 +150,6 @@ def expanded(layer: Layer, shape: Shape) -> Layer:
 
 
 def has_own_masks(layer: Layer) -> bool:
-    """Whether dropout draws other masks for every input, equal ones too."""
+    """Whether dropout masks are independent across inputs."""
     drops = (leaf for leaf in leaves(layer) if isinstance(leaf, Dropout))
     return any(leaf.rate > 0 and not leaf.shared for leaf in drops)
