@@ -35,7 +35,7 @@ def residuals(
 ) -> "Figure":
     """(measured - predicted) / standard error of the mean, by layer and route.
 
-    The axis is linear inside the gate, logarithmic outside.
+    The axis is linear within the threshold, logarithmic beyond.
 
     Args:
         results: one comparison Dataset; or one Estimate and Predictions.
@@ -97,7 +97,7 @@ def z_panel(
     gate: float = THRESHOLD_SIGMA,
     title: str | None = None,
 ) -> "Figure":
-    """All comparisons of a run: dots inside the gate, crosses outside.
+    """All comparisons of a run: dots within the threshold, crosses beyond.
 
     A row is one case and route, first layer on top, with the number inside.
 
@@ -154,7 +154,7 @@ def z_panel(
 
 
 def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: float) -> None:
-    """Axis: linear inside the gate, logarithmic outside."""
+    """Axis: linear within the threshold, logarithmic beyond."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
@@ -176,7 +176,7 @@ def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: flo
 
 
 def _outer_ticks(limit: float, gate: float, room: float) -> list[float]:
-    """Powers of ten beyond the gate, else 2 or 5 times such."""
+    """Powers of ten beyond the threshold, else 2 or 5 times such."""
     ticks: list[float] = []
     for decade in (10.0**k for k in range(-3, 300)):
         if decade <= limit and math.log10(decade / (ticks[-1] if ticks else gate)) > room:

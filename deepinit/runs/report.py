@@ -73,7 +73,7 @@ def plot_item(
 def checks_item(
     results: Mapping[str, Any],
     title: str = "Every check of this run",
-    caption: str = "One dot per layer; a cross is outside the gate.",
+    caption: str = "One dot per layer; a cross is beyond the threshold.",
     theories: Sequence[str] | None = None,
 ) -> FigureItem:
     """z-scores of the given results."""

@@ -20,8 +20,8 @@ class Table:
     """A table of the report, also printed at the end; SpecError for a row of another length.
 
     Attributes:
-        columns: names. `z` and "z ..." hold z-scores; those at or beyond the gate are marked, as
-            are texts that state one ("-4.66, z -17.2").
+        columns: names. `z` and "z ..." hold z-scores; those at or beyond the threshold are
+            marked, and texts that state one ("-4.66, z -17.2").
         rows: a cell per column: text, number, boolean; None or NaN for "not available".
             `comparison.with_error` formats numbers with standard errors.
         caption: below the table.

@@ -37,7 +37,7 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
     if config.scales:
         items += scale_figures(config, results)
     title = "Every comparison with a law of multiplicity 1"
-    caption = "One dot per step and level; a cross is outside the gate."
+    caption = "One dot per step and level; a cross is beyond the threshold."
     return [*items, checks_item({name: results[name] for name in LAWS}, title, caption)]
 
 

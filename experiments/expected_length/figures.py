@@ -26,7 +26,7 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         figure_item(
             "Which theory holds",
             "Distance of every prediction from the measured mean, in standard errors. "
-            "Outside the gate a prediction is rejected.",
+            "Beyond the threshold a prediction is rejected.",
             di.plots.residuals(
                 main.dataset, title="Distance of every prediction from the measurement"
             ),

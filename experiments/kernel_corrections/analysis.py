@@ -118,7 +118,7 @@ class Deviation(NamedTuple):
 
     `slope`, `component`: its place. `zero_z`: the largest |z| of slope 0, infinite width. `held`: z
     is
-    inside the gate.
+    within the threshold.
     """
 
     slope: Slope

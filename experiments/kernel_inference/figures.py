@@ -18,7 +18,7 @@ FACTORS = np.geomspace(1e-2, 1e2, 61)
 
 def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    caption = "One dot per test point; a cross is outside the gate."
+    caption = "One dot per test point; a cross is beyond the threshold."
     return [
         *accuracy_items(config),
         *evidence_items(config),

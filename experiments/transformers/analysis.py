@@ -55,7 +55,7 @@ class Verdict(NamedTuple):
 
     @property
     def held(self) -> bool:
-        """The law within the gate, every rival outside."""
+        """The law within the threshold, every rival beyond."""
         rejected = all(self.z(value) >= THRESHOLD_SIGMA for value in self.rivals.values())
         return bool(self.z(self.predicted) < THRESHOLD_SIGMA and rejected)
 

@@ -22,7 +22,7 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         figure_item(
             "Which theory holds",
             "Distance of every prediction from the measured mean, in standard errors. "
-            "Outside the gate a prediction is rejected.",
+            "Beyond the threshold a prediction is rejected.",
             di.plots.residuals(
                 main.dataset, title="Distance of every prediction from the measurement"
             ),
@@ -56,7 +56,7 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         items.append(
             plot_item(title, caption, di.plots.image_pairs, images.case.inputs, images.dataset)
         )
-    caption = "One dot per layer and pair; a cross is outside the gate."
+    caption = "One dot per layer and pair; a cross is beyond the threshold."
     return [*items, checks_item(results, "Every comparison of this run", caption)]
 
 
