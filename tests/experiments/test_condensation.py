@@ -84,6 +84,7 @@ def test_small_training_run_ranks_architectures(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("experiment", "counts"), [(CONDENSATION, (29, 53, 110)), (TRAINABILITY, (6, 12, 36))]
 )
+@pytest.mark.slow_cases("condensation-counts0")
 def test_presets_plan_every_case(experiment, counts, capsys):
     presets = dict(zip(("smoke", "paper", "full"), counts, strict=True))
     assert_plans(capsys, experiment, presets)

@@ -48,7 +48,7 @@ def test_angles_of_dying_signals_are_those_of_the_linear_network():
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "x_tanh", "x2_tanh", "softplus"])
-@pytest.mark.slow_cases("x_tanh")
+@pytest.mark.slow_cases("softplus", "x_tanh")
 @pytest.mark.exhaustive_cases("gelu", "tanh", "x2_tanh")
 def test_scales_change_nothing_where_nothing_is_small_or_large(activation):
     """The same network layer by layer in float64, without scales."""

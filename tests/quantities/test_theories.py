@@ -27,6 +27,7 @@ def test_the_battery_has_every_quantity():
 @pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(INPUTS))
 @pytest.mark.slow_cases("bias_ntk-16", "log_distance-16", "log_sin2_angle-16")
+@pytest.mark.slow_cases("length_distortion-16", "log_norm-16")
 @pytest.mark.exhaustive_cases("bias_ntk-1", "length_distortion-1")
 @pytest.mark.exhaustive_cases("log_distance-1", "log_norm-1", "log_sin2_angle-1", "log_volume-1")
 def test_a_theory_predicts_or_says_why_not(name, every):
