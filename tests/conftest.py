@@ -53,6 +53,19 @@ def pytest_collection_modifyitems(items):
                     item.add_marker(mark)
 
 
+_MOST_MAPS = 15_000  # Linux allows a process 65 530; compiled functions take several each
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Free compiled functions between files, before a process runs out of memory maps."""
+    maps = pathlib.Path("/proc/self/maps")
+    if (nextitem is None or nextitem.path != item.path) and maps.exists():
+        if len(maps.read_bytes().splitlines()) > _MOST_MAPS:
+            import jax
+
+            jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A finished run of the tiny experiment, in four blocks; to be read only."""
