@@ -59,11 +59,12 @@ _MOST_MAPS = 15_000  # Linux allows a process 65 530; compiled functions take se
 def pytest_runtest_teardown(item, nextitem):
     """Free compiled functions between files, before a process runs out of memory maps."""
     maps = pathlib.Path("/proc/self/maps")
-    if (nextitem is None or nextitem.path != item.path) and maps.exists():
-        if len(maps.read_bytes().splitlines()) > _MOST_MAPS:
-            import jax
+    if (nextitem is not None and nextitem.path == item.path) or not maps.exists():
+        return
+    if len(maps.read_bytes().splitlines()) > _MOST_MAPS:
+        import jax
 
-            jax.clear_caches()
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
