@@ -24,6 +24,7 @@ from deepinit.networks.linear_maps import auto, conditional
 from deepinit.networks.renormalization import orthonormalize_frames
 from deepinit.networks.rows import Rows
 from deepinit.networks.tied_maps import TiedMaps
+from deepinit.networks.watch import Watch
 
 
 def random_draw(linear_map: Callable[..., jax.Array], precision: str, depth: int) -> Draw:
@@ -69,10 +70,15 @@ def random_forward(
     precision: str = "highest",
     tap_output: bool = False,
     shape: Shape | None = None,
+    watch: bool = False,
 ) -> tuple[Any, Rows]:
-    """`forward` of random layers: layer l of an architecture draws from `fold_in(key, l)`."""
+    """`forward` of random layers: layer l of an architecture draws from `fold_in(key, l)`.
+
+    `watch`: taps see the rows of every call inside a site.
+    """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     draw = random_draw(linear_map, precision, net.depth)
+    draw = draw._replace(watch=Watch() if watch else None)
     return forward(net, rows, key_parts(net, key), draw, tap, tap_output=tap_output)
 
 

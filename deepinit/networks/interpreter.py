@@ -27,6 +27,7 @@ from deepinit.networks.renormalization import (
 )
 from deepinit.networks.rows import Rows, register_rows
 from deepinit.networks.tied_maps import TiedMaps
+from deepinit.networks.watch import Watch
 
 register_rows()
 jax.tree_util.register_static(Shape)  # no leaves: taps see it as it is
@@ -49,6 +50,7 @@ class Draw(NamedTuple):
         points: index of the point that every cotangent belongs to.
         batch: cotangents per function; they belong to all points of a batch, or 1.
         tied: of maps that are used again; None for `linear`, which draws W again.
+        watch: keeps the rows of every call for taps; None for none.
     """
 
     linear: LayerFn
@@ -59,6 +61,7 @@ class Draw(NamedTuple):
     points: tuple[int, ...] = ()
     batch: int = 1
     tied: TiedMaps | None = None
+    watch: Watch | None = None
 
 
 class Applied(NamedTuple):
@@ -82,12 +85,14 @@ class LayerState(NamedTuple):
         postactivations: rows after the layer, or the stream after a block, rescaled.
         notes: of `Applied`.
         shape: of one input after the layer (static).
+        watch: rows of the calls inside, if asked.
     """
 
     preactivations: Rows
     postactivations: Rows
     notes: Any = None
     shape: Shape | None = None
+    watch: Watch | None = None
 
 
 class RowRule(NamedTuple):
@@ -110,8 +115,13 @@ Tap = Callable[[LayerState], Any]
 
 def apply(layer: Layer, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
     """Rows after a layer, by its rule or its expansion."""
-    rule, layer = _rule(layer, shape)
-    return rule.forward(layer, rows, source, shape, draw)
+    rule, simpler = _rule(layer, shape)
+    if draw.watch is None:
+        return rule.forward(simpler, rows, source, shape, draw)
+    draw.watch.enter(layer)
+    applied = rule.forward(simpler, rows, source, shape, draw)
+    draw.watch.leave(layer, rows, applied.rows, shape)
+    return applied
 
 
 def pull_back(
@@ -191,10 +201,11 @@ def walk(
 def _site(
     layer: Layer, rows: Rows, source: Any, shape: Shape, draw: Draw, tap: Tap
 ) -> tuple[Rows, Any]:
-    applied = apply(layer, rows, source, shape, draw)
+    watch = None if draw.watch is None else Watch()
+    applied = apply(layer, rows, source, shape, draw._replace(watch=watch))
     rows = renormalize(applied.rows)
     before = rows if applied.before is None else applied.before
-    record = tap(LayerState(before, rows, applied.notes, output_shape(layer, shape)))
+    record = tap(LayerState(before, rows, applied.notes, output_shape(layer, shape), watch))
     return rows, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], record)
 
 

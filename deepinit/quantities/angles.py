@@ -8,7 +8,7 @@ from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
-from deepinit.quantities import layer_expansions, layer_limits
+from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import Quantity
@@ -119,8 +119,8 @@ log_sin2_angle = Quantity(
     theories=(
         *layer_expansions.with_expansion(
             theories(_THEORIES, _why_not, _predict, (MLP,)),
-            layer_expansions.log_sin2_angle,
-            num_inputs=2,
+            row_functions.log_sin2_angle,
+            layer_expansions.check_angles,
         ),
         composed_limit(_infinite, layer_limits.log_sin2_angle, (MLP,)),
     ),
@@ -128,4 +128,5 @@ log_sin2_angle = Quantity(
     reference=_PAPER,
     rounding="absolute",
     input_degree=0,
+    target=row_functions.log_sin2_angle,
 )

@@ -19,7 +19,7 @@ from deepinit.core.layers import (
     sites,
 )
 from deepinit.core.layers.containers import leaves
-from deepinit.quantities import layer_expansions, layer_limits
+from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import layers_limit
 from deepinit.quantities.quantity import Quantity
@@ -108,7 +108,7 @@ token_cosine = Quantity(
     label="mean cosine between the positions of one input",
     measurement=Forward(_measure_cosine, entries=_names, why_not=_why_no_pairs),
     theories=(
-        layer_expansions.expansion(layer_expansions.token_cosine, _why_no_limit),
+        layer_expansions.expansion(row_functions.token_cosine, _why_no_limit),
         layers_limit(layer_limits.token_cosine, _why_no_limit),
     ),
     transform="none: bounded",
@@ -116,6 +116,7 @@ token_cosine = Quantity(
     events=("dead", "one_position", "not_finite"),
     rounding="absolute",
     input_degree=0,
+    target=row_functions.token_cosine,
 )
 
 attention_entropy = Quantity(

@@ -10,7 +10,7 @@ from deepinit.core.laws import Law
 from deepinit.core.layers import outline, shape_of
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ResNet, Spec
-from deepinit.quantities import layer_expansions, layer_limits
+from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.corrections import (
     EXACT,
     predict_bias_tangent,
@@ -163,9 +163,7 @@ nngp = Quantity(
     theories=(
         *_EXACT_NNGP,
         *layer_expansions.with_expansion(
-            theories((FIRST_ORDER,), why_not_overlaps, predict_overlaps, (MLP,)),
-            layer_expansions.nngp,
-            num_inputs=2,
+            theories((FIRST_ORDER,), why_not_overlaps, predict_overlaps, (MLP,)), row_functions.nngp
         ),
         *diffusion_limit(predict_nngp),
         composed_limit(_infinite_nngp, layer_limits.nngp),
@@ -175,6 +173,7 @@ nngp = Quantity(
     events=SCALED_EVENTS,
     light_tailed="log_norm",
     input_degree=2,
+    target=row_functions.nngp,
 )
 
 ntk = Quantity(

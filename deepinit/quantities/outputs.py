@@ -17,7 +17,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import MLP, Spec
-from deepinit.quantities import layer_expansions, layer_limits
+from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.corrections import next_layers
 from deepinit.quantities.kernels import nngp, point_names, tap_overlaps
 from deepinit.quantities.kinds import Forward
@@ -157,7 +157,8 @@ output_kurtosis = Quantity(
     theories=(
         *layer_expansions.with_expansion(
             tuple(_of_kernel(theory) for theory in nngp.theories if not theory.is_limit),
-            layer_expansions.output_kurtosis,
+            row_functions.output_kurtosis,
+            layer_expansions.kurtosis,
         ),
         composed_limit(_infinite, layer_limits.output_kurtosis),
     ),
@@ -167,4 +168,5 @@ output_kurtosis = Quantity(
     input_degree=2,
     rounding="absolute",
     light_tailed="log_norm",
+    target=row_functions.output_kurtosis,
 )

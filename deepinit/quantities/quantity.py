@@ -1,10 +1,12 @@
 """The record of one measurable quantity."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Rounding
 from deepinit.quantities.kinds import Kind
+from deepinit.quantities.row_functions import Target
 from deepinit.quantities.theory import Theory
 
 EVENTS = ("collinear", "dead", "not_finite")
@@ -27,6 +29,8 @@ class Quantity(NamedTuple):
         light_tailed: quantity to compare instead; None for light tails.
         input_degree: d if values of homogeneous networks (`Spec.is_homogeneous`) scale like
             |inputs|^d: inputs are scaled near 1 by an exact power of two, and values back; or None.
+        target: `(spec, inputs) -> Target`, the values of single networks as functions of products
+            and means of rows; None if they are not.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Quantity(NamedTuple):
     rounding: Rounding = "relative"
     light_tailed: str | None = None
     input_degree: int | None = None
+    target: Callable[[Any, Any], Target] | None = None
 
     def theory(self, name: str) -> Theory:
         """Theory by name; SpecError if unknown."""

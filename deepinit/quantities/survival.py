@@ -9,7 +9,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ResNet, Spec
-from deepinit.quantities import layer_expansions, layer_limits
+from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.diffusions import diffusion_limit, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.layer_limits import composed_limit
@@ -211,7 +211,7 @@ log_norm = Quantity(
     theories=(
         *layer_expansions.with_expansion(
             theories(("exact", "first_order"), why_no_walk, predict_walk, (MLP,)),
-            layer_expansions.log_norm,
+            row_functions.log_norm,
         ),
         *diffusion_limit(predict_log_norm, _why_no_diffusion),
         composed_limit(_infinite_log_norm, layer_limits.log_norm),
@@ -220,4 +220,5 @@ log_norm = Quantity(
     reference="derived in deepinit.theory.cutoff.log_norm_drift",
     rounding="absolute",
     input_degree=0,
+    target=row_functions.log_norm,
 )

@@ -6,10 +6,11 @@ import pytest
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.layers import Activation, Dense, Dropout, Sequential
-from deepinit.quantities.layer_expansions import Expanded, expansion
+from deepinit.quantities.layer_expansions import Expanded, predicted
 
 Q = di.quantities
 LINEAR = Sequential(Dense(48), Dense(48), Dense(48), Dense(1))
+PATHS = ("dense_1", "dense_2", "dense_3")
 
 
 def test_angles_of_few_digits_are_refused():
@@ -25,13 +26,13 @@ def test_sites_without_a_sound_second_order_are_out_of_range():
     found = Expanded(
         np.zeros((3, 1)), np.zeros((3, 1)), np.ones((3, 1)), np.array([[0.0], [0.2], [np.inf]])
     )
-    prediction = expansion(lambda network, inputs: found).predict(LINEAR, di.inputs.ones(16))
+    prediction = predicted(found, PATHS)
     assert "variance unreliable from dense_2 on" in prediction.valid_for
     assert "mean and variance unreliable from dense_3 on" in prediction.valid_for
     np.testing.assert_array_equal(np.isnan(prediction.variance[:, 0]), [False, False, True])
     negative = found._replace(variance=-np.ones((3, 1)))
     with pytest.raises(SpecError, match="not finite"):
-        expansion(lambda network, inputs: negative).predict(LINEAR, di.inputs.ones(16))
+        predicted(negative, PATHS)
 
 
 @pytest.mark.slow

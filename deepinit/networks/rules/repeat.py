@@ -19,8 +19,10 @@ from deepinit.networks.rows import Rows
 
 
 def _forward(layer: Repeat, rows: Rows, source: Any, shape: Shape, draw: Draw) -> Applied:
+    inside = draw._replace(watch=None)
+
     def step(rows: Rows, source: Any) -> tuple[Rows, Any]:
-        applied = apply(layer.layer, rows, source, shape, draw)
+        applied = apply(layer.layer, rows, source, shape, inside)
         return renormalize(applied.rows), (rows, applied.saved)
 
     sources = draw.sources(source, layer.first, layer.times)

@@ -76,6 +76,7 @@ def _applied(
 ) -> tuple[Applied, list[Any]]:
     """The layer, with maps by `act(source, rows, map, known)`, and what each of them adds."""
     new: list[Any] = []
+    draw = draw._replace(watch=None)
     if draw.tied is None:
         return apply(layer.layer, rows, source, shape, draw), new
     before = iter(known or ())

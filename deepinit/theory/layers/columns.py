@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.theory.layers.column_means import column_means
 from deepinit.theory.layers.entries import matrix_of, polynomial, wick
 from deepinit.theory.layers.normed import Norm, normed_terms
 from deepinit.theory.layers.quadrature import function_moments
@@ -124,6 +125,10 @@ def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
         mean, size = terms.mean(variance), len(variance)
         third, fourth = terms.products[:size, size:], terms.products[:size, :size]
         return Moments(mean[size:], mean[:size], third, fourth)
+    if chain and tape.only_means:
+        first, second = column_means(chain, variance)
+        size = len(second)
+        return Moments(first, second, jnp.zeros((size, len(first))), jnp.zeros((size, size)))
     if chain:
         found = tape.jet(lambda: function_moments(chain, variance, tape))
         where = entries(count_rows(variance.shape[0]))

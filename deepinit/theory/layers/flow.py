@@ -65,7 +65,7 @@ def push(step: Step, flow: Flow, half: int) -> Flow:
     tape = Tape(half)
     state = step(flow.state, tape)
     shift, covariance, third, second = _push(
-        lambda y: flat(step(*_inputs(y, flow.state, tape))), flow, tape.averages
+        lambda y: flat(step(*inputs_of(y, flow.state, tape))), flow, tape.averages
     )
     error = jnp.maximum(flow.error, tape.error)
     return Flow(state, shift, covariance, third, second, error)
@@ -75,13 +75,13 @@ def moments(functions: Callable[[Settled], Any], flow: Flow, half: int) -> Momen
     """Of functions [m] of the settled rows of a flow."""
     tape = Tape(half)
     infinite = functions(settle(flow.state, tape))
-    of_vector = lambda y: functions(settle(*_inputs(y, flow.state, tape)))
+    of_vector = lambda y: functions(settle(*inputs_of(y, flow.state, tape)))
     shift, covariance, _, second = _push(of_vector, flow, tape.averages)
     error = jnp.maximum(flow.error, tape.error)
     return Moments(infinite, shift, jnp.diagonal(covariance), jnp.diagonal(second), error)
 
 
-def _inputs(y: Any, state: State, tape: Tape) -> tuple[State, Tape]:
+def inputs_of(y: Any, state: State, tape: Tape) -> tuple[State, Tape]:
     """State and tape of y = (coordinates, noises of the averages)."""
     at, noises = len(flat(state)), []
     start = unflat(y[:at], state)
@@ -93,16 +93,9 @@ def _inputs(y: Any, state: State, tape: Tape) -> tuple[State, Tape]:
 
 def _push(function: Callable[[Any], Any], flow: Flow, averages: list[Average]) -> tuple[Any, ...]:
     """(shift, covariance, third, second) of function(y)."""
-    vector = flat(flow.state)
-    size = len(vector)
+    size = len(flat(flow.state))
+    jacobian, hessian = derivatives(function, flat(flow.state), averages)
     bias = jnp.concatenate([flow.shift, *(average.bias for average in averages)])
-    at = jnp.concatenate([vector, jnp.zeros(len(bias) - size, vector.dtype)])
-
-    def twice(y: Any) -> tuple[Any, Any]:
-        jacobian = jax.jacfwd(function)(y)
-        return jacobian, jacobian
-
-    hessian, jacobian = jax.jacfwd(twice, has_aux=True)(at)
     noise = block_diagonal([flow.covariance, *(part.covariance for part in averages)])
     shifting = block_diagonal([flow.covariance, *(part.shift_covariance for part in averages)])
     along, curved = jacobian[:, :size], hessian[:, :size, :size]
@@ -117,6 +110,21 @@ def _push(function: Callable[[Any], Any], flow: Flow, averages: list[Average]) -
     second = along @ flow.second @ along.T + mixed + mixed.T
     second = second + 0.5 * jnp.tensordot(spread, spread, [[1, 2], [2, 1]])
     return shift, covariance, third, second
+
+
+def derivatives(
+    function: Callable[[Any], Any], vector: Any, averages: list[Average]
+) -> tuple[Any, Any]:
+    """Jacobian [m, |y|] and Hessian [m, |y|, |y|] of function(y), y = (vector, no noise)."""
+    noises = [jnp.zeros_like(average.bias) for average in averages]
+    at = jnp.concatenate([vector, *noises])
+
+    def twice(y: Any) -> tuple[Any, Any]:
+        jacobian = jax.jacfwd(function)(y)
+        return jacobian, jacobian
+
+    hessian, jacobian = jax.jacfwd(twice, has_aux=True)(at)
+    return jacobian, hessian
 
 
 def flat(state: State) -> Any:

@@ -27,10 +27,14 @@ def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str, tape:
     Raises:
         SpecError: a layer without a rule, or whose rule refuses.
     """
+    tape.enter(layer)
     rule = FIRST_ORDER.get(layer)
     if rule is None and (simpler := expanded(layer, shape)) != layer:
-        return apply(simpler, state, shape, depth, path, tape)
-    return FIRST_ORDER.find(layer, path)(layer, state, shape, depth, path, tape)
+        after = apply(simpler, state, shape, depth, path, tape)
+    else:
+        after = FIRST_ORDER.find(layer, path)(layer, state, shape, depth, path, tape)
+    tape.leave(after)
+    return after
 
 
 def require_pending(layer: Layer, state: State, path: str, *, in_groups: bool = False) -> Pending:

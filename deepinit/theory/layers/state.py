@@ -7,11 +7,12 @@ import dataclasses
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 from deepinit.theory.layers.columns import ColumnLaw, tuple_moments
 from deepinit.theory.layers.haar import dependence
 from deepinit.theory.layers.tape import Tape
-from deepinit.theory.numerics.entries import count_rows
+from deepinit.theory.numerics.entries import count_rows, entries
 
 Frame = Literal["", "rms", "centred"]
 
@@ -80,6 +81,9 @@ def settle(state: State, tape: Tape) -> Settled:
     """Products and means of the rows, by the average over columns."""
     if isinstance(state, Settled):
         return state
+    units = state.width // state.law.channels
+    if tape.only_means and (isinstance(state, Normed) or state.law.norm is not None):
+        return unknown(state, units, tape)
     first, bias = len(tape.jets), None
     mean, covariance = tuple_moments(state.variance, state.law, tape)
     size = state.variance.shape[0]
@@ -88,5 +92,21 @@ def settle(state: State, tape: Tape) -> Settled:
         change, bias = tape.jet(lambda: dependence(*own))
         covariance = covariance + state.width / state.columns * change
         bias = bias / state.columns
-    average = tape.average(mean, covariance, state.width // state.law.channels, bias)
+    scale = _sizes(mean, num_rows(state))
+    average = tape.average(mean, covariance, units, bias, columns=tape.of(state), scale=scale)
+    return Settled(average[:size], average[size:])
+
+
+def _sizes(mean: Any, rows: int) -> Any:
+    """sqrt(E F_a^2 E F_b^2) of products and sqrt(E F_a^2) of means."""
+    where = entries(rows)
+    root = jnp.sqrt(mean[where.diagonal])
+    return jnp.concatenate([root[where.rows] * root[where.columns], root])
+
+
+def unknown(state: Pending | Normed, units: int, tape: Tape) -> Settled:
+    """Products and means whose exact mean is not known."""
+    size = state.variance.shape[0]
+    mean = jnp.full(size + num_rows(state), jnp.nan, state.variance.dtype)
+    average = tape.average(mean, None, units, columns=tape.of(state))
     return Settled(average[:size], average[size:])

@@ -5,16 +5,18 @@ The same rules serve every use; only the tape differs.
 - `Tape(half)`: the mean, which is infinite width.
 - `Tape(half, noises)`: mean + noises[i]; derivatives by the noises are those of the result by the
   averages of a finite network.
-- Replay (control variates): a subclass whose `average` returns those of a drawn network, and keeps
-  their difference to the mean.
+- `replay.Replay` (control variates): those of a drawn network, and their differences to the mean.
 """
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from deepinit.core.layers.calls import Columns
+from deepinit.core.layers.layer import Layer
 
 
 class Average(NamedTuple):
@@ -50,6 +52,8 @@ class Tape:
     averages: list[Average] = dataclasses.field(default_factory=list)
     error: Any = 0.0
     jets: list[Any] = dataclasses.field(default_factory=list)
+    relative: bool = False  # noises are in units of `average`'s scale
+    only_means: ClassVar[bool] = False  # covariances and derivatives are not read
 
     def average(
         self,
@@ -58,6 +62,9 @@ class Tape:
         units: float,
         bias: Any = None,
         mean_units: float | None = None,
+        columns: Columns | None = None,
+        slope: Any = None,
+        scale: Any = 1.0,
     ) -> Any:
         """The average [d] of `units` independent terms.
 
@@ -67,7 +74,12 @@ class Tape:
             units: number of terms.
             bias: [d], of order 1/units, of the mean; None for 0.
             mean_units: number of terms in mean shifts; None for `units`.
+            columns: whose features are the terms, by `of`, `added` or `inside`.
+            slope: [d, k]; a term has the mean slope x + constant, x its part of the rows beyond
+                which it counts. None for 0.
+            scale: [d], of relative noises.
         """
+        del columns, slope
         number = len(self.averages)
         covariance = jax.lax.stop_gradient(covariance)
         bias = jnp.zeros_like(mean) if bias is None else bias
@@ -75,7 +87,9 @@ class Tape:
             covariance / units, covariance / (mean_units or units), jax.lax.stop_gradient(bias)
         )
         self.averages.append(own)
-        return mean if self.noises is None else mean + self.noises[number]
+        if self.noises is None:
+            return mean
+        return mean + (scale * self.noises[number] if self.relative else self.noises[number])
 
     def jet(self, compute: Callable[[], Any]) -> Any:
         """Arrays that depend on the state's values only, once for all passes at a state."""
@@ -87,3 +101,29 @@ class Tape:
     def note(self, error: Any) -> None:
         """Record the relative error of a quadrature."""
         self.error = jnp.maximum(self.error, jax.lax.stop_gradient(error))
+
+    def enter(self, layer: Layer) -> None:
+        """A layer's rule begins."""
+
+    def leave(self, state: Any) -> None:
+        """The rule ends in a state."""
+
+    def same_rows(self, state: Any, other: Any) -> Any:
+        """`state`, whose rows are those of `other`."""
+        del other
+        return state
+
+    def of(self, state: Any) -> Columns | None:
+        """Columns of a state's rows."""
+        del state
+        return None
+
+    def added(self, skip: Any) -> Columns | None:
+        """Columns of the layer's output beyond those of `skip`."""
+        del skip
+        return None
+
+    def inside(self, layer: Layer) -> Columns | None:
+        """Columns that enter a layer of the expansion."""
+        del layer
+        return None

@@ -21,6 +21,7 @@ import numpy as np
 
 from deepinit.core.layers.attention import Attention, head_width_of, score_factor
 from deepinit.core.layers.layer import Shape, refuse
+from deepinit.core.layers.program import expanded
 from deepinit.theory.layers.columns import ColumnLaw
 from deepinit.theory.layers.entries import (
     count_rows,
@@ -57,7 +58,13 @@ def _attention(
     else:
         queries = factor * variance("query_law") * gram
         keys = of_heads(variance("key_law") * gram)
-    heads = _outputs(variance("value_law") * gram, queries, keys, layer, shape, width, tape)
+    values = variance("value_law") * gram
+    if tape.only_means:
+        output = expanded(layer, shape).layers[-1]  # type: ignore[attr-defined]
+        unknown = jnp.full_like(values, jnp.nan)
+        heads = tape.average(unknown, None, layer.heads, columns=tape.inside(output))
+    else:
+        heads = _outputs(values, queries, keys, layer, shape, width, tape)
     scale = units * entry_variance(layer, "output_law", units, depth, path)
     return Pending(scale * heads, fan_in, ColumnLaw())
 

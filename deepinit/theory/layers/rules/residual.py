@@ -29,7 +29,8 @@ def _residual(
     layer: Residual, state: State, shape: Shape, depth: int, path: str, tape: Tape
 ) -> State:
     scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else float(layer.scale)
-    entering = dataclasses.replace(settle(state, tape), frame="")  # read by branch and skip
+    # read by branch and skip
+    entering = tape.same_rows(dataclasses.replace(settle(state, tape), frame=""), state)
     branch = apply(layer.branch, entering, shape, depth, joined(path, "branch"), tape)
     skip: State = entering
     if layer.skip is not None:
@@ -52,11 +53,20 @@ def add(skip: State, branch: Pending, scale: float, tape: Tape) -> State:
     b = column_moments(branch.variance, law, tape)
     size = len(branch.variance)
     crossed = jnp.outer(rows.mean, b.first)
-    gram = rows.gram + vector_of(crossed + crossed.T) + b.second
     covariance = b.covariance() + _crossed(rows, b.covariance())
-    mean = jnp.concatenate([gram, rows.mean + b.first])
-    average = tape.average(mean, covariance, branch.width)
-    return Settled(average[:size], average[size:])
+    change = jnp.concatenate([vector_of(crossed + crossed.T) + b.second, b.first])
+    average = tape.average(
+        change, covariance, branch.width, columns=tape.added(skip), slope=_slope(b.first)
+    )
+    return Settled(rows.gram + average[:size], rows.mean + average[size:])
+
+
+def _slope(mean: Any) -> Any:
+    """[p + k, k], of x_a e_b + e_a x_b and e_a in x."""
+    where, unit = entries(len(mean)), jnp.eye(len(mean))
+    a, b = where.rows, where.columns
+    products = unit[a] * mean[b][:, None] + unit[b] * mean[a][:, None]
+    return jnp.concatenate([products, jnp.zeros_like(unit)])
 
 
 def _crossed(rows: Settled, own: Any) -> Any:

@@ -1,0 +1,86 @@
+"""Rows of the calls inside a site, and moments of their columns.
+
+A column holds one neuron (channel) of the k rows, inputs x positions: F_a. Its features are t =
+(F_a F_b, a <= b; F_a); of a sum x + F that keeps x, t = features of x + F less those of x.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from deepinit.core.layers import Layer, Shape, output_shape
+from deepinit.core.layers.calls import Call, Calls, Columns
+from deepinit.networks.rows import Rows
+
+_LOWEST = -1e30  # log-scale of zero rows
+
+
+class _Seen(NamedTuple):
+    """Rows before and after a call, with shapes of one input."""
+
+    rows: dict[str, tuple[Rows, Shape]]
+
+
+class Watch:
+    """Rows of the calls inside a site."""
+
+    def __init__(self) -> None:
+        self._calls = Calls()
+        self._seen: dict[Call, _Seen] = {}
+
+    def enter(self, layer: Layer) -> None:
+        """A call begins."""
+        self._calls.enter(layer)
+
+    def leave(self, layer: Layer, before: Rows, after: Rows, shape: Shape) -> None:
+        """A call ends; `shape` is that of one input."""
+        seen = {"in": (before, shape), "out": (after, output_shape(layer, shape))}
+        self._seen[self._calls.leave()] = _Seen(seen)
+
+    @property
+    def site(self) -> Layer:
+        """The layer that is the site."""
+        return next(call for call in self._seen if len(call) == 1)[0][0]
+
+    def moments(self, columns: Columns, inputs: Sequence[int]) -> Any:
+        """Mean of f f^T over columns, entries i <= j, f = (1, t) or (1, t, x), x that of `beyond`.
+
+        In units of the rows' scales, which follow as [k], natural logarithms.
+        """
+        rows, scales = self._rows(columns, inputs)
+        features = _features(rows)
+        if columns.beyond is not None:
+            start, own = self._rows(columns.beyond, inputs)
+            start = start * jnp.exp(own - scales)[:, None]
+            features = jnp.concatenate([features - _features(start), start])
+        every = jnp.concatenate([jnp.ones_like(features[:1]), features])
+        products = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
+        return jnp.concatenate([products[np.triu_indices(len(every))], scales])
+
+    def _rows(self, columns: Columns, inputs: Sequence[int]) -> tuple[Any, Any]:
+        """[k, n] and log-scales [k]."""
+        rows, shape = self._seen[columns.call].rows[columns.where]
+        every, scales = _vectors(rows)
+        chosen = np.asarray(inputs)
+        vectors = every[chosen].reshape(len(chosen) * shape.num_positions, -1)
+        return vectors, jnp.repeat(scales[chosen], shape.num_positions)
+
+
+def _vectors(rows: Rows) -> tuple[Any, Any]:
+    """Points and partners [inputs, size], with log-scales."""
+    if not rows.bases:
+        return jnp.asarray(rows.points), jnp.asarray(rows.point_scales)
+    step = jnp.exp(rows.displacement_scales)[:, None]
+    partners = rows.of_bases(rows.points) + step * rows.displacements
+    own = rows.of_bases(rows.point_scales) + rows.partner_scales
+    alive = ~jnp.isneginf(rows.partner_scales)
+    every = jnp.concatenate([rows.points, jnp.where(alive[:, None], partners, 0)])
+    return every, jnp.concatenate([rows.point_scales, jnp.where(alive, own, _LOWEST)])
+
+
+def _features(rows: Any) -> Any:
+    """[p + k, n]."""
+    first, second = np.triu_indices(len(rows))
+    return jnp.concatenate([rows[first] * rows[second], rows])

@@ -1,0 +1,172 @@
+"""A tape of a drawn network: its averages, and how far they are from their means given the past."""
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from deepinit.core.errors import SpecError
+from deepinit.core.layers.calls import Call, Calls, Columns
+from deepinit.core.layers.layer import Layer
+from deepinit.theory.layers.tape import Average, Tape
+from deepinit.theory.numerics.entries import entries
+
+
+class Asked(NamedTuple):
+    """Moments of columns that a replay reads.
+
+    Attributes:
+        columns: of the network.
+        rows: k.
+    """
+
+    columns: Columns
+    rows: int
+
+    @property
+    def size(self) -> int:
+        """Length of f = (1, t) or (1, t, x): t = (F_a F_b, a <= b; F_a), x that of `beyond`."""
+        features = 1 + self.rows * (self.rows + 3) // 2
+        return features + (self.rows if self.columns.beyond is not None else 0)
+
+    @property
+    def length(self) -> int:
+        """Numbers of a record: entries i <= j of f f^T, then log-scales of the rows."""
+        return self.size * (self.size + 1) // 2 + self.rows
+
+
+def moments_of(record: Any, asked: Asked) -> Any:
+    """[size, size], mean of f f^T over columns at true scale, of a record [length]."""
+    products, scales = record[: -asked.rows], record[-asked.rows :]
+    first, second = np.triu_indices(asked.rows)
+    logs = [jnp.zeros(1), scales[first] + scales[second], scales]
+    if asked.columns.beyond is not None:
+        logs.append(scales)
+    factor = jnp.exp(jnp.concatenate(logs))
+    return products[entries(asked.size).at] * jnp.outer(factor, factor)
+
+
+class Noise(NamedTuple):
+    """M = average - mean [d], E M = 0, and an estimate [d, d] of E M M^T, both given the past.
+
+    In units of the average's scale. Zero where the mean is not known exactly.
+    """
+
+    value: Any
+    square: Any
+
+
+class Entered(NamedTuple):
+    """The average of the columns that enter, and its noise, if they are known."""
+
+    average: Any
+    noise: Noise
+
+
+class Replay(Tape):
+    """A tape of one network.
+
+    Args:
+        records: `Asked.length` numbers each, in the order of `asked`; None to learn what is asked.
+        entered: of the first state; None to read its columns.
+    """
+
+    only_means: ClassVar[bool] = True
+
+    def __init__(self, records: list[Any] | None = None, entered: Entered | None = None) -> None:
+        super().__init__(half=0)
+        self.asked: list[Asked] = []
+        self.drawn: list[Noise] = []
+        self._records, self._entered = records, entered
+        self._calls = Calls()
+        self._places: dict[int, tuple[Any, Columns]] = {}
+
+    def start(self, state: Any, layer: Layer, where: Literal["in", "out"]) -> None:
+        """Name the rows of the first state: input or output of a layer."""
+        self._first = Columns(((layer, 0),), where)
+        self._name(state, self._first)
+
+    def _name(self, state: Any, columns: Columns) -> None:
+        self._places[id(state)] = (state, columns)
+
+    def enter(self, layer: Layer) -> None:
+        """A call begins."""
+        self._calls.enter(layer)
+
+    def leave(self, state: Any) -> None:
+        """A call ends in a state."""
+        self._name(state, Columns(self._calls.leave(), "out"))
+
+    def same_rows(self, state: Any, other: Any) -> Any:
+        """`state`, named as `other`."""
+        self._name(state, self._known(other))
+        return state
+
+    def of(self, state: Any) -> Columns:
+        """The name of a state's rows."""
+        return self._known(state)
+
+    def added(self, skip: Any) -> Columns:
+        """Output of the call in progress beyond `skip`."""
+        return Columns(self._calls.current, "out", self._known(skip))
+
+    def inside(self, layer: Layer) -> Columns:
+        """Input of a layer inside the call in progress."""
+        inner: Call = (*self._calls.current, (layer, 0))
+        return Columns(inner, "in")
+
+    def _known(self, state: Any) -> Columns:
+        if id(state) not in self._places:
+            given = "control variates of a sum with fixed rows (sinusoidal positions)"
+            raise SpecError(given, "learned positions", 'Write control="none".')
+        return self._places[id(state)][1]
+
+    def average(
+        self,
+        mean: Any,
+        covariance: Any,
+        units: float,
+        bias: Any = None,
+        mean_units: float | None = None,
+        columns: Columns | None = None,
+        slope: Any = None,
+        scale: Any = 1.0,
+    ) -> Any:
+        """The network's average [d]; the mean where its columns are not seen."""
+        del covariance, bias, mean_units
+        size = len(mean)
+        none = Noise(jnp.zeros_like(mean), jnp.zeros((size, size), mean.dtype))
+        self.averages.append(Average(None, None, none.value))
+        if self._entered is not None and columns == self._first:
+            self.drawn.append(self._entered.noise)
+            return mean if self._records is None else self._entered.average
+        if columns is not None:
+            self.asked.append(Asked(columns, _count(size) if slope is None else slope.shape[1]))
+        if columns is None or self._records is None:
+            self.drawn.append(none)
+            return mean
+        found = moments_of(self._records[len(self.asked) - 1], self.asked[-1])
+        own, known = found[0, 1 : 1 + size], jnp.isfinite(mean)
+        scale = jnp.broadcast_to(jnp.asarray(scale), mean.shape)
+        spread = _spread(found, mean, slope) / (units * jnp.outer(scale, scale))
+        value = jnp.where(known, (own - mean) / scale, 0.0)
+        self.drawn.append(Noise(value, jnp.where(known[:, None] & known, spread, 0.0)))
+        return own
+
+
+def _spread(moments: Any, mean: Any, slope: Any) -> Any:
+    """Mean over columns of (t - E t) (t - E t)^T, E t = slope x + constant."""
+    size = len(mean)
+    unit = jnp.eye(size, dtype=mean.dtype)
+    if slope is None:
+        weights = jnp.concatenate([-mean[:, None], unit], axis=1)
+        return weights @ moments[: 1 + size, : 1 + size] @ weights.T
+    constant = mean - slope @ moments[0, 1 + size :]
+    weights = jnp.concatenate([-constant[:, None], unit, -slope], axis=1)
+    return weights @ moments @ weights.T
+
+
+def _count(size: int) -> int:
+    """k of d = k (k + 3) / 2, or of p = k (k + 1) / 2 (products alone)."""
+    k = int(((8 * size + 9) ** 0.5 - 3) / 2 + 0.5)
+    return k if k * (k + 3) // 2 == size else int(((8 * size + 1) ** 0.5 - 1) / 2 + 0.5)
