@@ -1,9 +1,18 @@
-"""E F_a and E F_a F_b of columns F = phi(z), z ~ N(0, R), at R of many networks, in JAX.
+"""E F_a and E F_a F_b of columns F = phi(z) of many networks, in JAX.
 
-Homogeneous: closed forms. Others: rows alone by quadrature, pairs by Mehler's series
-    E phi(z_a) phi(z_b) = sum_k rho^k c_k(a) c_k(b),    c_k(a) = E phi(sqrt(R_aa) Z) h_k(Z),
-rho the correlation, h_k the orthonormal Hermite polynomials. Its tail is at most
-|rho|^K sqrt(missing_a missing_b), missing = E phi^2 - sum_{k<K} c_k^2.
+z = sqrt(R_aa) x_a. The x are normal (N infinite), or coordinates of vectors of norm sqrt(N) whose
+directions are a Haar frame, of density ~ (1 - x^2/N)^((N-3)/2), with the correlations rho of R:
+
+    E f(x_a) g(x_b) = sum_k f_k g_k P_k(rho),    f_k = E f(x) p_k(x),
+
+p_k the orthonormal polynomials of x, Hermite's (Mehler, P_k = rho^k) or Gegenbauer's (Funk and
+Hecke, P_k = p_k / p_k at rho = 1):
+
+    x p_k = b_(k+1) p_(k+1) + b_k p_(k-1),    b_k^2 = N k (k+N-3) / ((2k+N-2) (2k+N-4)),
+    rho P_k = a_k P_(k+1) + (1 - a_k) P_(k-1),    a_k = (k+N-2) / (2k+N-2).
+
+The tail is at most sqrt(missing_a missing_b) max |P_k(rho)|, missing = E f^2 - sum f_k^2.
+Homogeneous phi: closed forms, for x_a, x_b = r (cos u, cos v), r apart from the angles.
 """
 
 import functools
@@ -21,58 +30,115 @@ from deepinit.theory.numerics.normal_nodes import line_rule
 
 _TERMS = 80
 _HALF = 84  # steps of the quadrature on [0, 9]
-LARGEST_TAIL = 1e-10  # of a pair, relative; NaN beyond
+_PANELS, _NODES = 8, 20  # of the angle, x = sqrt(N) sin(angle)
+_RADIUS = 10.5  # the weight beyond it is 1e-24
+_LARGEST_TAIL = 1e-10  # of a pair, relative; NaN beyond
 
 
-def column_means(chain: Chain, variance: Any) -> tuple[Any, Any]:
-    """E F_a [k] and E F_a F_b [p], R = variance [p]; NaN where the series does not resolve them."""
+def column_means(chain: Chain, variance: Any, dimensions: float = math.inf) -> tuple[Any, Any]:
+    """E F_a [k] and E F_a F_b [p], R = variance [p]; NaN where the series does not resolve them.
+
+    Args:
+        dimensions: N.
+    """
     where = entries(count_rows(variance.shape[0]))
     own = variance[where.diagonal]
     if len(chain) == 1 and chain[0].slopes is not None:
-        slopes = chain[0].slopes
-        single = homogeneous.single(slopes)
-        pairs = jax.vmap(functools.partial(homogeneous.product, slopes))(variance[where.neighbours])
-        return single[0](own), pairs.at[where.diagonal].set(single[1](own))
-    first, square, coefficients = _rows(chain, own)
+        return _homogeneous(chain[0].slopes, variance, dimensions)
+    x, weights = _rule(chain, own, dimensions)
+    values = applied(chain, jnp.sqrt(own)[:, None] * x)
+    first, square = (jnp.sum(weights * part, axis=1) for part in (values, values**2))
     second = jnp.zeros_like(variance).at[where.diagonal].set(square)
     if not len(where.mixed):
         return first, second
+    coefficients = _coefficients(values * weights, x, dimensions)
     a, b = where.rows[where.mixed], where.columns[where.mixed]
     rho = variance[where.mixed] / jnp.sqrt(own[a] * own[b])
-    series = jnp.zeros_like(rho)
-    for k in reversed(range(_TERMS)):
-        series = series * rho + coefficients[a, k] * coefficients[b, k]
-    missing = jnp.maximum(square - jnp.sum(coefficients**2, axis=1), 0.0)
-    tail = jnp.abs(rho) ** _TERMS * jnp.sqrt(missing[a] * missing[b])
-    resolved = tail <= LARGEST_TAIL * jnp.sqrt(square[a] * square[b])
+    series, last = _series(coefficients[:, a] * coefficients[:, b], rho, dimensions)
+    missing = jnp.maximum(square - jnp.sum(coefficients**2, axis=0), 0.0)
+    tail = last * jnp.sqrt(missing[a] * missing[b])
+    resolved = tail <= _LARGEST_TAIL * jnp.sqrt(square[a] * square[b])
     return first, second.at[where.mixed].set(jnp.where(resolved, series, jnp.nan))
 
 
-def _rows(chain: Chain, own: Any) -> tuple[Any, Any, Any]:
-    """E F [k], E F^2 [k], c [k, terms]."""
+def _homogeneous(slopes: tuple[float, float], variance: Any, dimensions: float) -> tuple[Any, Any]:
+    where = entries(count_rows(variance.shape[0]))
+    first, square = homogeneous.single(slopes)[:2]
+    pairs = jax.vmap(functools.partial(homogeneous.product, slopes))(variance[where.neighbours])
+    own, ratio = variance[where.diagonal], 1.0
+    if dimensions < math.inf:  # E r / sqrt(N) over that of normal x
+        log_ratio = math.lgamma(0.5 * dimensions) - math.lgamma(0.5 * (dimensions + 1))
+        ratio = math.sqrt(0.5 * dimensions) * math.exp(log_ratio)
+    return ratio * first(own), pairs.at[where.diagonal].set(square(own))
+
+
+def _rule(chain: Chain, own: Any, dimensions: float) -> tuple[Any, Any]:
+    """Nodes x and weights: [m] of all networks, or [k, m] between the kinks."""
     kinks = next((function.kinks for function in chain if function.kinks), ())
-    if kinks:
+    if not kinks and dimensions == math.inf:
+        return line_rule(_HALF)
+    if not kinks:
+        with jax.ensure_compile_time_eval():
+            x, weights = _angles((), jnp.ones(()), dimensions)
+        return np.asarray(x), np.asarray(weights)
+    if dimensions == math.inf:
         z, weights = jax.vmap(functools.partial(kinked.line, kinks))(own)
-        basis = jnp.stack(_hermite(z / jnp.sqrt(own)[:, None]))
-        values = applied(chain, z)
-        coefficients = jnp.einsum("am,kam->ak", values * weights, basis)
-    else:
-        nodes, mass = line_rule(_HALF)
-        weights = jnp.broadcast_to(jnp.asarray(mass), (len(own), len(mass)))
-        values = applied(chain, jnp.sqrt(own)[:, None] * nodes)
-        coefficients = (values * weights) @ _standard_hermite().T
-    return jnp.sum(values * weights, axis=1), jnp.sum(values**2 * weights, axis=1), coefficients
+        return z / jnp.sqrt(own)[:, None], weights
+    return jax.vmap(lambda root: _angles(kinks, root, dimensions))(jnp.sqrt(own))
 
 
-def _hermite(z: Any) -> list[Any]:
-    """h_k(z): sqrt(k + 1) h_(k+1) = z h_k - sqrt(k) h_(k-1)."""
-    rows = [0.0 * z + 1.0, z]
-    for k in range(1, _TERMS - 1):
-        rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
-    return rows
+def _angles(kinks: tuple[float, ...], root: Any, dimensions: float) -> tuple[Any, Any]:
+    """Panels of the angle, of density cos^(N-2)."""
+    limit = min(0.5 * math.pi, _RADIUS / math.sqrt(dimensions))
+    splits = jnp.clip(jnp.asarray(kinks) / (root * math.sqrt(dimensions)), -1.0, 1.0)
+    fixed = jnp.linspace(-limit, limit, _PANELS + 1)
+    edges = jnp.sort(jnp.concatenate([fixed, jnp.clip(jnp.arcsin(splits), -limit, limit)]))
+    legendre, mass = np.polynomial.legendre.leggauss(_NODES)
+    half, middle = 0.5 * (edges[1:] - edges[:-1]), 0.5 * (edges[1:] + edges[:-1])
+    angle = (middle[:, None] + half[:, None] * legendre).ravel()
+    density = jnp.cos(angle) ** (dimensions - 2) * (half[:, None] * mass).ravel()
+    return math.sqrt(dimensions) * jnp.sin(angle), density / jnp.sum(density)
 
 
-@functools.lru_cache(maxsize=1)
-def _standard_hermite() -> np.ndarray:
-    """[terms, nodes]."""
-    return np.stack(_hermite(line_rule(_HALF)[0]))
+def _coefficients(weighted: Any, x: Any, dimensions: float) -> Any:
+    """f_k [terms, k]."""
+    beta = _beta(dimensions)
+    if isinstance(x, np.ndarray):
+        rows = [np.ones_like(x), x / beta[1]]
+        for k in range(1, _TERMS - 1):
+            rows.append((x * rows[k] - beta[k] * rows[k - 1]) / beta[k + 1])
+        return np.stack(rows) @ weighted.T
+
+    def step(rows: Any, scales: Any) -> Any:
+        before, now = rows
+        below, above = scales
+        return (now, (x * now - below * before) / above), jnp.sum(weighted * now, axis=1)
+
+    start = (jnp.zeros_like(x), jnp.ones_like(x))
+    return jax.lax.scan(step, start, (jnp.asarray(beta[:-1]), jnp.asarray(beta[1:])))[1]
+
+
+def _beta(dimensions: float) -> np.ndarray:
+    """b_k, k = 0, ..., terms."""
+    k = np.arange(_TERMS + 1.0)
+    if dimensions == math.inf:
+        return np.sqrt(k)
+    n, rest = dimensions, np.maximum((2 * k + dimensions - 2) * (2 * k + dimensions - 4), 1e-300)
+    return np.sqrt(np.where(k > 0, n * k * np.maximum(k + n - 3, 0) / rest, 0.0))
+
+
+def _series(products: Any, rho: Any, dimensions: float) -> tuple[Any, Any]:
+    """sum_k products_k P_k(rho), and the larger of the last two |P_k|."""
+    k = np.arange(float(_TERMS))
+    share = np.ones(_TERMS)
+    if dimensions < math.inf:
+        share = np.where(k > 0, (k + dimensions - 2) / np.maximum(2 * k + dimensions - 2, 1), 1.0)
+
+    def step(carry: Any, at: Any) -> Any:
+        total, before, now = carry
+        product, own = at
+        return (total + product * now, now, (rho * now - (1.0 - own) * before) / own), None
+
+    start = (jnp.zeros_like(rho), jnp.zeros_like(rho), jnp.ones_like(rho))
+    (total, before, now), _ = jax.lax.scan(step, start, (products, jnp.asarray(share)))
+    return total, jnp.maximum(jnp.abs(before), jnp.abs(now))

@@ -106,7 +106,7 @@ def column_moments(variance: Any, law: ColumnLaw, tape: Tape) -> Moments:
 def factors(variance: Any, law: ColumnLaw, tape: Tape) -> list[Moments]:
     """Of the functions, then of the masks."""
     parts = [_of_chain(variance, chain, tape) for chain in law.functions]
-    return parts + [_of_mask(mask, len(parts[0].first)) for mask in law.masks]
+    return parts + [mask_moments(mask, len(parts[0].first)) for mask in law.masks]
 
 
 def product(parts: list[Moments], scale: float) -> Moments:
@@ -119,6 +119,24 @@ def product(parts: list[Moments], scale: float) -> Moments:
     return Moments(*(scale**order * part for order, part in enumerate(result, start=1)))
 
 
+def haar_means(variance: Any, law: ColumnLaw, dimensions: int) -> Any:
+    """[p + k], E F_a F_b and E F_a of columns of a Haar frame; NaN where they are not known."""
+    size, rows = len(variance), count_rows(variance.shape[0])
+    if len(law.functions) > 1:  # neurons of one frame, not independent
+        return jnp.full(size + rows, jnp.nan)
+    first, second = jnp.zeros(rows), variance
+    if law.functions[0]:
+        first, second = column_means(law.functions[0], variance, dimensions)
+    masks = [mask_moments(mask, rows) for mask in law.masks]
+    found = product([_means_alone(first, second), *masks], law.scale)
+    return jnp.concatenate([found.second, found.first])
+
+
+def _means_alone(first: Any, second: Any) -> Moments:
+    size = len(second)
+    return Moments(first, second, jnp.zeros((size, len(first))), jnp.zeros((size, size)))
+
+
 def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
     if chain and isinstance(chain[0], Norm):
         terms = tape.jet(lambda: normed_terms(chain[0], chain[1:], variance, tape))
@@ -126,9 +144,7 @@ def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
         third, fourth = terms.products[:size, size:], terms.products[:size, :size]
         return Moments(mean[size:], mean[:size], third, fourth)
     if chain and tape.only_means:
-        first, second = column_means(chain, variance)
-        size = len(second)
-        return Moments(first, second, jnp.zeros((size, len(first))), jnp.zeros((size, size)))
+        return _means_alone(*column_means(chain, variance))
     if chain:
         found = tape.jet(lambda: function_moments(chain, variance, tape))
         where = entries(count_rows(variance.shape[0]))
@@ -143,8 +159,8 @@ def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
     return Moments(zero, variance, third, wick(matrix) + jnp.outer(pairs, pairs))
 
 
-def _of_mask(mask: Mask, size: int) -> Moments:
-    """keep^(different masks) / keep^(order)."""
+def mask_moments(mask: Mask, size: int) -> Moments:
+    """Of k = size rows: keep^(different masks) / keep^(order)."""
     where, ids = entries(size), np.asarray(mask.ids)
     pairs = [{ids[a], ids[b]} for a, b in zip(where.rows, where.columns, strict=True)]
     keep = mask.keep

@@ -49,7 +49,8 @@ def moments_of(record: Any, asked: Asked) -> Any:
 class Noise(NamedTuple):
     """M = average - mean [d], E M = 0, and an estimate [d, d] of E M M^T, both given the past.
 
-    In units of the average's scale. Zero where the mean is not known exactly.
+    In units of the average's scale. Zero where the mean is not known exactly; M M^T itself where
+    no estimate is.
     """
 
     value: Any
@@ -131,6 +132,7 @@ class Replay(Tape):
         columns: Columns | None = None,
         slope: Any = None,
         scale: Any = 1.0,
+        dependent: bool = False,
     ) -> Any:
         """The network's average [d]; the mean where its columns are not seen."""
         del covariance, bias, mean_units
@@ -148,9 +150,10 @@ class Replay(Tape):
         found = moments_of(self._records[len(self.asked) - 1], self.asked[-1])
         own, known = found[0, 1 : 1 + size], jnp.isfinite(mean)
         scale = jnp.broadcast_to(jnp.asarray(scale), mean.shape)
-        spread = _spread(found, mean, slope) / (units * jnp.outer(scale, scale))
         value = jnp.where(known, (own - mean) / scale, 0.0)
-        self.drawn.append(Noise(value, jnp.where(known[:, None] & known, spread, 0.0)))
+        spread = _spread(found, mean, slope) / (units * jnp.outer(scale, scale))
+        square = jnp.where(known[:, None] & known, spread, 0.0)
+        self.drawn.append(Noise(value, jnp.outer(value, value) if dependent else square))
         return own
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from deepinit.theory.layers.columns import ColumnLaw, tuple_moments
+from deepinit.theory.layers.columns import ColumnLaw, haar_means, tuple_moments
 from deepinit.theory.layers.haar import dependence
 from deepinit.theory.layers.tape import Tape
 from deepinit.theory.numerics.entries import count_rows, entries
@@ -82,18 +82,39 @@ def settle(state: State, tape: Tape) -> Settled:
     if isinstance(state, Settled):
         return state
     units = state.width // state.law.channels
-    if tape.only_means and (isinstance(state, Normed) or state.law.norm is not None):
-        return unknown(state, units, tape)
+    if tape.only_means and isinstance(state, Normed):
+        mean = haar_means(state.variance, state.law, state.columns - (state.frame == "centred"))
+        return _averaged(state, mean, units, tape, dependent=True)
+    if tape.only_means and state.law.norm is not None:
+        return _averaged(
+            state, jnp.full(len(state.variance) + num_rows(state), jnp.nan), units, tape
+        )
     first, bias = len(tape.jets), None
     mean, covariance = tuple_moments(state.variance, state.law, tape)
-    size = state.variance.shape[0]
     if isinstance(state, Normed):
         own = state.variance, state.law, tape.jets[first:], tape.half, state.frame == "centred"
         change, bias = tape.jet(lambda: dependence(*own))
         covariance = covariance + state.width / state.columns * change
         bias = bias / state.columns
+    return _averaged(state, mean, units, tape, covariance, bias)
+
+
+def _averaged(
+    state: Pending | Normed,
+    mean: Any,
+    units: int,
+    tape: Tape,
+    covariance: Any = None,
+    bias: Any = None,
+    dependent: bool = False,
+) -> Settled:
+    """Rows of averages of (F_a F_b, F_a), means [p + k]."""
+    own = tape.of(state)
     scale = _sizes(mean, num_rows(state))
-    average = tape.average(mean, covariance, units, bias, columns=tape.of(state), scale=scale)
+    average = tape.average(
+        mean, covariance, units, bias, columns=own, scale=scale, dependent=dependent
+    )
+    size = len(state.variance)
     return Settled(average[:size], average[size:])
 
 
@@ -102,11 +123,3 @@ def _sizes(mean: Any, rows: int) -> Any:
     where = entries(rows)
     root = jnp.sqrt(mean[where.diagonal])
     return jnp.concatenate([root[where.rows] * root[where.columns], root])
-
-
-def unknown(state: Pending | Normed, units: int, tape: Tape) -> Settled:
-    """Products and means whose exact mean is not known."""
-    size = state.variance.shape[0]
-    mean = jnp.full(size + num_rows(state), jnp.nan, state.variance.dtype)
-    average = tape.average(mean, None, units, columns=tape.of(state))
-    return Settled(average[:size], average[size:])

@@ -65,6 +65,7 @@ class Tape:
         columns: Columns | None = None,
         slope: Any = None,
         scale: Any = 1.0,
+        dependent: bool = False,
     ) -> Any:
         """The average [d] of `units` independent terms.
 
@@ -78,8 +79,9 @@ class Tape:
             slope: [d, k]; a term has the mean slope x + constant, x its part of the rows beyond
                 which it counts. None for 0.
             scale: [d], of relative noises.
+            dependent: the terms are.
         """
-        del columns, slope
+        del columns, slope, dependent
         number = len(self.averages)
         covariance = jax.lax.stop_gradient(covariance)
         bias = jnp.zeros_like(mean) if bias is None else bias
