@@ -30,7 +30,7 @@ from deepinit.theory.layers.replay import Asked, Entered, Noise, Replay
 from deepinit.theory.layers.rules_table import apply
 from deepinit.theory.layers.state import Normed, Pending, Settled, State, num_rows, settle
 from deepinit.theory.layers.tape import Tape
-from deepinit.theory.layers.walk import Functions, Path, places
+from deepinit.theory.layers.walk import QUICKLY, Functions, Path, places
 from deepinit.theory.numerics.entries import entries
 
 _NEAREST = 1.0 - 1e-15  # correlations of drawn networks
@@ -149,7 +149,7 @@ def _start(gram: np.ndarray, mean: np.ndarray) -> Settled:
     return Settled(jnp.asarray(gram[where.rows, where.columns]), jnp.asarray(mean))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=QUICKLY)
 def _layer_around(
     layer: Layer, state: State, shape: Shape, depth: int, path: Path, half: int
 ) -> tuple[Linear, State]:
@@ -157,7 +157,7 @@ def _layer_around(
     return _linear(step, state, half)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
+@functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=QUICKLY)
 def _functions_around(functions: Functions, state: State, half: int) -> Linear:
     return _linear(lambda state, tape: _values(functions, settle(state, tape)), state, half)[0]
 

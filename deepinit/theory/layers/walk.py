@@ -13,7 +13,7 @@ from deepinit.theory.layers.flow import Flow, Moments, moments, push
 from deepinit.theory.layers.rules_table import apply
 
 # A step is short to run and long to compile.
-_QUICKLY = {"xla_backend_optimization_level": 0}
+QUICKLY = {"xla_backend_optimization_level": 0}
 Functions = Callable[[Any, Any], Any]
 
 
@@ -44,14 +44,14 @@ def places(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[Layer, 
         shape = output_shape(child, shape, inside)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=_QUICKLY)
+@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=QUICKLY)
 def advance(layer: Layer, flow: Flow, shape: Shape, depth: int, path: Path, half: int) -> Flow:
     """The flow after a layer."""
     step = lambda state, tape: apply(layer, state, shape, depth, str(path), tape)
     return push(step, flow, half)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=_QUICKLY)
+@functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=QUICKLY)
 def record(functions: Functions, flow: Flow, half: int) -> Moments:
     """Moments [m] of functions of the rows."""
     of_state = lambda state: functions(matrix_of(state.gram), state.mean)
