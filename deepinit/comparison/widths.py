@@ -116,7 +116,9 @@ def _is_heavy(estimate: Estimate, statistic: str) -> np.ndarray:
     if estimate.light_tailed is None:
         return none
     heavy = none if estimate.heavy_tails is None else estimate.heavy_tails
-    return heavy | heavy_tails(estimate, second_moment=True) if statistic == "variance" else heavy
+    if statistic == "mean":
+        return heavy
+    return heavy | heavy_tails(estimate.plain or estimate, second_moment=True)
 
 
 def _dataset(

@@ -69,8 +69,13 @@ def random_forward(
     precision: str = "highest",
     tap_output: bool = False,
     shape: Shape | None = None,
+    watch: bool = False,
 ) -> tuple[Any, Rows]:
-    """`forward` of random layers: layer l of an architecture draws from `fold_in(key, l)`."""
+    """`forward` of random layers: layer l of an architecture draws from `fold_in(key, l)`.
+
+    `watch`: the tap's states carry what control variates read.
+    """
+    del watch
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     draw = random_draw(linear_map, precision, net.depth)
     return forward(net, rows, key_parts(net, key), draw, tap, tap_output=tap_output)
