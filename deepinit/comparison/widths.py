@@ -116,9 +116,7 @@ def _is_heavy(estimate: Estimate, statistic: str) -> np.ndarray:
     if estimate.light_tailed is None:
         return none
     heavy = none if estimate.heavy_tails is None else estimate.heavy_tails
-    if statistic == "mean":
-        return heavy
-    return heavy | heavy_tails(estimate.plain or estimate, second_moment=True)
+    return heavy | heavy_tails(estimate, second_moment=True) if statistic == "variance" else heavy
 
 
 def _dataset(

@@ -132,8 +132,10 @@ def component_names(names: Sequence[str]) -> tuple[str, ...]:
 def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarray:
     """Entries, over single networks, whose tails are too heavy for reliable error bars.
 
-    `second_moment`: of the variance's error bar, not the mean's.
+    `second_moment`: of the variance's error bar, not the mean's; with control variates of the plain
+    variance.
     """
+    measured = (measured.plain or measured) if second_moment else measured
     count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
     spread = measured.standard_error > 0  # the variance may have underflowed
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -123,7 +123,7 @@ def estimates(
 def best(plain: Estimate, controlled: Estimate | None = None) -> Estimate:
     """Per entry the controlled mean, and apart from it the variance, if its error is smaller.
 
-    The rest is plain; heavy tails of either make an entry heavy.
+    The rest is plain. Heavy tails are those of the mean's own values.
     """
     if controlled is None:
         return plain
@@ -135,17 +135,13 @@ def best(plain: Estimate, controlled: Estimate | None = None) -> Estimate:
         "variance": variance,
         "variance_standard_error": variance,
         "relative_variance_error": variance,
+        **({} if plain.heavy_tails is None else {"heavy_tails": mean}),
     }
     arrays: dict[str, Any] = {
         name: np.where(where, getattr(controlled, name), getattr(plain, name))
         for name, where in chosen.items()
     }
-    heavy = plain.heavy_tails
-    if heavy is not None and controlled.heavy_tails is not None:
-        heavy = heavy | (mean & controlled.heavy_tails)
-    return dataclasses.replace(
-        plain, **arrays, heavy_tails=heavy, settings=controlled.settings, plain=plain
-    )
+    return dataclasses.replace(plain, **arrays, settings=controlled.settings, plain=plain)
 
 
 def to_arrays(part: Part) -> dict[str, np.ndarray]:
