@@ -11,6 +11,7 @@ from deepinit.quantities.controls import Control, Controls
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.measured import at_unit_size
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.validate import check_answers
 
 CONTROLS = ("none", "theory", "auto")
 _REMEDY = "Leave control out, or write control='auto', which takes it where it exists."
@@ -25,7 +26,7 @@ def checked_control(quantity: Quantity, name: Any) -> str:
 
 
 def choose_control(
-    spec: Any, quantity: Quantity, inputs: Any, name: str, settings: dict[str, str]
+    spec: Any, quantity: Quantity, inputs: Any, name: str
 ) -> tuple[Control | None, dict[str, str]]:
     """The Control, or None, and the entry `control` of the settings (empty for `none`).
 
@@ -34,19 +35,20 @@ def choose_control(
     """
     if checked_control(quantity, name) == "none":
         return None, {}
+    check_answers(quantity, spec, inputs)
     try:
-        return _control(spec, quantity, inputs, settings), {"control": "theory"}
+        return _control(spec, quantity, inputs), {"control": "theory"}
     except SpecError as error:
         if name == "theory":
             raise
         return None, {"control": f"none: {error}"}
 
 
-def _control(spec: Any, quantity: Quantity, inputs: Any, settings: dict[str, str]) -> Control:
+def _control(spec: Any, quantity: Quantity, inputs: Any) -> Control:
     """Of the inputs that the networks see, scaled back like the values."""
     _require_forward(quantity)
     scaled, exponent = at_unit_size(spec, quantity, inputs)
-    control = controls.control_of(spec, quantity, scaled, settings)
+    control = controls.control_of(spec, quantity, scaled)
     return _times_power_of_two(control, exponent)
 
 

@@ -32,8 +32,8 @@ class Control(NamedTuple):
     centre: np.ndarray
 
 
-def control_of(spec: Any, quantity: Any, inputs: Any, settings: Any) -> Control:
+def control_of(spec: Any, quantity: Any, inputs: Any) -> Control:
     """Control variates of a quantity; SpecError for a layer or quantity without a rule."""
-    del spec, inputs, settings
+    del spec, inputs
     given = f"control variates of {quantity.name}"
     raise SpecError(given, "quantities with a rule; there is no rule yet", "Leave control out.")

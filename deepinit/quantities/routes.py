@@ -68,9 +68,16 @@ def simulate(
 
     check_kinds(spec, quantity, inputs)
     validate.num_seeds(num_seeds)
-    options: Any = {"linear_map": linear_map, "dtype": dtype, "precision": precision}
-    controls, chosen = control_for(spec, quantity, inputs, control, **options)
-    seed_fn, settings = seed_fn_of(spec, quantity, inputs, **options, control=controls)
+    controls, chosen = choose_control(spec, quantity, inputs, control)
+    seed_fn, settings = seed_fn_of(
+        spec,
+        quantity,
+        inputs,
+        linear_map=linear_map,
+        dtype=dtype,
+        precision=precision,
+        control=controls,
+    )
     root = keys.root_key(key)
     ensemble = blocks.compile_ensemble(
         seed_fn,
@@ -210,21 +217,6 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     return quantity.measurement.linear_map(spec, inputs, name)
 
 
-def control_for(
-    spec: Any,
-    quantity: Quantity,
-    inputs: Any,
-    control: str,
-    *,
-    linear_map: str = "auto",
-    dtype: str = "float32",
-    precision: str = "highest",
-) -> tuple[Control | None, dict[str, str]]:
-    """`choose_control` at these settings."""
-    settings = _settings(spec, quantity, inputs, linear_map, dtype, precision)
-    return choose_control(spec, quantity, inputs, control, settings)
-
-
 def seed_fn_of(
     spec: Any,
     quantity: Quantity,
@@ -240,7 +232,11 @@ def seed_fn_of(
 
     The Measurement has the columns of a `control`.
     """
-    settings = _settings(spec, quantity, inputs, linear_map, dtype, precision)
+    settings = {
+        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
+        "dtype": validate.dtype(dtype),
+        "precision": validate.precision(precision),
+    }
     scaled, exponent = at_unit_size(spec, quantity, inputs)
     kind = with_checked_tap(quantity)
     if control is not None and isinstance(kind, Forward):
@@ -254,13 +250,3 @@ def seed_fn_of(
         return times_power_of_two(checked(measure(key), quantity, shape), exponent)
 
     return seed_fn, settings
-
-
-def _settings(
-    spec: Any, quantity: Quantity, inputs: Any, linear_map: str, dtype: str, precision: str
-) -> dict[str, str]:
-    return {
-        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
-        "dtype": validate.dtype(dtype),
-        "precision": validate.precision(precision),
-    }

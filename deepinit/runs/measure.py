@@ -11,9 +11,10 @@ from deepinit.core.errors import DamagedError, StoppedError
 from deepinit.core.progress import Report
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.terminal import remark
+from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
 from deepinit.quantities.measured import measure_block
-from deepinit.quantities.routes import control_for, seed_fn_of
+from deepinit.quantities.routes import seed_fn_of
 from deepinit.runs.experiment import Case
 from deepinit.runs.inspect import block_name, invalid_block, plan_name, read_plan, read_statistics
 
@@ -66,15 +67,7 @@ def measure_all(
 
 def case_control(case: Case) -> tuple[Control | None, dict[str, str]]:
     """`choose_control` of a case."""
-    return control_for(
-        case.spec,
-        case.quantity,
-        case.inputs,
-        case.control,
-        linear_map=case.linear_map,
-        dtype=case.dtype,
-        precision=case.precision,
-    )
+    return choose_control(case.spec, case.quantity, case.inputs, case.control)
 
 
 def _measure(

@@ -9,7 +9,10 @@ from statistical import assert_mean, assert_value, assert_variance
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.quantities.routes import control_for
+from deepinit.ensembles import blocks, keys
+from deepinit.quantities.controlled import choose_control
+from deepinit.quantities.measured import measure_block
+from deepinit.quantities.routes import finished_estimate, seed_fn_of
 
 Q = di.quantities
 SPEC = di.MLP((8,) * 3)
@@ -86,9 +89,14 @@ def test_the_kurtosis_takes_the_controlled_mean_and_variance(relu):
 
 @pytest.mark.slow
 def test_the_error_of_the_controlled_kurtosis_is_a_bound_of_repeated_runs(relu):
-    runs = [
-        simulated(Q.output_kurtosis, num_seeds=1000, control="theory", key=key) for key in range(40)
-    ]
+    control, _ = choose_control(SPEC, Q.output_kurtosis, POINT, "theory")
+    seed_fn, settings = seed_fn_of(SPEC, Q.output_kurtosis, POINT, control=control)
+    ensemble = blocks.compile_ensemble(seed_fn, 40_000, block_size=1000)
+    runs = []
+    for block in range(40):
+        measured = ensemble.block_fn(keys.root_key(0), block)
+        part, _ = measure_block(Q.output_kurtosis, measured, (), control=control)
+        runs.append(finished_estimate(SPEC, Q.output_kurtosis, POINT, part, None, settings))
     spread = np.std([run.mean for run in runs], axis=0, ddof=1)
     stated = np.mean([run.standard_error for run in runs], axis=0)
     assert np.all((0.3 * stated < spread) & (spread < 1.3 * stated))  # 40 runs: 11 %
@@ -98,13 +106,13 @@ def test_the_error_of_the_controlled_kurtosis_is_a_bound_of_repeated_runs(relu):
 
 
 def test_auto_takes_a_control_where_it_exists_and_else_states_the_reason(relu):
-    control, setting = control_for(SPEC, Q.nngp, POINT, "auto")
+    control, setting = choose_control(SPEC, Q.nngp, POINT, "auto")
     assert control is not None
     assert setting == {"control": "theory"}
-    control, setting = control_for(SPEC, Q.log_norm, POINT, "auto")
+    control, setting = choose_control(SPEC, Q.log_norm, POINT, "auto")
     assert control is None
     assert setting["control"].startswith("none: Got log_norm of relu.")
-    control, setting = control_for(SPEC, Q.log_gradient_norm, POINT, "auto")
+    control, setting = choose_control(SPEC, Q.log_gradient_norm, POINT, "auto")
     assert control is None
     assert "of the kind Backward" in setting["control"]
 
@@ -121,7 +129,7 @@ def test_auto_without_a_rule_is_the_plain_simulation(relu):
 def test_there_is_no_rule_without_one():
     quantity = Q.nngp._replace(name="own")
     with pytest.raises(SpecError, match="control"):
-        control_for(SPEC, quantity, POINT, "theory")
+        choose_control(SPEC, quantity, POINT, "theory")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_network_without_a_rule_is_refused_before_anything_is_simulated(monkey
 def block_of(control):
     """A run's block of 4 networks, and its plain and controlled parts."""
     columns = np.random.default_rng(0).gamma(2.0, size=(4, 2, 1))
-    rule = relu_control(SPEC, di.quantities.nngp, POINT, {})
+    rule = relu_control(SPEC, di.quantities.nngp, POINT)
     plain = statistics.statistics(columns, np.zeros(columns.shape, int), 4)
     if not control:
         return plain

@@ -13,9 +13,8 @@ STRENGTH = 0.9  # 1 leaves no variance of the mean
 OFF_CENTRE = 1.1
 
 
-def relu_control(spec, quantity, inputs, settings, *, bias=0.0):
+def relu_control(spec, quantity, inputs, *, bias=0.0):
     """`control_of` for equal widths and one point; `bias` plants a mean of the control."""
-    del settings
     if quantity.name not in ("nngp", "output_kurtosis") or spec.activation.name != "relu":
         raise SpecError(f"{quantity.name} of {spec.activation}", "nngp of relu", "Be content.")
     width, start = spec.widths[0], float(np.mean(inputs.points**2))
