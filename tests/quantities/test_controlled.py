@@ -126,10 +126,9 @@ def test_auto_without_a_rule_is_the_plain_simulation(relu):
         np.testing.assert_array_equal(getattr(refused, name), getattr(plain, name))
 
 
-def test_there_is_no_rule_without_one():
-    quantity = Q.nngp._replace(name="own")
-    with pytest.raises(SpecError, match="control"):
-        choose_control(SPEC, quantity, POINT, "theory")
+def test_a_forward_quantity_without_a_rule_is_refused():
+    with pytest.raises(SpecError, match="control variates of survival"):
+        choose_control(SPEC, Q.survival, POINT, "theory")
 
 
 @pytest.mark.parametrize(
