@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepinit.comparison.controlled import beside_controls, saved_cell, saved_column
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import (
@@ -34,9 +35,9 @@ class Comparison:
 
     `dataset`: dims theory, layer (`step` in training), component, level. Variables: mean,
     standard_error, variance, variance_standard_error, num_used, num_excluded, effect_resolved,
-    closest (the theory nearest to the mean) [layer, component]; quantiles
-    [level, layer, component]; predicted, predicted_variance, difference, z, p_value, variance_z,
-    judged [theory, layer, component].
+    closest (the theory nearest to the mean), with controls plain_mean, plain_standard_error,
+    variance_saved [layer, component]; quantiles [level, layer, component]; predicted,
+    predicted_variance, difference, z, p_value, variance_z, judged [theory, layer, component].
     """
 
     dataset: "xarray.Dataset"
@@ -75,8 +76,8 @@ def compare(
 
     `judged` is False where z is NaN and, for heavy tails (`Quantity.light_tailed`), where
     - the sample skewness invalidates the standard error, or
-    - z rejects a difference below 5 sqrt(predicted variance / n); from 1000 of these units every
-      distribution is judged (Chebyshev's inequality).
+    - z rejects a difference below 5 s / sqrt(variance_saved), s = sqrt(predicted variance / n);
+      from 1000 s every distribution is judged (Chebyshev's inequality).
 
     `components` label the last axis.
 
@@ -137,6 +138,7 @@ def comparison(
             "p_value": (route, p_value),
             "variance_z": (route, variance_z),
             "closest": (entry, closest),
+            **{name: (entry, values) for name, values in beside_controls(estimate).items()},
         },
         coords={
             "theory": names,
@@ -188,7 +190,7 @@ def _judged(
         return judged
     with np.errstate(invalid="ignore"):
         distance, error = np.abs(difference), np.sqrt(variance / np.maximum(num_used, 1))
-        expected = distance < THRESHOLD_SIGMA * error
+        expected = distance < THRESHOLD_SIGMA * error / np.sqrt(estimate.variance_saved)
         # a predicted variance of 0 is only a leading order
         excluded = (variance > 0) & (distance >= _CHEBYSHEV * error)
     heavy = np.False_ if estimate.heavy_tails is None else estimate.heavy_tails
@@ -227,14 +229,15 @@ def table(
     axis, values = axis_of(dataset), dataset.isel(component=component)
     routes = [str(route) for route in dataset["theory"].values]
     result = Table(title=table_title(dataset, component))
-    for name in (axis, "measured", "sd", *(column for route in routes for column in (route, "z"))):
+    theories = [column for route in routes for column in (route, "z")]
+    for name in (axis, "measured", *saved_column(dataset), "sd", *theories):
         result.add_column(name, justify="right")
     result.add_column("closest")
     for index in shown_layers(dataset.sizes[axis], max_layers):
         layer = values.isel({axis: index})
         measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
         place = str(layer["path"].values) if "path" in layer.coords else str(int(layer[axis]))
-        cells = [place, measured, f"{float(layer['variance']) ** 0.5:.4g}"]
+        cells = [place, measured, *saved_cell(layer), f"{float(layer['variance']) ** 0.5:.4g}"]
         for column in range(len(routes)):
             z = shown_z(float(layer["z"][column]), bool(layer["judged"][column]))
             cells += [f"{float(layer['predicted'][column]):.5g}", z]

@@ -51,6 +51,8 @@ class Estimate:
         relative_variance_error: variance_standard_error / variance, also beyond float64.
         heavy_tails: bool, unreliable standard errors by sample moments; None for none.
         symbol: mathtext with normalization, or empty.
+        plain: with control variates, the Estimate without them; else None. Only `mean`, `variance`
+            and their errors are controlled; `settings["control"]` names the control.
     """
 
     quantity: str
@@ -76,11 +78,24 @@ class Estimate:
     symbol: str = ""
     size: np.ndarray | None = None
     relative_variance_error: np.ndarray | None = None
+    plain: "Estimate | None" = None
 
     @property
     def num_excluded(self) -> np.ndarray:
         """Networks without a defined value, per entry."""
         return sum(self.events.values(), np.zeros(np.shape(self.mean), dtype=np.int64))
+
+    @property
+    def variance_saved(self) -> np.ndarray:
+        """[layers, entries]: squared plain standard error over the controlled one.
+
+        The factor by which control variates save networks; 1 where the plain mean is kept.
+        """
+        if self.plain is None:
+            return np.ones(np.shape(self.mean))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.square(self.plain.standard_error / self.standard_error)
+        return np.where(self.standard_error < self.plain.standard_error, ratio, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,8 +132,10 @@ def component_names(names: Sequence[str]) -> tuple[str, ...]:
 def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarray:
     """Entries, over single networks, whose tails are too heavy for reliable error bars.
 
-    `second_moment`: of the variance's error bar, not the mean's.
+    `second_moment`: of the variance's error bar, not the mean's; with control variates of the plain
+    variance.
     """
+    measured = (measured.plain or measured) if second_moment else measured
     count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
     spread = measured.standard_error > 0  # the variance may have underflowed
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -22,7 +22,7 @@ _NO_VALUE = -2000  # exponent of zeros: below every exponent of float64
 
 
 class Statistics(NamedTuple):
-    """Arrays of the measurement's shape; `histogram` [NUM_BINS, entries].
+    """Arrays of the measurement's shape; `histogram` [NUM_BINS, entries], or None.
 
     `moment2`, `moment3`, `moment4` are in units of 2^(2, 3, 4 exponent); `size` is the mean scale
     of rounding.
@@ -38,15 +38,17 @@ class Statistics(NamedTuple):
     moment4: np.ndarray
     minimum: np.ndarray
     maximum: np.ndarray
-    histogram: np.ndarray
+    histogram: np.ndarray | None
     events: np.ndarray
 
 
-def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) -> Statistics:
+def statistics(
+    values: Any, events: Any, num_events: int, *, sizes: Any = None, histogram: bool = True
+) -> Statistics:
     """Statistics of one block [seeds, ...]; finite values with event 0 count.
 
     Events are 1..num_events, the last for values that are not finite. `sizes`: scale of rounding;
-    None for absolute values.
+    None for absolute values. Without a histogram there are no quantiles.
     """
     values, events = np.asarray(values, np.float64), np.asarray(events, np.int64)
     events = np.where((events == 0) & ~np.isfinite(values), num_events, events)
@@ -72,7 +74,7 @@ def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) 
         moment4=(squared * squared).sum(axis=0),
         minimum=np.where(valid, values, np.inf).min(axis=0, initial=np.inf),
         maximum=np.where(valid, values, -np.inf).max(axis=0, initial=-np.inf),
-        histogram=_histogram(values, valid),
+        histogram=_histogram(values, valid) if histogram else None,
         events=np.stack([(events == code).sum(axis=0) for code in range(1, num_events + 1)]),
     )
 
@@ -112,9 +114,13 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
         moment4=moment4,
         minimum=np.minimum(a.minimum, b.minimum),
         maximum=np.maximum(a.maximum, b.maximum),
-        histogram=a.histogram + b.histogram,
+        histogram=_total(a.histogram, b.histogram),
         events=a.events + b.events,
     )
+
+
+def _total(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
+    return None if a is None or b is None else a + b
 
 
 def _in_units(stats: Statistics, exponent: np.ndarray) -> Statistics:
@@ -166,25 +172,30 @@ def estimate(
 
 
 def to_arrays(stats: Statistics) -> dict[str, np.ndarray]:
-    """Arrays for a file; nonzero bins of the histogram."""
-    occupied = np.flatnonzero(stats.histogram)
+    """Arrays for a file; nonzero bins of the histogram, if any."""
     arrays = {name: np.asarray(value) for name, value in stats._asdict().items()}
     del arrays["histogram"]
+    if stats.histogram is None:
+        return arrays
+    occupied = np.flatnonzero(stats.histogram)
     return {**arrays, "occupied": occupied, "counts": stats.histogram.ravel()[occupied]}
 
 
 def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
     """Inverse of `to_arrays`."""
-    shape = (NUM_BINS, arrays["num_valid"].size)
-    histogram = np.zeros(shape[0] * shape[1], np.int64)
-    histogram[arrays["occupied"]] = arrays["counts"]
+    histogram = None
+    if "occupied" in arrays:
+        shape = (NUM_BINS, arrays["num_valid"].size)
+        counts = np.zeros(shape[0] * shape[1], np.int64)
+        counts[arrays["occupied"]] = arrays["counts"]
+        histogram = counts.reshape(shape)
     # Old blocks without units of moments: the unit is 1.
     exponent, size = np.zeros(arrays["mean"].shape, np.int64), np.abs(arrays["mean"])
     arrays = {"exponent": exponent, "size": size, **arrays}
     names = set(Statistics._fields) - {"num_seeds", "histogram"}
     fields: dict[str, Any] = {name: arrays[name] for name in names}
     num_seeds = int(arrays["num_seeds"])
-    return Statistics(num_seeds=num_seeds, histogram=histogram.reshape(shape), **fields)
+    return Statistics(num_seeds=num_seeds, histogram=histogram, **fields)
 
 
 def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -209,6 +220,8 @@ def _quantiles_of(stats: Statistics, samples: np.ndarray | None) -> np.ndarray:
 
 def _quantiles(stats: Statistics) -> np.ndarray:
     """[levels, ...] from the histogram; NaN without values."""
+    if stats.histogram is None:
+        return np.full((len(QUANTILE_LEVELS), *stats.num_valid.shape), np.nan)
     edges = np.sinh((np.arange(NUM_BINS + 1) - _HALF) / _BINS_PER_E) * _UNIT
     result = np.full((len(QUANTILE_LEVELS), stats.num_valid.size), np.nan)
     for entry in range(stats.num_valid.size):

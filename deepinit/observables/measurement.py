@@ -17,6 +17,7 @@ class Measurement(NamedTuple):
         log_scale: the number is exp(log_scale) 2^exponent value, formed in float64 on the host;
             exp(log_scale) is the scale of rounding. None: 0 and the value's own size.
         exponent: integers; None for 0.
+        columns: what control variates are formed from, [length] at one layer, or None.
     """
 
     value: Shaped[jax.Array, "*shape"]
@@ -24,3 +25,4 @@ class Measurement(NamedTuple):
     kept: PyTree = None
     log_scale: Float[jax.Array, "*shape"] | None = None
     exponent: Int[jax.Array, "*shape"] | None = None
+    columns: PyTree = None

@@ -9,6 +9,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import outline, shape_of
 from deepinit.core.specs import NetworkSpec
+from deepinit.quantities.controls import Control
 from deepinit.quantities.quantity import Quantity
 
 
@@ -44,22 +45,29 @@ def times_power_of_two(measured: Any, exponent: int) -> Any:
 
 
 def measure_block(
-    quantity: Quantity, measured: Any, sample_layers: tuple[int, ...] | None, num_kept: int = 0
+    quantity: Quantity,
+    measured: Any,
+    sample_layers: tuple[int, ...] | None,
+    num_kept: int = 0,
+    control: Control | None = None,
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """Statistics of one block, and stored arrays by name [networks, ...].
 
     `measured`: NumPy arrays [seeds, layers, ...]. `sample_layers`: layers (from 1) stored as
     `samples`, NaN where undefined; None for all. Other arrays are stored of the first `num_kept`
-    networks.
+    networks. With a control the statistics are `ensembles.controlled.Controlled`.
     """
-    from deepinit.ensembles import statistics
+    from deepinit.ensembles import controlled, statistics
 
     value, event, sizes = _scaled(quantity, measured)
     if event.size and not (event.min() >= 0 and event.max() <= len(quantity.events)):
         given = f"events {event.min()} to {event.max()} of {quantity.name}"
         allowed = f"0 to {len(quantity.events)}, one for each of its events"
         raise SpecError(given, allowed, "Name every event.")
-    part = statistics.statistics(value, event, len(quantity.events), sizes=sizes)
+    part: Any = statistics.statistics(value, event, len(quantity.events), sizes=sizes)
+    if control is not None:
+        controls = control.of_block(measured.columns)
+        part = controlled.controlled(part, value, event, *controls, control.centre)
     kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
     if sample_layers != ():
         layers = slice(None) if sample_layers is None else [layer - 1 for layer in sample_layers]

@@ -63,7 +63,11 @@ _next_layer = by_kind(
 
 
 def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
-    """3 Var G / (E G)^2, error by the delta method; no spread or quantiles."""
+    """3 Var G / (E G)^2, error by the delta method; no spread or quantiles.
+
+    With control variates the covariance of variance and mean is unknown: the error is the sum of
+    the two, an upper bound.
+    """
     weight_var, bias_var = _next_layer(spec)
     weight_var = weight_var[:, None]
     count = estimate.num_seeds - estimate.num_excluded
@@ -81,7 +85,11 @@ def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
             - 4.0 * estimate.skewness * spread / count
         )
         error2 = 9.0 * variance**2 * common
-    error = np.sqrt(np.maximum(np.where(variance > 0, error2, 0.0), 0.0))
+        error = np.sqrt(np.maximum(np.where(variance > 0, error2, 0.0), 0.0))
+        if estimate.plain is not None:
+            value = 3.0 * unit**2 * estimate.variance
+            relative = estimate.relative_variance_error + 2.0 * unit * estimate.standard_error
+            error = value * relative
     unknown = np.full_like(value, np.nan)
     return dataclasses.replace(
         estimate,

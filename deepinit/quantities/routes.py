@@ -7,24 +7,21 @@ from typing import Any
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError
-from deepinit.core.frames import Frames
-from deepinit.core.host import require_unforked
-from deepinit.core.inputs import Inputs
 from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import NetworkSpec
-from deepinit.core.training_config import TrainingConfig
-from deepinit.quantities.kinds import ExactLaw
+from deepinit.quantities.controlled import choose_control
+from deepinit.quantities.controls import Control
+from deepinit.quantities.kinds import ExactLaw, Forward
 from deepinit.quantities.measured import at_unit_size, measure_block, times_power_of_two
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import INFINITE_WIDTH, Theory
 from deepinit.quantities.validate import (
     apply_statistic,
     check_answers,
-    check_quantity,
+    check_kinds,
     checked,
     with_checked_tap,
 )
@@ -40,6 +37,7 @@ def simulate(
     linear_map: str = "auto",
     dtype: str = "float32",
     precision: str = "highest",
+    control: str = "none",
     keep_samples: bool = False,
     block_size: int | None = None,
     progress: Callable[[float, float], None] | None = None,
@@ -56,19 +54,29 @@ def simulate(
             exact law without neurons).
         dtype: float32, or float64 inside `jax.enable_x64()`.
         precision: of matrix products: highest, high or default (TF32 or bfloat16 on accelerators).
+        control: `theory` subtracts control variates of mean exactly 0 from the averages behind
+            `mean` and `variance`; `auto` does where the network and the quantity have them. The
+            plain Estimate stays in `plain`; `variance_saved` is what it saves.
         keep_samples: return all values, for exact quantiles.
         block_size: seeds per block; None fits it to memory.
         progress: `(seeds done, in total)` after every block; None shows a bar in long calls.
 
-    Raises SpecError: an invalid argument, or a linear map that the law excludes. Other errors of a
-        custom quantity pass unchanged.
+    Raises SpecError: an invalid argument, a linear map that the law excludes, or a control without
+        a rule. Other errors of a custom quantity pass unchanged.
     """
-    from deepinit.ensembles import blocks, keys, statistics
+    from deepinit.ensembles import blocks, controlled, keys
 
-    _check_kinds(spec, quantity, inputs)
+    check_kinds(spec, quantity, inputs)
     validate.num_seeds(num_seeds)
+    controls, chosen = choose_control(spec, quantity, inputs, control)
     seed_fn, settings = seed_fn_of(
-        spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision
+        spec,
+        quantity,
+        inputs,
+        linear_map=linear_map,
+        dtype=dtype,
+        precision=precision,
+        control=controls,
     )
     root = keys.root_key(key)
     ensemble = blocks.compile_ensemble(
@@ -83,12 +91,13 @@ def simulate(
     with bar("networks") if progress is None else callback(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
             measured = ensemble.block_fn(root, block)
-            part, saved = measure_block(quantity, measured, None if keep_samples else ())
-            merged = part if merged is None else statistics.merge(merged, part)
+            kept = None if keep_samples else ()
+            part, saved = measure_block(quantity, measured, kept, control=controls)
+            merged = part if merged is None else controlled.merge(merged, part)
             samples += [saved["samples"]] if keep_samples else []
             report(ensemble.blocks.seeds(block)[1], num_seeds)
     every = np.concatenate(samples) if keep_samples else None
-    return finished_estimate(spec, quantity, inputs, merged, every, settings)
+    return finished_estimate(spec, quantity, inputs, merged, every, {**settings, **chosen})
 
 
 def finished_estimate(
@@ -100,11 +109,16 @@ def finished_estimate(
     settings: dict[str, str],
 ) -> Estimate:
     """Estimate from merged statistics."""
-    from deepinit.ensembles import statistics
+    from deepinit.ensembles import controlled
 
-    estimate = statistics.estimate(
+    estimates = controlled.estimates(
         quantity.name, merged, quantity.events, samples=samples, settings=settings
     )
+    return controlled.best(*(_finished(spec, quantity, inputs, each) for each in estimates))
+
+
+def _finished(spec: Any, quantity: Quantity, inputs: Any, estimate: Estimate) -> Estimate:
+    """With the quantity's own statistic, axes and names."""
     if (light := quantity.light_tailed) is not None:
         heavy = heavy_tails(estimate, second_moment=quantity.measurement.statistic is not None)
         estimate = dataclasses.replace(estimate, light_tailed=light, heavy_tails=heavy)
@@ -131,7 +145,7 @@ def predict(
 
     Raises SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
-    _check_kinds(spec, quantity, inputs)
+    check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     finite = [one for one in quantity.theories if not one.is_limit]
     reasons = []
@@ -153,7 +167,7 @@ def predict(
 
 def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction:
     """Infinite-width limit in float64; SpecError without one."""
-    _check_kinds(spec, quantity, inputs)
+    check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]
     result: Any = "no limit of it is known"
@@ -194,7 +208,7 @@ def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Pre
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
     """Resolves `auto`; SpecError for undefined quantities and excluded maps."""
-    _check_kinds(spec, quantity, inputs)
+    check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
         given = f"linear_map={name!r} for {quantity.name}"
@@ -212,15 +226,23 @@ def seed_fn_of(
     dtype: str = "float32",
     precision: str = "highest",
     keep: bool = False,
+    control: Control | None = None,
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """Seed function `key -> Measurement`, with other stored arrays for `keep`, and its settings."""
+    """Seed function `key -> Measurement`, with other stored arrays for `keep`, and its settings.
+
+    The Measurement has the columns of a `control`.
+    """
     settings = {
         "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
         "dtype": validate.dtype(dtype),
         "precision": validate.precision(precision),
     }
     scaled, exponent = at_unit_size(spec, quantity, inputs)
-    measure = with_checked_tap(quantity).seed_fn(spec, scaled, settings, keep)
+    kind = with_checked_tap(quantity)
+    if control is not None and isinstance(kind, Forward):
+        measure = kind.seed_fn(spec, scaled, settings, keep, control.columns)
+    else:
+        measure = kind.seed_fn(spec, scaled, settings, keep)
     axis = quantity.measurement.axis(spec, inputs)
     shape = axis.length, len(axis.entries)
 
@@ -228,38 +250,3 @@ def seed_fn_of(
         return times_power_of_two(checked(measure(key), quantity, shape), exponent)
 
     return seed_fn, settings
-
-
-_EXAMPLES = {
-    Inputs: "di.inputs.pair(0.1)",
-    Frames: "di.frames.random(dimension=3)",
-    SampledCurve: "di.curves.sampled(di.curves.circle())",
-    TrainingConfig: "di.TrainingConfig(di.targets.sum_of_sines(), record_steps=range(0, 301, 30), "
-    "rate=0.01)",
-}
-
-
-def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
-    """Check types; refuse JAX in a forked process."""
-    require_unforked()
-    kind: Any = None
-    if isinstance(quantity, Quantity):
-        check_quantity(quantity, tuple(_EXAMPLES))
-        kind = quantity.measurement.accepts
-    if kind is TrainingConfig and not isinstance(spec, NetworkSpec):
-        from deepinit.networks.network import Network
-
-        allowed = "an MLP with an output layer, or a Network"
-        _check_kind("spec", spec, Network, allowed, "di.from_linen(module)")
-    else:
-        _check_kind("spec", spec, NetworkSpec, "a network", "di.MLP(widths=(256,) * 10)")
-    _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
-    allowed = f"{kind.__name__} for {quantity.name}"
-    _check_kind("inputs", inputs, kind, allowed, _EXAMPLES[kind])
-
-
-def _check_kind(name: str, value: Any, kind: Any, allowed: str, example: str) -> None:
-    if not isinstance(value, kind):
-        plain = isinstance(value, str | int | float)
-        given = repr(value) if plain else f"an object of type {type(value).__name__}"
-        raise SpecError(f"{name}={given}", allowed, f"Write for example {example}.")

@@ -1,4 +1,4 @@
-"""Checks of user-defined quantities."""
+"""Checks of the arguments of routes, and of user-defined quantities."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,8 +6,14 @@ from typing import Any
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.frames import Frames
+from deepinit.core.host import require_unforked
+from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate
+from deepinit.core.specs import NetworkSpec
+from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Kind, Trained
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import Theory
@@ -21,6 +27,39 @@ _FUNCTIONS = {
 }
 _ARRAYS = {"value": "fiub", "event": "iu", "log_scale": "fiu", "exponent": "iu"}  # NumPy kinds
 _OPTIONAL = ("log_scale", "exponent")
+_EXAMPLES = {
+    Inputs: "di.inputs.pair(0.1)",
+    Frames: "di.frames.random(dimension=3)",
+    SampledCurve: "di.curves.sampled(di.curves.circle())",
+    TrainingConfig: "di.TrainingConfig(di.targets.sum_of_sines(), record_steps=range(0, 301, 30), "
+    "rate=0.01)",
+}
+
+
+def check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
+    """Check types; refuse JAX in a forked process."""
+    require_unforked()
+    kind: Any = None
+    if isinstance(quantity, Quantity):
+        check_quantity(quantity, tuple(_EXAMPLES))
+        kind = quantity.measurement.accepts
+    if kind is TrainingConfig and not isinstance(spec, NetworkSpec):
+        from deepinit.networks.network import Network
+
+        allowed = "an MLP with an output layer, or a Network"
+        _check_kind("spec", spec, Network, allowed, "di.from_linen(module)")
+    else:
+        _check_kind("spec", spec, NetworkSpec, "a network", "di.MLP(widths=(256,) * 10)")
+    _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
+    allowed = f"{kind.__name__} for {quantity.name}"
+    _check_kind("inputs", inputs, kind, allowed, _EXAMPLES[kind])
+
+
+def _check_kind(name: str, value: Any, kind: Any, allowed: str, example: str) -> None:
+    if not isinstance(value, kind):
+        plain = isinstance(value, str | int | float)
+        given = repr(value) if plain else f"an object of type {type(value).__name__}"
+        raise SpecError(f"{name}={given}", allowed, f"Write for example {example}.")
 
 
 def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:

@@ -17,6 +17,7 @@ from deepinit.runs.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.runs.measure import (
     Options,
     Part,
+    case_control,
     measure_all,
     merge_parts,
     read_part,
@@ -190,13 +191,26 @@ def _predictions(case: Case) -> Theory:
 def _compare(case: Case, theory: Theory, part: Part) -> CaseResult:
     from deepinit.comparison.compare import comparison
 
-    settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
     (predictions, not_applicable), (merged, saved) = theory, part
+    settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
+    settings |= _control_setting(case, merged)
     samples = saved.pop("samples", None)
     estimate = finished_estimate(case.spec, case.quantity, case.inputs, merged, samples, settings)
     dataset = comparison(estimate, predictions).dataset
     dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
     return CaseResult(case, estimate, predictions, dataset, saved, not_applicable)
+
+
+def _control_setting(case: Case, merged: Any) -> dict[str, str]:
+    """Entry `control` of the settings, by what the blocks hold; empty for `none`."""
+    from deepinit.ensembles.controlled import Controlled
+
+    if isinstance(merged, Controlled):
+        return {"control": "theory"}
+    setting = {} if case.control == "none" else case_control(case)[1]
+    if setting.get("control") == "theory":
+        return {"control": "none: blocks without controls, or with other centres"}
+    return setting
 
 
 def _backend() -> str:

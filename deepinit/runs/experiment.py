@@ -16,6 +16,7 @@ from deepinit.core.layers.outline import activations
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import NetworkSpec, Spec
 from deepinit.quantities import BUILTIN
+from deepinit.quantities.controlled import checked_control
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.record import quantity_record
 from deepinit.quantities.routes import chosen_linear_map
@@ -41,7 +42,7 @@ class Case:
         rejected: known to be wrong; verdicts list those not rejected.
         sample_layers: layers (from 1, output last) with stored values.
         num_saved: first networks with stored extra arrays (weights at recorded steps).
-        linear_map, dtype, precision, key: as for `simulate`.
+        linear_map, dtype, precision, key, control: as for `simulate`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Case:
     dtype: str = "float32"
     precision: str = "highest"
     key: int = 0
+    control: str = "none"
 
     def __post_init__(self) -> None:
         name = self.name if isinstance(self.name, str) else ""
@@ -75,6 +77,7 @@ class Case:
             "num_seeds": validate.num_seeds(self.num_seeds),
             "key": validate.integer("key", self.key, 0, "Write key=0.", most=2**32 - 1),
             "num_saved": kept,
+            "control": checked_control(self.quantity, self.control),
             "sample_layers": _whole_numbers(self.sample_layers),
         }
         for field, value in plain.items():
@@ -143,6 +146,7 @@ class Case:
             "dtype": self.dtype,
             "precision": self.precision,
             "key": self.key,
+            **({"control": self.control} if self.control != "none" else {}),
         }
 
     @property

@@ -81,35 +81,58 @@ def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[
 
 def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarray]]:
     """Statistics and arrays of a block."""
-    from deepinit.ensembles import statistics
+    from deepinit.ensembles import controlled
 
     arrays = store.read_block(run, name)
     try:
-        if _are_statistics(arrays):
-            return statistics.from_arrays(arrays), arrays
+        if _are_statistics(arrays) and _are_controls(arrays):
+            return controlled.from_arrays(arrays), arrays
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError):
         pass
     raise invalid_block(run, name)
 
 
+def _are_controls(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether the arrays of control variates, if any, are of the block's shape."""
+    from deepinit.ensembles.controlled import control_arrays
+
+    if (groups := control_arrays(arrays)) is None:
+        return True
+    *parts, centre = groups
+    return (centre.shape, centre.dtype.kind) == (arrays["mean"].shape, "f") and all(
+        _are_moments(part)
+        and "occupied" not in part
+        and part["events"].shape == arrays["events"].shape
+        and part["num_seeds"] == arrays["num_seeds"]
+        for part in parts
+    )
+
+
 def _are_statistics(arrays: dict[str, np.ndarray]) -> bool:
+    counts, occupied = arrays["counts"], arrays["occupied"]
+    integers = all(array.dtype.kind in "iu" and np.all(array >= 0) for array in (counts, occupied))
+    fits = occupied.shape == counts.shape and counts.sum() == arrays["num_valid"].sum()
+    return bool(integers and fits and _are_moments(arrays))
+
+
+def _are_moments(arrays: dict[str, np.ndarray]) -> bool:
     mean, num_valid, num_seeds = arrays["mean"], arrays["num_valid"], arrays["num_seeds"]
     exponent, size = arrays.get("exponent", num_valid), arrays.get("size", mean)
     events = arrays["events"]
     moments = [arrays[key] for key in ("moment2", "moment3", "moment4", "minimum", "maximum")]
-    counts = [num_valid, num_seeds, events, arrays["occupied"], arrays["counts"]]
     return bool(
         all(array.shape == mean.shape and array.dtype.kind == "f" for array in (mean, *moments))
-        and all(array.dtype.kind in "iu" and np.all(array >= 0) for array in counts)
+        and all(
+            array.dtype.kind in "iu" and np.all(array >= 0)
+            for array in (num_valid, num_seeds, events)
+        )
         and num_valid.shape == exponent.shape == size.shape == mean.shape
         and (exponent is num_valid or exponent.dtype.kind == "i")
         and size.dtype.kind == "f"
         and num_seeds.shape == ()
-        and arrays["occupied"].shape == arrays["counts"].shape
         and events.ndim >= 1
         and events.shape[1:] == mean.shape
         and np.all(num_valid + events.sum(axis=0) == num_seeds)
-        and arrays["counts"].sum() == num_valid.sum()
         and not np.any(arrays["moment2"] < 0)
     )
 
@@ -164,13 +187,14 @@ def progress(path: Path) -> dict[str, Any]:
 
 def _case_record(run: store.Run, case: CaseProgress) -> dict[str, Any]:
     from deepinit import quantities
-    from deepinit.ensembles import statistics
+    from deepinit.ensembles import controlled
 
-    merged = None
+    whole: Any = None
     for part in _parts(run, case):
-        if merged is not None and part.mean.shape != merged.mean.shape:
+        if len({controlled.plain_of(each).mean.shape for each in (whole or part, part)}) > 1:
             raise invalid_block(run, case.name)
-        merged = part if merged is None else statistics.merge(merged, part)
+        whole = controlled.merge(whole, part) if whole else part
+    merged = whole and controlled.plain_of(whole)
     record: dict[str, Any] = {
         "case": case.name,
         "quantity": case.quantity,
@@ -186,7 +210,7 @@ def _case_record(run: store.Run, case: CaseProgress) -> dict[str, Any]:
         return record
     last = (-1, *([0] * (merged.mean.ndim - 1))) if merged.mean.ndim else ()
     num_valid = int(merged.num_valid[last])
-    estimate = statistics.estimate(case.quantity, merged, ())
+    estimate = controlled.best(*controlled.estimates(case.quantity, whole, ()))
     return {
         **record,
         "mean": float(estimate.mean[last]) if num_valid else None,

@@ -11,6 +11,8 @@ from deepinit.core.errors import DamagedError, StoppedError
 from deepinit.core.progress import Report
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.terminal import remark
+from deepinit.quantities.controlled import choose_control
+from deepinit.quantities.controls import Control
 from deepinit.quantities.measured import measure_block
 from deepinit.quantities.routes import seed_fn_of
 from deepinit.runs.experiment import Case
@@ -50,20 +52,27 @@ def measure_all(
     report: Report,
 ) -> Iterator[Part]:
     """Merged statistics and saved arrays by case; StoppedError after a block."""
+    controls = [case_control(case)[0] for case in cases]  # refusals come before any simulation
     total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
     done = 0.0
-    for case in cases:
+    for case, control in zip(cases, controls, strict=True):
         report(done, total, case.name)
 
         def advance(seeds: int, case: Case = case, before: float = done) -> None:
             report(before + _COMPILE_COST + case.cost * seeds, total, case.name)
 
-        yield merge_parts(_measure(case, handle, options, stop, advance))
+        yield merge_parts(_measure(case, control, handle, options, stop, advance))
         done += _COMPILE_COST + case.cost * case.num_seeds
+
+
+def case_control(case: Case) -> tuple[Control | None, dict[str, str]]:
+    """`choose_control` of a case."""
+    return choose_control(case.spec, case.quantity, case.inputs, case.control)
 
 
 def _measure(
     case: Case,
+    control: Control | None,
     handle: store.Run | None,
     options: Options,
     stop: store.Stop,
@@ -81,7 +90,7 @@ def _measure(
     plan = _shared_plan(handle, case)
     ensemble = None
     if plan is None:
-        ensemble = compiled(case, None, options.block_size, halved)
+        ensemble = compiled(case, None, options.block_size, halved, control)
         plan, requested = ensemble.blocks, options.block_size
         processes.on_first(_write_plan, handle, case, plan)
         if requested is not None and plan.block_size < min(requested, case.num_seeds):
@@ -101,10 +110,12 @@ def _measure(
             part = processes.on_first(read_part, handle, case, plan, block)
         else:
             if ensemble is None or ensemble.blocks != plan:
-                ensemble = compiled(case, plan, None, halved)
+                ensemble = compiled(case, plan, None, halved, control)
             values = ensemble.block_fn(keys.root_key(case.key), block)
             start = plan.seeds(block)[0]
-            part = processes.on_first(_write_part, handle, names[block], values, case, start)
+            part = processes.on_first(
+                _write_part, handle, names[block], values, case, start, control
+            )
         if part is not None:
             yield part
         advance(plan.seeds(block)[1])
@@ -120,7 +131,11 @@ def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> StoppedEr
 
 
 def compiled(
-    case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None
+    case: Case,
+    plan: Any,
+    block_size: int | None,
+    halved: Callable[[int, int], None] | None = None,
+    control: Control | None = None,
 ) -> Any:
     """Compiled ensemble, in blocks by plan or size."""
     from deepinit.ensembles import blocks
@@ -133,6 +148,7 @@ def compiled(
         dtype=case.dtype,
         precision=case.precision,
         keep=case.num_saved > 0,
+        control=control,
     )
     return blocks.compile_ensemble(
         seed_fn,
@@ -174,18 +190,22 @@ def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
         store.write_block(handle, plan_name(case.name), {"plan": np.asarray(plan, np.int64)})
 
 
-def _write_part(handle: store.Run, name: str, values: Any, case: Case, first_seed: int) -> Part:
-    from deepinit.ensembles import statistics
+def _write_part(
+    handle: store.Run, name: str, values: Any, case: Case, first_seed: int, control: Control | None
+) -> Part:
+    from deepinit.ensembles import controlled
 
     num_saved = max(case.num_saved - first_seed, 0)
-    part, saved = measure_block(case.quantity, values, case.sample_layers, num_saved)
+    part, saved = measure_block(case.quantity, values, case.sample_layers, num_saved, control)
     arrays = {key if key == "samples" else _SAVED + key: array for key, array in saved.items()}
-    store.write_block(handle, name, {**statistics.to_arrays(part), **arrays})
+    store.write_block(handle, name, {**controlled.to_arrays(part), **arrays})
     return part, saved
 
 
 def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
     """Part of a finished block."""
+    from deepinit.ensembles import controlled
+
     name, (first, last) = wanted_block(case, plan, block), plan.seeds(block)
     part, arrays = read_statistics(handle, name)
     saved = {
@@ -197,10 +217,13 @@ def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
     num_components = len(axis.entries)
     num_saved = min(max(case.num_saved - first, 0), last - first)
     samples = saved.get("samples", np.zeros((last - first, 0, num_components)))
+    plain = controlled.plain_of(part)
+    may_have_control = {"none": (False,), "theory": (True,), "auto": (False, True)}[case.control]
     fits = (
-        part.num_seeds == last - first
-        and part.mean.shape == (axis.length, num_components)
-        and len(part.events) == len(case.quantity.events)
+        plain.num_seeds == last - first
+        and plain.mean.shape == (axis.length, num_components)
+        and len(plain.events) == len(case.quantity.events)
+        and (plain is not part) in may_have_control
         and samples.dtype.kind == "f"
         and samples.shape == (last - first, len(case.sample_layers), num_components)
         and all(array.shape[:1] == (num_saved,) for key, array in saved.items() if key != "samples")
@@ -212,12 +235,12 @@ def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
 
 def merge_parts(parts: Iterable[Part]) -> Part:
     """Merged parts; (None, {}) without any."""
-    from deepinit.ensembles import statistics
+    from deepinit.ensembles import controlled
 
     merged = None
     collected: dict[str, list[np.ndarray]] = {}
     for part, saved in parts:
-        merged = part if merged is None else statistics.merge(merged, part)
+        merged = part if merged is None else controlled.merge(merged, part)
         for name, array in saved.items():
             collected.setdefault(name, []).append(array)
     for name, arrays in collected.items():

@@ -11,6 +11,7 @@ import numpy as np
 
 from deepinit import store
 from deepinit.comparison.compare import axis_of
+from deepinit.comparison.controlled import SAVED, with_controls
 from deepinit.core.errors import DamagedError
 from deepinit.runs import report
 from deepinit.runs.experiment import CaseResult, Check, Experiment
@@ -156,10 +157,12 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
     parts = []
     axes = [axis_of(result.dataset) for result in results]
     shared = axes[0] if len(set(axes)) == 1 else "row"
+    controlled = any(SAVED in result.dataset for result in results)
     sampled = any(result.estimate.samples is not None for result in results)
     for result in results:
         part = result.dataset.drop_vars(["closest", "error_order", "valid_for", "reference"])
         part = part.rename({axis_of(part): shared}) if axis_of(part) != shared else part
+        part = with_controls(part) if controlled else part
         part = part.assign(
             {name: value.astype(np.float64) for name, value in part.data_vars.items()}
         )
@@ -190,6 +193,9 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
         "linear_map": [result.case.linear_map for result in results],
         "precision": [f"{result.case.dtype}, {result.case.precision}" for result in results],
     }
+    if any(result.case.control != "none" for result in results):
+        control = [result.estimate.settings.get("control", "none") for result in results]
+        records = {**records, "control": control}
     return data.assign_coords({name: ("case", values) for name, values in records.items()})
 
 

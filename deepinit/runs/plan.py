@@ -91,17 +91,18 @@ def timed(cases: Sequence[Case], options: Any) -> list[TimedCase]:
 
 
 def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
-    from deepinit.ensembles import keys, statistics
+    from deepinit.ensembles import controlled, keys
     from deepinit.quantities.measured import measure_block
-    from deepinit.runs.measure import compiled
+    from deepinit.runs.measure import case_control, compiled
     from deepinit.store.blocks import block_bytes
 
     start = time.perf_counter()
-    ensemble = compiled(case, None, block_size)
+    control, _ = case_control(case)
+    ensemble = compiled(case, None, block_size, control=control)
     ready = time.perf_counter()
     values = ensemble.block_fn(keys.root_key(case.key), 0)
-    part, saved = measure_block(case.quantity, values, case.sample_layers, case.num_saved)
-    data = block_bytes("0" * 64, "block", {**statistics.to_arrays(part), **saved})
+    part, saved = measure_block(case.quantity, values, case.sample_layers, case.num_saved, control)
+    data = block_bytes("0" * 64, "block", {**controlled.to_arrays(part), **saved})
     end = time.perf_counter()
     return ensemble.blocks, ensemble.bytes_needed, len(data), ready - start, end - ready
 

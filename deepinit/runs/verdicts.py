@@ -15,6 +15,7 @@ from deepinit.comparison.compare import (
     verdict,
     with_error,
 )
+from deepinit.comparison.controlled import saved_cell, saved_column
 from deepinit.core.results import THRESHOLD_SIGMA
 from deepinit.runs.experiment import CaseResult
 from deepinit.runs.tables import Table
@@ -153,7 +154,14 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
         measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
         quantity = [str(dataset["quantity"].values[index])] if several else []
         networks = str(int(case["num_seeds"]))
-        cells = [str(name), *quantity, str(int(layer[axis])), networks, measured]
+        cells = [
+            str(name),
+            *quantity,
+            str(int(layer[axis])),
+            networks,
+            measured,
+            *saved_cell(layer),
+        ]
         for route, theory in enumerate(map(str, dataset["theory"].values)):
             predicted = float(layer["predicted"][route])
             if np.isfinite(predicted):
@@ -175,6 +183,7 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
         if cells[0]:
             rows.append([*cells, "", "", "", "", ""])
     first = ["case", *(["quantity"] if several else []), axis, "networks", "measured mean"]
+    first += saved_column(dataset)
     quantity = dataset["quantity"].values[0]
     return Table(
         f"Every case at its last {axis}"
@@ -213,6 +222,7 @@ def layer_table(result: CaseResult) -> Table:
         cells = [
             str(int(layer[axis])),
             with_error(float(layer["mean"]), float(layer["standard_error"])),
+            *saved_cell(layer),
             with_error(sd, sd_error),
             str(int(layer["num_excluded"])),
         ]
@@ -227,7 +237,7 @@ def layer_table(result: CaseResult) -> Table:
     theories = [f"{route}: mean (sd), z" for route in routes]
     return Table(
         f"{case.name}: {axis} by {axis}",
-        [axis, "measured mean", "measured sd", "excluded", *theories],
+        [axis, "measured mean", *saved_column(data), "measured sd", "excluded", *theories],
         rows,
         f"{getattr(case.spec, 'label', case.spec)}; {case.inputs.label}; "
         f"{result.estimate.num_seeds} networks; "

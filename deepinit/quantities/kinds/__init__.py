@@ -4,12 +4,14 @@ Common members:
 - `accepts`: type of the inputs; `entries(spec, inputs)`: distinct names along the last axis.
 - `why_not(spec, inputs)`: the refusal where undefined, else None.
 - `linear_map(spec, inputs, name)`: resolves `auto`; SpecError for maps that the law excludes.
-- `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network;
+- `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network; `Forward` also
+  records `columns` for control variates;
   `cost(spec, inputs, linear_map)`, `bytes(spec, inputs, settings)`: its random numbers and working
   memory.
 - `axis(spec, inputs)`: the two axes of a Measurement.
 - `statistic`: `(spec, Estimate) -> Estimate` of the ensemble, equal in shape, or None; samples stay
-  values of the tap.
+  values of the tap. With control variates it is called twice: for the plain Estimate, and for the
+  controlled one (`plain` is not None), whose errors are not those of a sample of these values.
 """
 
 from deepinit.quantities.kinds.axis import Axis

@@ -40,9 +40,14 @@ class Forward(NamedTuple):
         return maps_of(spec, inputs, name, inputs.num_rows)
 
     def seed_fn(
-        self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
+        self,
+        spec: Any,
+        inputs: Any,
+        settings: Settings,
+        keep: bool = False,
+        columns: Callable[[Any], Any] | None = None,
     ) -> Callable[[Any], Any]:
-        """`key -> Measurement`."""
+        """`key -> Measurement`, with `columns` of every LayerState if given."""
         from deepinit.networks import forward, linear_maps
         from deepinit.networks.input_rows import input_rows
 
@@ -52,16 +57,21 @@ class Forward(NamedTuple):
         taps_output = self.at_output and outline_of(spec, inputs).has_readout
         shape = shape_of(inputs)
 
+        def tap(state: Any) -> Any:
+            measured = self.tap(state, inputs)
+            return measured if columns is None else measured._replace(columns=columns(state))
+
         def seed_fn(key: Any) -> Any:
             measured, _ = forward.random_forward(
                 spec,
                 start(key),
                 key,
-                lambda state: self.tap(state, inputs),
+                tap,
                 linear_map=linear_map,
                 precision=settings["precision"],
                 tap_output=taps_output,
                 shape=shape,
+                watch=columns is not None,
             )
             return measured
 
