@@ -42,7 +42,7 @@ from deepinit.core.layers.linear import Conv, Dense, Embed
 from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
 from deepinit.core.layers.norms import LayerNorm, RMSNorm
 from deepinit.core.layers.pooling import Flatten
-from deepinit.core.layers.program import Program, has_own_masks, sites
+from deepinit.core.layers.program import Program, sites
 from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.random_nodes import REPLICAS
@@ -164,16 +164,18 @@ def checked_inputs(program: Program, inputs: Any) -> np.ndarray:
 
 
 def equal_inputs(program: Program, first: np.ndarray, second: np.ndarray | None) -> np.ndarray:
-    """Equal inputs, [A, B]; the identity where dropout masks are independent across inputs."""
-    if second is None and has_own_masks(program.body):
-        return np.eye(len(first), dtype=bool)
+    """[A, B]: 2 for one input, 1 for two equal ones, else 0.
+
+    Equal inputs of two lists are one.
+    """
     numbers: dict[bytes, int] = {}
     parts = (first + 0.0, first + 0.0 if second is None else second + 0.0)  # -0.0 is 0.0
     own, others = (
         np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in part])
         for part in parts
     )
-    return own[:, None] == others[None]
+    equal = (own[:, None] == others[None]).astype(np.int8)
+    return equal + (np.eye(len(own), dtype=np.int8) if second is None else equal)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))

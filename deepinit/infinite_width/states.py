@@ -34,6 +34,7 @@ class State:
         within: [R, P, P], within one input; first list, then second.
         mean: [R, P], E h over neurons; 0 for Gaussian columns.
         same: [A, B], whether two inputs are equal.
+        one: [A, B], whether they share masks that are independent across inputs.
         missing, error: largest share of a mean square beyond the series, relative error of a
             quadrature, so far.
         gaussian: `pending`: neurons are independent N(0, cov), an activation may follow; else
@@ -54,6 +55,7 @@ class State:
     within: Kernel
     mean: Any
     same: Any
+    one: Any
     missing: Any
     error: Any
     replica: Any = 0
@@ -110,7 +112,10 @@ def start(
     replica: Any = 0,
     aligned: bool = False,
 ) -> State:
-    """Inputs as a state: first [A, P, n], second [B, P, n] or None for `first`."""
+    """Inputs as a state: first [A, P, n], second [B, P, n] or None for `first`.
+
+    `same`: [A, B], 2 for one input, 1 for two equal ones, else 0.
+    """
 
     def kernel(pattern: str, left: Any, right: Any) -> Kernel:
         cov = jnp.einsum(pattern, left, right) / left.shape[-1]
@@ -122,7 +127,8 @@ def start(
         kernel("apn,bpn->abp" if aligned else "apn,bqn->abpq", first, others),
         kernel("apn,apn->ap" if aligned else "apn,aqn->apq", rows, rows),
         jnp.mean(rows, axis=-1),
-        same,
+        same > 0,
+        same > 1,
         missing=jnp.zeros(()),
         error=jnp.zeros(()),
         replica=jnp.asarray(replica, jnp.int32),

@@ -15,6 +15,8 @@ def _dropout(layer: Dropout, state: State, shape: Shape, depth: int, path: str) 
         return state
 
     eye = jnp.ones((), bool) if state.aligned else jnp.eye(shape.num_positions, dtype=bool)
+    if not layer.shared:
+        state = state.replace(same=state.one)
 
     def dropped(kernel: Kernel) -> Kernel:
         one_mask = eye if layer.shared else equal_rows(state, kernel.cov)
