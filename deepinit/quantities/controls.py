@@ -15,7 +15,7 @@ from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.row_functions import Target
 
 _HALF = 84  # steps of quadratures of the expansion, which costs no bias
-_CHUNK = 4096  # networks computed together
+_CHUNK = 1024  # networks computed together
 
 
 class Controls(NamedTuple):
@@ -117,8 +117,7 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
 
     def of_block(seen: np.ndarray) -> Controls:
         every = np.asarray(seen, np.float64)
-        rest = -len(every) % _CHUNK if len(every) > _CHUNK else 0
-        every = np.concatenate([every, np.repeat(every[-1:], rest, axis=0)])
+        every = np.concatenate([every, np.repeat(every[-1:], -len(every) % _CHUNK, axis=0)])
         chunks = [of_chunk(every[at : at + _CHUNK]) for at in range(0, len(every), _CHUNK)]
         parts = (np.concatenate(part, axis=1)[:, : len(seen)] for part in zip(*chunks, strict=True))
         return Controls(*(np.moveaxis(part, 1, 0) for part in parts))

@@ -167,7 +167,7 @@ def _values(functions: Functions, rows: Settled) -> Any:
 
 
 def _linear(step: Any, state: State, half: int) -> tuple[Linear, Any]:
-    tape = Tape(half)
+    tape = Tape(half, relative=True)
     after = step(state, tape)
     before, like = coordinates(state, state), after
 

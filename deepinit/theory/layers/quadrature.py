@@ -81,7 +81,7 @@ def function_moments(chain: Chain, variance: Any, tape: Any) -> tuple[Jet, Jet, 
         third = third.at[places[:, :, None], ends[:, None, :]].set(products[:, :3, 3:])
     fourth = fourth.at[where.diagonal, where.diagonal].set(singles.fourth)
     third = third.at[where.diagonal, np.arange(count)].set(singles.third)
-    if count > 2:
+    if count > 2 and not tape.relative:
         third, fourth = many_rows.filled(functools.partial(applied, chain), variance, third, fourth)
     return singles.first, Jet(value, gradient, hessian), third, fourth
 

@@ -52,7 +52,7 @@ class Tape:
     averages: list[Average] = dataclasses.field(default_factory=list)
     error: Any = 0.0
     jets: list[Any] = dataclasses.field(default_factory=list)
-    relative: bool = False  # noises are in units of `average`'s scale
+    relative: bool = False  # noises are in units of `average`'s scale; covariances are not read
     only_means: ClassVar[bool] = False  # covariances and derivatives are not read
 
     def average(
