@@ -9,6 +9,8 @@ Scores have variance c^2 d v_q G_tt' K_ss', at the head width d (`mup` scores to
 correlations take the place of v_q G and v_k G, K is averaged for queries too, and scores are those
 of a Haar frame: one more 1/d in the mean.
 
+Control variates: `head_terms` of every head; with `qk_norm`, or heads k^2 > 1024, none of O.
+
 Errors: pairs of rows with up to 4 score differences by lattices, 1e-6. Beyond (4 tokens or more) by
 Sobol points: means to 3e-4; derivatives by scores, which shifts of order 1/d read, 2 % of the
 largest at 4 tokens, 10 % at 8. Variances: 1 % beyond 4 differences of all rows.
