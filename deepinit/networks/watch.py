@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.layers import Layer, Shape, output_shape
-from deepinit.core.layers.calls import Call, Calls, Columns
+from deepinit.core.layers.calls import Call, Calls, Columns, Heads
 from deepinit.networks.rows import Rows
 
 _LOWEST = -1e30  # log-scale of zero rows
@@ -44,11 +44,14 @@ class Watch:
         """The layer that is the site."""
         return next(call for call in self._seen if len(call) == 1)[0][0]
 
-    def moments(self, columns: Columns, inputs: Sequence[int]) -> Any:
+    def moments(self, columns: Columns | Heads, inputs: Sequence[int]) -> Any:
         """Mean of f f^T over columns, entries i <= j, f = (1, t) or (1, t, x), x that of `beyond`.
 
+        Of heads of width d: q k^T / d, [heads, k, k], then o o^T / d, entries a <= b.
         In units of the rows' scales, which follow as [k], natural logarithms.
         """
+        if isinstance(columns, Heads):
+            return self._heads(columns, inputs)
         rows, scales = self._rows(columns, inputs)
         features = _features(rows)
         if columns.beyond is not None:
@@ -58,6 +61,17 @@ class Watch:
         every = jnp.concatenate([jnp.ones_like(features[:1]), features])
         products = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
         return jnp.concatenate([products[np.triu_indices(len(every))], scales])
+
+    def _heads(self, heads: Heads, inputs: Sequence[int]) -> Any:
+        """Products in units of the scales of (q, k, v) and of outputs, which follow."""
+        mixed, scales = self._rows(Columns(heads.call, "in"), inputs)
+        outputs, sizes = self._rows(Columns(heads.call, "out"), inputs)
+        q, k, _ = jnp.moveaxis(mixed.reshape(len(mixed), 3, heads.number, -1), 0, 2)
+        o = jnp.moveaxis(outputs.reshape(len(outputs), heads.number, -1), 0, 1)
+        scores, products = (_products(*pair) / o.shape[-1] for pair in ((q, k), (o, o)))
+        first, second = np.triu_indices(o.shape[1])
+        parts = (scores.ravel(), products[:, first, second].ravel(), scales, sizes)
+        return jnp.concatenate(parts)
 
     def _rows(self, columns: Columns, inputs: Sequence[int]) -> tuple[Any, Any]:
         """[k, n] and log-scales [k]."""
@@ -78,6 +92,11 @@ def _vectors(rows: Rows) -> tuple[Any, Any]:
     alive = ~jnp.isneginf(rows.partner_scales)
     every = jnp.concatenate([rows.points, jnp.where(alive[:, None], partners, 0)])
     return every, jnp.concatenate([rows.point_scales, jnp.where(alive, own, _LOWEST)])
+
+
+def _products(left: Any, right: Any) -> Any:
+    """[heads, k, k]."""
+    return jnp.matmul(left, jnp.swapaxes(right, 1, 2), precision="highest")
 
 
 def _features(rows: Any) -> Any:

@@ -21,6 +21,18 @@ class Columns(NamedTuple):
     beyond: "Columns | None" = None
 
 
+class Heads(NamedTuple):
+    """Columns (q, k, v) and outputs of attention heads inside a site.
+
+    Attributes:
+        call: of `AttentionMix`.
+        number: of heads.
+    """
+
+    call: Call
+    number: int
+
+
 class Calls:
     """The calls in progress.
 

@@ -1,37 +1,45 @@
 """A tape of a drawn network: its averages, and how far they are from their means given the past."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.core.layers.calls import Call, Calls, Columns
+from deepinit.core.layers.calls import Call, Calls, Columns, Heads
 from deepinit.core.layers.layer import Layer
 from deepinit.theory.layers.tape import Average, Tape
 from deepinit.theory.numerics.entries import entries
 
 
 class Asked(NamedTuple):
-    """Moments of columns that a replay reads.
+    """Moments of columns, or products of heads, that a replay reads.
 
     Attributes:
         columns: of the network.
         rows: k.
     """
 
-    columns: Columns
+    columns: Columns | Heads
     rows: int
+
+    @property
+    def has_beyond(self) -> bool:
+        """Whether x, columns of a sum's first part, are among the features."""
+        return isinstance(self.columns, Columns) and self.columns.beyond is not None
 
     @property
     def size(self) -> int:
         """Length of f = (1, t) or (1, t, x): t = (F_a F_b, a <= b; F_a), x that of `beyond`."""
-        features = 1 + self.rows * (self.rows + 3) // 2
-        return features + (self.rows if self.columns.beyond is not None else 0)
+        return 1 + self.rows * (self.rows + 3) // 2 + self.rows * self.has_beyond
 
     @property
     def length(self) -> int:
-        """Numbers of a record: entries i <= j of f f^T, then log-scales of the rows."""
+        """Numbers of a record: entries i <= j of f f^T, or products of heads; then log-scales."""
+        if isinstance(self.columns, Heads):
+            own = self.rows**2 + self.rows * (self.rows + 1) // 2
+            return self.columns.number * own + 2 * self.rows
         return self.size * (self.size + 1) // 2 + self.rows
 
 
@@ -40,10 +48,19 @@ def moments_of(record: Any, asked: Asked) -> Any:
     products, scales = record[: -asked.rows], record[-asked.rows :]
     first, second = np.triu_indices(asked.rows)
     logs = [jnp.zeros(1), scales[first] + scales[second], scales]
-    if asked.columns.beyond is not None:
+    if asked.has_beyond:
         logs.append(scales)
     factor = jnp.exp(jnp.concatenate(logs))
     return products[entries(asked.size).at] * jnp.outer(factor, factor)
+
+
+def products_of_heads(record: Any, heads: int, rows: int) -> tuple[Any, Any]:
+    """q k^T / d [heads, k, k] and o o^T / d [heads, p] at true scale, of a record."""
+    scales, sizes = jnp.exp(record[-2 * rows :]).reshape(2, rows)
+    first, second = np.triu_indices(rows)
+    scores, outputs = record[: heads * rows**2], record[heads * rows**2 : -2 * rows]
+    scores = scores.reshape(heads, rows, rows) * jnp.outer(scales, scales)
+    return scores, outputs.reshape(heads, -1) * (sizes[first] * sizes[second])
 
 
 class Noise(NamedTuple):
@@ -116,6 +133,10 @@ class Replay(Tape):
         inner: Call = (*self._calls.current, (layer, 0))
         return Columns(inner, "in")
 
+    def heads(self, layer: Layer, number: int) -> Heads:
+        """Heads of a layer inside the call in progress."""
+        return Heads((*self._calls.current, (layer, 0)), number)
+
     def _known(self, state: Any) -> Columns:
         if id(state) not in self._places:
             given = "control variates of a sum with fixed rows (sinusoidal positions)"
@@ -155,6 +176,24 @@ class Replay(Tape):
         square = jnp.where(known[:, None] & known, spread, 0.0)
         self.drawn.append(Noise(value, jnp.outer(value, value) if dependent else square))
         return own
+
+    def average_of_heads(self, heads: Heads, rows: int, terms: Callable[[Any, Any], Any]) -> Any:
+        """The network's average [p] of o o^T / d.
+
+        Args:
+            terms: `(q k^T / d [heads, k, k], o o^T / d [heads, p]) -> [heads, p]`, of mean 0 given
+                the past, one for every head, independent. Their average is the noise.
+        """
+        self.asked.append(Asked(heads, rows))
+        size = rows * (rows + 1) // 2
+        if self._records is None:
+            self.drawn.append(Noise(jnp.zeros(size), jnp.zeros((size, size))))
+            return jnp.zeros(size)
+        scores, outputs = products_of_heads(self._records[len(self.asked) - 1], heads.number, rows)
+        found = terms(scores, outputs)
+        square = found.T @ found / heads.number**2
+        self.drawn.append(Noise(jnp.mean(found, axis=0), square))
+        return jnp.mean(outputs, axis=0)
 
 
 def _spread(moments: Any, mean: Any, slope: Any) -> Any:

@@ -9,6 +9,8 @@ Scores have variance c^2 d v_q G_tt' K_ss', at the head width d (`mup` scores to
 correlations take the place of v_q G and v_k G, K is averaged for queries too, and scores are those
 of a Haar frame: one more 1/d in the mean.
 
+Control variates: `head_terms` of every head; with `qk_norm`, or heads k^2 > 1024, none of O.
+
 Errors: pairs of rows with up to 4 score differences by lattices, 1e-6. Beyond (4 tokens or more) by
 Sobol points: means to 3e-4; derivatives by scores, which shifts of order 1/d read, 2 % of the
 largest at 4 tokens, 10 % at 8. Variances: 1 % beyond 4 differences of all rows.
@@ -31,11 +33,14 @@ from deepinit.theory.layers.entries import (
     vector_of,
     wick,
 )
+from deepinit.theory.layers.head_terms import head_terms
+from deepinit.theory.layers.replay import Replay
 from deepinit.theory.layers.rules_table import FIRST_ORDER, entry_variance
 from deepinit.theory.layers.softmax_moments import Mixed, haar_bias, is_sampled, mixed
 from deepinit.theory.layers.state import Pending, State, settle
 from deepinit.theory.layers.tape import Tape
 
+_LARGEST_RECORD = 1024  # heads times squared rows; control variates know no means beyond
 # Largest relative errors of means and of their derivatives: by lattices, by Sobol points.
 _ERRORS = {False: (1e-6, 1e-3), True: (3e-3, 0.2)}
 
@@ -59,10 +64,9 @@ def _attention(
         queries = factor * variance("query_law") * gram
         keys = of_heads(variance("key_law") * gram)
     values = variance("value_law") * gram
-    if tape.only_means:
-        output = expanded(layer, shape).layers[-1]  # type: ignore[attr-defined]
-        unknown = jnp.full_like(values, jnp.nan)
-        heads = tape.average(unknown, None, layer.heads, columns=tape.inside(output))
+    if isinstance(tape, Replay):
+        spread = factor * variance("query_law") * variance("key_law")
+        heads = _drawn(gram, spread, variance("value_law"), layer, shape, width, tape)
     else:
         heads = _outputs(values, queries, keys, layer, shape, width, tape)
     scale = units * entry_variance(layer, "output_law", units, depth, path)
@@ -73,8 +77,7 @@ def _outputs(
     values: Any, queries: Any, keys: Any, layer: Attention, shape: Shape, width: int, tape: Tape
 ) -> Any:
     """[p], the average over heads of A v A^T."""
-    seen = np.ones((shape.num_positions,) * 2, bool)
-    seen = seen if layer.mask is None else np.tril(seen)
+    seen = _seen(layer, shape)
     x = jnp.concatenate([values, queries, keys])
     found = Mixed(*tape.jet(lambda: mixed(x, seen)))
     allowed = jnp.asarray(_ERRORS[is_sampled(seen)])
@@ -89,6 +92,36 @@ def _outputs(
     mean = polynomial(at, found.value, found.gradient, found.hessian)
     bias = tape.jet(lambda: haar_bias(x, seen)) / width if layer.qk_norm else None
     return tape.average(mean, covariance, layer.heads, bias)
+
+
+def _drawn(
+    gram: Any,
+    spread: float,
+    value_variance: float,
+    layer: Attention,
+    shape: Shape,
+    width: int,
+    tape: Replay,
+) -> Any:
+    """[p], the network's average."""
+    _, mix, output = expanded(layer, shape).layers  # type: ignore[attr-defined]
+    rows = count_rows(len(gram))
+    if layer.qk_norm or layer.heads * rows**2 > _LARGEST_RECORD:
+        unknown = jnp.full_like(gram, jnp.nan)
+        return tape.average(unknown, None, layer.heads, columns=tape.inside(output))
+    factor = score_factor(layer, width) * width * mix.scales[0] * mix.scales[1]
+    seen = np.kron(np.eye(rows // shape.num_positions, dtype=bool), _seen(layer, shape))
+
+    def terms(scores: Any, outputs: Any) -> Any:
+        return head_terms(factor * scores, outputs, gram, spread, value_variance, seen)
+
+    return tape.average_of_heads(tape.heads(mix, layer.heads), rows, terms)
+
+
+def _seen(layer: Attention, shape: Shape) -> np.ndarray:
+    """[T, T], whether position t sees s."""
+    seen = np.ones((shape.num_positions,) * 2, bool)
+    return seen if layer.mask is None else np.tril(seen)
 
 
 def _correlations(gram: Any) -> Any:
