@@ -82,7 +82,7 @@ def settle(state: State, tape: Tape) -> Settled:
     if isinstance(state, Settled):
         return state
     units = state.width // state.law.channels
-    if tape.only_means and (isinstance(state, Normed) or state.law.norm is not None):
+    if tape.only_means and (isinstance(state, Normed) or state.law.channels > 1):
         return unknown(state, units, tape)
     first, bias = len(tape.jets), None
     mean, covariance = tuple_moments(state.variance, state.law, tape)
