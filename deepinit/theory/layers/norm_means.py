@@ -28,7 +28,7 @@ from deepinit.theory.layers.quadrature import applied
 from deepinit.theory.numerics.entries import count_rows, entries
 
 _STEP, _BELOW, _ABOVE = 0.32, -16.0, 50.0  # of ln (s largest variance); a geometric tail below
-_ANGLES = 32  # Gauss-Chebyshev
+_MOST_ANGLES = 64
 LARGEST_GAP = 1e-5  # to half the nodes, relative; errors are its square
 
 
@@ -66,7 +66,7 @@ def _of_set(norm: Norm, chain: tuple[Activation, ...], matrix: Any) -> tuple[Any
         grown = 1.0 + 2.0 * s * spectrum
         tilted = products @ (spectrum / grown)
         density = jnp.exp(-0.5 * jnp.sum(jnp.log(grown)) - s * num * norm.eps)
-        return density * of_circle(chain, tilted, num * s)
+        return density * of_circle(chain, tilted, num, num * s)
 
     def add(totals: Any, node: Any) -> tuple[Any, None]:
         log_s, weights = node
@@ -95,8 +95,9 @@ def _tails(first_term: Any, rows: int, is_homogeneous: bool) -> Any:
     return step * first_term / np.expm1(step * power)
 
 
-def _homogeneous(chain: tuple[Activation, ...], tilted: Any, num_s: Any) -> Any:
+def _homogeneous(chain: tuple[Activation, ...], tilted: Any, num: int, num_s: Any) -> Any:
     """sqrt(N s / pi) E phi_a and N s E phi_a phi_b under C_s = tilted [p], twice: [2, k + p]."""
+    del num
     slopes = (chain[0].slopes if chain else None) or (1.0, 1.0)
     single, square, *_ = homogeneous.single(slopes)
     where = entries(count_rows(len(tilted)))
@@ -109,23 +110,32 @@ def _homogeneous(chain: tuple[Activation, ...], tilted: Any, num_s: Any) -> Any:
     return jnp.stack([found, found])
 
 
-def _smooth(chain: tuple[Activation, ...], tilted: Any, num_s: Any) -> Any:
+def _smooth(chain: tuple[Activation, ...], tilted: Any, num: int, num_s: Any) -> Any:
     """Means over the circle; rows are all nodes and half the cosines, [2, k + p]."""
     where = entries(count_rows(len(tilted)))
     own, a, b = tilted[where.diagonal], where.rows, where.columns
-    cosines = np.cos(np.outer(np.arange(_ANGLES), math.pi * (np.arange(_ANGLES) + 0.5) / _ANGLES))
-    basis = cosines * np.where(np.arange(_ANGLES) > 0, math.sqrt(2.0), 1.0)[:, None] / _ANGLES
-    f = jnp.sqrt(2.0 * num_s * own)[:, None] * cosines[1]
+    count = min(2 * (8 + num), _MOST_ANGLES)
+    cosines, basis = _cosines(count)
+    f = jnp.sqrt(2.0 * num_s * own)[:, None] * cosines
     value, slope = jax.jvp(functools.partial(applied, chain), (f,), (f,))
     value, slope = value @ basis.T, slope @ basis.T  # [k, m]
     own = jnp.maximum(own, np.finfo(float).tiny)
     rho = jnp.clip(tilted / jnp.sqrt(own[a] * own[b]), -1.0, 1.0)
     parts = 0.5 * (value[a] * slope[b] + slope[a] * value[b])
     half, series, before, now = jnp.zeros_like(rho), jnp.zeros_like(rho), rho, jnp.ones_like(rho)
-    for m in range(_ANGLES):
+    for m in range(count):
         series = series + parts[:, m] * now
         before, now = now, 2.0 * rho * now - before
-        if m + 1 == _ANGLES // 2:
+        if m + 1 == count // 2:
             half = series
     first = 0.5 * slope[:, 0]
     return jnp.stack([jnp.concatenate([first, each]) for each in (series, half)])
+
+
+@functools.lru_cache(maxsize=16)
+def _cosines(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """cos t at Gauss-Chebyshev nodes, [m], and cos j t, orthonormal, over m [j, m]."""
+    angles = math.pi * (np.arange(count) + 0.5) / count
+    orders = np.arange(count)
+    factor = np.where(orders > 0, math.sqrt(2.0), 1.0) / count
+    return np.cos(angles), factor[:, None] * np.cos(np.outer(orders, angles))
