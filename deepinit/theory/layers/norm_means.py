@@ -6,9 +6,9 @@ D = det(1 + 2 s C)^(-1/2). Powers of 1/r are integrals over s, thus for h(f_a, f
 
     E h = h(0) + int ds/s D exp(-s N eps) <(1/2) lambda dh/dlambda>,    lambda^2 = 2 N s,
 
-< > the mean of h(lambda x) over the circle, x_a = sqrt(C_s,aa) cos t, x_b = sqrt(C_s,bb) cos(t - u),
-cos u the correlation in C_s. One rule for every number of rows and every C, singular ones too: steps
-of ln s, an analytic strip that does not depend on C; cos m t on the circle.
+< > the mean of h(lambda x) over the circle, x_a = sqrt(C_s,aa) cos t, x_b = sqrt(C_s,bb)
+cos(t - u), cos u the correlation in C_s. One rule for every number of rows and every C, singular
+too: steps of ln s, whose strip of analyticity does not depend on C, and orders of cos t.
 Homogeneous functions: <h> and first moments in closed form.
 """
 

@@ -123,6 +123,7 @@ class _Sets(NamedTuple):
 
 @lru_cache(maxsize=16)
 def centred_values(norm: Norm, num_rows: int) -> _Sets:
+    """Values of a tuple of columns, in sets."""
     positions = norm.positions or num_rows
     labels = np.tile(np.arange(num_rows) // positions, norm.channels)
     same = (labels[:, None] == labels).astype(float)

@@ -127,7 +127,7 @@ def test_draws(case):
 
 
 def controlled(phi, num_seeds):
-    """Values, controls, centre [networks, layers, entries] of two blocks of width 64, batch of 3."""
+    """Values, controls, centre [networks, layers, entries]; two blocks, batch of 3."""
     net = L.Repeat(L.Block(L.Dense(64), L.BatchNorm(), L.Activation(phi)), 2)
     inputs = di.inputs.points(8.0 * np.pad(np.linalg.cholesky(GRAM), ((0, 0), (0, 61))))
     quantity, start = di.quantities.nngp, input_rows(net, inputs, "float32")
