@@ -12,6 +12,7 @@ import numpy as np
 
 from deepinit.theory.layers.column_means import column_means
 from deepinit.theory.layers.entries import matrix_of, polynomial, wick
+from deepinit.theory.layers.norm_means import norm_means
 from deepinit.theory.layers.normed import Norm, normed_terms
 from deepinit.theory.layers.quadrature import function_moments
 from deepinit.theory.layers.tape import Tape
@@ -93,6 +94,10 @@ def tuple_moments(variance: Any, law: ColumnLaw, tape: Tape) -> tuple[Any, Any]:
         moments = column_moments(variance, law, tape)
         return jnp.concatenate([moments.second, moments.first]), moments.covariance()
     ((norm, *chain),) = law.functions
+    if tape.only_means:
+        first, second = norm_means(norm, tuple(chain), variance)
+        size = len(second) + len(first)
+        return jnp.concatenate([second, first]), jnp.zeros((size, size))
     terms = tape.jet(lambda: normed_terms(norm, tuple(chain), variance, tape))
     mean = terms.mean(variance)
     return mean, terms.products - jnp.outer(mean, mean)
@@ -138,13 +143,15 @@ def _means_alone(first: Any, second: Any) -> Moments:
 
 
 def _of_chain(variance: Any, chain: Chain, tape: Tape) -> Moments:
+    if chain and tape.only_means:
+        if isinstance(chain[0], Norm):
+            return _means_alone(*norm_means(chain[0], chain[1:], variance))
+        return _means_alone(*column_means(chain, variance))
     if chain and isinstance(chain[0], Norm):
         terms = tape.jet(lambda: normed_terms(chain[0], chain[1:], variance, tape))
         mean, size = terms.mean(variance), len(variance)
         third, fourth = terms.products[:size, size:], terms.products[:size, :size]
         return Moments(mean[size:], mean[:size], third, fourth)
-    if chain and tape.only_means:
-        return _means_alone(*column_means(chain, variance))
     if chain:
         found = tape.jet(lambda: function_moments(chain, variance, tape))
         where = entries(count_rows(variance.shape[0]))

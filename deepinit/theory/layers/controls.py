@@ -12,7 +12,6 @@ x, u and X have mean 0 for every width, whatever J and H are: M and M M^T - D ha
 f - f* is x + u, and (f - f*)^2 is X, up to third order in the noises and their mean.
 """
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -24,16 +23,15 @@ import numpy as np
 from deepinit.core.layers.containers import kind_name
 from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program
+from deepinit.theory.layers.coordinates import coordinates, state_at
 from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.flow import derivatives
 from deepinit.theory.layers.replay import Asked, Entered, Noise, Replay
 from deepinit.theory.layers.rules_table import apply
-from deepinit.theory.layers.state import Normed, Pending, Settled, State, num_rows, settle
+from deepinit.theory.layers.state import Settled, State, settle
 from deepinit.theory.layers.tape import Tape
 from deepinit.theory.layers.walk import QUICKLY, Functions, Path, places
 from deepinit.theory.numerics.entries import entries
-
-_NEAREST = 1.0 - 1e-15  # correlations of drawn networks
 
 
 class Linear(NamedTuple):
@@ -181,46 +179,6 @@ def _linear(step: Any, state: State, half: int) -> tuple[Linear, Any]:
 
     jacobian, hessian = derivatives(of_vector, before, tape.averages)
     return Linear(before, coordinates(after, after), jacobian, hessian, state), after
-
-
-def coordinates(state: Any, like: Any) -> Any:
-    """[d]: logarithms of mean squares, atanh of correlations, means over root mean squares.
-
-    They make layers nearly linear. Correlations that are about 1 or -1 in the state `like` are
-    their own coordinates, as are functions.
-    """
-    if not isinstance(state, Settled | Pending | Normed):
-        return state
-    products, root, where = _products(state)
-    relative = products / (root[where.rows] * root[where.columns])
-    apart = _apart(like)
-    bent = jnp.arctanh(jnp.where(apart, jnp.clip(relative, -_NEAREST, _NEAREST), 0.0))
-    found = jnp.where(apart, bent, relative).at[where.diagonal].set(2.0 * jnp.log(root))
-    return jnp.concatenate([found, state.mean / root]) if isinstance(state, Settled) else found
-
-
-def _products(state: State) -> tuple[Any, Any, Any]:
-    products = state.gram if isinstance(state, Settled) else state.variance
-    where = entries(num_rows(state))
-    return products, jnp.sqrt(products[where.diagonal]), where
-
-
-def _apart(state: State) -> Any:
-    """[p], correlations away from 1 and -1."""
-    products, root, where = _products(state)
-    return jnp.abs(products) < 0.999 * root[where.rows] * root[where.columns]
-
-
-def state_at(vector: Any, like: State) -> State:
-    """The state of coordinates."""
-    where, size, apart = entries(num_rows(like)), len(vector), _apart(like)
-    bent = vector[: len(where.rows)]
-    root = jnp.exp(0.5 * bent[where.diagonal])
-    products = jnp.where(apart, jnp.tanh(bent), bent)
-    own = products.at[where.diagonal].set(1.0) * root[where.rows] * root[where.columns]
-    if isinstance(like, Settled):
-        return dataclasses.replace(like, gram=own, mean=vector[size - len(root) :] * root)
-    return dataclasses.replace(like, variance=own)
 
 
 def follow(

@@ -70,7 +70,7 @@ class Terms(NamedTuple):
 def normed_terms(norm: Norm, chain: tuple[Activation, ...], variance: Any, tape: Tape) -> Terms:
     """Averages of u, y = chain(F), R = variance [p]."""
     variance = jax.lax.stop_gradient(variance)
-    coupled = _sets(norm, count_rows(variance.shape[0]))
+    coupled = centred_values(norm, count_rows(variance.shape[0]))
     dimension = coupled.basis.shape[1]
     on_sphere = coupled.num_sets == 1 and dimension <= 3
     fine, rough = (
@@ -122,7 +122,8 @@ class _Sets(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def _sets(norm: Norm, num_rows: int) -> _Sets:
+def centred_values(norm: Norm, num_rows: int) -> _Sets:
+    """Values of a tuple of columns, in sets."""
     positions = norm.positions or num_rows
     labels = np.tile(np.arange(num_rows) // positions, norm.channels)
     same = (labels[:, None] == labels).astype(float)
@@ -131,7 +132,7 @@ def _sets(norm: Norm, num_rows: int) -> _Sets:
     return _Sets(vectors[:, values > 0.5], averaging, num_rows // positions)
 
 
-def _reduced(coupled: _Sets, variance: Any) -> Any:
+def reduced_variance(coupled: _Sets, variance: Any) -> Any:
     """S [D, D]."""
     matrix = matrix_of(variance)
     channels = len(coupled.basis) // len(matrix)
@@ -143,13 +144,13 @@ def _root(coupled: _Sets, variance: Any) -> Any:
 
     Linear relations between rows are those of every network: R fluctuates within its range.
     """
-    values, axes = jnp.linalg.eigh(_reduced(coupled, variance))
+    values, axes = jnp.linalg.eigh(reduced_variance(coupled, variance))
     values, axes = values[::-1], axes[:, ::-1]
     kept = jnp.where(values > _NULL * values[0], 1.0, 0.0)
     inside = jnp.outer(kept, kept)
 
     def at(variance: Any) -> Any:
-        reduced = inside * (axes.T @ _reduced(coupled, variance) @ axes)
+        reduced = inside * (axes.T @ reduced_variance(coupled, variance) @ axes)
         factor = jnp.linalg.cholesky(reduced + jnp.diag(1.0 - kept))
         return coupled.basis @ axes @ (inside * factor)
 
@@ -167,7 +168,7 @@ def _features(chain: tuple[Activation, ...], f: Any) -> Any:
 
 def _tilted(norm: Norm, coupled: _Sets, slopes: tuple[float, float], variance: Any) -> Any:
     """E u of a homogeneous function, one set."""
-    basis, reduced = coupled.basis, _reduced(coupled, variance)
+    basis, reduced = coupled.basis, reduced_variance(coupled, variance)
     num, dimension = basis.shape
     first, square, *_ = homogeneous.single(slopes)
     where = entries(num // norm.channels)

@@ -85,10 +85,6 @@ def settle(state: State, tape: Tape) -> Settled:
     if tape.only_means and isinstance(state, Normed):
         mean = haar_means(state.variance, state.law, state.columns - (state.frame == "centred"))
         return _averaged(state, mean, units, tape, dependent=True)
-    if tape.only_means and state.law.norm is not None:
-        return _averaged(
-            state, jnp.full(len(state.variance) + num_rows(state), jnp.nan), units, tape
-        )
     first, bias = len(tape.jets), None
     mean, covariance = tuple_moments(state.variance, state.law, tape)
     if isinstance(state, Normed):
@@ -96,7 +92,8 @@ def settle(state: State, tape: Tape) -> Settled:
         change, bias = tape.jet(lambda: dependence(*own))
         covariance = covariance + state.width / state.columns * change
         bias = bias / state.columns
-    return _averaged(state, mean, units, tape, covariance, bias)
+    dependent = state.law.channels > 1
+    return _averaged(state, mean, units, tape, covariance, bias, dependent)
 
 
 def _averaged(
