@@ -62,6 +62,7 @@ def largest_z(values):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("two", "two inputs", "two equal rows")
 @pytest.mark.parametrize("case", CASES)
 def test_terms_have_mean_zero_and_follow_outputs(case):
     """Means of four heads."""
@@ -133,6 +134,7 @@ NETWORKS = {
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases(*(f"{case}-conditional" for case in NETWORKS if case != "causal"))
 @pytest.mark.parametrize(
     ("case", "linear_map"), [("laws", "explicit"), *((case, "conditional") for case in NETWORKS)]
 )
@@ -144,6 +146,7 @@ def test_exact_at_small_widths(case, linear_map):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("quantity", "least"), [("token_cosine", 60), ("nngp", 500)])
 def test_saved_variance_of_blocks(quantity, least):
     """Width 64, two blocks, 3 tokens; 8 and 5 with unknown means."""

@@ -112,6 +112,7 @@ DRAWN = {
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("batch, gelu", "two inputs, gelu")
 @pytest.mark.parametrize("case", DRAWN)
 def test_draws(case):
     """Against draws, which reject the means at eps = 0."""
@@ -156,6 +157,7 @@ def z_scores(sample):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("relu")
 @pytest.mark.parametrize("phi", ["tanh", "relu"])
 def test_controls(phi):
     values, found, centre = controlled(phi, 2000)
