@@ -32,11 +32,12 @@ _TERMS = 80
 _HALF = 84  # steps of the quadrature on [0, 9]
 _PANELS, _NODES = 8, 20  # of the angle, x = sqrt(N) sin(angle)
 _RADIUS = 10.5  # the weight beyond it is 1e-24
-_LARGEST_TAIL = 1e-10  # of a pair, relative; NaN beyond
+_LARGEST_TAIL = 1e-10  # of a pair, or of a quadrature, relative; NaN beyond
 
 
 def column_means(chain: Chain, variance: Any, dimensions: float = math.inf) -> tuple[Any, Any]:
-    """E F_a [k] and E F_a F_b [p], R = variance [p]; NaN where the series does not resolve them.
+    """E F_a [k] and E F_a F_b [p], R = variance [p]; NaN where the series or the quadrature does
+    not resolve them.
 
     Args:
         dimensions: N.
@@ -48,6 +49,10 @@ def column_means(chain: Chain, variance: Any, dimensions: float = math.inf) -> t
     x, weights = _rule(chain, own, dimensions)
     values = applied(chain, jnp.sqrt(own)[:, None] * x)
     first, square = (jnp.sum(weights * part, axis=1) for part in (values, values**2))
+    if isinstance(x, np.ndarray) and dimensions == math.inf:
+        coarse = 2.0 * jnp.sum((weights * values**2)[:, ::2], axis=1)
+        sound = (coarse / square - 1.0) ** 2 <= _LARGEST_TAIL  # error of all nodes: the square
+        first, square = (jnp.where(sound, part, jnp.nan) for part in (first, square))
     second = jnp.zeros_like(variance).at[where.diagonal].set(square)
     if not len(where.mixed):
         return first, second

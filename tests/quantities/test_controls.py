@@ -1,0 +1,90 @@
+"""Control variates of every layer kind: mean 0, resolution, the order 1/width that they resolve."""
+
+import functools
+
+import numpy as np
+import pytest
+from controlled_networks import CASES, drawn, scores
+
+import deepinit as di
+from deepinit.theory.layers import columns, controls
+from deepinit.theory.layers.column_means import column_means
+
+NETWORKS = {64: 4000, 256: 2000}
+ROUNDING = 1e-6  # of float32 values of order 1
+
+pytestmark = pytest.mark.slow
+
+
+@functools.lru_cache
+def networks(name, width):
+    return drawn(CASES[name], width, NETWORKS[width])
+
+
+@functools.lru_cache
+def shift(name):
+    """Width times the shift of order 1/width."""
+    case, centre = CASES[name], networks(name, 64).centre
+    predicted = di.predict(case.network(64), case.quantity, case.inputs, theory="first_order")
+    return 64 * (predicted.mean - centre)
+
+
+def wrong_terms(name, *, of=lambda sample: sample):
+    """A in controlled mean - prediction = A / width + B / width^2 of two widths, and its error."""
+    differences, errors = [], []
+    for width in (64, 256):
+        sample = of(networks(name, width)).controlled
+        error = np.maximum(sample.std(axis=0) / len(sample) ** 0.5, ROUNDING)
+        differences.append(width**2 * (sample.mean(axis=0) - shift(name) / width))
+        errors.append(width**2 * error)
+    return (differences[1] - differences[0]) / (256 - 64), np.hypot(*errors) / (256 - 64)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_controls_have_mean_zero(name):
+    for width in NETWORKS:
+        sample = networks(name, width)
+        assert scores(sample.mean).max() < 5
+        assert scores(sample.square).max() < 5
+    assert networks(name, 256).resolution[-1].max() < CASES[name].resolves
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_controlled_mean_is_the_first_order(name):
+    """width^2 (mean - prediction) is the same at widths 64 and 256."""
+    wrong, error = wrong_terms(name)
+    assert (np.abs(wrong) < 5 * error).all()
+
+
+def test_a_wrong_mean_is_rejected(monkeypatch):
+    """E F_a F_b off by 1e-3."""
+
+    def wrong(*given):
+        once, twice = column_means(*given)
+        return once, 1.001 * twice
+
+    def with_wrong(sample):
+        return sample.with_controls_of(sample.control)
+
+    wrong_terms("activations")  # of the right means, before
+    compiled = controls._advance, controls._control
+    monkeypatch.setattr(columns, "column_means", wrong)
+    try:
+        for each in compiled:
+            each.clear_cache()
+        found, error = wrong_terms("activations", of=with_wrong)
+    finally:
+        for each in compiled:
+            each.clear_cache()
+    assert (np.abs(found[-1]) > 5 * error[-1]).all()
+
+
+@pytest.mark.parametrize("name", ["activations", "skips", "conv"])
+def test_linear_maps_have_one_controlled_mean(name):
+    samples = [
+        drawn(CASES[name], 64, 2000, linear_map=linear_map, seed=seed).controlled
+        for seed, linear_map in enumerate(("conditional", "explicit"), start=1)
+    ]
+    gap = np.abs(samples[0].mean(axis=0) - samples[1].mean(axis=0))
+    errors = [np.maximum(s.std(axis=0) / len(s) ** 0.5, ROUNDING) for s in samples]
+    assert (gap < 5 * np.hypot(*errors)).all()
