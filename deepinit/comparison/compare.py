@@ -109,7 +109,7 @@ def comparison(
     variances = [unknown if p.variance is None else p.variance for p in predictions]
     variance = np.array([np.broadcast_to(v, shape) for v in variances]).reshape(-1, *shape)
     difference = estimate.mean - predicted
-    rounding = _rounding(estimate)
+    rounding = rounding_error(estimate)
     num_used = estimate.num_seeds - estimate.num_excluded
     error = np.maximum(estimate.standard_error, rounding)
     error = np.where(estimate.standard_error > 0, error, np.nan)
@@ -169,7 +169,7 @@ def axis_coordinates(estimate: Estimate, components: Sequence[str] | None) -> di
     return coordinates
 
 
-def _rounding(estimate: Estimate) -> np.ndarray:
+def rounding_error(estimate: Estimate) -> np.ndarray:
     """Four rounding units per entry."""
     size = np.fmax(np.abs(estimate.mean), 0.0 if estimate.size is None else estimate.size)
     if estimate.rounding == "absolute":

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.comparison.compare import rounding_error
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction
@@ -17,8 +18,8 @@ _ERRORS = {"mean": "standard_error", "variance": "variance_standard_error"}
 class Results(NamedTuple):
     """One statistic at several increasing widths, arrays [widths, layers, entries].
 
-    `measured`, `error`: the statistic and its standard error. `limit`, `predicted`: at infinite
-    width, and by finite-width theory.
+    `measured`, `error`: the statistic and its standard error, of means at least rounding. `limit`,
+    `predicted`: at infinite width, and by finite-width theory.
     """
 
     widths: Real[np.ndarray, "widths"]
@@ -61,7 +62,7 @@ def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Resu
         np.array(widths, np.float64),
         estimates,
         np.stack([getattr(estimate, statistic) for estimate in estimates]),
-        np.stack([getattr(estimate, _ERRORS[statistic]) for estimate in estimates]),
+        np.stack([_error(estimate, statistic) for estimate in estimates]),
         limit if statistic == "mean" else np.zeros_like(limit),
         {
             name: np.stack([_value(predictions[name], statistic) for _, predictions in rows])
@@ -69,6 +70,14 @@ def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Resu
             if name != "infinite_width"
         },
     )
+
+
+def _error(estimate: Estimate, statistic: str) -> np.ndarray:
+    """Standard errors; of means at least rounding, which control variates may leave alone."""
+    error = getattr(estimate, _ERRORS[statistic])
+    if statistic != "mean":
+        return error
+    return np.where(error > 0, np.maximum(error, rounding_error(estimate)), error)
 
 
 def _sort_row(row: Sequence[Any]) -> tuple[Estimate, dict[str, Prediction]]:
