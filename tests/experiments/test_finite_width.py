@@ -28,7 +28,10 @@ def test_presets_have_their_cases(capsys):
 
 @pytest.mark.parametrize(
     ("option", "text"),
-    [(("--config.networks", "relu", "cnn"), "the networks ['cnn']"), (("--config.widths", "32", "64"), "2 widths")],
+    [
+        (("--config.networks", "relu", "cnn"), "the networks ['cnn']"),
+        (("--config.widths", "32", "64"), "2 widths"),
+    ],
 )
 def test_refusals(capsys, option, text):
     assert_refused(capsys, EXPERIMENT, option, text)
