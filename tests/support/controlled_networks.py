@@ -48,26 +48,32 @@ def _block(*branch: Any, **options: Any) -> Any:
 
 
 CASES = {
-    "activations": Case(lambda n: S(Dense(n), Act("relu"), Dense(n, TWO), Act("tanh"), Dense(n))),
+    "activations": Case(
+        lambda n: S(Dense(n), Act("relu"), Dense(n, TWO), Act("tanh"), Dense(n)), resolves=5.4e-5
+    ),
     "kinks": Case(
-        lambda n: S(Dense(n), Act("gelu"), Dense(n, TWO, BIAS), Act("hard_swish"), Dense(n))
+        lambda n: S(Dense(n), Act("gelu"), Dense(n, TWO, BIAS), Act("hard_swish"), Dense(n)),
+        resolves=1.0e-4,
     ),
     "gate": Case(
-        lambda n: S(Dense(n), _block(L.RMSNorm(), Dense(4 * n), L.Gate("silu"), Dense(n, TWO)))
+        lambda n: S(Dense(n), _block(L.RMSNorm(), Dense(4 * n), L.Gate("silu"), Dense(n, TWO))),
+        resolves=3.8e-5,
     ),
     "norms": Case(
         lambda n: S(
             Dense(n),
             _block(L.LayerNorm(), Dense(2 * n), Act("gelu"), Dense(n, TWO)),
             _block(L.RMSNorm(), Dense(n), Act("gelu")),
-        )
+        ),
+        resolves=2.3e-5,
     ),
     "skips": Case(
         lambda n: S(
             Dense(n),
             _block(L.RMSNorm(), Dense(n, TWO), Act("tanh"), Dense(n), skip=Dense(n), scale=0.7),
             _block(Dense(n), Act("relu"), skip=Dense(n), scale=0.7),
-        )
+        ),
+        resolves=3.4e-5,
     ),
     "dropout": Case(
         lambda n: S(
@@ -78,7 +84,8 @@ CASES = {
             Act("tanh"),
             L.Dropout(0.3, shared=False),
             Dense(n),
-        )
+        ),
+        resolves=8.4e-5,
     ),
     "tokens": Case(
         lambda n: S(
@@ -91,6 +98,7 @@ CASES = {
         ),
         TOKENS,
         Q.token_cosine,
+        resolves=3.8e-5,
     ),
     "conv": Case(
         lambda n: S(
@@ -105,16 +113,22 @@ CASES = {
         ),
         SIGNAL,
         Q.log_norm,
+        resolves=1.7e-5,
     ),
-    "angle": Case(lambda n: di.MLP((n,) * 4), di.inputs.pair(1.0), Q.log_sin2_angle, 5e-4),
+    "angle": Case(lambda n: di.MLP((n,) * 4), di.inputs.pair(1.0), Q.log_sin2_angle, 3.4e-4),
     "batchnorm": Case(
-        lambda n: S(Dense(n), L.BatchNorm(), Act("tanh"), Dense(n), L.BatchNorm(), Dense(n)), BATCH
+        lambda n: S(Dense(n), L.BatchNorm(), Act("tanh"), Dense(n), L.BatchNorm(), Dense(n)),
+        BATCH,
+        resolves=3.3e-3,
     ),
-    "batchnorm_branch": Case(lambda n: S(Dense(n), _block(Dense(n), L.BatchNorm())), BATCH),
+    "batchnorm_branch": Case(
+        lambda n: S(Dense(n), _block(Dense(n), L.BatchNorm())), BATCH, resolves=4.2e-5
+    ),
     "groupnorm": Case(
         lambda n: S(L.Conv(n, 1), L.GroupNorm(n // 2), Act("tanh"), L.Pool("mean"), Dense(n)),
         di.inputs.arranged(_rows(2, 4)[None]),
         Q.log_norm,
+        resolves=1.4e-3,
     ),
     "attention": Case(
         lambda n: S(
@@ -124,11 +138,13 @@ CASES = {
         ),
         di.inputs.tokens(2),
         Q.token_cosine,
+        resolves=5.0e-3,
     ),
     "layernorm": Case(
         lambda n: S(
             Dense(n), L.LayerNorm(), Act("gelu"), Dense(n), L.RMSNorm(), Act("relu"), Dense(n)
-        )
+        ),
+        resolves=7.8e-5,
     ),
 }
 
@@ -150,9 +166,9 @@ class Drawn(NamedTuple):
 
     @property
     def resolution(self) -> np.ndarray:
-        """[sites, entries], of 1000 networks: controlled standard error over the rms of f."""
+        """[sites, entries], controlled standard error over the rms of f."""
         size = np.sqrt(np.mean(self.value**2, axis=0))
-        return self.controlled.std(axis=0) / 1000**0.5 / size
+        return self.controlled.std(axis=0) / len(self.value) ** 0.5 / size
 
     def with_controls_of(self, control: Control) -> "Drawn":
         """Other controls of the same networks."""
