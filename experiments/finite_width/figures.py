@@ -31,21 +31,21 @@ def shift_item(config: Config, results: Results, names: tuple[str, ...]) -> Figu
         labels = [str(label) for label in last[0]["component"].values]
         own = [data.isel(component=labels.index(found[name].component)) for data in last]
         limit = float(own[0]["predicted"].sel(theory="infinite_width"))
-        mean, error, plain = (
+        mean, error, plain, plain_error = (
             np.array([float(data[key]) for data in own])
-            for key in ("mean", "standard_error", "plain_standard_error")
+            for key in ("mean", "standard_error", "plain_mean", "plain_standard_error")
         )
-        shift = widths * (mean - limit)
+        beside = 1.0 / widths + 0.02 / widths.min()
         points = {
-            "with control variates": (1.0 / widths, shift, widths * error),
-            "without": (1.0 / widths, shift, widths * plain),
+            "without": (beside, widths * (plain - limit), widths * plain_error),
+            "with control variates": (1.0 / widths, widths * (mean - limit), widths * error),
         }
         ends = np.array([0.0, 1.0 / widths.min()])
         line = {"first_order": (ends, np.full(2, found[name].predicted))}
         panels[KINDS[name].label] = (points, line)
     title = "Width times (mean - infinite width) against 1/width"
     caption = "Order 1/width is the line. Points tend to it as 1/width tends to 0. "
-    caption += "Error bars with and without control variates."
+    caption += "The same networks with and without control variates, side by side."
     return plot_item(
         title,
         caption,
