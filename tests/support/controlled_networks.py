@@ -34,7 +34,7 @@ class Case(NamedTuple):
     """A network of every width.
 
     Attributes:
-        resolves: of 1000 networks of width 256, standard error over |mean| at the last site.
+        resolves: largest `Drawn.resolution` of 2000 networks of width 256, at the last site.
     """
 
     network: Callable[[int], Any]
