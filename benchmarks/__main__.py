@@ -43,7 +43,7 @@ DEFAULTS = {
     "resnet_ntk": ("--repeats 1 --networks 100", 85),
     "layers": ("--repeats 1 --part maps compile", 60),
     "kernel_matrices": ("--repeats 1", 40),
-    "controls": ("--repeats 1", 90),
+    "controls": ("--repeats 1", 80),
 }
 
 

@@ -83,10 +83,10 @@ def main() -> None:
         shape = {"width": width, "depth": job.depth, "networks": networks}
         found = run(job, width, networks, "theory")
         ratio = float(np.sqrt(np.min(found.variance_saved[-1])))
-        name = f"{job.activation}, {job.quantity.name}: standard errors, plain / controlled"
+        name = f"{job.activation}, depth {job.depth}: standard errors, plain / controlled"
         report.add(name, ratio, "x", (">=", job.goal), **shape)
         times = harness.least_seconds(seconds(job, width, networks), options.repeats)
-        name = f"{job.activation}, {job.quantity.name}: seconds of a block, controlled / plain"
+        name = f"{job.activation}, depth {job.depth}: seconds of a block, controlled / plain"
         report.add(name, times["theory"] / times["none"], "x", ("<=", MOST_TIME), **shape)
 
 

@@ -25,6 +25,7 @@ MEASURED = {
     "shapes": "2 inputs: conditional",
     "layers": "24 over 2 blocks",
     "kernel_matrices": "neural-tangents over di.kernels, time",
+    "controls": "tanh, depth 6: standard errors, plain / controlled",
 }
 OTHERS = {
     "__init__",
