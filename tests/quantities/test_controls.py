@@ -13,6 +13,9 @@ from deepinit.theory.layers.column_means import column_means
 NETWORKS = {64: 4000, 256: 2000}
 ROUNDING = 1e-6  # of float32 values of order 1
 
+SHORT = ("activations", "gate", "layernorm", "angle")
+LONG = tuple(name for name in CASES if name not in SHORT)
+
 pytestmark = pytest.mark.slow
 
 
@@ -40,6 +43,7 @@ def wrong_terms(name, *, of=lambda sample: sample):
     return (differences[1] - differences[0]) / (256 - 64), np.hypot(*errors) / (256 - 64)
 
 
+@pytest.mark.exhaustive_cases(*LONG)
 @pytest.mark.parametrize("name", CASES)
 def test_controls_have_mean_zero(name):
     for width in NETWORKS:
@@ -49,6 +53,7 @@ def test_controls_have_mean_zero(name):
     assert networks(name, 256).resolution[-1].max() < CASES[name].resolves
 
 
+@pytest.mark.exhaustive_cases(*LONG)
 @pytest.mark.parametrize("name", CASES)
 def test_the_controlled_mean_is_the_first_order(name):
     """width^2 (mean - prediction) is the same at widths 64 and 256."""
@@ -79,6 +84,7 @@ def test_a_wrong_mean_is_rejected(monkeypatch):
     assert (np.abs(found[-1]) > 5 * error[-1]).all()
 
 
+@pytest.mark.exhaustive_cases("skips", "conv")
 @pytest.mark.parametrize("name", ["activations", "skips", "conv"])
 def test_linear_maps_have_one_controlled_mean(name):
     samples = [
