@@ -25,11 +25,11 @@ def networks(name, width):
 
 
 @functools.lru_cache
-def shift(name):
-    """Width times the shift of order 1/width."""
-    case, centre = CASES[name], networks(name, 64).centre
-    predicted = di.predict(case.network(64), case.quantity, case.inputs, theory="first_order")
-    return 64 * (predicted.mean - centre)
+def shift(name, width):
+    """The prediction's: of attention it has a part of order 1 / (heads x head width)."""
+    case, centre = CASES[name], networks(name, width).centre
+    predicted = di.predict(case.network(width), case.quantity, case.inputs, theory="first_order")
+    return predicted.mean - centre
 
 
 def wrong_terms(name, *, of=lambda sample: sample):
@@ -38,7 +38,7 @@ def wrong_terms(name, *, of=lambda sample: sample):
     for width in (64, 256):
         sample = of(networks(name, width)).controlled
         error = np.maximum(sample.std(axis=0) / len(sample) ** 0.5, ROUNDING)
-        differences.append(width**2 * (sample.mean(axis=0) - shift(name) / width))
+        differences.append(width**2 * (sample.mean(axis=0) - shift(name, width)))
         errors.append(width**2 * error)
     return (differences[1] - differences[0]) / (256 - 64), np.hypot(*errors) / (256 - 64)
 
