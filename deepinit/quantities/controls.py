@@ -10,9 +10,8 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.layers import Layer, outline, shape_of
 from deepinit.core.layers.containers import mixes_batch
 from deepinit.core.layers.raw_inputs import check_raw
-from deepinit.quantities.layer_expansions import InBatch
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.row_functions import Target
+from deepinit.quantities.row_functions import Target, grouped, rows_of
 
 _HALF = 84  # steps of quadratures of the expansion, which costs no bias
 _CHUNK = 1024  # networks computed together
@@ -47,7 +46,7 @@ class Control(NamedTuple):
 class _Part(NamedTuple):
     """A part of the record of a site: moments of columns for a group of inputs."""
 
-    asked: Any
+    request: Any
     inputs: tuple[int, ...]
 
 
@@ -73,15 +72,10 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
     net = outline(spec, shape_of(inputs)).program
     check_raw(net)
     target = quantity.target(spec, inputs)
-    groups = target.groups
-    functions: Any = target.functions
-    if mixes_batch(net.body):
-        functions = InBatch(target.functions, target.groups, inputs.num_rows)
-        groups = (tuple(range(inputs.num_rows)),)
+    functions, groups = grouped(target, inputs, together=mixes_batch(net.body))
     check(net, len(groups[0]))
     positions = net.shape.num_positions
-    rows = np.concatenate([inputs.points, inputs.partners])[np.array(groups)]
-    rows = rows.reshape(len(groups), len(groups[0]) * positions, -1)
+    rows = rows_of(inputs)[np.array(groups)].reshape(len(groups), len(groups[0]) * positions, -1)
     grams, means = np.einsum("gan,gbn->gab", rows, rows) / rows.shape[2], rows.mean(axis=2)
     with host_float64():
         places = controls.plan(net, rows.shape[1])
@@ -97,7 +91,7 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
     body = places[first:]
     start: list[dict[Any, np.ndarray]] = [{}] * first
     layout = _layout(body, groups)
-    length = max(sum(part.asked.length for part in parts) for parts in layout.values())
+    length = max(sum(part.request.length for part in parts) for parts in layout.values())
 
     def columns(state: Any) -> Any:
         return _record(state.watch, layout[state.watch.site], length)
@@ -109,10 +103,9 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
             records = [
                 _read(seen[:, site], layout[place.layer], group) for site, place in enumerate(body)
             ]
+            arguments = net, places, own, functions, start + records, len(seen)
             with host_float64():
-                found.append(
-                    controls.follow(net, places, own, functions, start + records, len(seen))
-                )
+                found.append(controls.control_variates(*arguments))
         return [_chosen(np.stack(part)[:, first:], target) for part in zip(*found, strict=True)]
 
     def of_block(seen: np.ndarray) -> Controls:
@@ -127,18 +120,16 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
 
 def _chosen(found: np.ndarray, target: Target) -> np.ndarray:
     """[groups, sites, ..., m] -> [sites, ..., entries]."""
-    group, function = np.array(target.entries).T
-    if len(found) == 1 and len(target.groups) > 1:  # functions of a batch
-        found = np.moveaxis(found[0].reshape(*found.shape[1:-1], len(target.groups), -1), -2, 0)
-    return np.moveaxis(found[group, ..., function], 0, -1)
+    found = np.moveaxis(found, 0, -2)
+    return target.chosen(found.reshape(*found.shape[:-2], len(target.groups), -1))
 
 
 def _layout(places: Any, groups: tuple[tuple[int, ...], ...]) -> dict[Layer, tuple[_Part, ...]]:
     """What the record of a site holds, by its layer."""
     found: dict[Layer, tuple[_Part, ...]] = {}
     for place in places:
-        asked = (*place.asked, *place.after)
-        parts = [_Part(each, group) for group in groups for each in asked]
+        requests = (*place.requests, *place.after)
+        parts = [_Part(request, group) for group in groups for request in requests]
         found[place.layer] = tuple(dict.fromkeys((*found.get(place.layer, ()), *parts)))
     return found
 
@@ -149,7 +140,7 @@ def _record(watch: Any, parts: tuple[_Part, ...], length: int) -> Any:
 
     if not parts:
         return jnp.zeros(length)
-    found = [watch.moments(part.asked.columns, part.inputs) for part in parts]
+    found = [watch.moments(part.request.columns, part.inputs) for part in parts]
     return jnp.pad(jnp.concatenate(found), (0, length - sum(map(len, found))))
 
 
@@ -157,16 +148,16 @@ def _read(
     record: np.ndarray, parts: tuple[_Part, ...], group: tuple[int, ...]
 ) -> dict[Any, np.ndarray]:
     """Records [networks, length] of one group."""
-    ends = np.cumsum([part.asked.length for part in parts])
+    ends = np.cumsum([part.request.length for part in parts])
     return {
-        part.asked: record[:, end - part.asked.length : end]
+        part.request: record[:, end - part.request.length : end]
         for part, end in zip(parts, ends, strict=True)
         if part.inputs == group
     }
 
 
 def _check(spec: Any, inputs: Any, embedding: Any, centre: np.ndarray) -> None:
-    if any(place.asked or place.after for place in embedding):
+    if any(place.requests or place.after for place in embedding):
         given = "control variates of an embedding with functions of neurons"
         raise SpecError(given, "Dense, Embed or Conv", 'Write control="none".')
     if not np.isfinite(centre).all():

@@ -13,7 +13,7 @@ from deepinit.core.layers import Layer, outline, shape_of
 from deepinit.core.layers.containers import mixes_batch
 from deepinit.core.layers.raw_inputs import check_raw
 from deepinit.core.results import Prediction
-from deepinit.quantities.row_functions import Target
+from deepinit.quantities.row_functions import Target, grouped, rows_of
 from deepinit.quantities.theory import Theory, always
 
 FIRST_ORDER = "first_order"
@@ -130,12 +130,9 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
     """
     from deepinit.theory.layers import first_order
 
-    rows, of_rows = np.concatenate([inputs.points, inputs.partners]), functions
-    if mixes_batch(network):
-        rows, of_rows = rows[None], InBatch(functions, places, inputs.num_rows)
-    else:
-        rows = rows[np.array(places)]
-    found = first_order(_program(network, inputs), rows, of_rows)
+    target = Target(functions, places, ())
+    of_rows, groups = grouped(target, inputs, together=mixes_batch(network))
+    found = first_order(_program(network, inputs), rows_of(inputs)[np.array(groups)], of_rows)
     # variances below 0 by more than rounding: the derivatives of f have lost their digits
     rounding = 1e-9 * (found.infinite**2 + found.shift**2)
     variance = np.where(np.abs(found.variance) < rounding * 1e-9, 0.0, found.variance)
@@ -148,25 +145,8 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
 def _of_target(network: Any, inputs: Inputs, target: Target) -> Expanded:
     """[sites, entries]."""
     found = _expanded(network, inputs, target.functions, target.groups)
-    group, function = np.array(target.entries).T
-    found = Expanded(*(part[:, group, function] for part in found))
+    found = Expanded(*map(target.chosen, found))
     return found._replace(infinite=found.infinite + target.offset)
-
-
-class InBatch(NamedTuple):
-    """Functions [m] of the inputs at `places`, of all rows of a batch: [places m]."""
-
-    functions: Callable[[Any, Any], Any]
-    places: tuple[Any, ...]
-    num_inputs: int
-
-    def __call__(self, gram: Any, mean: Any) -> Any:
-        """Of products [k, k] and means [k] of the batch."""
-        import jax.numpy as jnp
-
-        rows = np.arange(len(mean)).reshape(self.num_inputs, -1)
-        own = [rows[list(place)].ravel() for place in self.places]
-        return jnp.concatenate([self.functions(gram[np.ix_(a, a)], mean[a]) for a in own])
 
 
 def check_angles(network: Any, inputs: Inputs, found: Expanded) -> Expanded:

@@ -25,6 +25,40 @@ class Target(NamedTuple):
     entries: tuple[tuple[int, int], ...]
     offset: Any = 0.0
 
+    def chosen(self, values: np.ndarray) -> np.ndarray:
+        """[..., groups, m] -> [..., entries]."""
+        group, function = np.array(self.entries).T
+        return values[..., group, function]
+
+
+class InBatch(NamedTuple):
+    """Functions [m] of the inputs at `places`, of all rows of a batch: [places m]."""
+
+    functions: Callable[[Any, Any], Any]
+    places: tuple[Any, ...]
+    num_inputs: int
+
+    def __call__(self, gram: Any, mean: Any) -> Any:
+        """Of products [k, k] and means [k] of the batch."""
+        import jax.numpy as jnp
+
+        rows = np.arange(len(mean)).reshape(self.num_inputs, -1)
+        own = [rows[list(place)].ravel() for place in self.places]
+        return jnp.concatenate([self.functions(gram[np.ix_(a, a)], mean[a]) for a in own])
+
+
+def grouped(target: Target, inputs: Inputs, *, together: bool) -> tuple[Any, Any]:
+    """Functions and groups of a target; `together`: functions of one group of all inputs."""
+    if not together:
+        return target.functions, target.groups
+    functions = InBatch(target.functions, target.groups, inputs.num_rows)
+    return functions, (tuple(range(inputs.num_rows)),)
+
+
+def rows_of(inputs: Inputs) -> np.ndarray:
+    """[inputs, dimension], points before partners."""
+    return np.concatenate([inputs.points, inputs.partners])
+
 
 def overlap(gram: Any, mean: Any) -> Any:
     """<x, x'> / size of products between two inputs, or within one: [1]."""
@@ -71,7 +105,7 @@ def mean_cosine(gram: Any, mean: Any) -> Any:
 def nngp(network: Any, inputs: Inputs) -> Target:
     """Entries i <= j."""
     first, second = np.triu_indices(inputs.num_rows)
-    rows = np.concatenate([inputs.points, inputs.partners])
+    rows = rows_of(inputs)
     same = (rows[first] == rows[second]).all(axis=1)
     if has_own_masks(outline(network, shape_of(inputs)).program.body):
         same &= first == second

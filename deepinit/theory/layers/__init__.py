@@ -15,7 +15,7 @@ A rule, one layer kind a file in `rules/` (imported by name, so that a new file 
   `settle(state, tape)` and is a map of gram and mean in jax.numpy.
 - A norm over rows (batch, group) stays in the law: `normed`; columns of a group are averaged
   together, which `require_pending` refuses unless `in_groups`.
-- The only randomness is `tape.average(mean, covariance of a term, units, bias, mean_units)`. The
+- The only randomness is `tape.average(Terms(mean, covariance, units, ...))`. The
   mean is differentiated twice, the covariance never. Moments that automatic differentiation gets
   wrong or slowly (kinks, quadrature) go through `tape.jet(compute)` and
   `polynomial(at, value, gradient, hessian)`; errors of quadratures to `tape.note(error)`.

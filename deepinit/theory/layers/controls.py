@@ -26,7 +26,7 @@ from deepinit.core.layers.program import Program
 from deepinit.theory.layers.coordinates import coordinates, state_at
 from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.flow import derivatives
-from deepinit.theory.layers.replay import Asked, Entered, Noise, Replay
+from deepinit.theory.layers.replay import Entered, Noise, Replay, Request
 from deepinit.theory.layers.rules_table import apply
 from deepinit.theory.layers.state import Settled, State, settle
 from deepinit.theory.layers.tape import Tape
@@ -34,7 +34,7 @@ from deepinit.theory.layers.walk import QUICKLY, Functions, Path, places
 from deepinit.theory.numerics.entries import entries
 
 
-class Linear(NamedTuple):
+class Taylor(NamedTuple):
     """A map around infinite width.
 
     Attributes:
@@ -63,14 +63,14 @@ class Place(NamedTuple):
     """A layer measured as one.
 
     Attributes:
-        asked, after: records that its rule reads, and that functions of the rows after it read.
+        requests, after: records that its rule reads, and that functions of the rows after it read.
     """
 
     layer: Layer
     shape: Shape
     path: str
-    asked: tuple[Asked, ...]
-    after: tuple[Asked, ...]
+    requests: tuple[Request, ...]
+    after: tuple[Request, ...]
 
 
 def plan(program: Program, count: int) -> tuple[Place, ...]:
@@ -88,7 +88,7 @@ def plan(program: Program, count: int) -> tuple[Place, ...]:
         step = functools.partial(_applied, layer, shape, program.depth, name, tape)
         state = jax.eval_shape(step, state)
         jax.eval_shape(functools.partial(_settled, layer, after), state)
-        found.append(Place(layer, shape, path, tuple(tape.asked), tuple(after.asked)))
+        found.append(Place(layer, shape, path, tuple(tape.requests), tuple(after.requests)))
     return tuple(found)
 
 
@@ -115,16 +115,16 @@ def _settled(layer: Layer, tape: Replay, state: State) -> Settled:
     return settle(state, tape)
 
 
-class Around(NamedTuple):
+class Expansions(NamedTuple):
     """Expansions of a place's layer, and of functions of the rows after it."""
 
-    layer: Linear
-    functions: Linear
+    layer: Taylor
+    functions: Taylor
 
 
 def expand(
     program: Program, functions: Functions, gram: np.ndarray, mean: np.ndarray, half: int
-) -> tuple[Around, ...]:
+) -> tuple[Expansions, ...]:
     """Expansions of every place around infinite width.
 
     Args:
@@ -138,7 +138,7 @@ def expand(
         own, state = _layer_around(
             layer, state, shape, program.depth, Path(path or kind_name(layer)), half
         )
-        found.append(Around(own, _functions_around(functions, state, half)))
+        found.append(Expansions(own, _functions_around(functions, state, half)))
     return tuple(found)
 
 
@@ -150,21 +150,21 @@ def _start(gram: np.ndarray, mean: np.ndarray) -> Settled:
 @functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=QUICKLY)
 def _layer_around(
     layer: Layer, state: State, shape: Shape, depth: int, path: Path, half: int
-) -> tuple[Linear, State]:
+) -> tuple[Taylor, State]:
     step = lambda state, tape: apply(layer, state, shape, depth, str(path), tape)
-    return _linear(step, state, half)
+    return _taylor(step, state, half)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=QUICKLY)
-def _functions_around(functions: Functions, state: State, half: int) -> Linear:
-    return _linear(lambda state, tape: _values(functions, settle(state, tape)), state, half)[0]
+def _functions_around(functions: Functions, state: State, half: int) -> Taylor:
+    return _taylor(lambda state, tape: _values(functions, settle(state, tape)), state, half)[0]
 
 
 def _values(functions: Functions, rows: Settled) -> Any:
     return functions(matrix_of(rows.gram), rows.mean)
 
 
-def _linear(step: Any, state: State, half: int) -> tuple[Linear, Any]:
+def _taylor(step: Any, state: State, half: int) -> tuple[Taylor, Any]:
     tape = Tape(half, relative=True)
     after = step(state, tape)
     before, like = coordinates(state, state), after
@@ -178,21 +178,21 @@ def _linear(step: Any, state: State, half: int) -> tuple[Linear, Any]:
         return coordinates(step(state_at(y[: len(before)], state), own), like)
 
     jacobian, hessian = derivatives(of_vector, before, tape.averages)
-    return Linear(before, coordinates(after, after), jacobian, hessian, state), after
+    return Taylor(before, coordinates(after, after), jacobian, hessian, state), after
 
 
-def follow(
+def control_variates(
     program: Program,
     found: tuple[Place, ...],
-    around: tuple[Around, ...],
+    around: tuple[Expansions, ...],
     functions: Functions,
-    records: list[dict[Asked, np.ndarray]],
+    records: list[dict[Request, np.ndarray]],
     networks: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Control variates of functions f of every place, and of (f - f*)^2, f* that of infinite width.
 
     Args:
-        records: [networks, length] of every place and `Asked`, float64.
+        records: [networks, length] of every place and `Request`, float64.
 
     Returns:
         [places, networks, m] each.
@@ -200,23 +200,25 @@ def follow(
     deviation: Deviation = _undisturbed(around[0].layer, networks)
     entered: Entered | None = None
     controls = []
-    for place, linears, seen in zip(found, around, records, strict=True):
-        own, after = ([seen[asked] for asked in part] for part in (place.asked, place.after))
+    for place, expansions, seen in zip(found, around, records, strict=True):
+        own, after = ([seen[request] for request in part] for part in (place.requests, place.after))
         static = place.layer, place.shape, program.depth, Path(place.path or kind_name(place.layer))
-        deviation = _advance(*static, deviation, linears.layer, own, entered)
-        *found_here, entered = _control(place.layer, functions, deviation, linears.functions, after)
+        deviation = _advance(*static, deviation, expansions.layer, own, entered)
+        *found_here, entered = _control(
+            place.layer, functions, deviation, expansions.functions, after
+        )
         controls.append(found_here)
     values, squares = (np.stack(part) for part in zip(*controls, strict=True))
     return values, squares
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _undisturbed(linear: Linear, networks: int) -> Deviation:
-    size = len(linear.before)
+def _undisturbed(taylor: Taylor, networks: int) -> Deviation:
+    size = len(taylor.before)
     zero = jnp.zeros((networks, size))
     many = lambda leaf: jnp.broadcast_to(leaf, (networks, *leaf.shape))
     product = jnp.zeros((networks, size, size))
-    return Deviation(jax.tree.map(many, linear.state), zero, zero, product)
+    return Deviation(jax.tree.map(many, taylor.state), zero, zero, product)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
@@ -226,7 +228,7 @@ def _advance(
     depth: int,
     path: Path,
     deviation: Deviation,
-    linear: Linear,
+    taylor: Taylor,
     records: list[Any],
     entered: Entered | None,
 ) -> Deviation:
@@ -235,33 +237,33 @@ def _advance(
     def one(deviation: Deviation, records: list[Any], entered: Entered | None) -> Deviation:
         tape = Replay(records, entered)
         after = _applied(layer, shape, depth, str(path), tape, deviation.state)
-        return _pushed(after, deviation, tape.drawn, linear)
+        return _pushed(after, deviation, tape.drawn, taylor)
 
     return jax.vmap(one)(deviation, records, entered)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _control(
-    layer: Layer, functions: Functions, deviation: Deviation, linear: Linear, records: list[Any]
+    layer: Layer, functions: Functions, deviation: Deviation, taylor: Taylor, records: list[Any]
 ) -> tuple[Any, Any, Entered | None]:
     """[networks, m] of f and (f - f*)^2, and what enters the next layer."""
 
     def one(deviation: Deviation, records: list[Any]) -> tuple[Any, Any, Entered | None]:
         tape = Replay(records)
         rows = _settled(layer, tape, deviation.state)
-        after = _pushed(None, deviation, tape.drawn, linear)
+        after = _pushed(None, deviation, tape.drawn, taylor)
         average = jnp.concatenate([rows.gram, rows.mean])
-        entered = Entered(average, tape.drawn[0]) if tape.asked else None
+        entered = Entered(average, tape.drawn[0]) if tape.requests else None
         return after.linear + after.quadratic, jnp.diagonal(after.product), entered
 
     return jax.vmap(one)(deviation, records)
 
 
-def _pushed(state: Any, deviation: Deviation, drawn: list[Noise], linear: Linear) -> Deviation:
+def _pushed(state: Any, deviation: Deviation, drawn: list[Noise], taylor: Taylor) -> Deviation:
     """The deviation after a map (module docstring)."""
-    jacobian, hessian = linear.jacobian, linear.hessian
-    size = len(linear.before)
-    away = coordinates(deviation.state, linear.state) - linear.before
+    jacobian, hessian = taylor.jacobian, taylor.hessian
+    size = len(taylor.before)
+    away = coordinates(deviation.state, taylor.state) - taylor.before
     away = jnp.where(jnp.isfinite(away), away, 0.0)
     noise = jnp.concatenate([jnp.zeros(0), *(each.value for each in drawn)])
     squares = jax.scipy.linalg.block_diag(jnp.zeros((0, 0)), *(each.square for each in drawn))

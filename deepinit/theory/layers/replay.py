@@ -9,11 +9,11 @@ import numpy as np
 from deepinit.core.errors import SpecError
 from deepinit.core.layers.calls import Call, Calls, Columns, Heads
 from deepinit.core.layers.layer import Layer
-from deepinit.theory.layers.tape import Average, Tape
+from deepinit.theory.layers.tape import Average, Tape, Terms
 from deepinit.theory.numerics.entries import entries
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """Moments of columns, or products of heads, that a replay reads.
 
     Attributes:
@@ -43,15 +43,15 @@ class Asked(NamedTuple):
         return self.size * (self.size + 1) // 2 + self.rows
 
 
-def moments_of(record: Any, asked: Asked) -> Any:
+def moments_of(record: Any, request: Request) -> Any:
     """[size, size], mean of f f^T over columns at true scale, of a record [length]."""
-    products, scales = record[: -asked.rows], record[-asked.rows :]
-    first, second = np.triu_indices(asked.rows)
+    products, scales = record[: -request.rows], record[-request.rows :]
+    first, second = np.triu_indices(request.rows)
     logs = [jnp.zeros(1), scales[first] + scales[second], scales]
-    if asked.has_beyond:
+    if request.has_beyond:
         logs.append(scales)
     factor = jnp.exp(jnp.concatenate(logs))
-    return products[entries(asked.size).at] * jnp.outer(factor, factor)
+    return products[entries(request.size).at] * jnp.outer(factor, factor)
 
 
 def products_of_heads(record: Any, heads: int, rows: int) -> tuple[Any, Any]:
@@ -85,7 +85,7 @@ class Replay(Tape):
     """A tape of one network.
 
     Args:
-        records: `Asked.length` numbers each, in the order of `asked`; None to learn what is asked.
+        records: `Request.length` numbers each, in the order of `requests`; None to learn them.
         entered: of the first state; None to read its columns.
     """
 
@@ -93,7 +93,7 @@ class Replay(Tape):
 
     def __init__(self, records: list[Any] | None = None, entered: Entered | None = None) -> None:
         super().__init__(half=0)
-        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
         self.drawn: list[Noise] = []
         self._records, self._entered = records, entered
         self._calls = Calls()
@@ -143,38 +143,23 @@ class Replay(Tape):
             raise SpecError(given, "learned positions", 'Write control="none".')
         return self._places[id(state)][1]
 
-    def average(
-        self,
-        mean: Any,
-        covariance: Any,
-        units: float,
-        bias: Any = None,
-        mean_units: float | None = None,
-        columns: Columns | None = None,
-        slope: Any = None,
-        scale: Any = 1.0,
-        dependent: bool = False,
-    ) -> Any:
+    def average(self, terms: Terms) -> Any:
         """The network's average [d]; the mean where its columns are not seen."""
-        del covariance, bias, mean_units
-        size = len(mean)
-        none = Noise(jnp.zeros_like(mean), jnp.zeros((size, size), mean.dtype))
+        mean, columns = terms.mean, terms.columns
+        none = Noise(jnp.zeros_like(mean), jnp.zeros((len(mean),) * 2, mean.dtype))
         self.averages.append(Average(None, None, none.value))
         if self._entered is not None and columns == self._first:
             self.drawn.append(self._entered.noise)
             return mean if self._records is None else self._entered.average
         if columns is not None:
-            self.asked.append(Asked(columns, _count(size) if slope is None else slope.shape[1]))
+            rows = _count(len(mean)) if terms.slope is None else terms.slope.shape[1]
+            self.requests.append(Request(columns, rows))
         if columns is None or self._records is None:
             self.drawn.append(none)
             return mean
-        found = moments_of(self._records[len(self.asked) - 1], self.asked[-1])
-        own, known = found[0, 1 : 1 + size], jnp.isfinite(mean)
-        scale = jnp.broadcast_to(jnp.asarray(scale), mean.shape)
-        value = jnp.where(known, (own - mean) / scale, 0.0)
-        spread = _spread(found, mean, slope) / (units * jnp.outer(scale, scale))
-        square = jnp.where(known[:, None] & known, spread, 0.0)
-        self.drawn.append(Noise(value, jnp.outer(value, value) if dependent else square))
+        found = moments_of(self._records[len(self.requests) - 1], self.requests[-1])
+        own = found[0, 1 : 1 + len(mean)]
+        self.drawn.append(_noise(own, found, terms))
         return own
 
     def average_of_heads(self, heads: Heads, rows: int, terms: Callable[[Any, Any], Any]) -> Any:
@@ -184,16 +169,29 @@ class Replay(Tape):
             terms: `(q k^T / d [heads, k, k], o o^T / d [heads, p]) -> [heads, p]`, of mean 0 given
                 the past, one for every head, independent. Their average is the noise.
         """
-        self.asked.append(Asked(heads, rows))
+        self.requests.append(Request(heads, rows))
         size = rows * (rows + 1) // 2
         if self._records is None:
             self.drawn.append(Noise(jnp.zeros(size), jnp.zeros((size, size))))
             return jnp.zeros(size)
-        scores, outputs = products_of_heads(self._records[len(self.asked) - 1], heads.number, rows)
+        scores, outputs = products_of_heads(
+            self._records[len(self.requests) - 1], heads.number, rows
+        )
         found = terms(scores, outputs)
         square = found.T @ found / heads.number**2
         self.drawn.append(Noise(jnp.mean(found, axis=0), square))
         return jnp.mean(outputs, axis=0)
+
+
+def _noise(own: Any, moments: Any, terms: Terms) -> Noise:
+    """Of the average `own`; 0 where its mean is NaN."""
+    known = jnp.isfinite(terms.mean)
+    scale = jnp.broadcast_to(jnp.asarray(terms.scale), own.shape)
+    value = jnp.where(known, (own - terms.mean) / scale, 0.0)
+    if terms.dependent:
+        return Noise(value, jnp.outer(value, value))
+    spread = _spread(moments, terms.mean, terms.slope) / (terms.units * jnp.outer(scale, scale))
+    return Noise(value, jnp.where(known[:, None] & known, spread, 0.0))
 
 
 def _spread(moments: Any, mean: Any, slope: Any) -> Any:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from deepinit.theory.layers.columns import ColumnLaw, haar_means, tuple_moments
 from deepinit.theory.layers.haar import dependence
-from deepinit.theory.layers.tape import Tape
+from deepinit.theory.layers.tape import Tape, Terms
 from deepinit.theory.numerics.entries import count_rows, entries
 
 Frame = Literal["", "rms", "centred"]
@@ -84,7 +84,7 @@ def settle(state: State, tape: Tape) -> Settled:
     units = state.width // state.law.channels
     if tape.only_means and isinstance(state, Normed):
         mean = haar_means(state.variance, state.law, state.columns - (state.frame == "centred"))
-        return _averaged(state, mean, units, tape, dependent=True)
+        return _averaged(state, Terms(mean, None, units, dependent=True), tape)
     first, bias = len(tape.jets), None
     mean, covariance = tuple_moments(state.variance, state.law, tape)
     if isinstance(state, Normed):
@@ -92,25 +92,14 @@ def settle(state: State, tape: Tape) -> Settled:
         change, bias = tape.jet(lambda: dependence(*own))
         covariance = covariance + state.width / state.columns * change
         bias = bias / state.columns
-    dependent = state.law.channels > 1
-    return _averaged(state, mean, units, tape, covariance, bias, dependent)
+    terms = Terms(mean, covariance, units, bias, dependent=state.law.channels > 1)
+    return _averaged(state, terms, tape)
 
 
-def _averaged(
-    state: Pending | Normed,
-    mean: Any,
-    units: int,
-    tape: Tape,
-    covariance: Any = None,
-    bias: Any = None,
-    dependent: bool = False,
-) -> Settled:
-    """Rows of averages of (F_a F_b, F_a), means [p + k]."""
-    own = tape.of(state)
-    scale = _sizes(mean, num_rows(state))
-    average = tape.average(
-        mean, covariance, units, bias, columns=own, scale=scale, dependent=dependent
-    )
+def _averaged(state: Pending | Normed, terms: Terms, tape: Tape) -> Settled:
+    """Rows of the averages of (F_a F_b, F_a)."""
+    scale = _sizes(terms.mean, num_rows(state))
+    average = tape.average(terms._replace(columns=tape.of(state), scale=scale))
     size = len(state.variance)
     return Settled(average[:size], average[size:])
 

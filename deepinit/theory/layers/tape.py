@@ -19,6 +19,33 @@ from deepinit.core.layers.calls import Columns
 from deepinit.core.layers.layer import Layer
 
 
+class Terms(NamedTuple):
+    """Independent terms of an average, [d] each.
+
+    Attributes:
+        mean: of a term given what came before; differentiable.
+        covariance: [d, d], of a term; not differentiated. None where only means are read.
+        units: number of terms.
+        bias: of order 1/units, of the mean; None for 0.
+        mean_units: number of terms in mean shifts; None for `units`.
+        columns: whose features are the terms, by `Tape.of` or `Tape.added`.
+        slope: [d, k]; a term has the mean slope x + constant, x its part of the rows beyond which
+            it counts. None for 0.
+        scale: [d], unit of relative noises.
+        dependent: the terms depend on each other.
+    """
+
+    mean: Any
+    covariance: Any
+    units: float
+    bias: Any = None
+    mean_units: float | None = None
+    columns: Columns | None = None
+    slope: Any = None
+    scale: Any = 1.0
+    dependent: bool = False
+
+
 class Average(NamedTuple):
     """One average that a tape recorded.
 
@@ -52,46 +79,19 @@ class Tape:
     averages: list[Average] = dataclasses.field(default_factory=list)
     error: Any = 0.0
     jets: list[Any] = dataclasses.field(default_factory=list)
-    relative: bool = False  # noises are in units of `average`'s scale; covariances are not read
+    relative: bool = False  # noises are in units of `Terms.scale`; covariances are not read
     only_means: ClassVar[bool] = False  # covariances and derivatives are not read
 
-    def average(
-        self,
-        mean: Any,
-        covariance: Any,
-        units: float,
-        bias: Any = None,
-        mean_units: float | None = None,
-        columns: Columns | None = None,
-        slope: Any = None,
-        scale: Any = 1.0,
-        dependent: bool = False,
-    ) -> Any:
-        """The average [d] of `units` independent terms.
-
-        Args:
-            mean: [d], of a term given what came before; differentiable.
-            covariance: [d, d], of a term; not differentiated.
-            units: number of terms.
-            bias: [d], of order 1/units, of the mean; None for 0.
-            mean_units: number of terms in mean shifts; None for `units`.
-            columns: whose features are the terms, by `of`, `added` or `inside`.
-            slope: [d, k]; a term has the mean slope x + constant, x its part of the rows beyond
-                which it counts. None for 0.
-            scale: [d], of relative noises.
-            dependent: the terms are.
-        """
-        del columns, slope, dependent
-        number = len(self.averages)
-        covariance = jax.lax.stop_gradient(covariance)
-        bias = jnp.zeros_like(mean) if bias is None else bias
-        own = Average(
-            covariance / units, covariance / (mean_units or units), jax.lax.stop_gradient(bias)
-        )
-        self.averages.append(own)
+    def average(self, terms: Terms) -> Any:
+        """The average [d] of independent terms."""
+        number, bias = len(self.averages), terms.bias
+        covariance = jax.lax.stop_gradient(terms.covariance)
+        bias = jnp.zeros_like(terms.mean) if bias is None else jax.lax.stop_gradient(bias)
+        in_shifts = covariance / (terms.mean_units or terms.units)
+        self.averages.append(Average(covariance / terms.units, in_shifts, bias))
         if self.noises is None:
-            return mean
-        return mean + (scale * self.noises[number] if self.relative else self.noises[number])
+            return terms.mean
+        return terms.mean + (terms.scale if self.relative else 1.0) * self.noises[number]
 
     def jet(self, compute: Callable[[], Any]) -> Any:
         """Arrays that depend on the state's values only, once for all passes at a state."""
@@ -123,9 +123,4 @@ class Tape:
     def added(self, skip: Any) -> Columns | None:
         """Columns of the layer's output beyond those of `skip`."""
         del skip
-        return None
-
-    def inside(self, layer: Layer) -> Columns | None:
-        """Columns that enter a layer of the expansion."""
-        del layer
         return None

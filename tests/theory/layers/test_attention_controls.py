@@ -168,7 +168,7 @@ def kinds_of(attention, length):
     with host_float64():
         net = program(L.Sequential(L.Dense(64), attention), shape_of(inputs))
         places = controls.plan(net, length)
-    return {type(asked.columns) for asked in places[1].asked}
+    return {type(request.columns) for request in places[1].requests}
 
 
 def test_what_is_recorded():

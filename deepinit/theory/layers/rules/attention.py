@@ -38,7 +38,7 @@ from deepinit.theory.layers.replay import Replay
 from deepinit.theory.layers.rules_table import FIRST_ORDER, entry_variance
 from deepinit.theory.layers.softmax_moments import Mixed, haar_bias, is_sampled, mixed
 from deepinit.theory.layers.state import Pending, State, settle
-from deepinit.theory.layers.tape import Tape
+from deepinit.theory.layers.tape import Tape, Terms
 
 _LARGEST_RECORD = 1024  # heads times squared rows; control variates know no means beyond
 # Largest relative errors of means and of their derivatives: by lattices, by Sobol points.
@@ -56,7 +56,9 @@ def _attention(
     gram = settle(state, tape).gram
     units = layer.heads * width
     factor = score_factor(layer, width) ** 2 * width
-    of_heads = lambda mean: tape.average(mean, wick(matrix_of(mean)), units, mean_units=width)
+    of_heads = lambda mean: tape.average(
+        Terms(mean, wick(matrix_of(mean)), units, mean_units=width)
+    )
     if layer.qk_norm:
         queries = factor * _correlations(of_heads(_correlations(gram)))
         keys = _correlations(of_heads(_correlations(gram)))
@@ -91,7 +93,7 @@ def _outputs(
     at = jnp.broadcast_to(x, (len(values), len(x)))
     mean = polynomial(at, found.value, found.gradient, found.hessian)
     bias = tape.jet(lambda: haar_bias(x, seen)) / width if layer.qk_norm else None
-    return tape.average(mean, covariance, layer.heads, bias)
+    return tape.average(Terms(mean, covariance, layer.heads, bias))
 
 
 def _drawn(
@@ -108,7 +110,7 @@ def _drawn(
     rows = count_rows(len(gram))
     if layer.qk_norm or layer.heads * rows**2 > _LARGEST_RECORD:
         unknown = jnp.full_like(gram, jnp.nan)
-        return tape.average(unknown, None, layer.heads, columns=tape.inside(output))
+        return tape.average(Terms(unknown, None, layer.heads, columns=tape.inside(output)))
     factor = score_factor(layer, width) * width * mix.scales[0] * mix.scales[1]
     seen = np.kron(np.eye(rows // shape.num_positions, dtype=bool), _seen(layer, shape))
 

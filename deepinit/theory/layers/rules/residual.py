@@ -20,7 +20,7 @@ from deepinit.theory.layers.columns import column_moments
 from deepinit.theory.layers.entries import matrix_of, vector_of
 from deepinit.theory.layers.rules_table import FIRST_ORDER, apply
 from deepinit.theory.layers.state import Pending, Settled, State, settle
-from deepinit.theory.layers.tape import Tape
+from deepinit.theory.layers.tape import Tape, Terms
 from deepinit.theory.numerics.entries import entries
 
 
@@ -55,9 +55,8 @@ def add(skip: State, branch: Pending, scale: float, tape: Tape) -> State:
     crossed = jnp.outer(rows.mean, b.first)
     covariance = b.covariance() + _crossed(rows, b.covariance())
     change = jnp.concatenate([vector_of(crossed + crossed.T) + b.second, b.first])
-    average = tape.average(
-        change, covariance, branch.width, columns=tape.added(skip), slope=_slope(b.first)
-    )
+    terms = Terms(change, covariance, branch.width, columns=tape.added(skip))
+    average = tape.average(terms._replace(slope=_slope(b.first)))
     return Settled(rows.gram + average[:size], rows.mean + average[size:])
 
 
