@@ -30,6 +30,7 @@ def ended(capsys):
     return run
 
 
+@pytest.mark.slow_cases("command1")
 @pytest.mark.parametrize("command", [["run"], ["run", "--repair"], ["merge"]])
 @pytest.mark.slow_cases("command2")
 @pytest.mark.exhaustive_cases("command0")

@@ -106,6 +106,7 @@ def test_a_wrong_type_names_the_option(capsys):
     assert "Traceback" not in message
 
 
+@pytest.mark.slow
 def test_a_directory_of_another_config(refused, copied):
     before = contents(copied)
     message = refused(

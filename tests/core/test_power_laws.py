@@ -76,6 +76,7 @@ def test_gain_of_a_row_is_that_of_its_largest_live_entries():
     np.testing.assert_array_equal(across, [10.0, 0.0])
 
 
+@pytest.mark.slow_cases("both-tanh--30")
 @pytest.mark.parametrize("log2_size", [-3000, -60, -30, -10, 0, 3, 25, 70, 3000])
 @pytest.mark.parametrize(
     "activation",

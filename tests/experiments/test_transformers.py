@@ -39,6 +39,7 @@ def test_small_run_holds_the_laws_and_rejects_wrong_ones(tmp_path, capsys):
     assert len(list((out / "figures").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_laws_have_their_reference_values():
     slope = analysis.heads_slope(8, 0.3)
     assert slope == pytest.approx(5.402e-4, rel=0.015)  # 400 000 plain draws

@@ -59,6 +59,7 @@ def test_second_derivatives(activation):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_n5_blocks_of_a_kernel_equal_the_whole(monkeypatch):
     x = np.random.default_rng(0).standard_normal((5, 3))
     net = di.MLP((4, 4), bias_law=di.normal(0.1, "absolute"), output_width=1)

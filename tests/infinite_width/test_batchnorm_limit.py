@@ -65,6 +65,7 @@ def test_integrals_and_directions_agree(num):
         assert error < (5e-4 if num < 5 else 2e-2)
 
 
+@pytest.mark.slow_cases("relu-4")
 @pytest.mark.parametrize(
     ("phi", "num"), [("relu", 4), pytest.param("tanh", 4, marks=pytest.mark.slow)]
 )

@@ -28,6 +28,7 @@ def exact():
     return np.einsum("akp,blp->abkl", flat, flat)
 
 
+@pytest.mark.slow_cases("mean-None")
 @pytest.mark.parametrize("batch", [None, 2])
 @pytest.mark.parametrize("outputs", ["mean", "each", "pairs"])
 def test_two_lists_and_outputs(exact, outputs, batch):

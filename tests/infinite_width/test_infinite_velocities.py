@@ -224,6 +224,7 @@ def test_repeated_points_have_the_velocity_of_one(activation):
     np.testing.assert_allclose(kernel, kernel[0, 0], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_smooth_network_without_biases_may_cross_the_origin():
     through = curves.line([-1.0, -2.0], [1.0, 2.0])
     at, beside = (

@@ -134,6 +134,7 @@ def test_another_version_is_refused(monkeypatch):
         load()
 
 
+@pytest.mark.slow
 def test_structured_derivatives_that_fail_are_reported(nt, monkeypatch):
     require_structured_derivatives.cache_clear()
     empirical = sys.modules["neural_tangents._src.empirical"]

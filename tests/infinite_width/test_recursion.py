@@ -112,6 +112,7 @@ def test_quadrature_equals_the_closed_forms_of_erf_and_sin(name, scale):
     np.testing.assert_allclose(k_2, expected, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.slow_cases("30.0")
 @pytest.mark.parametrize("std", [1e-3, 1.0, 30.0, 1e3])
 @pytest.mark.exhaustive_cases("0.001", "1.0")
 def test_quadrature_keeps_its_accuracy_from_small_to_large_preactivations(std):

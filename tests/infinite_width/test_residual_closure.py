@@ -52,6 +52,7 @@ def error_of_the_recursion(phi, psi, depth):
     return residual_layers(spec, x).mean_square[-1, 0] / exact[-1] - 1
 
 
+@pytest.mark.slow_cases("silu-tanh-1")
 @pytest.mark.parametrize(
     ("phi", "psi", "depth"), [("silu", "linear", 5), ("linear", "tanh", 5), ("silu", "tanh", 1)]
 )

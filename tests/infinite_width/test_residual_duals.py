@@ -111,6 +111,7 @@ def test_a_fast_inner_activation_at_small_variances_has_the_closed_form():
     assert found == pytest.approx(1.0 + variance, rel=1e-9)
 
 
+@pytest.mark.slow_cases("20.0")
 @pytest.mark.parametrize("scale", [0.1, 5.0, 20.0, 100.0])
 @pytest.mark.slow_cases("0.1", "5.0", "100.0")
 def test_erf_inside_blocks_without_embedding_has_the_closed_form_with_means(scale):
@@ -142,6 +143,7 @@ def test_erf_inside_blocks_without_embedding_has_the_closed_form_with_means(scal
     np.testing.assert_allclose(found.ntk[-1], first + w * products + w * slopes * first, rtol=1e-11)
 
 
+@pytest.mark.slow_cases("tanh")
 @pytest.mark.parametrize("activation", [di.tanh, di.softplus], ids=["tanh", "softplus"])
 @pytest.mark.slow_cases("softplus")
 def test_smooth_blocks_with_far_means_have_the_kernel_of_a_dense_rule(activation):

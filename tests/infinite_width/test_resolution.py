@@ -43,6 +43,7 @@ HALF_SINE = di.from_function(lambda x: jnp.where(x > 0, jnp.sin(60 * x), 0.0), k
 FAST = di.from_function(lambda x: jnp.sin(20 * x))
 
 
+@pytest.mark.slow_cases("blocks", "inner", "shallow blocks")
 @pytest.mark.parametrize(
     ("spec", "dimension"),
     [
@@ -69,6 +70,7 @@ def test_kinks_and_blocks_that_the_quadrature_does_not_resolve_are_refused(spec,
         di.infinite(spec, di.quantities.nngp, di.inputs.ones(dimension))
 
 
+@pytest.mark.slow
 def test_convolutions_that_the_quadrature_does_not_resolve_are_refused():
     with pytest.raises(SpecError, match="does not resolve"):
         residual_layers(di.ConvResNet((3,), 1, 4, activation=FAST), np.ones((1, 3)))

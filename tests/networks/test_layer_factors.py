@@ -65,6 +65,7 @@ def test_layers_die_as_often_as_all_coins_fall_on_one_side(relu_logs):
     assert not np.isnan(relu_logs).any()
 
 
+@pytest.mark.slow
 def test_layers_are_independent(relu_logs):
     alive = relu_logs[np.isfinite(relu_logs).all(axis=1)]
     correlations = np.corrcoef(alive.T)[np.triu_indices(len(WIDTHS) + 1, 1)]

@@ -69,6 +69,7 @@ def test_rows_of_many_blocks_are_orthonormalized_and_dependent_ones_have_no_dire
     np.testing.assert_allclose(own, np.abs(np.diag(exact)), rtol=0.1)
 
 
+@pytest.mark.slow_cases("0")
 @pytest.mark.parametrize("before", [0, 5])
 def test_hundreds_of_rows_are_orthonormalized_in_one_compiled_step(before):
     rows = jax.random.normal(jax.random.key(0), (150, 200)).at[7].set(0).at[140].set(1)

@@ -133,6 +133,7 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together():
     assert len(np.unique(together[:, 1])) == 32
 
 
+@pytest.mark.slow_cases("arguments4-shape")
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

@@ -218,6 +218,7 @@ def test_quantities_of_gradients_have_one_law(quantity):
     assert np.all(np.abs(first.mean - second.mean) < 5 * error)
 
 
+@pytest.mark.slow
 def test_a_tied_layer_may_act_on_the_inputs():
     net = Sequential(Tied(Block(Activation("tanh"), Dense(6)), 2), Dense(1))
     points = di.inputs.points(np.random.default_rng(0).normal(size=(2, 6)))

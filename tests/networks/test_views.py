@@ -15,6 +15,7 @@ SPECS = [
 ]
 
 
+@pytest.mark.slow_cases("(5, 6)-5-zero")
 @pytest.mark.parametrize(
     "spec", SPECS, ids=lambda s: f"{s.image_shape}-{s.kernel_size}-{s.padding}"
 )

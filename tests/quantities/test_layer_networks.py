@@ -105,6 +105,7 @@ def measured(name, quantity, **options):
     return di.simulate(NETWORKS[name], getattr(di.quantities, quantity), inputs, **options)
 
 
+@pytest.mark.slow_cases("tokens-token_cosine")
 @pytest.mark.parametrize(
     ("name", "quantity"), [pytest.param(*case, marks=marks(case)) for case in CASES]
 )

@@ -206,6 +206,7 @@ def test_fields_of_a_measurement_are_checked(field, measured):
         assert "own" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_one_entry_for_every_name_and_the_exponent_of_a_tap_is_added():
     tap = {"tap": lambda *_: Measurement(jnp.ones(2), jnp.zeros(2, jnp.int8))}
     with pytest.raises(SpecError, match=r"value=float32\(2, 2\).*of shape \(2, 1\)"):

@@ -292,6 +292,7 @@ def test_merging_what_was_never_started_makes_no_directory(tmp_path, capsys):
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.slow
 def test_samples_are_kept_in_the_order_of_seeds(whole):
     samples = store.read_result(whole)["samples"].values[0]
     assert samples.shape == (4000, 1, 1)

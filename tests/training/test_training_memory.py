@@ -26,6 +26,7 @@ def gradient(monkeypatch, kept):
     return compiled.compile()(parameters), compiled.compile().memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow_cases("1")
 @pytest.mark.parametrize(
     "kept", [2**17, 1]
 )  # chunks that do not divide the examples; one example at a time

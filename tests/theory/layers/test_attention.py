@@ -141,6 +141,7 @@ def test_eight_tokens_have_the_spread_of_simulated_scores():
 BASES = {"independent": np.linalg.cholesky(G), "dependent": np.array([[1, 0.2], [0, 1], [1, 0.2]])}
 
 
+@pytest.mark.slow_cases("independent")
 @pytest.mark.parametrize("rows", BASES)
 def test_derivatives_are_those_of_values(rows):
     """Of dependent rows, along directions that keep them so."""
