@@ -145,7 +145,8 @@ class Config:
 
 
 PRESETS = {
-    "smoke": Config(),
+    "smoke": Config(networks=("tanh", "layernorm", "swiglu", "conv"), depth=3, num_seeds=2000),
+    "default": Config(),
     "full": Config(widths=(32, 64, 128, 256, 512, 1024), depth=6, num_seeds=20_000),
 }
 

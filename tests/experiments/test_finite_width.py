@@ -23,7 +23,7 @@ def test_small_run_measures_the_slope_of_order_one(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_presets_have_their_cases(capsys):
-    assert_plans(capsys, EXPERIMENT, {"smoke": 24, "full": 48})
+    assert_plans(capsys, EXPERIMENT, {"smoke": 12, "default": 24, "full": 48})
 
 
 @pytest.mark.parametrize(

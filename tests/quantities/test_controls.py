@@ -94,3 +94,10 @@ def test_linear_maps_have_one_controlled_mean(name):
     gap = np.abs(samples[0].mean(axis=0) - samples[1].mean(axis=0))
     errors = [np.maximum(s.std(axis=0) / len(s) ** 0.5, ROUNDING) for s in samples]
     assert (gap < 5 * np.hypot(*errors)).all()
+
+
+def test_networks_with_a_dead_layer_have_controls():
+    """At width 6 one ReLU layer in 64 is dead: averages and means are 0."""
+    net, pair = di.MLP((6,) * 3), di.inputs.pair(1.0)
+    options = {"num_seeds": 20_000, "control": "theory", "progress": lambda done, total: None}
+    assert (di.simulate(net, di.quantities.nngp, pair, **options).variance_saved > 1.1).all()

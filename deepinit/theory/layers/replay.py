@@ -184,9 +184,9 @@ class Replay(Tape):
 
 
 def _noise(own: Any, moments: Any, terms: Terms) -> Noise:
-    """Of the average `own`; 0 where its mean is NaN."""
-    known = jnp.isfinite(terms.mean)
+    """Of the average `own`; 0 where its mean is NaN or its scale 0."""
     scale = jnp.broadcast_to(jnp.asarray(terms.scale), own.shape)
+    known = jnp.isfinite(terms.mean) & (scale > 0)  # 0 after dead layers
     value = jnp.where(known, (own - terms.mean) / scale, 0.0)
     if terms.dependent:
         return Noise(value, jnp.outer(value, value))
