@@ -96,8 +96,9 @@ def test_linear_maps_have_one_controlled_mean(name):
     assert (gap < 5 * np.hypot(*errors)).all()
 
 
-def test_networks_with_a_dead_layer_have_controls():
-    """At width 6 one ReLU layer in 64 is dead: averages and means are 0."""
-    net, pair = di.MLP((6,) * 3), di.inputs.pair(1.0)
+@pytest.mark.parametrize("inputs", [di.inputs.pair(1.0), di.inputs.points(np.eye(2))], ids=repr)
+def test_networks_with_a_dead_layer_have_controls(inputs):
+    """At width 6 one ReLU row in 64 is dead: 0, or rounding where a displacement is added."""
     options = {"num_seeds": 20_000, "control": "theory", "progress": lambda done, total: None}
-    assert (di.simulate(net, di.quantities.nngp, pair, **options).variance_saved > 1.1).all()
+    saved = di.simulate(di.MLP((6,) * 3), di.quantities.nngp, inputs, **options).variance_saved
+    assert (saved > 1.3).all()

@@ -33,6 +33,8 @@ from deepinit.theory.layers.tape import Tape
 from deepinit.theory.layers.walk import QUICKLY, Functions, Path, places
 from deepinit.theory.numerics.entries import entries
 
+_FAR = 8.0  # e-folds: rows that are dead, up to rounding, are farther
+
 
 class Taylor(NamedTuple):
     """A map around infinite width.
@@ -264,7 +266,7 @@ def _pushed(state: Any, deviation: Deviation, drawn: list[Noise], taylor: Taylor
     jacobian, hessian = taylor.jacobian, taylor.hessian
     size = len(taylor.before)
     away = coordinates(deviation.state, taylor.state) - taylor.before
-    away = jnp.where(jnp.isfinite(away), away, 0.0)
+    away = jnp.where(jnp.abs(away) < _FAR, away, 0.0)  # also NaN
     noise = jnp.concatenate([jnp.zeros(0), *(each.value for each in drawn)])
     squares = jax.scipy.linalg.block_diag(jnp.zeros((0, 0)), *(each.square for each in drawn))
     crossed = jnp.outer(away, noise)
