@@ -183,6 +183,7 @@ def shards(tmp_path_factory):
     return folder, products(whole)
 
 
+@pytest.mark.exhaustive_cases("merge-20-4")
 @pytest.mark.parametrize(
     ("name", "step", "least"),
     [

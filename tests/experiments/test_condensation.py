@@ -81,6 +81,7 @@ def test_small_training_run_ranks_architectures(tmp_path, capsys):
     assert deep["finite width"] < deep["infinite width"] < wide["finite width"]
 
 
+@pytest.mark.exhaustive_cases("condensation-counts0")
 @pytest.mark.parametrize(
     ("experiment", "counts"), [(CONDENSATION, (29, 53, 110)), (TRAINABILITY, (6, 12, 36))]
 )

@@ -45,6 +45,7 @@ def test_readout_of_drawn_features_is_the_posterior_of_their_kernel():
     assert np.allclose(found, np.linalg.solve(kernel[:6, :6] + 0.1 * np.eye(6), right), rtol=1e-3)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_affine_kernels_learn_digits_and_intervals_are_counted():
     config = dataclasses.replace(
@@ -165,6 +166,7 @@ def test_trained_networks_have_the_papers_epochs_batches_and_coarse_digits():
         trained.chosen(dataclasses.replace(config, optimizers=("lion",)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_kernel_beside_trained_networks_is_that_of_weight_space_and_its_flow_learns_with_time():
     config = dataclasses.replace(

@@ -61,6 +61,7 @@ def test_exact_where_one_activation_is_linear_and_for_one_block(phi, psi, depth)
     assert abs(error_of_the_recursion(phi, psi, depth)) < 1e-10
 
 
+@pytest.mark.exhaustive_cases("silu-tanh-1-0.0013")
 @pytest.mark.parametrize(
     ("phi", "psi", "order", "largest"),
     [("tanh", "tanh", 2, 6e-4), ("silu", "tanh", 1, 1.3e-3), ("silu", "relu", 1, 3.8e-3)],

@@ -173,6 +173,7 @@ def given_network(attention, key):
     return weights, function
 
 
+@pytest.mark.exhaustive_cases("causal")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["causal", "normed"])
 def test_tangents_cotangents_and_kernel_of_a_network_are_those_of_its_weights(name):

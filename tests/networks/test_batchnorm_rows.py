@@ -106,6 +106,7 @@ def test_conditional_and_explicit_maps_have_one_law():
     assert_one_law(*drawn)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_kernels_of_conditional_and_explicit_maps_have_one_law():
     # 2 functions of a batch of 3: 6 cotangents go back together, most of them 0 at first

@@ -32,6 +32,7 @@ NORMS = {"rms": RMSNorm(), "layer": LayerNorm(), "group": GroupNorm(2)}
 BIAS = di.normal(0.3, "absolute")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_values_cotangents_tangents_and_kernel_are_those_of_autodiff():
     # gains before an activation and before a linear layer, biases, and a norm without them
@@ -73,6 +74,7 @@ def test_vanishing_rows_and_partners_without_eps():
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_conditional_and_explicit_maps_have_one_law():
     x = np.random.default_rng(3).normal(size=(2, 4))

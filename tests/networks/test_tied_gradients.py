@@ -76,6 +76,7 @@ def forget(monkeypatch, what):
     monkeypatch.setattr(tied, "cotangent_use", short)
 
 
+@pytest.mark.exhaustive_cases("8-2-all")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "points", "what"), [(3, 1, "cotangents"), (2, 2, "all"), (8, 2, "all")]

@@ -35,6 +35,7 @@ def test_sites_without_a_sound_second_order_are_out_of_range():
         predicted(negative, PATHS)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_equal_inputs_have_masks_of_their_own():
     """Unless shared: the product of equal inputs lacks the factor 1 / keep of a square."""

@@ -82,6 +82,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_stopped_and_killed_again_and_again_it_ends_with_the_same_bytes(whole, tmp_path, capsys):
     folder = tmp_path / "interrupted"
@@ -138,6 +139,7 @@ for _ in range(kills):
 """
 
 
+@pytest.mark.exhaustive_cases("10")
 @pytest.mark.parametrize(
     "kills",
     [pytest.param(10, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.exhaustive)],

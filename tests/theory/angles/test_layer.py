@@ -162,6 +162,7 @@ def test_text_is_no_angle_and_no_width():
             log_sin2_mean(*arguments)
 
 
+@pytest.mark.exhaustive_cases("second_order")
 @pytest.mark.parametrize("form", ["second_order", "tapered"])
 @pytest.mark.slow
 def test_python_floats_under_jax_are_computed_in_float32(form):

@@ -133,6 +133,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.exhaustive_cases("causal-conditional", "laws-explicit")
 @pytest.mark.slow
 @pytest.mark.exhaustive_cases(*(f"{case}-conditional" for case in NETWORKS if case != "causal"))
 @pytest.mark.parametrize(

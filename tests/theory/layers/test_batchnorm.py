@@ -120,6 +120,7 @@ def test_infinite_width(rows):
     np.testing.assert_allclose(found.infinite[:, 0], limit.mean, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_simulated():
     """Second moments of a batch of 3; fluctuations of Gaussian columns are rejected."""

@@ -64,6 +64,7 @@ def test_network():
     np.testing.assert_allclose(found.variance, [0.0332, 0.0512], rtol=0, atol=6e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_infinite_width_and_simulation():
     """Zero padding, stride and flattening; circular padding is rejected."""

@@ -150,6 +150,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.exhaustive_cases("layernorm")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name):
@@ -166,6 +167,7 @@ def test_networks(name):
     np.testing.assert_allclose(found.infinite[-1, 0], limit, rtol=1e-8)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_simulated():
     """Mean and variance of ln q; the limit and the variance of RMSNorm are rejected."""

@@ -36,6 +36,7 @@ def expanded(name):
     return first_order(program(network(name), Shape((3,), 8)), INPUTS, features)
 
 
+@pytest.mark.exhaustive_cases("shift after a function")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_limit(name):
@@ -48,6 +49,7 @@ def test_limit(name):
     np.testing.assert_allclose(found, values, rtol=1e-8, atol=1e-14)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_simulated():
     """ln q of tokens after every rule of this file, at 5 standard errors; the limit is rejected."""

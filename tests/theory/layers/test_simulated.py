@@ -8,6 +8,7 @@ import deepinit as di
 WIDTH = 64
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_swiglu():
     """Mean and variance of second moments at 5 standard errors; no mean shift is rejected."""

@@ -112,6 +112,7 @@ def test_unequal_widths_add_up():
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_circles_through_sampled_networks():
     """The length after two layers of 100 neurons: mean to 0.8 %, relative variance to 16 %."""
