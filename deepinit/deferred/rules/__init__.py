@@ -1,0 +1,17 @@
+"""How equations act on arrays that are not formed, one subject a file."""
+
+from collections.abc import Callable
+from typing import Any
+
+from deepinit.deferred.rules import draws, elementwise, gathers, loops, products, shapes
+
+RULES: dict[str, Callable[..., list[Any]]] = {
+    **draws.RULES,
+    **elementwise.RULES,
+    **shapes.RULES,
+    **products.RULES,
+    **gathers.RULES,
+    **loops.RULES,
+}
+
+__all__ = ["RULES"]

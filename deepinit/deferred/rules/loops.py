@@ -1,0 +1,263 @@
+"""`scan` over slices of drawn arrays, with arrays drawn inside, and with one array in every step.
+
+The matrices of a slice are independent of those of the others: what is known of them enters and
+leaves as slices. What is known of an array that every step uses is carried in buffers.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.deferred.action import with_roles
+from deepinit.deferred.conditioning import State, batched
+from deepinit.deferred.interpret import bind, run
+from deepinit.deferred.program import Constant, Equation, Program
+from deepinit.deferred.scans import Layout, layout_of
+from deepinit.deferred.session import Base, Session
+from deepinit.deferred.stacks import Known, found_in, known_slices, slice_of, sliced, stack_of, stacked
+from deepinit.deferred.values import Gauss, Implicit, NotDeferred
+
+_STEP_STREAM = 0x57E95EED
+
+
+def _scan(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
+    layout, body = layout_of(equation), equation.body
+    assert body is not None
+    path = (*session.path, number)
+    if session.planning:
+        for draw in _repeated(body, set(body.inputs[layout.num_consts :]), path):
+            reason = "drawn from one key in every step of a loop"
+            session.decisions.explicit.setdefault(draw, reason)
+    is_deferred = any(isinstance(value, Implicit) for value in values) or any(
+        draw not in session.decisions.explicit for draw in _draws(body, path)
+    )
+    if not is_deferred and all(value is not None for value in values):
+        return bind(equation, values)
+    first = layout.num_consts + layout.num_carry
+    carry = [
+        None
+        if _is_dead(out)
+        else jnp.asarray(session.formed(value, "carried through a loop"))
+        for out, value in zip(body.outputs, values[layout.num_consts : first], strict=False)
+    ]
+    loop = _once if layout.length == 1 else _loop
+    return loop(session, number, layout, body, values[: layout.num_consts], carry, values[first:])
+
+
+def _is_dead(output: Any) -> bool:
+    return isinstance(output, Constant) and output.value is None
+
+
+def _draws(program: Program, path: tuple[int, ...]) -> Iterator[Any]:
+    """Names of all draws, of inner loops too."""
+    for number, equation in enumerate(program.equations):
+        if equation.draw is not None:
+            yield "draw", path, number
+        elif equation.body is not None:
+            yield from _draws(equation.body, (*path, number))
+
+
+def _repeated(program: Program, varying: set[int], path: tuple[int, ...]) -> Iterator[Any]:
+    """Draws whose keys depend on no varying variable."""
+    varying = set(varying)
+    for number, equation in enumerate(program.equations):
+        changes = [operand in varying for operand in equation.inputs]
+        if equation.body is not None:
+            layout, inputs = layout_of(equation), equation.body.inputs
+            inner = {own for own, changed in zip(inputs, changes, strict=True) if changed}
+            if inner & set(inputs[layout.num_consts :]):
+                inner |= set(inputs[layout.num_consts :][: layout.num_carry])
+            yield from _repeated(equation.body, inner, (*path, number))
+        elif equation.draw is not None and not changes[0]:
+            yield "draw", path, number
+        if any(changes):
+            varying |= set(equation.outputs)
+
+
+def _once(
+    session: Session, number: int, layout: Layout, body: Program, consts: Any, carry: Any, xs: Any
+) -> list[Any]:
+    """A loop of one step."""
+
+    def with_axes(value: Any, axes: Any, shape: Any) -> Implicit:
+        terms = (dataclasses.replace(term, axes=axes(term.axes)) for term in value.terms)
+        return Implicit(tuple(terms), shape, value.dtype)
+
+    def first(value: Any) -> Any:
+        if not isinstance(value, Implicit):
+            return None if value is None else value[0]
+        return with_axes(value, lambda axes: axes[1:], value.shape[1:])
+
+    def alone(value: Any) -> Any:
+        if not isinstance(value, Implicit):
+            return None if value is None else jnp.asarray(value)[None]
+        return with_axes(value, lambda axes: ((), *axes), (1, *value.shape))
+
+    child = session.inside(number, 1)
+    child.bases, child.computed = session.bases, session.computed
+    found = run(child, body, (*consts, *carry, *map(first, xs)))
+    return [*found[: layout.num_carry], *map(alone, found[layout.num_carry :])]
+
+
+def _loop(
+    session: Session, number: int, layout: Layout, body: Program, consts: Any, carry: Any, xs: Any
+) -> list[Any]:
+    length = layout.length
+    xs, atoms = _entering(session, xs)
+    outer = {name: session.bases[name] for name in atoms}
+    known = {name: known_slices(outer[name], atom) for name, atom in atoms.items()}
+    kept = _kept(session, consts, atoms)
+    after: dict[str, Any] = {}  # bases after a step, as the last trace found them
+
+    def step(carry: Any, entering: Any, repeated: dict[Any, Base]) -> tuple[Any, Any]:
+        child = session.inside(number, length)
+        slices, states = entering
+        own = {name: slice_of(outer[name], atom, states[name]) for name, atom in atoms.items()}
+        child.bases = {**repeated, **own}
+        found = run(child, body, (*consts, *carry, *slices))
+        final = [
+            None if old is None else _typed(child.formed(new, "carried through a loop"), old)
+            for old, new in zip(carry, found, strict=False)
+        ]
+        ys = [_leaving(child, value, set(kept)) for value in found[layout.num_carry :]]
+        named = {term.base for y in ys if isinstance(y, Implicit) for term in y.terms if isinstance(term, Gauss)}
+        leaving = {
+            name: found_in(base, own.get(name))
+            for name, base in child.bases.items()
+            if name in named or (name in own and base.uses > own[name].uses)
+        }
+        after["bases"] = child.bases
+        return final, (ys, leaving)
+
+    slots = _slots(kept, after, lambda: step(carry, _at_start((xs, known)), kept), length)
+
+    def whole(carry: Any, entering: Any) -> tuple[Any, Any]:
+        index, own, states = carry
+        repeated = {name: _at_step(base, states[name], index) for name, (base, _) in slots.items()}
+        own, left = step(own, entering, repeated)
+        states = {
+            name: _written(states[name], after["bases"][name].state, index, counts)
+            for name, (_, counts) in slots.items()
+        }
+        return (index + 1, own, states), left
+
+    start = jnp.zeros((), jnp.int32), carry, {name: base.state for name, (base, _) in slots.items()}
+    (_, final, states), (ys, leaving) = jax.lax.scan(
+        whole, start, (xs, known), length=length, reverse=layout.reverse
+    )
+    bases = after["bases"]
+    for name, (base, _) in slots.items():
+        uses = bases[name].uses
+        session.bases[name] = dataclasses.replace(base, state=states[name], uses=uses)
+    new_atom = -len(session.path) - 1
+    for name, found in leaving.items():
+        atom = atoms.setdefault(name, new_atom)
+        stack = stack_of(bases[name], atom, length, found, outer.get(name))
+        session.bases[name] = stack
+    lift = lambda y: stacked(y, length, atoms) if isinstance(y, Implicit) else y
+    return [*final, *map(lift, ys)]
+
+
+def _entering(session: Session, xs: list[Any]) -> tuple[list[Any], dict[Any, int]]:
+    """Arrays and slices of implicit arrays; atoms of the slices."""
+    found, atoms = [], {}
+    for value in xs:
+        if isinstance(value, Implicit):
+            try:
+                value, own = sliced(value, session.bases)  # noqa: PLW2901
+                if any(atoms.get(name, atom) != atom for name, atom in own.items()):
+                    raise NotDeferred("sliced in a loop along two axes")
+                atoms |= own
+            except NotDeferred as refusal:
+                value = session.formed(value, str(refusal))  # noqa: PLW2901
+        found.append(value)
+    return found, atoms
+
+
+def _kept(session: Session, consts: list[Any], atoms: dict[Any, int]) -> dict[Any, Base]:
+    """Arrays of which every step uses the whole."""
+    names = {name for value in consts if isinstance(value, Implicit) for name in value.bases}
+    if names & set(atoms) or any(session.bases[name].parts for name in names):
+        raise NotDeferred("used in a loop as a whole and in slices")
+    return {name: session.bases[name] for name in names}
+
+
+def _leaving(child: Session, value: Any, kept: set[Any]) -> Any:
+    if isinstance(value, Implicit) and kept & set(value.bases):
+        return child.formed(value, "returned from every step of a loop")
+    return value
+
+
+def _typed(new: Any, old: Any) -> Any:
+    new = jnp.asarray(new)
+    return new if new.dtype == old.dtype else new.astype(old.dtype)
+
+
+def _at_start(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _slots(
+    kept: dict[Any, Base], after: dict[str, Any], step: Any, length: int
+) -> dict[Any, tuple[Base, tuple[int, int, int, int]]]:
+    """Bases with room for all rows of a loop, and (known, new) numbers of rows and columns."""
+    if not kept:
+        return {}
+    jax.eval_shape(lambda: (step(), None)[1])
+    found = {}
+    for name, base in kept.items():
+        inner = after["bases"][name]
+        if inner.roles is None:
+            continue
+        base = with_roles(base, inner.roles)  # noqa: PLW2901
+        known, now = ([state.rows.shape[-2], state.columns.shape[-2]] for state in (base.state, inner.state))
+        new = now[0] - known[0], now[1] - known[1]
+        state = _padded(base.state, [count * length for count in new])
+        base = dataclasses.replace(base, state=state, repeats=base.repeats * length)  # noqa: PLW2901
+        found[name] = base, (known[0], new[0], known[1], new[1])
+    return found
+
+
+def _padded(state: State, new: list[int]) -> State:
+    def grown(leaf: Any, count: int) -> Any:
+        widths = [(0, 0)] * leaf.ndim
+        widths[-2] = (0, count)
+        return jnp.pad(leaf, widths)
+
+    rows, columns = new
+    return State(
+        grown(state.rows, rows),
+        grown(state.images, rows),
+        grown(state.columns, columns),
+        grown(state.preimages, columns),
+    )
+
+
+def _at_step(base: Base, state: State, index: Any) -> Base:
+    def own(key: Any) -> Any:
+        return jax.random.fold_in(jax.random.fold_in(key, _STEP_STREAM), index)
+
+    return dataclasses.replace(base, state=state, keys=batched(own, base.keys.ndim)(base.keys))
+
+
+def _written(state: State, found: State, index: Any, counts: tuple[int, int, int, int]) -> State:
+    """Buffers with the rows of a step, which stand behind them."""
+
+    def put(leaf: Any, own: Any, known: int, new: int) -> Any:
+        rows = own[..., leaf.shape[-2] :, :]
+        start = known + index * new
+        return jax.lax.dynamic_update_slice_in_dim(leaf, rows, start, axis=leaf.ndim - 2)
+
+    known, new, known_columns, new_columns = counts
+    return State(
+        put(state.rows, found.rows, known, new),
+        put(state.images, found.images, known, new),
+        put(state.columns, found.columns, known_columns, new_columns),
+        put(state.preimages, found.preimages, known_columns, new_columns),
+    )
+
+
+RULES = {"scan": _scan}

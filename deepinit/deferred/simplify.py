@@ -1,0 +1,181 @@
+"""Equations that are computed twice, or for nobody, are left out of a program."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from deepinit.deferred.draws import Draw, is_open_interval
+from deepinit.deferred.program import Constant, Equation, Operand, Program
+from deepinit.deferred.scans import layout_of
+
+
+def simplified(program: Program) -> Program:
+    """One equation for equal ones; equations without use dropped, in bodies of loops too.
+
+    Without this the forward pass inside `model.init` and recomputed activations use every weight
+    twice, and an array that is drawn twice from one key is taken as two.
+    """
+    return _live(_with_inverses(_shared(program)))
+
+
+def _shared(program: Program) -> Program:
+    first: dict[Any, tuple[int, ...]] = {}
+    names: dict[int, Operand] = {}
+    renamed = lambda operand: names.get(operand, operand) if isinstance(operand, int) else operand
+    equations = []
+    for equation in program.equations:
+        inputs = tuple(renamed(operand) for operand in equation.inputs)
+        body = None if equation.body is None else _shared(equation.body)
+        equation = dataclasses.replace(equation, inputs=inputs, body=body)
+        key = _identity(equation)
+        if key is not None and key in first:
+            names |= dict(zip(equation.outputs, first[key], strict=True))
+            continue
+        if key is not None:
+            first[key] = equation.outputs
+        equations.append(equation)
+    outputs = tuple(renamed(operand) for operand in program.outputs)
+    return Program(program.inputs, outputs, tuple(equations))
+
+
+def _with_inverses(program: Program) -> Program:
+    """erf_inv of a uniform array on (-1, 1) as a normal draw: so newer JAX draws initializers."""
+    uniform = {
+        equation.outputs[0]: equation
+        for equation in program.equations
+        if equation.draw is not None
+        and equation.draw.law == "uniform"
+        and is_open_interval(tuple(_constant(operand) for operand in equation.inputs[1:]))
+    }
+    others = {
+        operand
+        for equation in program.equations
+        if equation.primitive.name != "erf_inv"
+        for operand in equation.inputs
+        if isinstance(operand, int)
+    } | {operand for operand in program.outputs if isinstance(operand, int)}
+    equations = []
+    for equation in program.equations:
+        first, own = (_first(part) for part in (equation.inputs, equation.outputs))
+        if equation.body is not None:
+            equation = dataclasses.replace(equation, body=_with_inverses(equation.body))
+        elif equation.primitive.name == "erf_inv" and first in uniform.keys() - others:
+            key = uniform[first].inputs[0]
+            draw = Draw("normal", math.sqrt(0.5), is_inverse=True)
+            equation = dataclasses.replace(equation, inputs=(key, first), draw=draw)
+        elif own in uniform.keys() - others:
+            equation = dataclasses.replace(equation, draw=None)
+        equations.append(equation)
+    return Program(program.inputs, program.outputs, tuple(equations))
+
+
+def _first(operands: Any) -> int | None:
+    return operands[0] if operands and isinstance(operands[0], int) else None
+
+
+def _constant(operand: Operand) -> Any:
+    return operand.value if isinstance(operand, Constant) else None
+
+
+def _identity(equation: Equation) -> Any:
+    """Hashable; equal for equations that compute the same. None if unknown."""
+    if equation.has_effects or equation.body is not None:
+        return None
+    try:
+        operands = tuple(_value(operand) for operand in equation.inputs)
+        if equation.draw is not None:  # params hold a traced function, one for each shape
+            law = equation.draw.law
+            shape = equation.shapes[0]
+            return "draw", law, operands, shape.shape, str(shape.dtype)
+        params = tuple(sorted((name, _frozen(value)) for name, value in equation.params.items()))
+        key = equation.primitive.name, operands, params
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _value(operand: Operand) -> Any:
+    if isinstance(operand, int):
+        return operand
+    value = operand.value
+    if isinstance(value, jax.core.Tracer):
+        return "object", id(value)
+    if np.ndim(value) == 0 and not jax.dtypes.issubdtype(
+        getattr(value, "dtype", np.float32), jax.dtypes.extended
+    ):
+        array = np.asarray(value)
+        return "constant", array.tobytes(), str(array.dtype)
+    return "object", id(value)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return tuple(sorted((name, _frozen(item)) for name, item in value.items()))
+    if callable(value) or hasattr(value, "eqns"):
+        return "object", id(value)
+    hash(value)
+    return type(value).__name__, value if not isinstance(value, float) else repr(value)
+
+
+def _live(program: Program) -> Program:
+    needed = {operand for operand in program.outputs if isinstance(operand, int)}
+    kept: list[Equation] = []
+    for equation in reversed(program.equations):
+        if not (equation.has_effects or needed & set(equation.outputs)):
+            continue
+        used: Sequence[Operand] = equation.inputs
+        if equation.body is not None:
+            equation, used = _live_loop(equation, needed)
+        needed |= {operand for operand in used if isinstance(operand, int)}
+        kept.append(equation)
+    return Program(program.inputs, program.outputs, tuple(reversed(kept)))
+
+
+def _live_loop(equation: Equation, needed: set[int]) -> tuple[Equation, Sequence[Operand]]:
+    """The loop with a body that computes what is needed, and its operands that are.
+
+    Outputs and operands keep their places: constants stand for what nobody needs.
+    """
+    assert equation.body is not None
+    layout, body = layout_of(equation), equation.body
+    carries = set(range(layout.num_carry))
+    alive = {
+        place
+        for place, output in enumerate(equation.outputs)
+        if output in needed or equation.has_effects
+    }
+    while True:
+        outputs = tuple(
+            operand if place in alive else Constant(None)
+            for place, operand in enumerate(body.outputs)
+        )
+        pruned = _live(Program(body.inputs, outputs, body.equations))
+        read = _read(pruned)
+        wanted = alive | {
+            place for place in carries if body.inputs[layout.num_consts + place] in read
+        }
+        if wanted == alive:
+            break
+        alive = wanted
+    # a carry that is passed on untouched, or for itself alone, is not needed
+    used = [
+        operand
+        for operand, number in zip(equation.inputs, body.inputs, strict=True)
+        if number in read
+    ]
+    used += [equation.inputs[layout.num_consts + place] for place in carries & alive]
+    return dataclasses.replace(equation, body=pruned, params=equation.params), used
+
+
+def _read(program: Program) -> set[int]:
+    found = {operand for operand in program.outputs if isinstance(operand, int)}
+    for equation in program.equations:
+        found |= {operand for operand in equation.inputs if isinstance(operand, int)}
+    return found
