@@ -1,5 +1,5 @@
 """The law of any JAX function, its Gaussian matrices drawn only as far as they act."""
 
-from deepinit.deferred.function import deferred
+from deepinit.deferral.function import deferred
 
 __all__ = ["deferred"]

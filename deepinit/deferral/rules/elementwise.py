@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from deepinit.deferred.program import Equation
-from deepinit.deferred.session import Session
-from deepinit.deferred.values import (
+from deepinit.deferral.program import Equation
+from deepinit.deferral.session import Session
+from deepinit.deferral.values import (
     Ein,
     Gauss,
     Implicit,
@@ -77,12 +77,11 @@ def _negative(session: Session, number: int, equation: Equation, values: list[An
 def _sum(sign: float) -> Any:
     def rule(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
         shape = equation.shapes[0].shape
-        first, second = (
-            [broadcast(term, shape) for term in terms_of(value)] for value in values
-        )
-        if any(_is_full(term, shape) for term in (*first, *second)):
-            if any(isinstance(term, Gauss) for term in (*first, *second)):
-                raise NotDeferred("added to an array")
+        first, second = ([broadcast(term, shape) for term in terms_of(value)] for value in values)
+        every = (*first, *second)
+        has_gauss = any(isinstance(term, Gauss) for term in every)
+        if has_gauss and any(_is_full(term, shape) for term in every):
+            raise NotDeferred("added to an array")
         return [settled([*first, *(times(term, sign) for term in second)], equation)]
 
     return rule
@@ -98,7 +97,7 @@ def _is_full(term: Any, shape: tuple[int, ...]) -> bool:
 def _product(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
     shape = equation.shapes[0].shape
     first, second = ([_padded(term, len(shape)) for term in terms_of(value)] for value in values)
-    found = []
+    found: list[Any] = []
     for a in first:
         for b in second:
             if isinstance(a, Ein) and isinstance(b, Ein):
@@ -135,9 +134,7 @@ def _times_vectors(session: Session, gauss: Gauss, ein: Ein) -> Gauss:
     atoms = tuple(atom for axis in kept for atom in gauss.axes[axis])
     array = array.reshape(session.bases[gauss.base].shape(atoms))
     return dataclasses.replace(
-        gauss,
-        diagonals=(*gauss.diagonals, array),
-        of_diagonals=(*gauss.of_diagonals, atoms),
+        gauss, diagonals=(*gauss.diagonals, array), of_diagonals=(*gauss.of_diagonals, atoms)
     )
 
 

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from deepinit.deferred.program import Constant, Equation, Operand, Program
-from deepinit.deferred.session import Session
-from deepinit.deferred.values import Implicit, NotDeferred
-
+from deepinit.deferral.program import Constant, Equation, Operand, Program
+from deepinit.deferral.session import Session
+from deepinit.deferral.values import Implicit, NotDeferred
 
 # Rules that also hold where all operands are formed.
 _ALWAYS = frozenset({"draw", "broadcast_in_dim", "dot_general", "scan"})

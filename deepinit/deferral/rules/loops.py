@@ -11,14 +11,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from deepinit.deferred.action import with_roles
-from deepinit.deferred.conditioning import State, batched
-from deepinit.deferred.interpret import bind, run
-from deepinit.deferred.program import Constant, Equation, Program
-from deepinit.deferred.scans import Layout, layout_of
-from deepinit.deferred.session import Base, Session
-from deepinit.deferred.stacks import Known, found_in, known_slices, slice_of, sliced, stack_of, stacked
-from deepinit.deferred.values import Gauss, Implicit, NotDeferred
+from deepinit.deferral.action import with_roles
+from deepinit.deferral.conditioning import State, batched
+from deepinit.deferral.interpret import bind, run
+from deepinit.deferral.program import Constant, Equation, Program
+from deepinit.deferral.scans import Layout, layout_of
+from deepinit.deferral.session import Base, Session
+from deepinit.deferral.stacks import found_in, known_slices, slice_of, sliced, stack_of, stacked
+from deepinit.deferral.values import Gauss, Implicit, NotDeferred
 
 _STEP_STREAM = 0x57E95EED
 
@@ -38,9 +38,7 @@ def _scan(session: Session, number: int, equation: Equation, values: list[Any]) 
         return bind(equation, values)
     first = layout.num_consts + layout.num_carry
     carry = [
-        None
-        if _is_dead(out)
-        else jnp.asarray(session.formed(value, "carried through a loop"))
+        None if _is_dead(out) else jnp.asarray(session.formed(value, "carried through a loop"))
         for out, value in zip(body.outputs, values[layout.num_consts : first], strict=False)
     ]
     loop = _once if layout.length == 1 else _loop
@@ -123,11 +121,17 @@ def _loop(
             for old, new in zip(carry, found, strict=False)
         ]
         ys = [_leaving(child, value, set(kept)) for value in found[layout.num_carry :]]
-        named = {term.base for y in ys if isinstance(y, Implicit) for term in y.terms if isinstance(term, Gauss)}
+        named = {
+            term.base
+            for y in ys
+            if isinstance(y, Implicit)
+            for term in y.terms
+            if isinstance(term, Gauss)
+        }
         leaving = {
             name: found_in(base, own.get(name))
             for name, base in child.bases.items()
-            if name in named or (name in own and base.uses > own[name].uses)
+            if name in named or _goes_on(session, name, base, own.get(name))
         }
         after["bases"] = child.bases
         return final, (ys, leaving)
@@ -161,18 +165,26 @@ def _loop(
     return [*final, *map(lift, ys)]
 
 
+def _goes_on(session: Session, name: Any, after: Base, before: Base | None) -> bool:
+    """Whether what a step found of a slice is needed after the loop."""
+    if before is None or after.uses == before.uses:
+        return False
+    return not session.decisions.is_done(name, after)
+
+
 def _entering(session: Session, xs: list[Any]) -> tuple[list[Any], dict[Any, int]]:
     """Arrays and slices of implicit arrays; atoms of the slices."""
-    found, atoms = [], {}
+    found: list[Any] = []
+    atoms: dict[Any, int] = {}
     for value in xs:
         if isinstance(value, Implicit):
             try:
-                value, own = sliced(value, session.bases)  # noqa: PLW2901
+                value, own = sliced(value, session.bases)
                 if any(atoms.get(name, atom) != atom for name, atom in own.items()):
                     raise NotDeferred("sliced in a loop along two axes")
                 atoms |= own
             except NotDeferred as refusal:
-                value = session.formed(value, str(refusal))  # noqa: PLW2901
+                value = session.formed(value, str(refusal))
         found.append(value)
     return found, atoms
 
@@ -210,13 +222,16 @@ def _slots(
     found = {}
     for name, base in kept.items():
         inner = after["bases"][name]
-        if inner.roles is None:
+        if inner.roles is None or inner.state is None:
             continue
-        base = with_roles(base, inner.roles)  # noqa: PLW2901
-        known, now = ([state.rows.shape[-2], state.columns.shape[-2]] for state in (base.state, inner.state))
+        base = with_roles(base, inner.roles)
+        assert base.state is not None
+        known, now = (
+            [state.rows.shape[-2], state.columns.shape[-2]] for state in (base.state, inner.state)
+        )
         new = now[0] - known[0], now[1] - known[1]
         state = _padded(base.state, [count * length for count in new])
-        base = dataclasses.replace(base, state=state, repeats=base.repeats * length)  # noqa: PLW2901
+        base = dataclasses.replace(base, state=state, repeats=base.repeats * length)
         found[name] = base, (known[0], new[0], known[1], new[1])
     return found
 

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from deepinit.deferred.draws import Draw, is_open_interval
-from deepinit.deferred.program import Constant, Equation, Operand, Program
-from deepinit.deferred.scans import layout_of
+from deepinit.deferral.draws import Draw, is_open_interval
+from deepinit.deferral.program import Constant, Equation, Operand, Program
+from deepinit.deferral.scans import layout_of
 
 
 def simplified(program: Program) -> Program:

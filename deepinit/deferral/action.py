@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from deepinit.deferred.conditioning import (
+from deepinit.deferral.conditioning import (
     State,
     apply_left,
     apply_right,
@@ -15,19 +15,15 @@ from deepinit.deferred.conditioning import (
     split_rows,
     unseen,
 )
-from deepinit.deferred.session import Base, Roles, Session, Use
-from deepinit.deferred.values import Atoms, Gauss, NotDeferred
+from deepinit.deferral.session import Base, Roles, Session, Use
+from deepinit.deferral.values import Atoms, Gauss, NotDeferred
 
 _OWN_STREAM = 0x5EED0DEF  # users fold small integers into the same keys
 _BATCH_STREAM = 0x0BA7C4ED
 
 
 def act(
-    session: Session,
-    gauss: Gauss,
-    contracted: tuple[int, ...],
-    batch: tuple[int, ...],
-    dense: Any,
+    session: Session, gauss: Gauss, contracted: tuple[int, ...], batch: tuple[int, ...], dense: Any
 ) -> Any:
     """Contract axes of a Gauss with an array.
 
@@ -152,9 +148,7 @@ def _spread(array: Any, atoms: Atoms, layout: tuple[Any, ...]) -> Any:
     return array.reshape([sizes.get(name, 1) for name in layout])
 
 
-def _use(
-    session: Session, base: Base, forward: bool, rows: Any, source: Any
-) -> tuple[Any, State]:
+def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) -> tuple[Any, State]:
     """Images of rows [*batch, k, n], and the state then.
 
     Args:

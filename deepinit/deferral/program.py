@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from deepinit.deferred.draws import Draw, draw_of
+from deepinit.deferral.draws import Draw, draw_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,9 +102,7 @@ def _inline(
 ) -> tuple[Operand, ...]:
     """Append the equations; operands of the outputs."""
     known: dict[Any, Operand] = dict(zip(jaxpr.invars, inputs, strict=True))
-    known |= {
-        var: Constant(value) for var, value in zip(jaxpr.constvars, constants, strict=True)
-    }
+    known |= {var: Constant(value) for var, value in zip(jaxpr.constvars, constants, strict=True)}
     operand = lambda atom: Constant(atom.val) if isinstance(atom, Literal) else known[atom]
     for eqn in jaxpr.eqns:
         operands = tuple(operand(atom) for atom in eqn.invars)
@@ -118,7 +116,8 @@ def _inline(
             continue
         outputs = tuple(next(numbers) for _ in eqn.outvars)
         known |= dict(zip(eqn.outvars, outputs, strict=True))
-        shapes = tuple(jax.ShapeDtypeStruct(var.aval.shape, var.aval.dtype) for var in eqn.outvars)
+        avals: Any = [var.aval for var in eqn.outvars]
+        shapes = tuple(jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals)
         is_loop = eqn.primitive.name == "scan"
         equations.append(
             Equation(
@@ -149,5 +148,3 @@ def _joined(outer: str, inner: str) -> str:
         if part and part not in ("jvp", "transpose", "vmap", "checkpoint", "rematted_computation"):
             parts.append(part)
     return "/".join(parts)
-
-

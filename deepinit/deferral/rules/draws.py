@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from deepinit.deferred.draws import moments
-from deepinit.deferred.interpret import bind
-from deepinit.deferred.program import Equation
-from deepinit.deferred.session import Drawn, Session, new_base
-from deepinit.deferred.values import Gauss, Implicit, broadcast, ein_of
+from deepinit.deferral.draws import moments
+from deepinit.deferral.interpret import bind
+from deepinit.deferral.program import Equation
+from deepinit.deferral.session import Drawn, Session, new_base
+from deepinit.deferral.values import Gauss, Implicit, broadcast, ein_of
 
 _FEWEST = 64  # numbers of a matrix worth deferring
 SMALL = "small"

@@ -1,4 +1,4 @@
-"""`deferred`: the law of a function of a key, its Gaussian matrices drawn only as far as they act."""
+"""`deferred`: the law of a function, its Gaussian matrices drawn only as far as they act."""
 
 import functools
 import warnings
@@ -8,12 +8,12 @@ from typing import Any
 import jax
 
 from deepinit.core.errors import SpecError
-from deepinit.deferred.interpret import run
-from deepinit.deferred.plan import SHARE, fresh, planned
-from deepinit.deferred.program import Program, flatten
-from deepinit.deferred.rules import RULES
-from deepinit.deferred.session import Decisions, Session
-from deepinit.deferred.simplify import simplified
+from deepinit.deferral.interpret import run
+from deepinit.deferral.plan import SHARE, fresh, planned
+from deepinit.deferral.program import Program, flatten
+from deepinit.deferral.rules import RULES
+from deepinit.deferral.session import Decisions, Session
+from deepinit.deferral.simplify import simplified
 
 
 def deferred(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[..., Any]:
@@ -48,7 +48,7 @@ def transformed(
 ) -> Callable[..., Any]:
     """`deferred`; arrays are explicit from a share of numbers drawn on."""
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def of_leaves(tree: Any) -> Any:
         return _guarded(f, gaussianize, share, tree)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from deepinit.deferred.action import act
-from deepinit.deferred.interpret import bind
-from deepinit.deferred.program import Equation
-from deepinit.deferred.rules.elementwise import LAZY, settled, terms_of
-from deepinit.deferred.session import Session, new_base
-from deepinit.deferred.values import (
+from deepinit.deferral.action import act
+from deepinit.deferral.interpret import bind
+from deepinit.deferral.program import Equation
+from deepinit.deferral.rules.elementwise import LAZY, settled, terms_of
+from deepinit.deferral.session import Session, new_base
+from deepinit.deferral.values import (
     Ein,
     Gauss,
     Implicit,

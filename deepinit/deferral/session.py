@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import jax.numpy as jnp
 
-from deepinit.deferred.conditioning import State
-from deepinit.deferred.values import Atoms, Gauss, Implicit, evaluate
+from deepinit.deferral.conditioning import State
+from deepinit.deferral.values import Atoms, Gauss, Implicit, evaluate
 
 
 class Roles(NamedTuple):
@@ -83,6 +83,7 @@ class Decisions:
         drawn: every draw.
         uses: of arrays, by the number of the use.
         notes: remarks, by draws.
+        num_uses: of arrays, in all.
     """
 
     explicit: dict[Any, str] = dataclasses.field(default_factory=dict)
@@ -90,6 +91,11 @@ class Decisions:
     drawn: dict[Any, Drawn] = dataclasses.field(default_factory=dict)
     uses: dict[tuple[Any, int], Use] = dataclasses.field(default_factory=dict)
     notes: dict[Any, str] = dataclasses.field(default_factory=dict)
+    num_uses: dict[Any, int] = dataclasses.field(default_factory=dict)
+
+    def is_done(self, name: Any, base: Base) -> bool:
+        """Whether an array is not used again, so that nothing needs to be known of it."""
+        return base.uses >= self.num_uses.get(name, math.inf)
 
 
 class AxisSplit(Exception):

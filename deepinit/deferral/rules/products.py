@@ -6,12 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from deepinit.deferred.action import act
-from deepinit.deferred.interpret import bind
-from deepinit.deferred.program import Equation
-from deepinit.deferred.rules.elementwise import LAZY, settled, terms_of
-from deepinit.deferred.session import Session
-from deepinit.deferred.values import (
+from deepinit.deferral.action import act
+from deepinit.deferral.interpret import bind
+from deepinit.deferral.program import Equation
+from deepinit.deferral.rules.elementwise import LAZY, settled, terms_of
+from deepinit.deferral.session import Session
+from deepinit.deferral.values import (
     Ein,
     Gauss,
     Implicit,
@@ -20,15 +20,14 @@ from deepinit.deferred.values import (
     evaluate,
     new_labels,
     product,
-    times,
 )
 
 Axes = tuple[int, ...]
 
 
 def _dot_general(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
-    dims = equation.params["dimension_numbers"]
-    (contracted, batch) = (tuple(map(tuple, pair)) for pair in dims)
+    pairs: Any = equation.params["dimension_numbers"]
+    contracted, batch = ((tuple(first), tuple(second)) for first, second in pairs)
     formed = [value for value in values if not isinstance(value, Implicit)]
     shape = equation.shapes[0]
     if len(formed) == 2 and not (
@@ -45,7 +44,11 @@ def _dot_general(session: Session, number: int, equation: Equation, values: list
 
 
 def contract(
-    session: Session, a: Any, b: Any, contracted: tuple[Axes, Axes], batch: tuple[Axes, Axes],
+    session: Session,
+    a: Any,
+    b: Any,
+    contracted: tuple[Axes, Axes],
+    batch: tuple[Axes, Axes],
     arrays: tuple[Any, Any],
 ) -> Any:
     """The product of two terms, axes [*batch, *free of a, *free of b].
@@ -84,9 +87,7 @@ def contract(
     order += [*contracted[0]]
     dense = array
     if order != list(range(array.ndim)):
-        dense = session.shared(
-            ("order", tuple(order)), array, lambda: jnp.transpose(array, order)
-        )
+        dense = session.shared(("order", tuple(order)), array, lambda: jnp.transpose(array, order))
     return ein_of(act(session, b, contracted[1], batch[1], dense))
 
 
@@ -102,7 +103,11 @@ def _moved(ein: Ein, num_batch: int, num_first: int) -> Ein:
 
 
 def _by_factor(
-    session: Session, ein: Ein, gauss: Gauss, contracted: tuple[Axes, Axes], batch: tuple[Axes, Axes]
+    session: Session,
+    ein: Ein,
+    gauss: Gauss,
+    contracted: tuple[Axes, Axes],
+    batch: tuple[Axes, Axes],
 ) -> Ein | None:
     """A Gauss acts on the one factor that has the contracted labels; None if there is none."""
     inner = [label for axis in contracted[0] for label in ein.axes[axis]]
@@ -117,7 +122,10 @@ def _by_factor(
     dense = dense.reshape(*(sizes[label] for label in rest), *shape)
     image = act(session, gauss, contracted[1], (), dense)
     grown = image.shape[len(rest) :]
-    names = [(label,) if size != 1 else () for label, size in zip(new_labels(len(grown)), grown, strict=True)]
+    names = [
+        (label,) if size != 1 else ()
+        for label, size in zip(new_labels(len(grown)), grown, strict=True)
+    ]
     new = tuple(label for group in names for label in group)
     image = image.reshape([sizes[label] for label in rest] + [size for size in grown if size != 1])
     free = tuple(group for axis, group in enumerate(ein.axes) if axis not in contracted[0])

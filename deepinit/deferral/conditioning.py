@@ -69,7 +69,8 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     """
     found = split_rows(rows, state.rows) if split is None else split
     normal = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
-    images = normal * _is_direction(found.directions)
+    # a product with a diagonal matrix: fused with an entrywise one, XLA draws five times slower
+    images = _product(jnp.diag(_is_direction(found.directions)), normal)
     if state.columns.shape[0]:
         seen = _product(found.directions, state.preimages.T) - _product(images, state.columns.T)
         images = images + _product(seen, state.columns)
@@ -97,7 +98,7 @@ def _product(a: Any, b: Any) -> Any:
 
 
 def _is_direction(directions: Any) -> Any:
-    return jnp.any(directions != 0, axis=1, keepdims=True).astype(directions.dtype)
+    return jnp.any(directions != 0, axis=1).astype(directions.dtype)
 
 
 def _normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:

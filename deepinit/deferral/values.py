@@ -1,6 +1,7 @@
 """Arrays that are not formed: sums of drawn matrices and of products of smaller arrays."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from typing import Any, NamedTuple
@@ -12,13 +13,12 @@ Atoms = tuple[int, ...]
 Labels = tuple[int, ...]
 
 
-def _tree(data: tuple[str, ...], static: tuple[str, ...]) -> Any:
-    return lambda cls: jax.tree_util.register_dataclass(
-        dataclasses.dataclass(frozen=True, eq=False)(cls), list(data), list(static)
-    )
-
-
-@_tree(("scale", "diagonals"), ("base", "axes", "of_diagonals"))
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["scale", "diagonals"],
+    meta_fields=["base", "axes", "of_diagonals"],
+)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Gauss:
     """scale * product of diagonals * a drawn array of independent N(0, 1).
 
@@ -35,7 +35,12 @@ class Gauss:
     of_diagonals: tuple[Atoms, ...]
 
 
-@_tree(("factors", "scale"), ("labels", "axes", "sizes"))
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["factors", "scale"],
+    meta_fields=["labels", "axes", "sizes"],
+)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Ein:
     """scale * einsum of factors.
 
@@ -53,7 +58,10 @@ class Ein:
     scale: Any
 
 
-@_tree(("terms",), ("shape", "dtype"))
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["terms"], meta_fields=["shape", "dtype"]
+)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Implicit:
     """A sum of terms of one shape."""
 
@@ -155,9 +163,7 @@ def split_label(ein: Ein, label: int, sizes: tuple[int, ...]) -> Ein:
     before = dict(ein.sizes)
     factors = []
     for factor, labels in zip(ein.factors, ein.labels, strict=True):
-        shape = [
-            size for old in labels for size in (sizes if old == label else (before[old],))
-        ]
+        shape = [size for old in labels for size in (sizes if old == label else (before[old],))]
         factors.append(factor.reshape(shape) if label in labels else factor)
     del before[label]
     before |= dict(zip(new, sizes, strict=True))
@@ -173,7 +179,8 @@ def split_label(ein: Ein, label: int, sizes: tuple[int, ...]) -> Ein:
 def renamed(ein: Ein, names: dict[int, int]) -> Ein:
     """The same with other labels; those not named get new ones."""
     own = {
-        label: names.get(label, new) for (label, _), new in zip(ein.sizes, new_labels(len(ein.sizes)), strict=True)
+        label: names.get(label, new)
+        for (label, _), new in zip(ein.sizes, new_labels(len(ein.sizes)), strict=True)
     }
     swap = lambda labels: tuple(own[label] for label in labels)
     return Ein(
@@ -203,7 +210,10 @@ def product(a: Ein, b: Ein, pairs: tuple[tuple[int, int], ...], axes: Any) -> Ei
     b = renamed(b, names)
     sizes = dict(a.sizes) | dict(b.sizes)
     ein = Ein(
-        a.factors + b.factors, a.labels + b.labels, axes(a.axes, b.axes), tuple(sizes.items()),
+        a.factors + b.factors,
+        a.labels + b.labels,
+        axes(a.axes, b.axes),
+        tuple(sizes.items()),
         a.scale * b.scale,
     )
     return _without_idle_labels(ein)

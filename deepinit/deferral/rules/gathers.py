@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from deepinit.deferred.program import Equation
-from deepinit.deferred.rules.elementwise import settled
-from deepinit.deferred.rules.products import contract
-from deepinit.deferred.session import Session
-from deepinit.deferred.values import NotDeferred, ein_of
+from deepinit.deferral.program import Equation
+from deepinit.deferral.rules.elementwise import settled
+from deepinit.deferral.rules.products import contract
+from deepinit.deferral.session import Session
+from deepinit.deferral.values import NotDeferred, ein_of
 
 
 def _gather(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:

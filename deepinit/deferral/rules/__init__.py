@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from deepinit.deferred.rules import draws, elementwise, gathers, loops, products, shapes
+from deepinit.deferral.rules import draws, elementwise, gathers, loops, products, shapes
 
 RULES: dict[str, Callable[..., list[Any]]] = {
     **draws.RULES,

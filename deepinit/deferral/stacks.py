@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from deepinit.deferred.action import with_axis
-from deepinit.deferred.conditioning import State
-from deepinit.deferred.session import Base, Roles
-from deepinit.deferred.values import Atoms, Ein, Gauss, Implicit, NotDeferred, new_labels
+from deepinit.deferral.action import with_axis
+from deepinit.deferral.conditioning import State
+from deepinit.deferral.session import Base, Roles
+from deepinit.deferral.values import Atoms, Ein, Gauss, Implicit, NotDeferred, new_labels
 
 
 def sliced(value: Implicit, bases: dict[Any, Base]) -> tuple[Implicit, dict[Any, int]]:
@@ -17,7 +17,9 @@ def sliced(value: Implicit, bases: dict[Any, Base]) -> tuple[Implicit, dict[Any,
     Raises:
         NotDeferred: an axis of several labels or atoms, or one that was contracted.
     """
-    length, atoms, terms = value.shape[0], {}, []
+    length = value.shape[0]
+    atoms: dict[Any, int] = {}
+    terms: list[Any] = []
     for term in value.terms:
         if len(term.axes[0]) != 1:
             raise NotDeferred("sliced in a loop across its axes")

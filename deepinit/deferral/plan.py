@@ -1,14 +1,15 @@
 """Which drawn arrays are deferred: decided before anything is computed."""
 
+import collections
 import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 
-from deepinit.deferred.interpret import run
-from deepinit.deferred.program import Program
-from deepinit.deferred.rules import RULES
-from deepinit.deferred.session import AxisSplit, Decisions, Session, root
+from deepinit.deferral.interpret import run
+from deepinit.deferral.program import Program
+from deepinit.deferral.rules import RULES
+from deepinit.deferral.session import AxisSplit, Decisions, Session, root
 
 _PASSES = 24
 SHARE = 0.25  # numbers drawn by uses, over those of the matrix, from which it is drawn itself
@@ -23,7 +24,9 @@ class Totals(NamedTuple):
     numbers: int
 
 
-def planned(program: Program, shapes: tuple[Any, ...], gaussianize: bool, share: float = SHARE) -> Decisions:
+def planned(
+    program: Program, shapes: tuple[Any, ...], gaussianize: bool, share: float = SHARE
+) -> Decisions:
     """Decisions for a program on inputs of these shapes.
 
     The program is interpreted on shapes alone. An equation without a rule makes its drawn arrays
@@ -44,7 +47,9 @@ def planned(program: Program, shapes: tuple[Any, ...], gaussianize: bool, share:
                 return decisions
             decisions.explicit |= costly
     reason = "the plan did not settle"
-    decisions.explicit |= {name: reason for name in decisions.drawn if name not in decisions.explicit}
+    decisions.explicit |= {
+        name: reason for name in decisions.drawn if name not in decisions.explicit
+    }
     return decisions
 
 
@@ -88,9 +93,7 @@ def _costly(decisions: Decisions, share: float) -> dict[Any, str]:
     return found
 
 
-def _several_from_one_key(
-    program: Program, path: tuple[int, ...], decisions: Decisions
-) -> None:
+def _several_from_one_key(program: Program, path: tuple[int, ...], decisions: Decisions) -> None:
     """Draws of different laws or shapes from one key are functions of the same bits."""
     by_key: dict[Any, list[Any]] = {}
     for number, equation in enumerate(program.equations):
@@ -105,5 +108,6 @@ def _several_from_one_key(
 
 
 def fresh(decisions: Decisions) -> Decisions:
-    """Decisions that an interpretation may write its uses to."""
-    return dataclasses.replace(decisions, uses={})
+    """Decisions for an interpretation."""
+    number = collections.Counter(base for base, _ in decisions.uses)
+    return dataclasses.replace(decisions, uses={}, num_uses=dict(number))
