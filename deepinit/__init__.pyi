@@ -64,8 +64,11 @@ from .core.training_config import TrainingConfig as TrainingConfig
 from .deferral.function import deferred as deferred
 from .devices import use_all_cores as use_all_cores
 from .infinite_width.kernel_matrices import kernels as kernels
-from .networks.flax_bridge import from_linen as from_linen
-from .networks.flax_bridge import from_nnx as from_nnx
+from .networks.doors.flax import from_linen as from_linen
+from .networks.doors.flax import from_nnx as from_nnx
+from .networks.doors.functions import batch_network as batch_network
+from .networks.doors.functions import from_equinox as from_equinox
+from .networks.doors.functions import from_haiku as from_haiku
 from .networks.network import Network as Network
 from .networks.network import network as network
 from .quantities.coverage import coverage as coverage

@@ -29,6 +29,21 @@ from deepinit.networks.parametrization import scaled_parameters, unit_parameters
 from deepinit.networks.rows import Rows, points_alone
 
 
+class Batch(NamedTuple):
+    """A network as functions of a whole batch, as its measurements see it.
+
+    Attributes:
+        init: `(key, *arrays) -> (parameters, others)`; tangent kernels are by the parameters, not
+            by others (batch statistics).
+        apply: `(parameters, others, key, *arrays) -> outputs [batch, ...]`; the key for dropout.
+        arranged: rows [num, dimension] -> the arrays that they stand for.
+    """
+
+    init: Callable[..., tuple[Any, Any]]
+    apply: Callable[..., Any]
+    arranged: Callable[[Any], tuple[Any, ...]]
+
+
 class Network(NamedTuple):
     """Two pure functions for `vmap`, with a label (`named`).
 
@@ -39,10 +54,19 @@ class Network(NamedTuple):
     `{"inner": matrix}`, of two-layer blocks also `"outer"`; a matrix a dict of `weights`
     [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out]. Embedding and output
     layer have no axis of layers.
+
+    Attributes:
+        own_batch: how it takes a whole batch; None: `apply` on every input.
+        layers: pattern of the names of layers that are measured; None for the output alone.
+        gaussianize: whether measurements replace truncated normal and uniform weights by Gaussian
+            ones of the same mean and variance.
     """
 
     init: Callable[[Any, int], Any]
     apply: Callable[[Any, jax.Array], jax.Array]
+    own_batch: Batch | None = None
+    layers: str | None = None
+    gaussianize: bool = False
 
     @property
     def label(self) -> str:
@@ -54,12 +78,39 @@ class Network(NamedTuple):
         """Spec, functions or objects, whose code identifies runs."""
         return getattr(self.init, "source", (self.init, self.apply))
 
+    @property
+    def batch(self) -> Batch:
+        """How it takes a whole batch."""
+        if self.own_batch is not None:
+            return self.own_batch
+        return Batch(
+            lambda key, x: (self.init(key, x.shape[1]), ()),
+            lambda parameters, _, key, x: jax.vmap(lambda row: self.apply(parameters, row))(x),
+            lambda rows: (jnp.asarray(rows, "float32"),),
+        )
+
+    def at(self, layers: str = "*") -> "Network":
+        """Measured at the layers whose names match a pattern (`*`, `Block_*/query`), and at the
+        output.
+        """
+        return self._replace(layers=layers)
+
+    def with_gaussian_weights(self) -> "Network":
+        """Measured with Gaussian weights of the mean and variance of its own.
+
+        Means of smooth quantities move by a relative O(1/width) per layer (excess kurtosis of the
+        weights over 3 times that of the 1/width correction); fluctuations of log-norms by a
+        relative O(1/width). Its measurements then draw no weight matrix.
+        """
+        return self._replace(gaussianize=True)
+
 
 def named(
     label: str,
     init: Callable[[Any, int], Any],
     apply: Callable[[Any, jax.Array], jax.Array],
     source: Any = None,
+    own_batch: Batch | None = None,
 ) -> Network:
     """Network with a label; `source` defaults to both functions."""
 
@@ -73,7 +124,7 @@ def named(
 
     labelled.label = label  # type: ignore[attr-defined]
     labelled.source = (init, apply) if source is None else source  # type: ignore[attr-defined]
-    return Network(labelled, guarded)
+    return Network(labelled, guarded, own_batch)
 
 
 def network(

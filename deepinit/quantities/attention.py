@@ -21,6 +21,7 @@ from deepinit.core.layers import (
 from deepinit.core.layers.containers import leaves
 from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.kinds import Forward
+from deepinit.quantities.kinds.axis import is_own
 from deepinit.quantities.layer_limits import layers_limit
 from deepinit.quantities.quantity import Quantity
 
@@ -80,7 +81,7 @@ def _sites(spec: Any, inputs: Inputs) -> Iterator[tuple[Layer, Shape]]:
 
 
 def _why_no_pairs(spec: Any, inputs: Inputs) -> str | None:
-    if any(shape.num_positions > 1 for _, shape in _sites(spec, inputs)):
+    if is_own(spec) or any(shape.num_positions > 1 for _, shape in _sites(spec, inputs)):
         return None
     given = "token_cosine at one position everywhere"
     remedy = "Take di.inputs.tokens(8), or sequences or images."
@@ -94,6 +95,10 @@ def _why_no_limit(spec: Any, inputs: Inputs) -> str | None:
 
 
 def _why_no_attention(spec: Any, inputs: Inputs) -> str | None:
+    if is_own(spec):
+        given = "attention_entropy of a Network, whose attention weights have no name"
+        remedy = "Return the weights from a function of your own, or write it in di.layers."
+        return refusal(given, "networks of di.layers", remedy)
     kinds = Attention, AttentionMix
     every = (leaf for layer, _ in _sites(spec, inputs) for leaf in leaves(layer))
     if any(isinstance(leaf, kinds) for leaf in every):

@@ -11,6 +11,7 @@ from deepinit.core.specs import Spec
 from deepinit.quantities.diffusions import diffusion_limit, predict_gradient
 from deepinit.quantities.kernels import first_output, point_names
 from deepinit.quantities.kinds import Backward
+from deepinit.quantities.kinds.axis import output_size
 from deepinit.quantities.quantity import Quantity
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
@@ -56,7 +57,7 @@ def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
 
 
 def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    count = min(outline(spec, shape_of(inputs)).output.size, inputs.dimension)
+    count = min(output_size(spec, inputs), inputs.dimension)
     return tuple(f"singular value {number}" for number in range(1, count + 1))
 
 
@@ -77,7 +78,11 @@ log_singular_values = Quantity(
     symbol=r"$\ln s_i$",
     label="singular values of the Jacobian, from the largest, as logarithms",
     measurement=Backward(
-        _measure_singular_values, _every_output, entries=_singular_names, why_not=_why_no_jacobian
+        _measure_singular_values,
+        _every_output,
+        every_output=True,
+        entries=_singular_names,
+        why_not=_why_no_jacobian,
     ),
     theories=(),
     transform="ln",

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.by_kind import by_kind
+from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.layers import outline, shape_of
@@ -29,6 +30,7 @@ from deepinit.quantities.diffusions import (
     why_no_linear_network,
 )
 from deepinit.quantities.kinds import Backward, Forward
+from deepinit.quantities.kinds.axis import is_own
 from deepinit.quantities.kinds.backward import all_points
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
@@ -202,11 +204,22 @@ linear layer. The standard parametrization weighs every layer by fan_in / v inst
 i <= j of points, then partners. One row, for the whole network.
 """
 
+
+def _why_no_biases(spec: Any, inputs: Inputs) -> str | None:
+    del inputs
+    if not is_own(spec):
+        return None
+    given = "bias_ntk of a Network, whose biases have no name"
+    return refusal(given, "architectures of deepinit", "Measure ntk, of all its parameters.")
+
+
 bias_ntk = ntk._replace(
     name="bias_ntk",
     symbol=r"$\Theta_b$",
     label="tangent kernel of the first output, biases of the hidden layers, in NTK parametrization",
-    measurement=Backward(_measure_bias_ntk, first_output, entries=_pair_names),
+    measurement=Backward(
+        _measure_bias_ntk, first_output, entries=_pair_names, why_not=_why_no_biases
+    ),
     theories=(
         *theories((FIRST_ORDER,), why_not_bias_tangent, predict_bias_tangent, (MLP,)),
         *diffusion_limit(predict_bias_ntk),

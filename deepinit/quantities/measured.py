@@ -18,7 +18,8 @@ def at_unit_size(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> tuple[An
 
     0 without `Quantity.input_degree` or homogeneity.
     """
-    if quantity.input_degree is None or not isinstance(inputs, Inputs):
+    is_own = not isinstance(spec, NetworkSpec)
+    if quantity.input_degree is None or is_own or not isinstance(inputs, Inputs):
         return inputs, 0
     if not outline(spec, shape_of(inputs)).is_homogeneous:
         return inputs, 0

@@ -21,6 +21,7 @@ from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.corrections import next_layers
 from deepinit.quantities.kernels import nngp, point_names, tap_overlaps
 from deepinit.quantities.kinds import Forward
+from deepinit.quantities.kinds.axis import is_own
 from deepinit.quantities.layer_limits import composed_limit
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
 from deepinit.quantities.theory import Theory
@@ -39,7 +40,7 @@ _laws_of_next_layer = by_kind(
 
 def _why_no_kurtosis(spec: Spec, inputs: Inputs) -> str | None:
     del inputs
-    for law in _laws_of_next_layer(spec):
+    for law in () if is_own(spec) else _laws_of_next_layer(spec):
         if law is not None and not (isinstance(law, Law) and law.is_gaussian):
             given = f"output_kurtosis with the law {getattr(law, 'name', 'matrix')!r}"
             allowed = "Gaussian weights and biases: others add a kurtosis of their own"
@@ -55,6 +56,21 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     return Measurement(value[own], event[own], log_scale=log_scale[own])
 
 
+def _measure_squares(state: Any, inputs: Inputs) -> Any:
+    """z^2 of the first output, at the last position."""
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+
+    del inputs
+    rows = state.postactivations
+    steps = jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
+    every = jnp.concatenate([rows.points, rows.of_bases(rows.points) + steps])
+    scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales)])
+    value = every[:, -state.shape.width] ** 2
+    return Measurement(value, jnp.zeros(value.shape, jnp.int8), log_scale=2 * scales)
+
+
 _next_layer = by_kind(
     "output_kurtosis",
     {MLP: next_layers, object: lambda spec: (np.ones(1), 0.0)},  # others: readout without biases
@@ -65,10 +81,12 @@ _next_layer = by_kind(
 def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
     """3 Var G / (E G)^2, error by the delta method; no spread or quantiles.
 
+    Of a Network Var z^2 / (E z^2)^2 - 2, by its outputs z themselves.
     With control variates the covariance of variance and mean is unknown: the error is the sum of
     the two, an upper bound.
     """
     weight_var, bias_var = _next_layer(spec)
+    factor, shift = (1.0, 2.0) if is_own(spec) else (3.0, 0.0)
     weight_var = weight_var[:, None]
     count = estimate.num_seeds - estimate.num_excluded
     assert estimate.relative_variance_error is not None
@@ -77,14 +95,14 @@ def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
         unit = weight_var / (bias_var + weight_var * estimate.mean)
         spread = unit * estimate.standard_error * np.sqrt(count)
         variance = spread**2
-        value = 3.0 * variance
+        value = factor * variance - shift
         # errors of the variance and of the mean, and the covariance of the two
         common = (
             estimate.relative_variance_error**2
             + 4.0 * variance / count
             - 4.0 * estimate.skewness * spread / count
         )
-        error2 = 9.0 * variance**2 * common
+        error2 = (factor * variance) ** 2 * common
         error = np.sqrt(np.maximum(np.where(variance > 0, error2, 0.0), 0.0))
         if estimate.plain is not None:
             value = 3.0 * unit**2 * estimate.variance
@@ -160,7 +178,11 @@ output_kurtosis = Quantity(
     symbol=r"$3\,\mathrm{Var}\,G / (\mathrm{E}\,G)^2$",
     label="excess kurtosis over networks of the next layer's preactivations, or outputs",
     measurement=Forward(
-        _measure, entries=point_names, why_not=_why_no_kurtosis, statistic=_of_ensemble
+        _measure,
+        entries=point_names,
+        why_not=_why_no_kurtosis,
+        statistic=_of_ensemble,
+        own_tap=_measure_squares,
     ),
     theories=(
         *layer_expansions.with_expansion(

@@ -12,6 +12,7 @@ from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import NetworkSpec
+from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
 from deepinit.quantities.kinds import ExactLaw, Forward
@@ -200,6 +201,8 @@ def evaluate(
 
 def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Prediction | str:
     """`Theory.evaluate` under the quantity's name."""
+    if not isinstance(spec, NetworkSpec) and not isinstance(inputs, TrainingConfig):
+        return "no theory reads the code of a Network"
     result = theory.evaluate(spec, inputs, quantity.measurement.axis)
     if isinstance(result, str):
         return result

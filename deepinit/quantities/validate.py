@@ -10,7 +10,7 @@ from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.host import require_unforked
-from deepinit.core.inputs import Inputs
+from deepinit.core.inputs import ArrayInputs, Inputs
 from deepinit.core.results import Estimate
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.training_config import TrainingConfig
@@ -35,6 +35,12 @@ _EXAMPLES = {
     "rate=0.01)",
 }
 
+# What own networks can be given.
+_OF_NETWORKS: dict[Any, str] = {
+    TrainingConfig: "an MLP with an output layer, or a Network",
+    Inputs: "a network of deepinit, or a Network",
+}
+
 
 def check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     """Check types; refuse JAX in a forked process."""
@@ -43,16 +49,18 @@ def check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     if isinstance(quantity, Quantity):
         check_quantity(quantity, tuple(_EXAMPLES))
         kind = quantity.measurement.accepts
-    if kind is TrainingConfig and not isinstance(spec, NetworkSpec):
+    if kind in _OF_NETWORKS and not isinstance(spec, NetworkSpec):
         from deepinit.networks.network import Network
 
-        allowed = "an MLP with an output layer, or a Network"
-        _check_kind("spec", spec, Network, allowed, "di.from_linen(module)")
+        _check_kind("spec", spec, Network, _OF_NETWORKS[kind], "di.from_linen(module)")
     else:
         _check_kind("spec", spec, NetworkSpec, "a network", "di.MLP(widths=(256,) * 10)")
     _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
     allowed = f"{kind.__name__} for {quantity.name}"
     _check_kind("inputs", inputs, kind, allowed, _EXAMPLES[kind])
+    if isinstance(inputs, ArrayInputs) and isinstance(spec, NetworkSpec):
+        given = f"di.inputs.arrays(...) for {type(spec).__name__}"
+        raise SpecError(given, "rows", "Write di.inputs.points(rows), images(...), tokens(...).")
 
 
 def _check_kind(name: str, value: Any, kind: Any, allowed: str, example: str) -> None:

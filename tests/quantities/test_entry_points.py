@@ -13,7 +13,7 @@ import deepinit as di
 from deepinit.core import host
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.ensembles.keys import root_key
-from deepinit.networks.flax_bridge import from_linen, from_nnx
+from deepinit.networks.doors.flax import from_linen, from_nnx
 
 
 def test_r15_an_array_of_keys_is_refused():

@@ -8,7 +8,7 @@ from flax import linen, nnx
 import deepinit as di
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
-from deepinit.networks.flax_bridge import from_linen, from_nnx
+from deepinit.networks.doors.flax import from_linen, from_nnx
 from deepinit.networks.network import named, network
 from deepinit.runs.experiment import Case
 from deepinit.runs.load import load_experiment

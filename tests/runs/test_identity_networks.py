@@ -12,7 +12,7 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import network_record
 from deepinit.core.network_values import general_parameters, general_rows, network_values
-from deepinit.networks.flax_bridge import from_linen, from_nnx
+from deepinit.networks.doors.flax import from_linen, from_nnx
 from deepinit.networks.network import named
 from deepinit.runs.experiment import Case
 from deepinit.store.canonical import differences

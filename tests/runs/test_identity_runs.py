@@ -26,7 +26,7 @@ from flax import linen
 import deepinit as di
 import own_helper
 from deepinit.runs.experiment import Case, Experiment
-from deepinit.networks.flax_bridge import from_linen
+from deepinit.networks.doors.flax import from_linen
 
 RATE = 0.1
 

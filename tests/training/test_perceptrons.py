@@ -10,7 +10,7 @@ import deepinit as di
 from deepinit import training
 from deepinit.core import targets
 from deepinit.core.errors import SpecError
-from deepinit.networks.flax_bridge import from_linen, from_nnx
+from deepinit.networks.doors.flax import from_linen, from_nnx
 
 KEY = jax.random.key(7, impl="threefry2x32")
 X = np.array([0.3, -1.2, 0.7], np.float32)

@@ -1,5 +1,6 @@
 """Inputs of a network: points, pairs, images, sequences of tokens."""
 
+from deepinit.core.inputs.arrays import ArrayInputs, arrays
 from deepinit.core.inputs.rows import (
     Inputs,
     checked_seed,
@@ -17,8 +18,10 @@ from deepinit.core.inputs.rows import (
 from deepinit.core.inputs.sequences import arranged, token_ids, token_pairs, tokens
 
 __all__ = [
+    "ArrayInputs",
     "Inputs",
     "arranged",
+    "arrays",
     "checked_seed",
     "circle",
     "from_arrays",

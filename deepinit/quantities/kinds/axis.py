@@ -7,11 +7,14 @@ import numpy as np
 
 from deepinit.core.layers import Layer, Outline, check_batches, outline, shape_of
 from deepinit.core.layers.outline import RandomMap, choose_maps, is_conditional
-from deepinit.core.specs import choose_linear_map, choose_transposes
+from deepinit.core.specs import NetworkSpec, choose_linear_map, choose_transposes
 
 Conditions = Callable[[Any, Any], str | None]
 Entries = Callable[[Any, Any], tuple[str, ...]]
 Settings = Mapping[str, str]
+
+
+_OWN_COST, _OWN_BYTES = 1e6, 2**20
 
 
 class Axis(NamedTuple):
@@ -45,11 +48,29 @@ def outline_of(spec: Any, inputs: Any) -> Outline:
     return outline(spec, shape_of(inputs))
 
 
+def is_own(spec: Any) -> bool:
+    """Whether it is a `Network`, a user's own code, and no architecture."""
+    return not isinstance(spec, NetworkSpec)
+
+
+def output_size(spec: Any, inputs: Any) -> int:
+    """Numbers of one output."""
+    if is_own(spec):
+        from deepinit.quantities.kinds import own_network
+
+        return own_network.output_size(spec, inputs)
+    return outline_of(spec, inputs).output.size
+
+
 def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool = False) -> str:
     """Resolves `auto` of an architecture; composed networks choose layer by layer.
 
     Raises SpecError: a map that a law excludes.
     """
+    if is_own(spec):
+        from deepinit.quantities.kinds import own_network
+
+        return own_network.linear_map(name)
     if isinstance(spec, Layer):
         check_batches(spec, inputs)
         return choose_maps(spec, shape_of(inputs), name, backward=backward)
@@ -58,7 +79,11 @@ def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool 
 
 
 def site_axis(spec: Any, inputs: Any, entries: tuple[str, ...], *, output: bool) -> "Axis":
-    """Sites from 1, and the readout; composed networks name them."""
+    """Sites from 1, and the readout; composed networks and own ones name them."""
+    if is_own(spec):
+        from deepinit.quantities.kinds import own_network
+
+        return own_network.axis(spec, inputs, entries, "output")
     seen = outline_of(spec, inputs)
     output = output and seen.has_readout
     paths = seen.paths
@@ -68,7 +93,9 @@ def site_axis(spec: Any, inputs: Any, entries: tuple[str, ...], *, output: bool)
 
 
 def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
-    """Random numbers."""
+    """Random numbers; of own networks a guess."""
+    if is_own(spec):
+        return _OWN_COST * inputs.num_rows
     total = 0.0
     for used in outline_of(spec, inputs).maps:
         rows = used.rows * inputs.num_rows
@@ -78,7 +105,9 @@ def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
 
 
 def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
-    """Working memory at the widest layer."""
+    """Working memory at the widest layer; of own networks a guess."""
+    if is_own(spec):
+        return _OWN_BYTES
     widest = 1
     for used in outline_of(spec, inputs).maps:
         larger, smaller = max(used.fan_in, used.fan_out), min(used.fan_in, used.fan_out)

@@ -8,12 +8,14 @@ import numpy as np
 
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import shape_of
+from deepinit.quantities.kinds import own_network
 from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
     Entries,
     Settings,
     entries_of_inputs,
+    is_own,
     maps_of,
     no_conditions,
     outline_of,
@@ -31,11 +33,13 @@ class Backward(NamedTuple):
         functions: `(spec, inputs) -> (functions [num, width], points [num])`, with indices of
             points (partners count as points).
         per_layer: one row per hidden layer; else one.
+        every_output: whether `functions` are all outputs at one point; else the first, at all.
     """
 
     tap: Callable[[Any, Any], Any]
     functions: Callable[[Any, Any], tuple[Any, tuple[int, ...]]]
     per_layer: bool = False
+    every_output: bool = False
     entries: Entries = entries_of_inputs
     why_not: Conditions = no_conditions
     accepts: type = Inputs
@@ -43,6 +47,8 @@ class Backward(NamedTuple):
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
         """Resolves `auto`; SpecError for maps without a backward pass."""
+        if is_own(spec):
+            return own_network.linear_map(name)
         num_rows = inputs.num_rows + len(self.functions(spec, inputs)[0])
         return maps_of(spec, inputs, name, num_rows, backward=True)
 
@@ -54,6 +60,8 @@ class Backward(NamedTuple):
         from deepinit.networks.input_rows import input_rows
 
         del keep
+        if is_own(spec):
+            return own_network.gradients_fn(self.tap, spec, inputs, settings, self.every_output)
         start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn: Any = {name: settings[name] for name in ("linear_map", "precision")}
@@ -65,6 +73,9 @@ class Backward(NamedTuple):
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Hidden layers from 1, or the last layer."""
         entries = self.entries(spec, inputs)
+        if is_own(spec):
+            place = "input" if self.per_layer else "output"
+            return own_network.axis(spec, inputs, entries, place)
         if self.per_layer:
             return site_axis(spec, inputs, entries, output=False)
         seen = outline_of(spec, inputs)

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import shape_of
 from deepinit.core.results import Estimate
+from deepinit.quantities.kinds import own_network
 from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
     Entries,
     Settings,
     entries_of_inputs,
+    is_own,
     maps_of,
     no_conditions,
     outline_of,
@@ -25,7 +27,7 @@ class Forward(NamedTuple):
     """A tap on every layer of the forward pass.
 
     `tap`: `(LayerState, inputs) -> Measurement` [entries] of one layer. `at_output`: the output
-    layer too, as the last. Others: `quantities.kinds`.
+    layer too, as the last. `own_tap`: of a Network, if another. Others: `quantities.kinds`.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -34,6 +36,7 @@ class Forward(NamedTuple):
     entries: Entries = entries_of_inputs
     why_not: Conditions = no_conditions
     statistic: Callable[[Any, Estimate], Estimate] | None = None
+    own_tap: Callable[[Any, Any], Any] | None = None
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
         """Resolves `auto`."""
@@ -52,6 +55,8 @@ class Forward(NamedTuple):
         from deepinit.networks.input_rows import input_rows
 
         del keep
+        if is_own(spec):
+            return own_network.forward_fn(self.own_tap or self.tap, spec, inputs, settings)
         start = input_rows(spec, inputs, settings["dtype"])
         linear_map = linear_maps.FUNCTIONS[settings["linear_map"]]
         taps_output = self.at_output and outline_of(spec, inputs).has_readout

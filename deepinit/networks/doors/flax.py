@@ -1,7 +1,8 @@
-"""flax modules as Networks of one input; the module gets a batch of one.
+"""flax modules as Networks.
 
-SpecError: modules that couple a batch, or have state besides parameters (batch norm, caches).
-Dropout is off: linen modules need `deterministic=True`; nnx modules are in evaluation mode.
+Measurements give the module the whole batch, with dropout and batch statistics as they are in it.
+Training gives it a batch of one. SpecError then: modules that couple a batch, or have state besides
+parameters (batch norm, caches); dropout is off in nnx, linen modules need `deterministic=True`.
 """
 
 import math
@@ -19,7 +20,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.host import outside_traces
 from deepinit.core.network_values import general_parameters, general_rows
-from deepinit.networks.network import Network, named
+from deepinit.networks.network import Batch, Network, named
 
 
 def from_linen(
@@ -66,8 +67,19 @@ def from_linen(
         outputs: Any = module.apply({"params": parameters}, batch)
         return outputs[0]
 
+    def init_batch(key: jax.Array, *arrays: Any) -> tuple[Any, Any]:
+        keys = {"params": key, "dropout": jax.random.fold_in(key, 1)}
+        variables = dict(module.init(keys, *arrays))
+        return variables.pop("params", {}), variables
+
+    def apply_batch(parameters: Any, others: Any, key: jax.Array, *arrays: Any) -> Any:
+        variables = {"params": parameters, **others}
+        outputs, _ = module.apply(variables, *arrays, rngs={"dropout": key}, mutable=list(others))
+        return outputs
+
     text = label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split()))
-    return named(text, init, apply, (module, input_shape, str(dtype)))
+    batch = Batch(init_batch, apply_batch, lambda rows: (_arranged(rows, input_shape, dtype),))
+    return named(text, init, apply, (module, input_shape, str(dtype)), batch)
 
 
 def from_nnx(
@@ -115,7 +127,23 @@ def from_nnx(
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
         return on_batch(parameters, _batch_of_one(jnp.asarray(x, dtype), input_shape))[0]
 
-    return named(label or type(module).__name__, init, apply, (make, input_shape, str(dtype)))
+    def init_batch(key: jax.Array, *arrays: Any) -> tuple[Any, Any]:
+        parts: Any = nnx.split(make(nnx.Rngs(key)), nnx.Param, ...)
+        return parts[1], parts[2]
+
+    def apply_batch(parameters: Any, others: Any, key: jax.Array, *arrays: Any) -> Any:
+        return nnx.merge(whole, parameters, others)(*arrays)
+
+    whole: Any = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param, ...)[0]
+    batch = Batch(init_batch, apply_batch, lambda rows: (_arranged(rows, input_shape, dtype),))
+    text = label or type(module).__name__
+    return named(text, init, apply, (make, input_shape, str(dtype)), batch)
+
+
+def _arranged(rows: Any, input_shape: tuple[int, ...] | None, dtype: Any) -> Any:
+    """Rows as a batch of inputs."""
+    batch = [_batch_of_one(row, input_shape) for row in np.asarray(rows)]
+    return jnp.asarray(np.concatenate(batch), dtype)
 
 
 def _batch_of_one(x: Any, input_shape: tuple[int, ...] | None) -> Any:
