@@ -11,12 +11,14 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import activation_record, is_builtin, network_record, source_record
+from deepinit.core.inputs import Inputs
 from deepinit.core.layers import Layer
 from deepinit.core.layers.outline import activations
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import NetworkSpec, Spec
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.controlled import checked_control
+from deepinit.quantities.kinds import own_network
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.record import quantity_record
 from deepinit.quantities.routes import chosen_linear_map
@@ -35,7 +37,7 @@ class Case:
 
     Attributes:
         name: lower-case letters, digits, `.`, `_`, `-`; unique in the run.
-        spec: of the network; in training also a labelled `Network`.
+        spec: of the network, or a labelled `Network`.
         inputs: rows that every network sees, or a `TrainingConfig`.
         theories: names to compare with; None takes all that apply.
         checked: must agree within 5 standard errors at every layer; else exit code 6.
@@ -101,12 +103,13 @@ class Case:
         """
         if isinstance(self.spec, NetworkSpec):
             return self.spec.to_json()
-        label = getattr(self.spec, "label", "")
+        label = self.spec.label
         if not label or "<lambda>" in label or "<locals>" in label:
             allowed = "a label that tells it apart in every process"
             remedy = "Define activations at the top level of a module; give from_linen a label."
             raise SpecError(f"a network with the label {label!r}", allowed, remedy)
-        return {"network": label}
+        chosen = {"layers": self.spec.layers, "gaussianize": self.spec.gaussianize or None}
+        return {"network": label, **{name: value for name, value in chosen.items() if value}}
 
     @property
     def code(self) -> dict[str, dict[str, str]]:
@@ -123,7 +126,12 @@ class Case:
                 if isinstance(value, Activation) and not is_builtin(value):
                     records[field.name] = activation_record(value)
         else:
-            records["network"] = network_record(self.spec, source, self.inputs.dimension)
+            measured = isinstance(self.inputs, Inputs)
+            records["network"] = (
+                own_network.record(self.spec, self.inputs)
+                if measured
+                else network_record(self.spec, source, self.inputs.dimension)
+            )
         if BUILTIN.get(self.quantity.name) is not self.quantity:
             records["quantity"] = quantity_record(self.quantity, self.spec, self.inputs)
         if not isinstance(getattr(self.inputs, "mode", ""), str):
