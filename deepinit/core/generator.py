@@ -1,5 +1,6 @@
 """Random bits by sequential threefry on every machine, independent of JAX's default."""
 
+import functools
 import math
 from contextlib import AbstractContextManager
 from typing import Any
@@ -38,12 +39,31 @@ def standard_normals(
     import jax
     import jax.numpy as jnp
 
-    size = math.prod(shape)
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     threefry = typed and str(jax.random.key_impl(key)) == "threefry2x32"
+    size = math.prod(shape)
     if not threefry or np.dtype(dtype) != np.float32 or size % 2 or size == 0:
         with sequential_bits():
             return jax.random.normal(key, shape, dtype)
+    return _normals_fn()(key, shape)
+
+
+@functools.cache
+def _normals_fn() -> Any:
+    """The draw under the name of JAX's own, by which `deferral` knows a Gaussian array."""
+    import jax
+
+    def _normal(key: Any, shape: tuple[int, ...]) -> Any:
+        return _float32_normals(key, shape)
+
+    return jax.jit(_normal, static_argnums=1)
+
+
+def _float32_normals(key: Any, shape: tuple[int, ...]) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    size = math.prod(shape)
     first, second = jax.random.key_data(key)
     schedule = first, second, first ^ second ^ np.uint32(_PARITY)
     counts = jnp.arange(size, dtype=jnp.uint32)
