@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.errors import refusal
-from deepinit.core.inputs import Inputs
+from deepinit.core.inputs import ArrayInputs, Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ResNet, Spec
@@ -58,11 +58,23 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
 
     rows = state.postactivations
     norm2 = jnp.sum(rows.points * rows.points, axis=1)
-    start = jnp.asarray(0.5 * np.log(np.sum(inputs.points**2, axis=1)), norm2.dtype)
+    start = jnp.asarray(0.5 * np.log(_sizes(inputs, rows.points.shape[1])), norm2.dtype)
     value = rows.point_scales + 0.5 * jnp.log(jnp.where(norm2 > 0, norm2, 1)) - start
     finite = jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales)
     event = jnp.where(finite, jnp.where(norm2 > 0, 0, _DEAD), _NOT_FINITE)
     return Measurement(value, event.astype(jnp.int8))
+
+
+def _sizes(inputs: Inputs, width: int) -> np.ndarray:
+    """|x_0|^2; the number of neurons where the input is integers: values are root mean squares."""
+    if _is_symbolic(inputs):
+        return np.full(len(inputs.points), float(width))
+    return np.sum(inputs.points**2, axis=1)
+
+
+def _is_symbolic(inputs: Inputs) -> bool:
+    """Whether inputs are token numbers or the like, whose size means nothing."""
+    return isinstance(inputs, ArrayInputs) and inputs.arrays[0].dtype.kind != "f"
 
 
 def _why_not_survival(spec: MLP, inputs: Inputs, theory: str) -> str | None:
@@ -150,7 +162,7 @@ def why_no_walk(spec: MLP, inputs: Inputs, theory: str) -> str | None:
 
 def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
     del spec
-    if np.any(inputs.points != 0, axis=1).all():
+    if _is_symbolic(inputs) or np.any(inputs.points != 0, axis=1).all():
         return None
     remedy = "The norm of 0 does not grow."
     return refusal("an input that is zero", "inputs of positive norm", remedy)

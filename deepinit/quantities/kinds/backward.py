@@ -61,7 +61,14 @@ class Backward(NamedTuple):
 
         del keep
         if is_own(spec):
-            return own_network.gradients_fn(self.tap, spec, inputs, settings, self.every_output)
+            return own_network.gradients_fn(
+                self.tap,
+                spec,
+                inputs,
+                settings,
+                self.every_output,
+                self.per_layer or self.every_output,
+            )
         start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn: Any = {name: settings[name] for name in ("linear_map", "precision")}

@@ -46,13 +46,20 @@ def forward_fn(tap: Any, network: Any, inputs: Inputs, settings: Settings) -> Ca
 
 
 def gradients_fn(
-    tap: Any, network: Any, inputs: Inputs, settings: Settings, every: bool
+    tap: Any, network: Any, inputs: Inputs, settings: Settings, every: bool, by_inputs: bool
 ) -> Callable[[Any], Any]:
     """`key -> Measurement` of a tap on `networks.backward.Gradients`.
 
     Args:
         every: output at one input; else the first, at the last position, at every input.
+        by_inputs: whether the tap reads derivatives by the inputs.
     """
+
+    import jax.numpy as jnp
+
+    if not jnp.issubdtype(batch_of(network, inputs)[0].dtype, jnp.floating) and by_inputs:
+        given = f"gradients by inputs of type {batch_of(network, inputs)[0].dtype}"
+        raise SpecError(given, "arrays of floating point numbers", "Measure at layers: net.at().")
 
     def measured(key: Any, *arrays: Any) -> Any:
         return tap(_gradients(network, key, arrays, inputs.num_rows, every), inputs)
