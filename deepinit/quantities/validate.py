@@ -36,9 +36,9 @@ _EXAMPLES = {
 }
 
 # What own networks can be given.
-_OF_NETWORKS: dict[Any, str] = {
-    TrainingConfig: "an MLP with an output layer, or a Network",
-    Inputs: "a network of deepinit, or a Network",
+_OF_NETWORKS: dict[Any, tuple[str, str]] = {
+    TrainingConfig: ("an MLP with an output layer, or a Network", "di.from_linen(module)"),
+    Inputs: ("a network", "di.MLP(widths=(256,) * 10), or di.from_linen(module)"),
 }
 
 
@@ -52,7 +52,7 @@ def check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     if kind in _OF_NETWORKS and not isinstance(spec, NetworkSpec):
         from deepinit.networks.network import Network
 
-        _check_kind("spec", spec, Network, _OF_NETWORKS[kind], "di.from_linen(module)")
+        _check_kind("spec", spec, Network, *_OF_NETWORKS[kind])
     else:
         _check_kind("spec", spec, NetworkSpec, "a network", "di.MLP(widths=(256,) * 10)")
     _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
