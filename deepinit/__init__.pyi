@@ -62,6 +62,7 @@ from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
 from .core.training_config import TrainingConfig as TrainingConfig
 from .deferral.function import deferred as deferred
+from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores
 from .infinite_width.kernel_matrices import kernels as kernels
 from .networks.doors.flax import from_linen as from_linen

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -29,6 +29,7 @@ class Equation:
         inputs: numbers of variables, or constants.
         outputs: numbers of variables.
         shapes: `jax.ShapeDtypeStruct` of the outputs.
+        operand_shapes: shapes of the inputs.
         name: names of the modules around it.
         draw: the law, if it draws an array.
         body: of a scan.
@@ -38,6 +39,7 @@ class Equation:
     inputs: tuple[Operand, ...]
     outputs: tuple[int, ...]
     shapes: tuple[Any, ...]
+    operand_shapes: tuple[tuple[int, ...], ...]
     params: dict[str, Any]
     name: str
     draw: Draw | None = None
@@ -61,7 +63,7 @@ class Program:
 
 
 # Functions that are called once: their equations stand in for the call.
-_CALLS = {
+CALLS = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "closed_call": "call_jaxpr",
@@ -75,13 +77,17 @@ _CALLS = {
 }
 
 
-def flatten(closed: ClosedJaxpr) -> Program:
-    """The program of a traced function; calls are inlined, but for recognized draws."""
+def flatten(closed: ClosedJaxpr, is_kept: Callable[[Any], bool] = lambda eqn: False) -> Program:
+    """The program of a traced function; calls are inlined, but for recognized draws.
+
+    Args:
+        is_kept: whether a call stays an equation.
+    """
     numbers = itertools.count()
     jaxpr, constants = opened(closed)
     inputs = tuple(next(numbers) for _ in jaxpr.invars)
     equations: list[Equation] = []
-    outputs = _inline(jaxpr, constants, inputs, "", numbers, equations)
+    outputs = _inline(jaxpr, constants, inputs, "", numbers, equations, is_kept)
     return Program(inputs, outputs, tuple(equations))
 
 
@@ -99,6 +105,7 @@ def _inline(
     name: str,
     numbers: Iterator[int],
     equations: list[Equation],
+    is_kept: Callable[[Any], bool],
 ) -> tuple[Operand, ...]:
     """Append the equations; operands of the outputs."""
     known: dict[Any, Operand] = dict(zip(jaxpr.invars, inputs, strict=True))
@@ -106,12 +113,12 @@ def _inline(
     operand = lambda atom: Constant(atom.val) if isinstance(atom, Literal) else known[atom]
     for eqn in jaxpr.eqns:
         operands = tuple(operand(atom) for atom in eqn.invars)
-        path = _joined(name, str(eqn.source_info.name_stack))
+        path = joined(name, str(eqn.source_info.name_stack))
         draw = draw_of(eqn)
-        inner = eqn.params.get(_CALLS.get(eqn.primitive.name, ""))
-        if inner is not None and draw is None:
+        inner = eqn.params.get(CALLS.get(eqn.primitive.name, ""))
+        if inner is not None and draw is None and not is_kept(eqn):
             body, consts = opened(inner)
-            found = _inline(body, consts, operands, path, numbers, equations)
+            found = _inline(body, consts, operands, path, numbers, equations, is_kept)
             known |= dict(zip(eqn.outvars, found, strict=True))
             continue
         outputs = tuple(next(numbers) for _ in eqn.outvars)
@@ -125,10 +132,11 @@ def _inline(
                 operands,
                 outputs,
                 shapes,
+                tuple(getattr(atom.aval, "shape", ()) for atom in eqn.invars),
                 eqn.params,
                 path,
                 draw,
-                flatten(_closed(eqn.params["jaxpr"])) if is_loop else None,
+                flatten(_closed(eqn.params["jaxpr"]), is_kept) if is_loop else None,
                 bool(eqn.effects),
             )
         )
@@ -139,7 +147,7 @@ def _closed(jaxpr: Any) -> ClosedJaxpr:
     return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
 
 
-def _joined(outer: str, inner: str) -> str:
+def joined(outer: str, inner: str) -> str:
     """Names of modules; `jvp(...)` and `transpose(...)` are left out."""
     parts = []
     for part in (*outer.split("/"), *inner.split("/")):

@@ -1,0 +1,365 @@
+import equinox as eqx
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from two_samples import assert_same_law, samples
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+from deepinit.deferral.function import traced, transformed
+from deepinit.deferral.plan import planned
+
+KEY = jax.random.key(3)
+NORMAL = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+ROWS = jax.random.normal(jax.random.key(8), (3, 16))
+
+
+def assert_close(a, b):
+    np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+class MLP(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.Dense(24, use_bias=False, kernel_init=NORMAL)(x))
+        x = nn.relu(nn.Dense(16, use_bias=False, kernel_init=NORMAL)(x))
+        return nn.Dense(2, use_bias=False, kernel_init=NORMAL, name="head")(x)
+
+
+def applied(net):
+    return lambda key, x: net.apply(net.init(key, x), x)
+
+
+def test_linen_names_and_values_are_those_of_captured_intermediates():
+    net = MLP()
+    outputs, values = di.taps(applied(net))(KEY, ROWS)
+    expected, state = net.apply(
+        net.init(KEY, ROWS), ROWS, capture_intermediates=True, mutable=["intermediates"]
+    )
+    assert_close(outputs, expected)
+    assert list(values) == ["MLP/Dense_0", "MLP/Dense_1", "MLP/head"]
+    for name, value in values.items():
+        layer = name.split("/")[1]
+        assert_close(value, state["intermediates"][layer]["__call__"][0])
+
+
+class Block(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+        attention = nn.MultiHeadDotProductAttention(2, kernel_init=NORMAL, use_bias=False)
+        x = x + attention(nn.LayerNorm()(x))
+        return x + nn.Dense(16, kernel_init=NORMAL, use_bias=False)(nn.gelu(x)), None
+
+
+class Transformer(nn.Module):
+    @nn.compact
+    def __call__(self, ids):
+        x = nn.Embed(20, 16, embedding_init=nn.initializers.normal(1.0))(ids)
+        axes = {"params": 0, "intermediates": 0}
+        block = nn.scan(Block, variable_axes=axes, split_rngs={"params": True}, length=3)
+        return block(name="blocks")(x, None)[0]
+
+
+IDS = jnp.array([[3, 1, 4, 1]])
+ATTENTION = "Transformer/blocks/MultiHeadDotProductAttention_0"
+
+
+def test_taps_in_scanned_blocks_are_stacked_layer_by_layer():
+    net = Transformer()
+    _, values = di.taps(applied(net))(KEY, IDS)
+    parts = [f"{ATTENTION}/{part}" for part in ("query", "key", "value", "out")]
+    assert list(values) == ["Transformer/Embed_0", *parts, "Transformer/blocks/Dense_0"]
+    _, state = net.apply(
+        net.init(KEY, IDS), IDS, capture_intermediates=True, mutable=["intermediates"]
+    )
+    found = state["intermediates"]
+    inner = found["blocks"]["MultiHeadDotProductAttention_0"]
+    assert_close(values["Transformer/Embed_0"], found["Embed_0"]["__call__"][0])
+    assert_close(values["Transformer/blocks/Dense_0"], found["blocks"]["Dense_0"]["__call__"][0])
+    for part in parts:
+        assert values[part].shape[0] == 3
+        assert_close(values[part], inner[part.split("/")[-1]]["__call__"][0])
+
+
+class Perturbed(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        for layer in range(2):
+            x = self.perturb(f"z{layer}", nn.Dense(16, use_bias=False)(x))
+            x = nn.tanh(x)
+        return x
+
+
+def test_cotangents_are_those_of_perturbations_in_linen():
+    net = Perturbed()
+
+    def f(key, x):
+        return net.apply({"params": net.init(key, x)["params"]}, x)
+
+    scalar = lambda y: jnp.sum(y**2)
+    _, found = di.taps(f, gradients=scalar)(KEY, ROWS)
+    variables = net.init(KEY, ROWS)
+
+    def of_perturbations(zeros):
+        return scalar(net.apply({"params": variables["params"], "perturbations": zeros}, ROWS))
+
+    expected = jax.grad(of_perturbations)(variables["perturbations"])
+    for layer in range(2):
+        assert_close(found[f"Perturbed/Dense_{layer}"].cotangent, expected[f"z{layer}"])
+
+
+class Stack(nnx.Module):
+    def __init__(self, rngs):
+        self.first = nnx.Linear(16, 24, rngs=rngs)
+        self.last = nnx.Linear(24, 16, rngs=rngs)
+
+    def __call__(self, x):
+        return self.last(nnx.relu(self.first(x)))
+
+
+def test_nnx_layers_are_named_by_their_draws():
+    _, values = di.taps(lambda key, x: Stack(nnx.Rngs(key))(x))(KEY, ROWS)
+    assert list(values) == ["truncated_normal_16x24", "truncated_normal_24x16"]
+    net = Stack(nnx.Rngs(KEY))
+    assert_close(values["truncated_normal_16x24"], ROWS @ net.first.kernel[...])
+
+
+def test_equinox_layers_have_rows_first():
+    f = lambda key, x: jax.vmap(eqx.nn.MLP(16, 8, 24, 1, key=key))(x)
+    _, values = di.taps(f)(KEY, ROWS)
+    name = "eqx.nn.MLP/eqx.nn.Linear"
+    assert {key: value.shape for key, value in values.items()} == {
+        name: (3, 24),
+        f"{name}#2": (3, 8),
+    }
+    net = eqx.nn.MLP(16, 8, 24, 1, key=KEY)
+    assert_close(values[name], ROWS @ net.layers[0].weight.T)
+
+
+def plain(key, x):
+    keys = jax.random.split(key, 4)
+    stack = jax.random.normal(keys[0], (3, 16, 16)) / 4
+    scale, bias = jax.random.normal(keys[1], (16,)), jax.random.normal(keys[2], (16,))
+    readout = jax.random.normal(keys[3], (16,)) / jnp.sqrt(16)
+
+    def body(x, weights):
+        with jax.named_scope("dense"):
+            return jnp.tanh(x @ weights), None
+
+    with jax.named_scope("body"):
+        x, _ = jax.lax.scan(body, x, stack)
+    scores = jax.nn.softmax((x * scale + bias) @ x.T)
+    return scores @ x @ readout
+
+
+def test_plain_functions_are_named_by_scopes_and_only_weights_are_tapped():
+    for x in (ROWS, ROWS[:1]):
+        _, values = di.taps(plain)(KEY, x)
+        shapes = {name: value.shape for name, value in values.items()}
+        assert shapes == {"body/dense": (3, len(x), 16), "normal_16": (len(x),)}
+    weights = jax.random.normal(jax.random.split(KEY, 4)[0], (3, 16, 16)) / 4
+    assert_close(values["body/dense"][1], jnp.tanh(ROWS[:1] @ weights[0]) @ weights[1])
+
+
+def test_a_weight_used_twice_is_tapped_twice_and_its_backward_use_too():
+    def f(key, x):
+        weights = jax.random.normal(key, (16, 16)) / 4
+
+        @jax.named_scope("tied")
+        def layer(x):
+            return jnp.tanh(x @ weights)
+
+        y, backward = jax.vjp(lambda x: layer(layer(x)), x)
+        return y, backward(y)[0]
+
+    assert list(di.taps(lambda key, x: f(key, x)[0])(KEY, ROWS)[1]) == ["tied", "tied#2"]
+    (_, gradient), values = di.taps(f)(KEY, ROWS)
+    assert list(values) == ["tied", "tied#2", "tied#3", "tied#4"]
+    assert_close(values["tied#4"], gradient)
+
+
+def test_uses_of_an_updated_weight_are_tapped():
+    def f(key, x):
+        weights = jax.random.normal(key, (16, 16)) / 4
+
+        def step(weights, _):
+            loss, slope = jax.value_and_grad(lambda w: jnp.mean(jnp.tanh(x @ w) ** 2))(weights)
+            return weights - slope, loss
+
+        return jax.lax.scan(step, weights, None, length=4)
+
+    (_, losses), values = di.taps(f)(KEY, ROWS)
+    (value,) = values.values()
+    assert value.shape == (4, 3, 16)
+    assert_close(jnp.mean(jnp.tanh(value) ** 2, axis=(1, 2)), losses)
+
+
+def test_values_of_other_uses():
+    ids = jnp.array([5, 2, 5])
+
+    def f(key, x, image):
+        first, second, third, fourth = jax.random.split(key, 4)
+        experts = jax.random.normal(first, (2, 16, 8))
+        kernel = jax.random.normal(second, (3, 3, 2, 4))
+        table = jax.random.normal(third, (6, 16))
+        fused = jax.random.normal(fourth, (16, 24))
+        left, right = jnp.split(fused, 2, axis=1)
+        dimensions = ("NCHW", "HWIO", "NCHW")
+        convolved = jax.lax.conv_general_dilated(
+            image, kernel, (1, 1), "SAME", dimension_numbers=dimensions
+        )
+        mixed = jnp.einsum("beh,ehd->bed", jnp.stack([x, x], axis=1), experts)
+        return convolved, mixed, table[ids], x @ left, x @ right
+
+    image = jax.random.normal(KEY, (3, 2, 5, 5))
+    outputs, values = di.taps(f)(KEY, ROWS, image)
+    assert list(values) == [
+        "normal_3x3x2x4", "normal_2x16x8", "normal_6x16", "normal_16x24", "normal_16x24#2",
+    ]  # fmt: skip
+    convolved, mixed, *rest = values.values()
+    assert_close(convolved, jnp.moveaxis(outputs[0], 1, -1))
+    assert_close(mixed, jnp.moveaxis(outputs[1], 1, 0))
+    for value, output in zip(rest, outputs[2:], strict=True):
+        assert_close(value, output)
+
+
+@jax.custom_vjp
+def clipped(x):
+    return x
+
+
+clipped.defvjp(lambda x: (x, None), lambda _, slope: (jnp.clip(slope, -0.01, 0.01),))
+
+
+def test_cotangents_are_derivatives_by_perturbations_under_own_derivative_rules():
+    def f(key, x, zeros=(0.0, 0.0)):
+        first, second = jax.random.normal(key, (2, 16, 16)) / 4
+        hidden = clipped(jax.nn.silu(x @ first + zeros[0]))
+        return jnp.sum((hidden @ second + zeros[1]) ** 3)
+
+    _, found = di.taps(lambda key, x: f(key, x), gradients=True)(KEY, ROWS)
+    expected = jax.grad(lambda zeros: f(KEY, ROWS, zeros))((jnp.zeros((3, 16)),) * 2)
+    for tap, slope in zip(found.values(), expected, strict=True):
+        assert_close(tap.cotangent, slope)
+    assert np.max(np.abs(expected[0])) < 0.012  # without the rule: two orders larger
+    assert np.max(np.abs(expected[1])) > 1
+
+
+def test_uses_inside_functions_with_own_derivative_rules_are_tapped():
+    @jax.custom_jvp
+    def layer(x, weights):
+        return clipped(x) @ weights
+
+    layer.defjvp(lambda primals, tangents: (layer(*primals), layer(tangents[0], primals[1])))
+
+    def f(key, x):
+        weights = jax.random.normal(key, (16, 16)) / 4
+        return jnp.sum(jnp.tanh(layer(x, weights)))
+
+    _, found = di.taps(f, gradients=True)(KEY, ROWS)
+    (tap,) = found.values()
+    assert_close(tap.cotangent, 1 - jnp.tanh(tap.value) ** 2)
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint])
+def test_taps_within_calls(wrap):
+    f = lambda key, x: wrap(plain)(key, x)
+    outputs, found = di.taps(f, gradients=jnp.sum)(KEY, ROWS)
+    expected, same = di.taps(plain, gradients=jnp.sum)(KEY, ROWS)
+    assert_close(outputs, expected)
+    assert list(found) == list(same)
+    for name, tap in found.items():
+        assert_close(tap.cotangent, same[name].cotangent)
+
+
+def test_many_networks_at_once():
+    keys = jax.random.split(KEY, 4)
+    g = di.taps(plain, gradients=jnp.sum)
+    _, found = jax.jit(jax.vmap(g, in_axes=(0, None)))(keys, ROWS)
+    _, one = g(keys[2], ROWS)
+    for name, tap in found.items():
+        assert_close(tap.value[2], one[name].value)
+        assert_close(tap.cotangent[2], one[name].cotangent)
+
+
+def test_names_are_matched():
+    f = applied(MLP())
+    assert list(di.taps(f, "*Dense*")(KEY, ROWS)[1]) == ["MLP/Dense_0", "MLP/Dense_1"]
+    head = lambda name: name.endswith("head")
+    _, found = di.taps(f, head, gradients=jnp.sum)(KEY, ROWS)
+    assert list(found) == ["MLP/head"]
+    assert_close(found["MLP/head"].cotangent, jnp.ones((3, 2)))
+    with pytest.raises(SpecError, match="MLP/Dense_0, MLP/Dense_1, MLP/head"):
+        di.taps(f, "Dense_0")(KEY, ROWS)
+    with pytest.raises(SpecError, match="none: no drawn array acts"):
+        di.taps(lambda key, x: x, "Dense_0")(KEY, ROWS)
+
+
+def test_bad_arguments_are_refused():
+    for call in (
+        lambda: di.taps(3),
+        lambda: di.taps(plain, 3),
+        lambda: di.taps(plain, gradients="loss"),
+        lambda: di.taps(plain, gradients=True)(KEY, ROWS),
+        lambda: di.taps(plain, gradients=lambda y: (y[0], y[1]))(KEY, ROWS),
+        lambda: di.taps(plain, gradients=lambda y: jnp.argmax(y))(KEY, ROWS),
+    ):
+        with pytest.raises(SpecError):
+            call()
+
+
+def deferred_arrays(f, *args):
+    leaves, tree = jax.tree.flatten(((KEY, *args), {}))
+    program, _ = traced(f, tree, leaves)
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+    decisions = planned(program, shapes, False, 9.0)
+    return sorted(
+        (drawn.name.split("#")[0], drawn.shape)
+        for name, drawn in decisions.drawn.items()
+        if name not in decisions.explicit
+    )
+
+
+def test_what_is_tapped_is_deferred_as_before():
+    for f, x, count in ((applied(Transformer()), IDS, 6), (plain, ROWS, 1)):
+        expected = deferred_arrays(f, x)
+        assert len(expected) == count
+        assert deferred_arrays(di.taps(f), x) == expected
+        assert deferred_arrays(di.taps(f, gradients=jnp.sum), x) == expected
+
+
+def statistics(values, cotangents):
+    """Of taps of a transformer; cotangents may be those of another, a rival."""
+    of = lambda taps, end: next(tap for name, tap in taps.items() if name.endswith(end))
+    embedded, query, dense = (of(values, end).value for end in ("Embed_0", "query", "Dense_0"))
+    slope, to_query = (of(cotangents, end).cotangent for end in ("Embed_0", "query"))
+    return jnp.stack(
+        [
+            jnp.sum(embedded * slope),
+            jnp.log(jnp.sum(to_query[0] ** 2)),
+            jnp.sum(query[0] * to_query[0]),
+            jnp.sum(dense[0, 0, 0] * dense[2, 0, 0]),
+            jnp.sum(slope[0, 1] * slope[0, 3]),
+            jnp.sum(embedded[0, 0] * query[2, 0, 0].reshape(-1)),
+            jnp.sum(to_query[1, 0].reshape(4, 16) * slope[0]),
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_taps_of_a_deferred_transformer_are_in_law_those_of_the_explicit_one():
+    tapped = di.taps(applied(Transformer()), gradients=lambda y: jnp.sum(y[0, 0] ** 2))
+
+    def of(g, stream):
+        def f(key):
+            taps = g(key, IDS)[1]
+            return statistics(taps, g(jax.random.fold_in(key, 1), IDS)[1] if stream else taps)
+
+        return f
+
+    draw = lambda f, seed: samples(f, num=3000, seed=seed)
+    deferred = draw(of(transformed(tapped, share=9.0), 0), 2)
+    assert_same_law(deferred, draw(of(tapped, 0), 1), rejects=draw(of(tapped, 1), 3))
