@@ -19,6 +19,7 @@ class Site(NamedTuple):
         name: of the modules around, or of the draw.
         order: axes of the result, as [*batch, *rows, *columns].
         shape: of the result in this order, after one axis for each loop.
+        columns: number of its last axes that are the columns of the drawn array.
     """
 
     path: tuple[int, ...]
@@ -26,6 +27,7 @@ class Site(NamedTuple):
     order: tuple[int, ...]
     shape: Shape
     dtype: Any
+    columns: int
 
 
 class Marked(NamedTuple):
@@ -72,11 +74,13 @@ def marked(
             within = flatten(function)
             if marked(within, _named(within.inputs, own)).sites:
                 inner.add(id(function))
-        elif (order := _order(equation, own)) is not None:
+        elif (found_axes := _axes(equation, own)) is not None:
+            order, columns = found_axes
             shape, dtype = equation.shapes[0].shape, equation.shapes[0].dtype
             shape = (*lengths, *(shape[axis] for axis in order))
             origin = next(origin for origin in (*own[1::-1], "") if origin is not None)
-            sites.append(Site(here, _without_einsums(label) or origin, order, shape, dtype))
+            label = _without_einsums(label) or origin
+            sites.append(Site(here, label, order, shape, dtype, columns))
         else:
             found = _linear(equation, own)
         origins |= _named(equation.outputs, found)
@@ -125,25 +129,33 @@ def inner_function(equation: Any) -> Any:
     return equation.params[CALLS[equation.primitive.name]]
 
 
-def _order(equation: Equation, own: list[str | None]) -> tuple[int, ...] | None:
-    """Axes of a product with a drawn array as [*batch, *rows, *columns]; None of others."""
+def _axes(equation: Equation, own: list[str | None]) -> tuple[tuple[int, ...], int] | None:
+    """Axes of a product with a drawn array as [*batch, *rows, *columns], and the number of columns;
+    None of others.
+    """
     name, shape = equation.primitive.name, equation.shapes[0].shape
     if not any(own[:2]) or not jnp.issubdtype(equation.shapes[0].dtype, jnp.floating):
         return None
     axes = tuple(range(len(shape)))
     if name == "dot_general":
+        inner, batch = equation.params["dimension_numbers"]
+        sizes = (
+            len(shape) - len(i) - len(b)
+            for shape, i, b in zip(equation.operand_shapes, inner, batch, strict=True)
+        )
+        first, second = sizes
         if own[1]:
-            return axes
-        (inner, _), (batch, _) = equation.params["dimension_numbers"]
-        count, columns = len(batch), len(equation.operand_shapes[0]) - len(inner)
-        return (*axes[:count], *axes[columns:], *axes[count:columns])
+            return axes, second
+        count = len(batch[0])
+        columns = count + first
+        return (*axes[:count], *axes[columns:], *axes[count:columns]), first
     if name == "conv_general_dilated":
         image, features, *positions = equation.params["dimension_numbers"].out_spec
-        return (image, *positions, features)
+        return (image, *positions, features), 1
     if name == "gather" and not _is_slice(equation):
-        columns = equation.params["dimension_numbers"].offset_dims
-        return (*(axis for axis in axes if axis not in columns), *columns)
-    return axes if name in ("ragged_dot", "ragged_dot_general") else None
+        columns_of = equation.params["dimension_numbers"].offset_dims
+        return (*(x for x in axes if x not in columns_of), *columns_of), len(columns_of)
+    return (axes, 1) if name in ("ragged_dot", "ragged_dot_general") else None
 
 
 def _is_slice(equation: Equation) -> bool:

@@ -81,6 +81,12 @@ def taps(
     return g
 
 
+def tap_sites(f: Callable[..., Any], match: Match, key: Any, *args: Any) -> list[Site]:
+    """The taps of a function at arguments, or their shapes, in order of evaluation."""
+    leaves, tree = jax.tree.flatten(((key, *args), {}))
+    return _matched(_with_unique_names(_traced(f, tree, leaves)[2]), match)
+
+
 def _tapped(f: Any, match: Match, gradients: Scalar, tree: Any, leaves: Any) -> Any:
     program, outputs, every = _traced(f, tree, leaves)
     sites = _matched(_with_unique_names(every), match)
@@ -188,7 +194,7 @@ def _product(
     found = bind(equation, operands)
     if not sites:
         return found, {}
-    ((_, name, order, _, _),) = sites
+    ((_, name, order, *_),) = sites
     if name in zeros:
         found = [found[0] + jnp.transpose(zeros[name], np.argsort(order).tolist())]
     return found, {name: jnp.transpose(found[0], order)}

@@ -83,7 +83,7 @@ def site_axis(spec: Any, inputs: Any, entries: tuple[str, ...], *, output: bool)
     if is_own(spec):
         from deepinit.quantities.kinds import own_network
 
-        return own_network.axis(spec, inputs, entries, "output")
+        return own_network.output_axis(spec, inputs, entries, alone=False)
     seen = outline_of(spec, inputs)
     output = output and seen.has_readout
     paths = seen.paths

@@ -61,14 +61,9 @@ class Backward(NamedTuple):
 
         del keep
         if is_own(spec):
-            return own_network.gradients_fn(
-                self.tap,
-                spec,
-                inputs,
-                settings,
-                self.every_output,
-                self.per_layer or self.every_output,
-            )
+            if self.per_layer:
+                return own_network.layers_fn(self.tap, spec, inputs, settings)
+            return own_network.gradients_fn(self.tap, spec, inputs, settings, self.every_output)
         start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn: Any = {name: settings[name] for name in ("linear_map", "precision")}
@@ -81,8 +76,9 @@ class Backward(NamedTuple):
         """Hidden layers from 1, or the last layer."""
         entries = self.entries(spec, inputs)
         if is_own(spec):
-            place = "input" if self.per_layer else "output"
-            return own_network.axis(spec, inputs, entries, place)
+            if self.per_layer:
+                return own_network.layer_axis(spec, inputs, entries)
+            return own_network.output_axis(spec, inputs, entries, alone=True)
         if self.per_layer:
             return site_axis(spec, inputs, entries, output=False)
         seen = outline_of(spec, inputs)

@@ -1,9 +1,10 @@
 """Measurements of a `Network`: a user's own code, its Gaussian matrices deferred."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,64 @@ def linear_map(name: str) -> str:
     return "deferred" if chosen == "auto" else chosen
 
 
+class Place(NamedTuple):
+    """A measured layer, or a layer of every step of loops.
+
+    Attributes:
+        loops: steps.
+        columns: number of the last axes that are its neurons.
+    """
+
+    name: str
+    loops: tuple[int, ...]
+    columns: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of every step."""
+        steps = itertools.product(*map(range, self.loops))
+        return tuple("".join([self.name, *(f"[{number}]" for number in step)]) for step in steps)
+
+    def stacked(self, value: Any) -> Any:
+        """[*loops, batch, ...] as [steps, batch, *positions, neurons]."""
+        rows = value.shape[len(self.loops) : value.ndim - self.columns]
+        return value.reshape(math.prod(self.loops), *rows, -1)
+
+
+def sites(network: Any, inputs: Inputs) -> tuple[Place, ...]:
+    """The layers that match `network.layers`, with a row for every input.
+
+    SpecError: none does.
+    """
+    return () if network.layers is None else _sites(network, inputs)
+
+
+@functools.lru_cache(maxsize=64)
+def _sites(network: Any, inputs: Inputs) -> tuple[Place, ...]:
+    import jax
+
+    from deepinit.deferral.taps import tap_sites
+
+    arrays = batch_of(network, inputs)
+    found = tap_sites(_function(network), network.layers, jax.random.key(0), *arrays)
+    places = []
+    for site in found:
+        depth = len(site.path) - 1
+        if site.shape[depth : depth + 1] == (inputs.num_rows,):
+            places.append(Place(site.name, site.shape[:depth], site.columns))
+    if not places:
+        names = ", ".join(f"{site.name} {list(site.shape)}" for site in found)
+        given = f"layers={network.layers!r} of a network: {names}"
+        allowed = f"layers with a row for each of the {inputs.num_rows} inputs"
+        raise SpecError(given, allowed, "Choose others, or measure at the output.")
+    return tuple(places)
+
+
+def _is_among(places: tuple[Place, ...]) -> Callable[[str], bool]:
+    names = {place.name for place in places}
+    return lambda name: name in names
+
+
 def batch_of(network: Any, inputs: Inputs) -> tuple[Any, ...]:
     """Arrays of points, then partners."""
     if isinstance(inputs, ArrayInputs):
@@ -33,38 +92,91 @@ def batch_of(network: Any, inputs: Inputs) -> tuple[Any, ...]:
 
 def forward_fn(tap: Any, network: Any, inputs: Inputs, settings: Settings) -> Callable[[Any], Any]:
     """`key -> Measurement` [layers, entries] of a tap on rows."""
+    places = sites(network, inputs)
 
     def measured(key: Any, *arrays: Any) -> Any:
         import jax
         import jax.numpy as jnp
 
-        values = _values(network, key, arrays, inputs.num_rows)
-        found = [tap(state_of(value, inputs), inputs) for _, value in values]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+        from deepinit.deferral.taps import taps
+
+        if network.layers is None:
+            outputs, values = _function(network)(key, *arrays), {}
+        else:
+            outputs, values = taps(_function(network), _is_among(places))(key, *arrays)
+        stacks = [place.stacked(values[place.name]) for place in places]
+        stacks.append(_checked(outputs, inputs.num_rows)[None])
+        of_one = lambda value: tap(state_of(value, inputs), inputs)
+        found = [jax.vmap(of_one)(stack) for stack in stacks]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
 
     return _drawn(measured, network, inputs, settings)
 
 
 def gradients_fn(
-    tap: Any, network: Any, inputs: Inputs, settings: Settings, every: bool, by_inputs: bool
+    tap: Any, network: Any, inputs: Inputs, settings: Settings, every: bool
 ) -> Callable[[Any], Any]:
     """`key -> Measurement` of a tap on `networks.backward.Gradients`.
 
     Args:
         every: output at one input; else the first, at the last position, at every input.
-        by_inputs: whether the tap reads derivatives by the inputs.
     """
-
-    import jax.numpy as jnp
-
-    if not jnp.issubdtype(batch_of(network, inputs)[0].dtype, jnp.floating) and by_inputs:
-        given = f"gradients by inputs of type {batch_of(network, inputs)[0].dtype}"
-        raise SpecError(given, "arrays of floating point numbers", "Measure at layers: net.at().")
+    if every and not _has_slopes(network, inputs):
+        given = f"the Jacobian by inputs of type {batch_of(network, inputs)[0].dtype}"
+        raise SpecError(given, "floating point numbers", "Measure log_gradient_norm at layers.")
 
     def measured(key: Any, *arrays: Any) -> Any:
         return tap(_gradients(network, key, arrays, inputs.num_rows, every), inputs)
 
     return _drawn(measured, network, inputs, settings)
+
+
+def layers_fn(tap: Any, network: Any, inputs: Inputs, settings: Settings) -> Callable[[Any], Any]:
+    """`key -> Measurement` of a tap on gradients of the first output by the measured layers, or by
+    the inputs if there are none.
+
+    Of networks whose layers couple inputs the gradient is that of the sum over inputs.
+    """
+    places = sites(network, inputs)
+    if not places and not _has_slopes(network, inputs):
+        given = f"gradients by inputs of type {batch_of(network, inputs)[0].dtype}"
+        raise SpecError(given, "floating point numbers", "Measure at layers: net.at().")
+
+    def measured(key: Any, *arrays: Any) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        from deepinit.deferral.taps import taps
+        from deepinit.networks.backward import Gradients
+
+        def first(outputs: Any) -> Any:
+            return jnp.sum(_first_outputs(_checked(outputs, inputs.num_rows)))
+
+        f = _function(network)
+        if places:
+            outputs, values = taps(f, _is_among(places), gradients=first)(key, *arrays)
+            stacks = [place.stacked(values[place.name].cotangent) for place in places]
+        else:
+            outputs, pull_back = jax.vjp(lambda x: f(key, x, *arrays[1:]), arrays[0])
+            stacks = [pull_back(jax.grad(first)(outputs))[0][None]]
+        layers = jnp.concatenate([_log_squares(stack) for stack in stacks])
+        own = _first_outputs(outputs)
+        none: Any = None
+        return tap(Gradients(own, 0 * own, layers, none, none, none, none, none), inputs)
+
+    return _drawn(measured, network, inputs, settings)
+
+
+def _first_outputs(outputs: Any) -> Any:
+    """The first output of every input, at the last position: [batch]."""
+    rows, width = outputs.reshape(len(outputs), -1), outputs.shape[-1] if outputs.ndim > 1 else 1
+    return rows[:, -width]
+
+
+def _has_slopes(network: Any, inputs: Inputs) -> bool:
+    import jax.numpy as jnp
+
+    return bool(jnp.issubdtype(batch_of(network, inputs)[0].dtype, jnp.floating))
 
 
 def _drawn(f: Any, network: Any, inputs: Inputs, settings: Settings) -> Callable[[Any], Any]:
@@ -91,11 +203,6 @@ def _function(network: Any) -> Callable[..., Any]:
         return network.batch.apply(parameters, others, jax.random.fold_in(key, 1), *arrays)
 
     return f
-
-
-def _values(network: Any, key: Any, arrays: Any, num_rows: int) -> list[tuple[str, Any]]:
-    """Values [batch, ...] by names of layers, the output last."""
-    return [("output", _checked(_function(network)(key, *arrays), num_rows))]
 
 
 def _checked(outputs: Any, num_rows: int) -> Any:
@@ -155,29 +262,24 @@ def _gradients(network: Any, key: Any, arrays: Any, num_rows: int, every: bool) 
     is_real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
 
     def outputs(real: list[Any], x: Any) -> Any:
-        """Of every input the first, at the last position; or every one of one input."""
+        """Of every input the first; or every one of one input."""
         given = iter(real)
         own = [next(given) if kind else leaf for leaf, kind in zip(leaves, is_real, strict=True)]
         own_tree = jax.tree.unflatten(tree, own)
         found = _checked(network.batch.apply(own_tree, others, own_key, x, *rest), num_rows)
-        rows, width = found.reshape(num_rows, -1), found.shape[-1] if found.ndim > 1 else 1
-        return rows[0] if every else rows[:, -width]
+        return found[0].reshape(-1) if every else _first_outputs(found)
 
     real = [leaf for leaf, kind in zip(leaves, is_real, strict=True) if kind]
     values = outputs(real, x)
-    none = Products(jnp.zeros((num_rows, num_rows)), jnp.zeros((num_rows, num_rows)))
-    products, by_inputs, layers = none, jnp.zeros((1, 1)), jnp.zeros((1, num_rows))
-    moves = jnp.issubdtype(x.dtype, jnp.floating)
-    if every and moves:
-        by_inputs = jax.jacrev(outputs, argnums=1)(real, x).reshape(len(values), -1)
-    elif not every:
-        kernels = [_kernel(jacobian) for jacobian in jax.jacrev(outputs)(real, x)]
-        products = Products(sum(kernels, none.value), none.log_scale)
-        if moves:
-            layers = _log_squares(jax.grad(lambda x: jnp.sum(outputs(real, x)))(x))[None]
-    cotangents = Cotangents(by_inputs, jnp.zeros(len(by_inputs)))
-    scales = jnp.zeros(len(values))
-    return Gradients(values, scales, layers, cotangents, products, none, none, none)
+    none: Any = None
+    if every:
+        jacobian = jax.jacrev(outputs, argnums=1)(real, x).reshape(len(values), -1)
+        cotangents = Cotangents(jacobian, jnp.zeros(len(jacobian)))
+        return Gradients(values, 0 * values, none, cotangents, none, none, none, none)
+    zeros = Products(jnp.zeros((num_rows, num_rows)), jnp.zeros((num_rows, num_rows)))
+    kernels = [_kernel(jacobian) for jacobian in jax.jacrev(outputs)(real, x)]
+    products = zeros._replace(value=sum(kernels, zeros.value))
+    return Gradients(values, 0 * values, none, none, products, zeros, zeros, zeros)
 
 
 def _kernel(jacobian: Any) -> Any:
@@ -187,20 +289,28 @@ def _kernel(jacobian: Any) -> Any:
     return jnp.einsum("i...,j...->ij", jacobian, jacobian, precision="highest")
 
 
-def _log_squares(rows: Any) -> Any:
-    """ln |row|^2, [num]."""
+def _log_squares(stack: Any) -> Any:
+    """ln |row|^2 [steps, batch] of [steps, batch, ...]."""
     import jax.numpy as jnp
 
-    rows = rows.reshape(len(rows), -1)
-    largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    unit = rows / jnp.where(largest > 0, largest, 1)
-    return 2 * jnp.log(largest[:, 0]) + jnp.log(jnp.sum(unit * unit, axis=1))
+    rows = stack.reshape(*stack.shape[:2], -1)
+    largest = jnp.max(jnp.abs(rows), axis=2)
+    unit = rows / jnp.where(largest > 0, largest, 1)[..., None]
+    return 2 * jnp.log(largest) + jnp.log(jnp.sum(unit * unit, axis=2))
 
 
-def axis(network: Any, inputs: Inputs, entries: tuple[str, ...], place: str) -> Axis:
-    """The measured layers by their names, and the output; or the one `place`."""
-    del network, inputs
-    return Axis("layer", 1, entries, paths=(place,))
+def layer_axis(network: Any, inputs: Inputs, entries: tuple[str, ...]) -> Axis:
+    """The measured layers by their names, or the input."""
+    names = [name for each in sites(network, inputs) for name in each.names]
+    paths = tuple(names or ["input"])
+    return Axis("layer", len(paths), entries, paths=paths)
+
+
+def output_axis(network: Any, inputs: Inputs, entries: tuple[str, ...], alone: bool) -> Axis:
+    """The measured layers by their names, and the output; or that `alone`."""
+    places = () if alone else sites(network, inputs)
+    paths = (*(name for each in places for name in each.names), "output")
+    return Axis("layer", len(paths), entries, paths=paths)
 
 
 def output_size(network: Any, inputs: Inputs) -> int:
