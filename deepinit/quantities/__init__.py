@@ -14,6 +14,7 @@ from deepinit.quantities.condensation import (
     orientation_count,
     relative_distance,
 )
+from deepinit.quantities.cosines import cosine
 from deepinit.quantities.distances import log_distance
 from deepinit.quantities.gradients import log_gradient_norm, log_singular_values
 from deepinit.quantities.kernels import bias_ntk, nngp, ntk
@@ -28,6 +29,7 @@ from deepinit.quantities.training import accuracy, training_loss
 
 _ALL = (
     log_sin2_angle,
+    cosine,
     log_distance,
     log_volume,
     length_distortion,
@@ -63,6 +65,7 @@ __all__ = [
     "aligned_fraction",
     "attention_entropy",
     "bias_ntk",
+    "cosine",
     "drop_time",
     "infinite",
     "length_distortion",

@@ -40,6 +40,7 @@ def expansion(
     target: TargetOf,
     conditions: Callable[[Any, Any], str | None] = always,
     finish: Finish | None = None,
+    covers: tuple[type, ...] = (Layer,),
 ) -> Theory:
     """The first order of composed networks for `target(network, inputs)`, and what follows."""
 
@@ -51,7 +52,10 @@ def expansion(
 
         try:
             own = len(target(network, inputs).groups[0])
-            check(_program(network, inputs), inputs.num_rows if mixes_batch(network) else own)
+            check(
+                _program(network, inputs),
+                inputs.num_rows if mixes_batch(_program(network, inputs).body) else own,
+            )
         except SpecError as error:
             return str(error)
         return None
@@ -60,9 +64,10 @@ def expansion(
         found = _of_target(network, inputs, target(network, inputs))
         if finish is not None:
             found = finish(network, inputs, found)
-        return predicted(found, outline(network, shape_of(inputs)).paths or ())
+        layers = tuple(f"layer {number + 1}" for number in range(len(found.infinite)))
+        return predicted(found, outline(network, shape_of(inputs)).paths or layers)
 
-    return Theory(FIRST_ORDER, why_not, predict, covers=(Layer,))
+    return Theory(FIRST_ORDER, why_not, predict, covers=covers)
 
 
 def predicted(found: Expanded, paths: tuple[str, ...]) -> Prediction:
@@ -131,7 +136,7 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
     from deepinit.theory.layers import first_order
 
     target = Target(functions, places, ())
-    of_rows, groups = grouped(target, inputs, together=mixes_batch(network))
+    of_rows, groups = grouped(target, inputs, together=mixes_batch(_program(network, inputs).body))
     found = first_order(_program(network, inputs), rows_of(inputs)[np.array(groups)], of_rows)
     # variances below 0 by more than rounding: the derivatives of f have lost their digits
     rounding = 1e-9 * (found.infinite**2 + found.shift**2)

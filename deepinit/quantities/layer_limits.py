@@ -12,6 +12,7 @@ from deepinit.core.layers import Layer, outline, output_shape, shape_of, sites
 from deepinit.core.layers.raw_inputs import check_raw
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ConvResNet, ResNet
+from deepinit.quantities.row_functions import different_pairs
 from deepinit.quantities.theory import Theory, always, limit, limit_prediction
 
 _REFERENCE = "layer rules: deepinit.infinite_width.rules"
@@ -90,6 +91,18 @@ def log_norm(network: Any, inputs: Inputs) -> np.ndarray:
     start = np.sum(inputs.points**2, axis=1)
     with np.errstate(divide="ignore"):
         return 0.5 * np.log(_sizes(network, inputs) * squares / start)
+
+
+def cosine(network: Any, inputs: Inputs) -> np.ndarray:
+    """Of all pairs."""
+    return cosines(overlaps(network, inputs), inputs)
+
+
+def cosines(kernels: np.ndarray, inputs: Inputs) -> np.ndarray:
+    """Of all pairs i < j, of <x, x'> [sites, inputs, inputs]."""
+    first, second = different_pairs(inputs)
+    size = np.sqrt(np.diagonal(kernels, axis1=1, axis2=2))
+    return kernels[:, first, second] / (size[:, first] * size[:, second])
 
 
 def log_sin2_angle(network: Any, inputs: Inputs) -> np.ndarray:

@@ -92,6 +92,14 @@ def log_sin2_of_pair(gram: Any, mean: Any) -> Any:
     return jnp.log(1.0 - cross**2 / (first * second))[None]
 
 
+def cosine_of_pair(gram: Any, mean: Any) -> Any:
+    """Cosine of two inputs [1]."""
+    import jax.numpy as jnp
+
+    first, cross, second = overlaps_of_pair(gram, mean)
+    return (cross / jnp.sqrt(first * second))[None]
+
+
 def mean_cosine(gram: Any, mean: Any) -> Any:
     """Mean over s < t of the cosine of rows s and t [1]; NaN at one position."""
     import jax.numpy as jnp
@@ -138,6 +146,19 @@ def log_sin2_angle(network: Any, inputs: Inputs) -> Target:
     partners = len(inputs.points) + np.arange(inputs.num_pairs)
     pairs = tuple(zip(map(int, inputs.bases), partners.tolist(), strict=True))
     return Target(log_sin2_of_pair, pairs, _alone(len(pairs)))
+
+
+def different_pairs(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Indices i < j of points, then partners."""
+    return np.triu_indices(inputs.num_rows, 1)
+
+
+def cosine(network: Any, inputs: Inputs) -> Target:
+    """Cosine of all pairs."""
+    del network
+    first, second = different_pairs(inputs)
+    pairs = tuple(zip(first.tolist(), second.tolist(), strict=True))
+    return Target(cosine_of_pair, pairs, _alone(len(pairs)))
 
 
 def token_cosine(network: Any, inputs: Inputs) -> Target:

@@ -27,6 +27,7 @@ OF_POINTS = {
     "log_gradient_norm": 0,
     "log_singular_values": 0,
     "log_volume": 0,
+    "cosine": 0,
 }
 OF_SEQUENCES = {"token_cosine", "attention_entropy"}
 FAST = (("nngp", "relu"), ("log_norm", "relu"))

@@ -70,7 +70,7 @@ PAIRS = {
     **{name: di.inputs.pair(0.5, 6) for name in ("plain", "gated", "batch", "dropped", "tied")},
 }
 QUANTITIES = {
-    **dict.fromkeys(("log_norm", "survival", "nngp", "ntk", "output_kurtosis"), POINTS),
+    **dict.fromkeys(("log_norm", "survival", "nngp", "cosine", "ntk", "output_kurtosis"), POINTS),
     **dict.fromkeys(("log_gradient_norm", "token_cosine", "attention_entropy"), POINTS),
     **dict.fromkeys(("log_sin2_angle", "log_distance"), PAIRS),
 }

@@ -95,7 +95,10 @@ INPUTS = {
         name: POINTS
         for name in ("nngp", "ntk", "bias_ntk", "output_kurtosis", "log_norm", "survival")
     },
-    **{name: POINTS for name in ("log_gradient_norm", "log_singular_values", "log_sin2_angle")},
+    **{
+        name: POINTS
+        for name in ("log_gradient_norm", "log_singular_values", "log_sin2_angle", "cosine")
+    },
     **{name: POINTS for name in ("token_cosine", "attention_entropy")},  # refused without positions
     "log_distance": {
         "component": POINTS["component"],
