@@ -46,8 +46,10 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     unit = every / jnp.where(size > 0, size, 1)
     first, second = row_functions.different_pairs(inputs)
     value = jnp.sum(unit[first] * unit[second], axis=1)
+    scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales)])
+    finite = jnp.isfinite(value) & jnp.isfinite(scales[first]) & jnp.isfinite(scales[second])
     dead = (size[first, 0] == 0) | (size[second, 0] == 0)
-    event = jnp.where(jnp.isfinite(value), jnp.where(dead, _DEAD, 0), _NOT_FINITE)
+    event = jnp.where(finite, jnp.where(dead, _DEAD, 0), _NOT_FINITE)
     return Measurement(jnp.where(event == 0, value, 0), event.astype(jnp.int8))
 
 

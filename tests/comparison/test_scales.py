@@ -138,8 +138,7 @@ CURVES = [
     "output_kurtosis-",
     "survival-",
 )
-@pytest.mark.exhaustive_cases("ntk-")
-@pytest.mark.exhaustive_cases("bias_ntk-", "log_gradient_norm-", "log_singular_values-")
+@pytest.mark.exhaustive_cases("ntk-", "bias_ntk-", "log_gradient_norm-", "log_singular_values-")
 def test_a9_a_network_that_overflows_is_an_event_not_a_value(name, inputs):
     """Neither NaN nor 0 at an infinite scale counts as dead or alive."""
     found = di.simulate(HUGE, getattr(Q, name), inputs, num_seeds=7, **QUIET)
