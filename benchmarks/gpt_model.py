@@ -1,0 +1,153 @@
+"""A GPT of scanned blocks in flax, and what `deferred_gpt.py` measures of it.
+
+python benchmarks/gpt_model.py TASK     TASK: a `Task` as JSON; the answer is JSON
+"""
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+import deepinit as di
+from deepinit.core.generator import standard_normals
+
+
+class Size(NamedTuple):
+    """Of a GPT."""
+
+    blocks: int
+    width: int
+    heads: int
+    deviation: float = 0.02  # of a weight
+
+    @property
+    def weights(self) -> int:
+        """Entries of all matrices."""
+        return 12 * self.blocks * self.width**2
+
+
+SIZES = {
+    "GPT-2 small": Size(12, 768, 12),
+    "GPT-2 XL": Size(48, 1600, 25),
+    "GPT-3": Size(96, 12288, 96),
+    "tiny": Size(2, 32, 2, 32**-0.5),
+}
+
+
+class Task(NamedTuple):
+    """One measurement. `explicit`: f itself, under jit. `repeats`: calls; the median counts."""
+
+    size: str
+    tokens: int
+    gradient: bool
+    explicit: bool = False
+    repeats: int = 5
+
+
+class Block(nn.Module):
+    """Causal attention and MLP, pre-norm, with GPT-2's initializers."""
+
+    size: Size
+
+    @nn.compact
+    def __call__(self, x: jax.Array, _: None) -> tuple[jax.Array, None]:
+        """Of [batch, tokens, width]."""
+        blocks, width, heads, deviation = self.size
+        first = nn.initializers.normal(deviation)
+        last = nn.initializers.normal(deviation / np.sqrt(2 * blocks))
+        project = lambda name: nn.DenseGeneral(
+            (heads, width // heads), kernel_init=first, name=name
+        )
+        h = nn.LayerNorm()(x)
+        mask = nn.make_causal_mask(x[..., 0])
+        h = nn.dot_product_attention(*(project(name)(h) for name in "qkv"), mask=mask)
+        x = x + nn.DenseGeneral(width, axis=(-2, -1), kernel_init=last, name="out")(h)
+        h = nn.gelu(nn.Dense(4 * width, kernel_init=first, name="up")(nn.LayerNorm()(x)))
+        return x + nn.Dense(width, kernel_init=last, name="down")(h), None
+
+
+class GPT(nn.Module):
+    """Blocks in a scan, and a norm."""
+
+    size: Size
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Of [batch, tokens, width]."""
+        options: dict[str, Any] = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+        stack = nn.scan(Block, length=self.size.blocks, **options)
+        return nn.LayerNorm()(stack(self.size)(x, None)[0])
+
+
+def statistics_of(size: Size, gradient: bool) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """`(key, x) -> [3 or 5]`: <y_-1, y_-2> / width, y_-1,0, mean y_-1^3; ln |g|^2 and <g, x> of the
+    gradient g of y_-1,0 by x.
+    """
+    net = GPT(size)
+
+    def f(key: jax.Array, x: jax.Array) -> jax.Array:
+        parameters = net.init(key, x)
+        y, pull_back = jax.vjp(lambda x: net.apply(parameters, x)[0], x)
+        found = [jnp.dot(y[-1], y[-2]) / size.width, y[-1, 0], jnp.mean(y[-1] ** 3)]
+        if gradient:
+            (slope,) = pull_back(jnp.zeros_like(y).at[-1, 0].set(1.0))
+            found += [jnp.log(jnp.sum(slope**2)), jnp.sum(slope * x)]
+        return jnp.stack(found)
+
+    return f
+
+
+def inputs(size: Size, tokens: int) -> jax.Array:
+    """[1, tokens, width], N(0, 0.02^2)."""
+    return 0.02 * jax.random.normal(jax.random.key(1), (1, tokens, size.width))
+
+
+def seconds(call: Callable[[jax.Array], Any], repeats: int) -> tuple[float, float]:
+    """Of the first call, and the median of further ones."""
+    found = []
+    for number in range(repeats + 1):
+        start = time.perf_counter()
+        jax.block_until_ready(call(jax.random.key(number)))
+        found.append(time.perf_counter() - start)
+    return found[0], statistics.median(found[1:])
+
+
+def generators(numbers: int, repeats: int) -> dict[str, float]:
+    """Seconds of bare generators for so many normals."""
+    block = 2**18
+    of_jax = lambda key, shape: jax.random.normal(key, shape)
+    own = lambda key, shape: standard_normals(key, shape, "float32")
+
+    def bare(draw: Any) -> Callable[[jax.Array], Any]:
+        sums = lambda key: jnp.sum(draw(key, (block,)))
+        return jax.jit(lambda key: jax.lax.map(sums, jax.random.split(key, -(-numbers // block))))
+
+    return {"jax": seconds(bare(of_jax), repeats)[1], "own": seconds(bare(own), repeats)[1]}
+
+
+def measured(task: Task) -> dict[str, Any]:
+    """Seconds, memory and numbers drawn of one task."""
+    size = SIZES[task.size]
+    f, x = statistics_of(size, task.gradient), inputs(size, task.tokens)
+    run = jax.jit(f) if task.explicit else di.deferred(f)
+    first, median = seconds(lambda key: run(key, x), task.repeats)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    found = {"first": first, "seconds": median, "peak": peak}
+    if not task.explicit:
+        numbers = sum(row.numbers for row in di.explain(f)(jax.random.key(0), x).rows)
+        found |= {"numbers": numbers, "generators": generators(numbers, task.repeats)}
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(Task(**json.loads(sys.argv[1])))))
