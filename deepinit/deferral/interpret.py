@@ -4,10 +4,10 @@ from typing import Any
 
 from deepinit.deferral.program import Constant, Equation, Operand, Program
 from deepinit.deferral.session import Session
-from deepinit.deferral.values import Implicit, NotDeferred
+from deepinit.deferral.values import Flipped, Implicit, NotDeferred
 
 # Rules that also hold where all operands are formed.
-_ALWAYS = frozenset({"draw", "broadcast_in_dim", "dot_general", "scan"})
+_ALWAYS = frozenset({"draw", "broadcast_in_dim", "dot_general", "conv_general_dilated", "scan"})
 
 
 def run(session: Session, program: Program, inputs: tuple[Any, ...]) -> list[Any]:
@@ -20,15 +20,20 @@ def run(session: Session, program: Program, inputs: tuple[Any, ...]) -> list[Any
     for number, equation in enumerate(program.equations):
         values = [value(operand) for operand in equation.inputs]
         known |= zip(equation.outputs, evaluated(session, number, equation, values), strict=True)
-    return [value(operand) for operand in program.outputs]
+    return [_without_view(session, value(operand)) for operand in program.outputs]
+
+
+def _without_view(session: Session, value: Any) -> Any:
+    return session.formed(value, "reversed") if isinstance(value, Flipped) else value
 
 
 def evaluated(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
     """Outputs of one equation."""
     name = equation.primitive.name if equation.draw is None else "draw"
-    rule = session.rules.get(name)
-    is_implicit = any(isinstance(value, Implicit) for value in values)
-    reason = f"no rule for {name}"
+    is_flipped = any(isinstance(value, Flipped) for value in values)
+    is_implicit = is_flipped or any(isinstance(value, Implicit) for value in values)
+    rule = session.rules.get(f"{name} of reversed" if is_flipped else name)
+    reason = "reversed" if is_flipped else f"no rule for {name}"
     if rule is not None and (is_implicit or name in _ALWAYS):
         try:
             return rule(session, number, equation, values)

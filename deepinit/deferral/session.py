@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax.numpy as jnp
 
 from deepinit.deferral.conditioning import State
-from deepinit.deferral.values import Atoms, Gauss, Implicit, evaluate
+from deepinit.deferral.values import Atoms, Flipped, Gauss, Implicit, evaluate
 
 
 class Roles(NamedTuple):
@@ -161,6 +161,8 @@ class Session:
 
     def formed(self, value: Any, reason: str) -> Any:
         """An array; draws in it become explicit."""
+        if isinstance(value, Flipped):
+            return jnp.flip(self.formed(value.value, reason), value.axes)
         if not isinstance(value, Implicit):
             return value
         total: Any = jnp.zeros((), value.dtype)

@@ -80,6 +80,14 @@ class Implicit:
         return tuple(term.base for term in self.terms if isinstance(term, Gauss))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Flipped:
+    """An array with axes in reverse; convolutions alone have a rule for it."""
+
+    value: Implicit
+    axes: tuple[int, ...]
+
+
 _labels = itertools.count()
 
 

@@ -3,13 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
-from deepinit.deferral.rules import draws, elementwise, gathers, loops, products, shapes
+from deepinit.deferral.rules import (
+    convolutions,
+    draws,
+    elementwise,
+    gathers,
+    loops,
+    products,
+    shapes,
+)
 
 RULES: dict[str, Callable[..., list[Any]]] = {
     **draws.RULES,
     **elementwise.RULES,
     **shapes.RULES,
     **products.RULES,
+    **convolutions.RULES,
     **gathers.RULES,
     **loops.RULES,
 }
