@@ -4,10 +4,13 @@ from typing import Any
 
 from deepinit.deferral.program import Constant, Equation, Operand, Program
 from deepinit.deferral.session import Session
-from deepinit.deferral.values import Flipped, Implicit, NotDeferred
+from deepinit.deferral.values import Blocks, Flipped, Implicit, NotDeferred
 
 # Rules that also hold where all operands are formed.
 _ALWAYS = frozenset({"draw", "broadcast_in_dim", "dot_general", "conv_general_dilated", "scan"})
+
+# Values with rules of their own, under names with these words.
+_VIEWS: dict[type, str] = {Flipped: "reversed", Blocks: "concatenated"}
 
 
 def run(session: Session, program: Program, inputs: tuple[Any, ...]) -> list[Any]:
@@ -24,16 +27,16 @@ def run(session: Session, program: Program, inputs: tuple[Any, ...]) -> list[Any
 
 
 def _without_view(session: Session, value: Any) -> Any:
-    return session.formed(value, "reversed") if isinstance(value, Flipped) else value
+    return session.formed(value, _VIEWS[type(value)]) if type(value) in _VIEWS else value
 
 
 def evaluated(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
     """Outputs of one equation."""
     name = equation.primitive.name if equation.draw is None else "draw"
-    is_flipped = any(isinstance(value, Flipped) for value in values)
-    is_implicit = is_flipped or any(isinstance(value, Implicit) for value in values)
-    rule = session.rules.get(f"{name} of reversed" if is_flipped else name)
-    reason = "reversed" if is_flipped else f"no rule for {name}"
+    views = {_VIEWS[type(value)] for value in values if type(value) in _VIEWS}
+    is_implicit = bool(views) or any(isinstance(value, Implicit) for value in values)
+    rule = session.rules.get(" ".join((name, *views)))
+    reason = " ".join(("no rule for", name, *views))
     if rule is not None and (is_implicit or name in _ALWAYS):
         try:
             return rule(session, number, equation, values)

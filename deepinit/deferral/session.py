@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax.numpy as jnp
 
 from deepinit.deferral.conditioning import State
-from deepinit.deferral.values import Atoms, Flipped, Gauss, Implicit, evaluate
+from deepinit.deferral.values import Atoms, Blocks, Flipped, Gauss, Implicit, evaluate
 
 
 class Roles(NamedTuple):
@@ -163,6 +163,8 @@ class Session:
         """An array; draws in it become explicit."""
         if isinstance(value, Flipped):
             return jnp.flip(self.formed(value.value, reason), value.axes)
+        if isinstance(value, Blocks):
+            return jnp.concatenate([self.formed(part, reason) for part in value.parts], value.axis)
         if not isinstance(value, Implicit):
             return value
         total: Any = jnp.zeros((), value.dtype)

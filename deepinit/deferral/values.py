@@ -82,10 +82,27 @@ class Implicit:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Flipped:
-    """An array with axes in reverse; convolutions alone have a rule for it."""
+    """An array with axes in reverse."""
 
     value: Implicit
     axes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Blocks:
+    """Arrays side by side along an axis; some are not formed."""
+
+    parts: tuple[Any, ...]
+    axis: int
+    shape: tuple[int, ...]
+    dtype: Any
+
+    @property
+    def bases(self) -> tuple[Any, ...]:
+        """The drawn arrays in it."""
+        return tuple(
+            base for part in self.parts if isinstance(part, Implicit) for base in part.bases
+        )
 
 
 _labels = itertools.count()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deepinit.deferral.rules import (
+    blocks,
     convolutions,
     draws,
     elementwise,
@@ -19,6 +20,7 @@ RULES: dict[str, Callable[..., list[Any]]] = {
     **shapes.RULES,
     **products.RULES,
     **convolutions.RULES,
+    **blocks.RULES,
     **gathers.RULES,
     **loops.RULES,
 }

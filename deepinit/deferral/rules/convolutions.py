@@ -142,6 +142,6 @@ def _reversed(session: Session, number: int, equation: Equation, values: list[An
 
 RULES = {
     "conv_general_dilated": _convolved,
-    "conv_general_dilated of reversed": _convolved,
+    "conv_general_dilated reversed": _convolved,
     "rev": _reversed,
 }

@@ -18,7 +18,7 @@ from deepinit.deferral.program import Constant, Equation, Program
 from deepinit.deferral.scans import Layout, layout_of
 from deepinit.deferral.session import Base, Session
 from deepinit.deferral.stacks import found_in, known_slices, slice_of, sliced, stack_of, stacked
-from deepinit.deferral.values import Gauss, Implicit, NotDeferred
+from deepinit.deferral.values import Blocks, Gauss, Implicit, NotDeferred
 
 _STEP_STREAM = 0x57E95EED
 
@@ -31,7 +31,7 @@ def _scan(session: Session, number: int, equation: Equation, values: list[Any]) 
         for draw in _repeated(body, set(body.inputs[layout.num_consts :]), path):
             reason = "drawn from one key in every step of a loop"
             session.decisions.explicit.setdefault(draw, reason)
-    is_deferred = any(isinstance(value, Implicit) for value in values) or any(
+    is_deferred = any(isinstance(value, Implicit | Blocks) for value in values) or any(
         draw not in session.decisions.explicit for draw in _draws(body, path)
     )
     if not is_deferred and all(value is not None for value in values):
@@ -41,8 +41,12 @@ def _scan(session: Session, number: int, equation: Equation, values: list[Any]) 
         None if _is_dead(out) else jnp.asarray(session.formed(value, "carried through a loop"))
         for out, value in zip(body.outputs, values[layout.num_consts : first], strict=False)
     ]
+    xs = [
+        session.formed(value, "sliced in a loop") if isinstance(value, Blocks) else value
+        for value in values[first:]
+    ]
     loop = _once if layout.length == 1 else _loop
-    return loop(session, number, layout, body, values[: layout.num_consts], carry, values[first:])
+    return loop(session, number, layout, body, values[: layout.num_consts], carry, xs)
 
 
 def _is_dead(output: Any) -> bool:
@@ -191,7 +195,7 @@ def _entering(session: Session, xs: list[Any]) -> tuple[list[Any], dict[Any, int
 
 def _kept(session: Session, consts: list[Any], atoms: dict[Any, int]) -> dict[Any, Base]:
     """Arrays of which every step uses the whole."""
-    names = {name for value in consts if isinstance(value, Implicit) for name in value.bases}
+    names = {name for value in consts if hasattr(value, "bases") for name in value.bases}
     if names & set(atoms) or any(session.bases[name].parts for name in names):
         raise NotDeferred("used in a loop as a whole and in slices")
     return {name: session.bases[name] for name in names}
@@ -275,4 +279,4 @@ def _written(state: State, found: State, index: Any, counts: tuple[int, int, int
     )
 
 
-RULES = {"scan": _scan}
+RULES = {"scan": _scan, "scan concatenated": _scan}
