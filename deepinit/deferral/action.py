@@ -1,6 +1,7 @@
 """Drawn arrays act on arrays."""
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -12,6 +13,8 @@ from deepinit.deferral.conditioning import (
     apply_left,
     apply_right,
     batched,
+    rotate_left,
+    rotate_right,
     split_rows,
     unseen,
 )
@@ -63,6 +66,7 @@ def act(
     order = tuple(inner.index(atom) for atom in before), base.shape(inner)
     source = None if on_rows else (dense, order)
     images, state = _use(session, base, forward, stacked, source)
+    images = images[..., : base.size(after)]
     session.bases[gauss.base] = dataclasses.replace(base, state=state, uses=base.uses + 1)
     session.decisions.uses[gauss.base, base.uses] = Use(
         count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns)
@@ -92,10 +96,19 @@ def with_roles(base: Base, roles: Roles) -> Base:
     """A base with these roles, and nothing known of it if it had none."""
     if base.roles is not None:
         return base
-    shape = base.shape(roles.batch)
-    state = unseen(shape, base.size(roles.rows), base.size(roles.columns), base.dtype)
+    sizes = base.size(roles.rows), base.size(roles.columns)
+    if base.is_orthogonal:
+        sizes = max(sizes), max(sizes)
+    state = unseen(base.shape(roles.batch), *sizes, base.dtype)
     keys = _batch_keys(base, roles.batch)
     return dataclasses.replace(base, roles=roles, keys=keys, key_atoms=roles.batch, state=state)
+
+
+def orthogonal(base: Base) -> Base:
+    """Orthogonal matrices in the last two axes: parts of them are not independent."""
+    *batch, rows, columns = base.axes
+    roles = Roles(tuple(itertools.chain(*batch)), tuple(sorted(rows)), tuple(sorted(columns)))
+    return with_roles(dataclasses.replace(base, is_orthogonal=True), roles)
 
 
 def _batch_keys(base: Base, batch: Atoms) -> Any:
@@ -156,7 +169,11 @@ def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) ->
     """
     state = base.state
     assert state is not None
-    apply = apply_right if forward else apply_left
+    apply: Any = apply_right if forward else apply_left
+    if base.is_orthogonal:
+        apply, source = rotate_right if forward else rotate_left, None
+        missing = state.rows.shape[-1] - rows.shape[-1]
+        rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
 
     def stream(key: Any) -> Any:
         for number in (_OWN_STREAM, *base.stream, base.uses):

@@ -89,6 +89,33 @@ def apply_left(state: State, rows: Any, key: Any, split: Split | None = None) ->
     return result, _transposed(mirrored)
 
 
+def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
+    """X O [k, n] of rows X [k, n], and what is known of O, uniform among orthogonal matrices.
+
+    New directions go to a uniform frame orthogonal to the images so far. A rectangular matrix of
+    orthonormal rows or columns is a corner of O: rows with zeros behind act, images are cut.
+    """
+    known, images = (
+        jnp.concatenate(pair)
+        for pair in ((state.rows, state.preimages), (state.images, state.columns))
+    )
+    found = split_rows(rows, known)
+    normal = _normals(key, rows.shape, rows.dtype)
+    frame = _product(jnp.diag(_is_direction(found.directions)), normal)
+    new, _ = orthonormalize_rows(frame, images if len(images) else None)
+    result = _product(found.new, new) + _product(found.known, images)
+    joined = lambda old, new: jnp.concatenate([old, new])
+    return result, state._replace(
+        rows=joined(state.rows, found.directions), images=joined(state.images, new)
+    )
+
+
+def rotate_left(state: State, rows: Any, key: Any) -> tuple[Any, State]:
+    """X O^T [k, n] of rows X [k, n], and what is known then."""
+    result, mirrored = rotate_right(_transposed(state), rows, key)
+    return result, _transposed(mirrored)
+
+
 def _transposed(state: State) -> State:
     return State(state.columns, state.preimages, state.rows, state.images)
 

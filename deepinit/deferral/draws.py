@@ -6,18 +6,21 @@ from typing import Any, Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-Law = Literal["normal", "uniform", "truncated_normal"]
+Law = Literal["normal", "uniform", "truncated_normal", "orthogonal"]
 
 _BY_NAME: dict[str, Law] = {
     "_normal": "normal",
     "_normal_real": "normal",
     "_uniform": "uniform",
     "_truncated_normal": "truncated_normal",
+    "_orthogonal": "orthogonal",
 }
 
 
 class Draw(NamedTuple):
     """Independent entries of one law; `uniform` and `truncated_normal` between two bounds.
+
+    `orthogonal`: uniform matrices with orthonormal rows or columns, in the last two axes.
 
     The first operand is the key, or an array of keys, one for each index of leading axes.
 
@@ -43,7 +46,7 @@ def draw_of(equation: Any) -> Draw | None:
     if len(equation.outvars) != 1 or out.dtype not in (jnp.float32, jnp.float64):
         return None
     has_key = "key" in str(key.dtype)
-    has_bounds = law == "normal" or (
+    has_bounds = law in ("normal", "orthogonal") or (
         len(equation.invars) == 3 and all(atom.aval.shape == () for atom in equation.invars[1:])
     )
     if not has_key or not has_bounds or out.shape[: key.ndim] != key.shape:

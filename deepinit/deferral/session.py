@@ -32,6 +32,7 @@ class Base:
         roles, state: None before the first use.
         uses: how often it acted.
         parts: (atom, start, stop) of parts that are used as arrays of their own.
+        is_orthogonal: matrices are uniform among orthogonal ones, cut to their sizes.
     """
 
     stream: tuple[int, ...]
@@ -45,6 +46,7 @@ class Base:
     state: State | None = None
     uses: int = 0
     parts: tuple[tuple[int, int, int], ...] = ()
+    is_orthogonal: bool = False
 
     def shape(self, atoms: Atoms) -> tuple[int, ...]:
         """Sizes of atoms."""

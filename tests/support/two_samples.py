@@ -19,6 +19,13 @@ def samples(f: Callable[..., Any], *args: Any, num: int, seed: int, batch: int =
     )
 
 
+def one_by_one(f: Callable[..., Any], *args: Any, num: int, seed: int) -> Any:
+    """The same without a loop inside JAX, where many QR decompositions at once can deadlock."""
+    run = jax.jit(f)
+    keys = jax.random.split(jax.random.key(seed), num)
+    return np.asarray([run(key, *args) for key in keys], np.float64)
+
+
 def farthest(first: Any, second: Any) -> float:
     """Largest difference of means, mean squares and distributions, in standard errors."""
     spread = np.concatenate([first, second]).std(axis=0)

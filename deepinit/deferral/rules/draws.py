@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from deepinit.deferral.action import orthogonal
 from deepinit.deferral.draws import moments
 from deepinit.deferral.interpret import bind
 from deepinit.deferral.program import Equation
@@ -11,6 +12,7 @@ from deepinit.deferral.values import Gauss, Implicit, broadcast, ein_of
 
 _FEWEST = 64  # numbers of a matrix worth deferring
 SMALL = "small"
+EXACT = ("normal", "orthogonal")  # laws that are not replaced by others
 
 
 def _draw(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
@@ -25,12 +27,14 @@ def _draw(session: Session, number: int, equation: Equation, values: list[Any]) 
         session.decisions.drawn[name] = Drawn(label, shape.shape, law.law, size * session.steps)
         if size < _FEWEST or len(shape.shape) - keys.ndim < 2:
             session.decisions.explicit.setdefault(name, SMALL)
-        elif law.law != "normal" and not session.gaussianize:
+        elif law.law not in EXACT and not session.gaussianize:
             session.decisions.explicit.setdefault(name, f"{law.law} law")
     if name in session.decisions.explicit:
         return bind(equation, values)
     base = new_base(session, name, shape.shape, keys, (number,), shape.dtype)
-    mean, scale = (0.0, law.scale) if law.law == "normal" else moments(law.law, tuple(bounds))
+    if law.law == "orthogonal":
+        session.bases[name] = orthogonal(base)
+    mean, scale = (0.0, law.scale) if law.law in EXACT else moments(law.law, tuple(bounds))
     terms: list[Any] = [Gauss(name, base.axes, scale, (), ())]
     if not (isinstance(mean, float) and mean == 0.0):
         terms.append(broadcast(ein_of(mean), shape.shape))
