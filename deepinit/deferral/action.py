@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.deferral.conditioning import (
+    Split,
     State,
     apply_left,
     apply_right,
@@ -16,6 +17,7 @@ from deepinit.deferral.conditioning import (
     rotate_left,
     rotate_right,
     split_rows,
+    split_units,
     unseen,
 )
 from deepinit.deferral.session import Base, Roles, Session, Use
@@ -26,13 +28,19 @@ _BATCH_STREAM = 0x0BA7C4ED
 
 
 def act(
-    session: Session, gauss: Gauss, contracted: tuple[int, ...], batch: tuple[int, ...], dense: Any
+    session: Session,
+    gauss: Gauss,
+    contracted: tuple[int, ...],
+    batch: tuple[int, ...],
+    dense: Any,
+    ids: Any = None,
 ) -> Any:
     """Contract axes of a Gauss with an array.
 
     Args:
         contracted, batch: axes of the Gauss.
         dense: [*batch, *free, *contracted].
+        ids: [*free] if rows have a single 1 there, or zeros for an id that is outside.
 
     Returns:
         [*batch, *free of the array, *free of the Gauss].
@@ -63,9 +71,11 @@ def act(
     for array, atoms in on_rows:
         rows = rows * _spread(array, atoms, (*roles.batch, None, *before))
     stacked = rows.reshape(*base.shape(roles.batch), count, -1).astype(base.dtype)
-    order = tuple(inner.index(atom) for atom in before), base.shape(inner)
-    source = None if on_rows else (dense, order)
-    images, state = _use(session, base, forward, stacked, source)
+    split = None
+    if not on_rows and not roles.batch and not base.is_orthogonal:
+        order = tuple(inner.index(atom) for atom in before), base.shape(inner)
+        split, base = _split(session, base, forward, stacked, (dense, order), ids)
+    images, state = _use(base, forward, stacked, split)
     images = images[..., : base.size(after)]
     session.bases[gauss.base] = dataclasses.replace(base, state=state, uses=base.uses + 1)
     session.decisions.uses[gauss.base, base.uses] = Use(
@@ -161,17 +171,37 @@ def _spread(array: Any, atoms: Atoms, layout: tuple[Any, ...]) -> Any:
     return array.reshape([sizes.get(name, 1) for name in layout])
 
 
-def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) -> tuple[Any, State]:
-    """Images of rows [*batch, k, n], and the state then.
+def _split(
+    session: Session, base: Base, forward: bool, rows: Any, source: Any, ids: Any
+) -> tuple[Split | None, Base]:
+    """Coordinates of rows where they take less than arithmetic: single ones, rows seen before.
 
     Args:
-        source: the array of which the rows are the axes in an order; None for none.
+        source: an array, and an order of its axes in which they are the rows.
     """
+    assert base.state is not None
+    known = base.state.rows if forward else base.state.columns
+    own = base.ids.get(forward, jnp.zeros(0, jnp.int32))
+    if ids is not None and len(own) == len(known):
+        ids = ids.reshape(-1).astype(jnp.int32)
+        split = split_units(ids, own, known.shape[1], base.dtype)
+        places = jnp.where(jnp.diagonal(split.new) != 0, ids, -1)
+        every = {**base.ids, forward: jnp.concatenate([own, places])}
+        return split, dataclasses.replace(base, ids=every)
+    if len(known):
+        return None, base
+    dense, order = source
+    compute = lambda: split_rows(rows, known)
+    return session.shared(("split", order, rows.shape), dense, compute), base
+
+
+def _use(base: Base, forward: bool, rows: Any, split: Split | None) -> tuple[Any, State]:
+    """Images of rows [*batch, k, n], and the state then."""
     state = base.state
     assert state is not None
     apply: Any = apply_right if forward else apply_left
     if base.is_orthogonal:
-        apply, source = rotate_right if forward else rotate_left, None
+        apply = rotate_right if forward else rotate_left
         missing = state.rows.shape[-1] - rows.shape[-1]
         rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
 
@@ -180,10 +210,7 @@ def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) ->
             key = jax.random.fold_in(key, number)
         return key
 
-    known = state.rows if forward else state.columns
-    if rows.ndim > 2 or known.shape[0] or source is None:
-        use = lambda state, rows, key: apply(state, rows, stream(key))
-        return batched(use, rows.ndim - 2)(state, rows, base.keys)
-    dense, order = source
-    split = session.shared(("split", order, rows.shape), dense, lambda: split_rows(rows, known))
-    return apply(state, rows, stream(base.keys), split)
+    if split is not None:
+        return apply(state, rows, stream(base.keys), split)
+    use = lambda state, rows, key: apply(state, rows, stream(key))
+    return batched(use, rows.ndim - 2)(state, rows, base.keys)

@@ -61,6 +61,20 @@ def split_rows(rows: Any, known: Any) -> Split:
     return Split(lower[:, :count], lower[:, count:], directions)
 
 
+def split_units(ids: Any, known: Any, size: int, dtype: Any) -> Split:
+    """The same of rows with a single 1, at `ids` [k], where the known ones have it, -1 for zeros.
+
+    Equal to `split_rows`, without arithmetic on long rows.
+    """
+    every = jnp.concatenate([known, ids])
+    first = jnp.argmax(ids[:, None] == every[None, :], axis=1)
+    is_inside = (ids >= 0) & (ids < size)
+    lower = jax.nn.one_hot(first, len(every), dtype=dtype) * is_inside[:, None]
+    is_new = (first == len(known) + jnp.arange(len(ids))) & is_inside
+    directions = jax.nn.one_hot(jnp.where(is_new, ids, -1), size, dtype=dtype)
+    return Split(lower[:, : len(known)], lower[:, len(known) :], directions)
+
+
 def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -> tuple[Any, State]:
     """X W [k, n_out] of rows X [k, n_in], and what is known then.
 
@@ -70,7 +84,7 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     found = split_rows(rows, state.rows) if split is None else split
     normal = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
     # a product with a diagonal matrix: fused with an entrywise one, XLA draws five times slower
-    images = _product(jnp.diag(_is_direction(found.directions)), normal)
+    images = _product(jnp.diag(_is_direction(found)), normal)
     if state.columns.shape[0]:
         seen = _product(found.directions, state.preimages.T) - _product(images, state.columns.T)
         images = images + _product(seen, state.columns)
@@ -101,7 +115,7 @@ def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
     )
     found = split_rows(rows, known)
     normal = _normals(key, rows.shape, rows.dtype)
-    frame = _product(jnp.diag(_is_direction(found.directions)), normal)
+    frame = _product(jnp.diag(_is_direction(found)), normal)
     new, _ = orthonormalize_rows(frame, images if len(images) else None)
     result = _product(found.new, new) + _product(found.known, images)
     joined = lambda old, new: jnp.concatenate([old, new])
@@ -124,8 +138,8 @@ def _product(a: Any, b: Any) -> Any:
     return jnp.matmul(a, b, precision="highest")
 
 
-def _is_direction(directions: Any) -> Any:
-    return jnp.any(directions != 0, axis=1).astype(directions.dtype)
+def _is_direction(found: Split) -> Any:
+    return (jnp.diagonal(found.new) != 0).astype(found.new.dtype)
 
 
 def _normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:

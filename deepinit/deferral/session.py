@@ -32,6 +32,8 @@ class Base:
         roles, state: None before the first use.
         uses: how often it acted.
         parts: (atom, start, stop) of parts that are used as arrays of their own.
+        ids: where rows (True) or columns (False) of the state have a single 1, -1 for zeros; fewer
+            than these if not all are known.
         is_orthogonal: matrices are uniform among orthogonal ones, cut to their sizes.
     """
 
@@ -46,6 +48,7 @@ class Base:
     state: State | None = None
     uses: int = 0
     parts: tuple[tuple[int, int, int], ...] = ()
+    ids: dict[bool, Any] = dataclasses.field(default_factory=dict)
     is_orthogonal: bool = False
 
     def shape(self, atoms: Atoms) -> tuple[int, ...]:

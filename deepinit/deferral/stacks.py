@@ -116,6 +116,7 @@ def slice_of(base: Base, atom: int, known: Known) -> Base:
         sizes={own: size for own, size in base.sizes.items() if own != atom},
         roles=None if roles is None else roles._replace(batch=rest(roles.batch)),
         state=known.state,
+        ids={},
     )
 
 
@@ -150,4 +151,5 @@ def stack_of(inner: Base, atom: int, length: int, found: Known, before: Base | N
         sizes={atom: length, **inner.sizes},
         roles=None if roles is None else Roles(batch, roles.rows, roles.columns),
         state=state,
+        ids={},
     )

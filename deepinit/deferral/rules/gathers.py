@@ -6,15 +6,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from deepinit.deferral.action import act
 from deepinit.deferral.program import Equation
 from deepinit.deferral.rules.elementwise import settled
 from deepinit.deferral.rules.products import contract
 from deepinit.deferral.session import Session
-from deepinit.deferral.values import NotDeferred, ein_of
+from deepinit.deferral.values import Gauss, Implicit, NotDeferred, ein_of
 
 
 def _gather(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
-    """Rows of numbers act as rows with a single 1."""
     table, ids = values
     params, numbers = equation.params, equation.params["dimension_numbers"]
     axes = tuple(numbers.collapsed_slice_dims)
@@ -25,31 +25,55 @@ def _gather(session: Session, number: int, equation: Equation, values: list[Any]
         and tuple(numbers.start_index_map) == axes
         and not getattr(numbers, "operand_batching_dims", ())
         and sizes == whole
+        and isinstance(table, Implicit)
     )
     if not simple:
         raise NotDeferred("gathered along several axes")
-    (axis,) = axes
-    length = table.shape[axis]
-    found = ids[..., 0]
-    inside = (found >= 0) & (found < length)
-    mode = str(params["mode"]).lower()
-    if "clip" in mode:
-        found = jnp.clip(found, 0, length - 1)
-    rows = jax.nn.one_hot(found, length, dtype=table.dtype)
-    last = rows.ndim - 1
-    terms = []
-    for term in table.terms:
-        term = contract(session, ein_of(rows), term, ((last,), (axis,)), ((), ()), (rows, table))
-        terms.append(_ordered(term, last, tuple(numbers.offset_dims)))
+    found, length = ids[..., 0], table.shape[axes[0]]
+    is_filled = "fill" in str(params["mode"]).lower()
+    rows = found if is_filled else jnp.clip(found, 0, length - 1)
+    offset_dims = tuple(numbers.offset_dims)
+    terms = [
+        _ordered(term, rows.ndim, offset_dims) for term in _looked_up(session, table, axes[0], rows)
+    ]
     output = settled(terms, equation)
-    if "fill" in mode and not hasattr(output, "terms"):
+    if is_filled and not hasattr(output, "terms"):
         fill = params["fill_value"]
         fill = jnp.nan if fill is None else fill
         shape = [1] * output.ndim
-        for place, size in zip(_places(output.ndim, numbers.offset_dims), found.shape, strict=True):
+        for place, size in zip(_places(output.ndim, offset_dims), found.shape, strict=True):
             shape[place] = size
+        inside = (found >= 0) & (found < length)
         output = jnp.where(inside.reshape(shape), output, fill)
     return [output]
+
+
+def _dynamic_slice(
+    session: Session, number: int, equation: Equation, values: list[Any]
+) -> list[Any]:
+    """One row at a place that is computed."""
+    table, *starts = values
+    sizes = equation.params["slice_sizes"]
+    axes = [axis for axis, size in enumerate(sizes) if size != table.shape[axis]]
+    if not isinstance(table, Implicit) or len(axes) != 1 or sizes[axes[0]] != 1:
+        raise NotDeferred("sliced at a place that is computed")
+    (axis,) = axes
+    row = jnp.clip(starts[axis], 0, table.shape[axis] - 1)
+    offset_dims = tuple(place for place in range(len(sizes)) if place != axis)
+    terms = _looked_up(session, table, axis, jnp.reshape(row, (1,)))
+    return [settled([_ordered(term, 1, offset_dims) for term in terms], equation)]
+
+
+def _looked_up(session: Session, table: Implicit, axis: int, ids: Any) -> list[Any]:
+    """Terms [*ids, *rest]: ids act as rows with a single 1."""
+    rows = jax.nn.one_hot(ids, table.shape[axis], dtype=table.dtype)
+    pairs = (rows.ndim - 1,), (axis,)
+    return [
+        ein_of(act(session, term, (axis,), (), rows, ids))
+        if isinstance(term, Gauss)
+        else contract(session, ein_of(rows), term, pairs, ((), ()), (rows, table))
+        for term in table.terms
+    ]
 
 
 def _places(ndim: int, offset_dims: Any) -> list[int]:
@@ -67,4 +91,4 @@ def _ordered(term: Any, num_ids: int, offset_dims: tuple[int, ...]) -> Any:
     return dataclasses.replace(term, axes=tuple(axes))
 
 
-RULES = {"gather": _gather}
+RULES = {"gather": _gather, "dynamic_slice": _dynamic_slice}
