@@ -11,8 +11,8 @@ from deepinit.deferral.conditioning import split_rows, split_units
 from deepinit.deferral.function import transformed
 
 KEY = jax.random.key(11)
-VOCABULARY, WIDTH = 40, 16
-IDS = jnp.array([[3, 1, 3], [39, 0, 1]])
+VOCABULARY, WIDTH = 24, 12
+IDS = jnp.array([[3, 1, 3], [23, 0, 1]])
 ROWS = jax.random.normal(KEY, (5, WIDTH))
 
 
@@ -34,7 +34,7 @@ def dense_rows_between(table):
 
 def both_axes(table):
     again = jnp.array([7, 1, 1, 1, 8, 9])
-    columns = jnp.array([0, 2, 2, 15, 1, 4])
+    columns = jnp.array([0, 2, 2, 11, 1, 4])
     return {"ids": table[IDS], "columns": table[:, columns], "again": table[again]}, again
 
 
