@@ -160,7 +160,7 @@ def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) ->
 
     def stream(key: Any) -> Any:
         for number in (_OWN_STREAM, *base.stream, base.uses):
-            key = jax.random.fold_in(key, number)
+            key = jax.random.fold_in(key, number % 2**32)  # atoms of loops are negative
         return key
 
     known = state.rows if forward else state.columns

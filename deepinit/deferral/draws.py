@@ -22,25 +22,24 @@ class Draw(NamedTuple):
     The first operand is the key, or an array of keys, one for each index of leading axes.
 
     Attributes:
+        num_key_axes: of the array of keys.
         scale: of a normal law, its standard deviation.
         is_inverse: a normal law as erf_inv of a uniform one, which is the last operand.
     """
 
     law: Law
+    num_key_axes: int = 0
     scale: float = 1.0
     is_inverse: bool = False
 
 
 def draw_of(equation: Any) -> Draw | None:
-    """The law of a call of `jax.random`; None of other equations and of half precision.
-
-    bfloat16 normals take 128 values with variance 0.993: they are no Gaussian.
-    """
+    """The law of a call of `jax.random`; None of other equations."""
     law = _BY_NAME.get(str(equation.params.get("name", "")))
     if law is None or equation.primitive.name not in ("jit", "pjit") or not equation.invars:
         return None
     out, key = equation.outvars[0].aval, equation.invars[0].aval
-    if len(equation.outvars) != 1 or out.dtype not in (jnp.float32, jnp.float64):
+    if len(equation.outvars) != 1 or not jnp.issubdtype(out.dtype, jnp.floating):
         return None
     has_key = "key" in str(key.dtype)
     has_bounds = law == "normal" or (
@@ -48,7 +47,12 @@ def draw_of(equation: Any) -> Draw | None:
     )
     if not has_key or not has_bounds or out.shape[: key.ndim] != key.shape:
         return None
-    return Draw(law)
+    return Draw(law, key.ndim)
+
+
+def is_full_precision(dtype: Any) -> bool:
+    """Whether normals are Gaussian: those of bfloat16 take 128 values, with variance 0.993."""
+    return dtype in (jnp.float32, jnp.float64)
 
 
 def moments(law: Law, bounds: tuple[Any, ...]) -> tuple[Any, Any]:

@@ -2,26 +2,20 @@
 
 import collections
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
 from deepinit.deferral.interpret import run
+from deepinit.deferral.listing import listed, refuse
 from deepinit.deferral.program import Program
 from deepinit.deferral.rules import RULES
-from deepinit.deferral.session import AxisSplit, Decisions, Session, root
+from deepinit.deferral.session import AxisSplit, Decisions, Session, Totals, root
 
 _PASSES = 24
 SHARE = 0.25  # numbers drawn by uses, over those of the matrix, from which it is drawn itself
+COSTLY = "drawing it costs less than its uses"
 _LARGEST = 2**28  # numbers of an array that is never drawn for speed alone
-
-
-class Totals(NamedTuple):
-    """Of a draw: rows from the right and from the left, and numbers drawn for them."""
-
-    rows: int
-    columns: int
-    numbers: int
 
 
 def planned(
@@ -32,8 +26,7 @@ def planned(
     The program is interpreted on shapes alone. An equation without a rule makes its drawn arrays
     explicit, for all their uses; this is repeated until nothing changes.
     """
-    decisions = Decisions()
-    _several_from_one_key(program, (), decisions)
+    decisions = listed(program, gaussianize)
     for _ in range(_PASSES):
         before = set(decisions.explicit), repr(decisions.factors)
         decisions.uses.clear()
@@ -45,11 +38,9 @@ def planned(
             costly = _costly(decisions, share)
             if not costly:
                 return decisions
-            decisions.explicit |= costly
-    reason = "the plan did not settle"
-    decisions.explicit |= {
-        name: reason for name in decisions.drawn if name not in decisions.explicit
-    }
+            decisions.costly |= costly
+            refuse(decisions, costly, COSTLY)
+    refuse(decisions, decisions.drawn, "the plan did not settle")
     return decisions
 
 
@@ -79,32 +70,15 @@ def totals(decisions: Decisions) -> dict[Any, Totals]:
     return found
 
 
-def _costly(decisions: Decisions, share: float) -> dict[Any, str]:
+def _costly(decisions: Decisions, share: float) -> dict[Any, Totals]:
     """Draws whose uses cost more than they."""
-    found = {}
-    for name, total in totals(decisions).items():
-        size = decisions.drawn[name].size
-        if name in decisions.explicit or total.numbers <= share * size or size > _LARGEST:
-            continue
-        found[name] = (
-            f"{total.rows + total.columns} rows act on it: drawing it is cheaper. With fewer rows"
-            " (inputs, positions) the law of each is the same"
-        )
-    return found
-
-
-def _several_from_one_key(program: Program, path: tuple[int, ...], decisions: Decisions) -> None:
-    """Draws of different laws or shapes from one key are functions of the same bits."""
-    by_key: dict[Any, list[Any]] = {}
-    for number, equation in enumerate(program.equations):
-        if equation.body is not None:
-            _several_from_one_key(equation.body, (*path, number), decisions)
-        elif equation.draw is not None or equation.primitive.name == "random_bits":
-            by_key.setdefault(equation.inputs[0], []).append(("draw", path, number))
-    for names in by_key.values():
-        if len(names) > 1:
-            reason = "several arrays are drawn from its key"
-            decisions.explicit |= dict.fromkeys(names, reason)
+    return {
+        name: total
+        for name, total in totals(decisions).items()
+        if name not in decisions.explicit
+        and share * decisions.drawn[name].size < total.numbers
+        and decisions.drawn[name].size <= _LARGEST
+    }
 
 
 def fresh(decisions: Decisions) -> Decisions:

@@ -64,13 +64,32 @@ class Use(NamedTuple):
     n_out: int
 
 
+class Totals(NamedTuple):
+    """Of a draw: rows from the right and from the left, and numbers drawn for them."""
+
+    rows: int
+    columns: int
+    numbers: int
+
+
 class Drawn(NamedTuple):
-    """A draw in the program: `size` numbers in all, loops included."""
+    """A draw in the program: arrays of a shape, one in each step of the loops around it.
+
+    Attributes:
+        twins: names of modules around equal draws, which are this one.
+    """
 
     name: str
     shape: tuple[int, ...]
+    dtype: Any
     law: str
-    size: int
+    copies: int
+    twins: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Numbers in all."""
+        return math.prod(self.shape) * self.copies
 
 
 @dataclasses.dataclass
@@ -84,6 +103,8 @@ class Decisions:
         uses: of arrays, by the number of the use.
         notes: remarks, by draws.
         num_uses: of arrays, in all.
+        costly: uses of draws that are explicit because drawing them is cheaper.
+        failure: why there is no plan; then every array is explicit.
     """
 
     explicit: dict[Any, str] = dataclasses.field(default_factory=dict)
@@ -92,6 +113,8 @@ class Decisions:
     uses: dict[tuple[Any, int], Use] = dataclasses.field(default_factory=dict)
     notes: dict[Any, str] = dataclasses.field(default_factory=dict)
     num_uses: dict[Any, int] = dataclasses.field(default_factory=dict)
+    costly: dict[Any, "Totals"] = dataclasses.field(default_factory=dict)
+    failure: str = ""
 
     def is_done(self, name: Any, base: Base) -> bool:
         """Whether an array is not used again, so that nothing needs to be known of it."""

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from deepinit.deferral.draws import Draw, is_open_interval
+from deepinit.deferral.draws import is_open_interval
 from deepinit.deferral.program import Constant, Equation, Operand, Program
 from deepinit.deferral.scans import layout_of
 
@@ -24,6 +24,7 @@ def simplified(program: Program) -> Program:
 
 def _shared(program: Program) -> Program:
     first: dict[Any, tuple[int, ...]] = {}
+    twins: dict[int, list[str]] = {}
     names: dict[int, Operand] = {}
     renamed = lambda operand: names.get(operand, operand) if isinstance(operand, int) else operand
     equations = []
@@ -31,14 +32,22 @@ def _shared(program: Program) -> Program:
         inputs = tuple(renamed(operand) for operand in equation.inputs)
         body = None if equation.body is None else _shared(equation.body)
         equation = dataclasses.replace(equation, inputs=inputs, body=body)
-        key = _identity(equation)
+        key = identity(equation)
         if key is not None and key in first:
+            if equation.draw is not None:
+                twins.setdefault(first[key][0], []).append(equation.name)
             names |= dict(zip(equation.outputs, first[key], strict=True))
             continue
         if key is not None:
             first[key] = equation.outputs
         equations.append(equation)
     outputs = tuple(renamed(operand) for operand in program.outputs)
+    equations = [
+        dataclasses.replace(equation, twins=tuple(twins[equation.outputs[0]]))
+        if equation.outputs and equation.outputs[0] in twins
+        else equation
+        for equation in equations
+    ]
     return Program(program.inputs, outputs, tuple(equations))
 
 
@@ -65,8 +74,11 @@ def _with_inverses(program: Program) -> Program:
             equation = dataclasses.replace(equation, body=_with_inverses(equation.body))
         elif equation.primitive.name == "erf_inv" and first in uniform.keys() - others:
             key = uniform[first].inputs[0]
-            draw = Draw("normal", math.sqrt(0.5), is_inverse=True)
-            equation = dataclasses.replace(equation, inputs=(key, first), draw=draw)
+            draw = uniform[first].draw
+            assert draw is not None
+            draw = draw._replace(law="normal", scale=math.sqrt(0.5), is_inverse=True)
+            twins = uniform[first].twins
+            equation = dataclasses.replace(equation, inputs=(key, first), draw=draw, twins=twins)
         elif own in uniform.keys() - others:
             equation = dataclasses.replace(equation, draw=None)
         equations.append(equation)
@@ -81,7 +93,7 @@ def _constant(operand: Operand) -> Any:
     return operand.value if isinstance(operand, Constant) else None
 
 
-def _identity(equation: Equation) -> Any:
+def identity(equation: Equation) -> Any:
     """Hashable; equal for equations that compute the same. None if unknown."""
     if equation.has_effects or equation.body is not None:
         return None

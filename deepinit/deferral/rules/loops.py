@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from deepinit.deferral.action import with_roles
 from deepinit.deferral.conditioning import State, batched
 from deepinit.deferral.interpret import bind, run
+from deepinit.deferral.keys import repeated
 from deepinit.deferral.program import Constant, Equation, Program
 from deepinit.deferral.scans import Layout, layout_of
 from deepinit.deferral.session import Base, Session
@@ -24,11 +25,13 @@ _STEP_STREAM = 0x57E95EED
 
 
 def _scan(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
-    layout, body = layout_of(equation), equation.body
-    assert body is not None
+    body = equation.body
+    if body is None:
+        raise NotDeferred("loop with parameters of an unknown form")
+    layout = layout_of(equation)
     path = (*session.path, number)
     if session.planning:
-        for draw in _repeated(body, set(body.inputs[layout.num_consts :]), path):
+        for draw in repeated(equation, path):
             reason = "drawn from one key in every step of a loop"
             session.decisions.explicit.setdefault(draw, reason)
     is_deferred = any(isinstance(value, Implicit) for value in values) or any(
@@ -56,23 +59,6 @@ def _draws(program: Program, path: tuple[int, ...]) -> Iterator[Any]:
             yield "draw", path, number
         elif equation.body is not None:
             yield from _draws(equation.body, (*path, number))
-
-
-def _repeated(program: Program, varying: set[int], path: tuple[int, ...]) -> Iterator[Any]:
-    """Draws whose keys depend on no varying variable."""
-    varying = set(varying)
-    for number, equation in enumerate(program.equations):
-        changes = [operand in varying for operand in equation.inputs]
-        if equation.body is not None:
-            layout, inputs = layout_of(equation), equation.body.inputs
-            inner = {own for own, changed in zip(inputs, changes, strict=True) if changed}
-            if inner & set(inputs[layout.num_consts :]):
-                inner |= set(inputs[layout.num_consts :][: layout.num_carry])
-            yield from _repeated(equation.body, inner, (*path, number))
-        elif equation.draw is not None and not changes[0]:
-            yield "draw", path, number
-        if any(changes):
-            varying |= set(equation.outputs)
 
 
 def _once(
