@@ -64,8 +64,9 @@ def act(
     source = None if on_rows else (dense, order)
     images, state = _use(session, base, forward, stacked, source)
     session.bases[gauss.base] = dataclasses.replace(base, state=state, uses=base.uses + 1)
+    matrices = base.size(roles.batch) * session.steps // base.repeats
     session.decisions.uses[gauss.base, base.uses] = Use(
-        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns)
+        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns), matrices
     )
     images = images.reshape(*base.shape(roles.batch), count, *base.shape(after))
     for array, atoms in on_images:
@@ -92,9 +93,8 @@ def with_roles(base: Base, roles: Roles) -> Base:
     """A base with these roles, and nothing known of it if it had none."""
     if base.roles is not None:
         return base
-    shape = base.shape(roles.batch)
+    keys, shape = _batch_keys(base, roles.batch), base.shape(roles.batch)
     state = unseen(shape, base.size(roles.rows), base.size(roles.columns), base.dtype)
-    keys = _batch_keys(base, roles.batch)
     return dataclasses.replace(base, roles=roles, keys=keys, key_atoms=roles.batch, state=state)
 
 
@@ -168,5 +168,7 @@ def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) ->
         use = lambda state, rows, key: apply(state, rows, stream(key))
         return batched(use, rows.ndim - 2)(state, rows, base.keys)
     dense, order = source
-    split = session.shared(("split", order, rows.shape), dense, lambda: split_rows(rows, known))
+    split = session.shared(
+        ("split", order, rows.shape, rows.dtype), dense, lambda: split_rows(rows, known)
+    )
     return apply(state, rows, stream(base.keys), split)

@@ -8,8 +8,8 @@ import jax
 
 from deepinit.core.errors import SpecError
 from deepinit.deferral.interpret import run
-from deepinit.deferral.plan import SHARE, fresh, planned
 from deepinit.deferral.listing import SMALL
+from deepinit.deferral.plan import SHARE, fresh, planned
 from deepinit.deferral.program import Program, flatten
 from deepinit.deferral.rules import RULES
 from deepinit.deferral.session import Decisions, Session

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from deepinit.deferral.draws import Draw, is_full_precision
-from deepinit.deferral.keys import fixed, of_one_key
+from deepinit.deferral.keys import key_sharing
 from deepinit.deferral.program import Equation, Program, inner_draws
 from deepinit.deferral.scans import layout_of
 from deepinit.deferral.session import Decisions, Drawn
@@ -14,8 +14,8 @@ _FEWEST = 64  # numbers of a matrix worth deferring
 SMALL = "small"
 
 
-def listed(program: Program, gaussianize: bool) -> Decisions:
-    """Decisions before any use."""
+def listed(program: Program, shapes: tuple[Any, ...], gaussianize: bool) -> Decisions:
+    """Decisions before any use, for arguments of these shapes."""
     decisions = Decisions()
     for name, equation, copies in _equations(program):
         if equation.draw is not None:
@@ -28,10 +28,9 @@ def listed(program: Program, gaussianize: bool) -> Decisions:
             decisions.drawn[own] = Drawn(label, shape.shape, shape.dtype, law, copies, twins)
             reason = _reason(equation, draw, shape, gaussianize)
             refuse(decisions, [own] if reason else [], reason)
-    for names in of_one_key(program):
-        if len(names) > 1:
-            refuse(decisions, names, "its key draws several arrays")
-    refuse(decisions, fixed(program, set(program.inputs), ()), "drawn from a constant key")
+    sharing = key_sharing(program, shapes)
+    refuse(decisions, sharing.constant, "drawn from a constant key")
+    refuse(decisions, sharing.shared, "its key draws several arrays")
     return decisions
 
 

@@ -10,7 +10,7 @@ from deepinit.deferral.interpret import run
 from deepinit.deferral.listing import listed, refuse
 from deepinit.deferral.program import Program
 from deepinit.deferral.rules import RULES
-from deepinit.deferral.session import AxisSplit, Decisions, Session, Totals, root
+from deepinit.deferral.session import Decisions, Session, Totals, root
 
 _PASSES = 24
 SHARE = 0.25  # numbers drawn by uses, over those of the matrix, from which it is drawn itself
@@ -26,15 +26,14 @@ def planned(
     The program is interpreted on shapes alone. An equation without a rule makes its drawn arrays
     explicit, for all their uses; this is repeated until nothing changes.
     """
-    decisions = listed(program, gaussianize)
+    decisions = listed(program, shapes, gaussianize)
     for _ in range(_PASSES):
-        before = set(decisions.explicit), repr(decisions.factors)
+        explicit, factors = dict(decisions.explicit), repr(decisions.factors)
         decisions.uses.clear()
-        try:
-            _abstract(program, shapes, decisions, gaussianize)
-        except AxisSplit:
-            continue
-        if before == (set(decisions.explicit), repr(decisions.factors)):
+        _abstract(program, shapes, decisions, gaussianize)
+        if repr(decisions.factors) != factors:
+            decisions.explicit = explicit
+        elif decisions.explicit.keys() == explicit.keys():
             costly = _costly(decisions, share)
             if not costly:
                 return decisions
@@ -59,13 +58,11 @@ def totals(decisions: Decisions) -> dict[Any, Totals]:
     for (base, _), use in decisions.uses.items():
         name = root(base)
         old = found.get(name, Totals(0, 0, 0))
-        drawn = decisions.drawn[name]
-        matrices = drawn.size // (use.n_in * use.n_out)
         width = use.n_out if use.forward else use.n_in
         found[name] = Totals(
             old.rows + use.rows * use.forward,
             old.columns + use.rows * (not use.forward),
-            old.numbers + use.rows * width * matrices,
+            old.numbers + use.rows * width * use.matrices,
         )
     return found
 

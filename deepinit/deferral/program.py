@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import jax
@@ -71,6 +71,15 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[Operand, ...]
     equations: tuple[Equation, ...]
+
+
+def read(program: Program, known: Container[int] = ()) -> set[int]:
+    """Variables that equations and outputs read, where some are known."""
+    found = {operand for operand in program.outputs if isinstance(operand, int)}
+    for equation in program.equations:
+        if not all(output in known for output in equation.outputs) or not equation.outputs:
+            found |= {operand for operand in equation.inputs if isinstance(operand, int)}
+    return found
 
 
 # Functions that are called once: their equations stand in for the call.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax.numpy as jnp
 
 from deepinit.deferral.conditioning import State
-from deepinit.deferral.values import Atoms, Gauss, Implicit, evaluate
+from deepinit.deferral.values import Atoms, Gauss, Implicit, NotDeferred, evaluate
 
 
 class Roles(NamedTuple):
@@ -62,6 +62,7 @@ class Use(NamedTuple):
     forward: bool
     n_in: int
     n_out: int
+    matrices: int
 
 
 class Totals(NamedTuple):
@@ -118,11 +119,11 @@ class Decisions:
 
     def is_done(self, name: Any, base: Base) -> bool:
         """Whether an array is not used again, so that nothing needs to be known of it."""
-        return base.uses >= self.num_uses.get(name, math.inf)
+        return base.repeats == 1 and base.uses >= self.num_uses.get(name, math.inf)
 
 
-class AxisSplit(Exception):
-    """An axis of a drawn array has to be split: planning begins anew."""
+class AxisSplit(NotDeferred):
+    """An axis of a drawn array has to be split: planning begins anew after this pass."""
 
 
 @dataclasses.dataclass
@@ -173,7 +174,7 @@ class Session:
         if not self.planning:
             raise AssertionError(f"not as planned: {base}, axis {atom} split into {sizes}")
         self.decisions.factors.setdefault(base, {})[atom] = sizes
-        raise AxisSplit
+        raise AxisSplit("an axis is split")
 
     def shared(self, what: Any, array: Any, compute: Callable[[], Any]) -> Any:
         """Computed once for one array."""

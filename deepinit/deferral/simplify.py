@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from deepinit.deferral.draws import is_open_interval
-from deepinit.deferral.program import Constant, Equation, Operand, Program
+from deepinit.deferral.program import Constant, Equation, Operand, Program, read
 from deepinit.deferral.scans import layout_of
 
 
@@ -19,7 +19,7 @@ def simplified(program: Program) -> Program:
     Without this the forward pass inside `model.init` and recomputed activations use every weight
     twice, and an array that is drawn twice from one key is taken as two.
     """
-    return _live(_with_inverses(_shared(program)))
+    return live(_with_inverses(_shared(live(program))))
 
 
 def _shared(program: Program) -> Program:
@@ -95,8 +95,10 @@ def _constant(operand: Operand) -> Any:
 
 def identity(equation: Equation) -> Any:
     """Hashable; equal for equations that compute the same. None if unknown."""
-    if equation.has_effects or equation.body is not None:
+    if equation.has_effects:
         return None
+    if equation.body is not None:
+        return _loop_identity(equation, equation.body)
     try:
         operands = tuple(_value(operand) for operand in equation.inputs)
         if equation.draw is not None:  # params hold a traced function, one for each shape
@@ -111,10 +113,33 @@ def identity(equation: Equation) -> Any:
     return key
 
 
+def _loop_identity(equation: Equation, body: Program) -> Any:
+    """Of a loop: its body with variables by order, and the operands that the body reads."""
+    names: dict[int, int] = {own: place for place, own in enumerate(body.inputs)}
+    named = lambda operand: names.get(operand, -1) if isinstance(operand, int) else operand
+    found = []
+    for inner in body.equations:
+        own = identity(dataclasses.replace(inner, inputs=tuple(map(named, inner.inputs))))
+        if own is None:
+            return None
+        found.append((own, len(inner.outputs)))
+        names |= {output: len(names) + place for place, output in enumerate(inner.outputs)}
+    layout, needed = layout_of(equation), read(body)
+    carries = range(layout.num_consts, layout.num_consts + layout.num_carry)
+    operands = tuple(
+        _value(operand) if own in needed or place in carries else None
+        for place, (operand, own) in enumerate(zip(equation.inputs, body.inputs, strict=True))
+    )
+    outputs = tuple(_value(named(operand)) for operand in body.outputs)
+    return "scan", layout._replace(unroll=1), operands, tuple(found), outputs
+
+
 def _value(operand: Operand) -> Any:
     if isinstance(operand, int):
         return operand
     value = operand.value
+    if value is None:
+        return "nothing"
     if isinstance(value, jax.core.Tracer):
         return "object", id(value)
     if np.ndim(value) == 0 and not jax.dtypes.issubdtype(
@@ -136,7 +161,8 @@ def _frozen(value: Any) -> Any:
     return type(value).__name__, value if not isinstance(value, float) else repr(value)
 
 
-def _live(program: Program) -> Program:
+def live(program: Program) -> Program:
+    """Without equations that no output needs, in bodies of loops too."""
     needed = {operand for operand in program.outputs if isinstance(operand, int)}
     kept: list[Equation] = []
     for equation in reversed(program.equations):
@@ -168,10 +194,10 @@ def _live_loop(equation: Equation, needed: set[int]) -> tuple[Equation, Sequence
             operand if place in alive else Constant(None)
             for place, operand in enumerate(body.outputs)
         )
-        pruned = _live(Program(body.inputs, outputs, body.equations))
-        read = _read(pruned)
+        pruned = live(Program(body.inputs, outputs, body.equations))
+        needed_inside = read(pruned)
         wanted = alive | {
-            place for place in carries if body.inputs[layout.num_consts + place] in read
+            place for place in carries if body.inputs[layout.num_consts + place] in needed_inside
         }
         if wanted == alive:
             break
@@ -180,14 +206,7 @@ def _live_loop(equation: Equation, needed: set[int]) -> tuple[Equation, Sequence
     used = [
         operand
         for operand, number in zip(equation.inputs, body.inputs, strict=True)
-        if number in read
+        if number in needed_inside
     ]
     used += [equation.inputs[layout.num_consts + place] for place in carries & alive]
     return dataclasses.replace(equation, body=pruned, params=equation.params), used
-
-
-def _read(program: Program) -> set[int]:
-    found = {operand for operand in program.outputs if isinstance(operand, int)}
-    for equation in program.equations:
-        found |= {operand for operand in equation.inputs if isinstance(operand, int)}
-    return found

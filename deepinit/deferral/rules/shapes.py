@@ -149,6 +149,8 @@ def _part_of_gauss(session: Session, gauss: Gauss, axis: int, start: int, stop: 
     name = ("part", gauss.base, atom, start, stop)
     if name not in session.bases:
         _divide(session, gauss.base, name)
+    if len(session.bases[name].axes) != len(base.sizes):
+        raise NotDeferred("used in parts inside and outside of a loop")
     swap = dict(zip(base.sizes, session.bases[name].axes, strict=True))
     regroup = lambda own: tuple(new for old in own for new in swap[old])
     diagonals = []
