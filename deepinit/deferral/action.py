@@ -64,9 +64,8 @@ def act(
     source = None if on_rows else (dense, order)
     images, state = _use(session, base, forward, stacked, source)
     session.bases[gauss.base] = dataclasses.replace(base, state=state, uses=base.uses + 1)
-    matrices = base.size(roles.batch) * session.steps // base.repeats
     session.decisions.uses[gauss.base, base.uses] = Use(
-        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns), matrices
+        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns), base.share
     )
     images = images.reshape(*base.shape(roles.batch), count, *base.shape(after))
     for array, atoms in on_images:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -10,11 +11,11 @@ from deepinit.deferral.interpret import run
 from deepinit.deferral.listing import listed, refuse
 from deepinit.deferral.program import Program
 from deepinit.deferral.rules import RULES
-from deepinit.deferral.session import Decisions, Session, Totals, root
+from deepinit.deferral.session import Decisions, Session, Totals, Use, root
 
 _PASSES = 24
 SHARE = 0.25  # numbers drawn by uses, over those of the matrix, from which it is drawn itself
-COSTLY = "drawing it costs less than its uses"
+COSTLY = "its uses cost more"
 _LARGEST = 2**28  # numbers of an array that is never drawn for speed alone
 
 
@@ -54,16 +55,19 @@ def _abstract(program: Program, shapes: Any, decisions: Decisions, gaussianize: 
 
 def totals(decisions: Decisions) -> dict[Any, Totals]:
     """By draws."""
-    found: dict[Any, Totals] = {}
+    uses: dict[Any, list[Use]] = {}
     for (base, _), use in decisions.uses.items():
-        name = root(base)
-        old = found.get(name, Totals(0, 0, 0))
-        width = use.n_out if use.forward else use.n_in
-        found[name] = Totals(
-            old.rows + use.rows * use.forward,
-            old.columns + use.rows * (not use.forward),
-            old.numbers + use.rows * width * use.matrices,
+        uses.setdefault(root(base), []).append(use)
+    found = {}
+    for name, own in uses.items():
+        rows, columns = (
+            sum(use.rows * use.share for use in own if use.forward is forward)
+            for forward in (True, False)
         )
+        size = decisions.drawn[name].size
+        inputs = (use.n_in if use.forward else use.n_out for use in own)
+        shares = (use.rows * use.share / n for use, n in zip(own, inputs, strict=True))
+        found[name] = Totals(math.ceil(rows), math.ceil(columns), round(size * sum(shares)))
     return found
 
 

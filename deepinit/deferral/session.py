@@ -32,6 +32,7 @@ class Base:
         roles, state: None before the first use.
         uses: how often it acted.
         parts: (atom, start, stop) of parts that are used as arrays of their own.
+        share: of the numbers of the draw.
     """
 
     stream: tuple[int, ...]
@@ -45,6 +46,7 @@ class Base:
     state: State | None = None
     uses: int = 0
     parts: tuple[tuple[int, int, int], ...] = ()
+    share: float = 1.0
 
     def shape(self, atoms: Atoms) -> tuple[int, ...]:
         """Sizes of atoms."""
@@ -56,17 +58,20 @@ class Base:
 
 
 class Use(NamedTuple):
-    """Rows that act on each of the matrices [n_in, n_out], from the right or from the left."""
+    """Rows that act on each of the matrices [n_in, n_out], from the right or from the left.
+
+    `share`: of the numbers of the draw that these matrices have.
+    """
 
     rows: int
     forward: bool
     n_in: int
     n_out: int
-    matrices: int
+    share: float
 
 
 class Totals(NamedTuple):
-    """Of a draw: rows from the right and from the left, and numbers drawn for them."""
+    """Of a draw: mean rows from the right and from the left, and numbers drawn for them."""
 
     rows: int
     columns: int

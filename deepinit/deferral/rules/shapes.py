@@ -181,7 +181,9 @@ def _divide(session: Session, whole: Any, name: Any) -> None:
     shape = tuple(stop - start if own == atom else size for own, size in base.sizes.items())
     keys = base.keys.reshape(-1)[0] if base.keys.ndim else base.keys
     stream = (*base.stream, atom, start)
-    new_base(session, name, shape, keys, stream, base.dtype)
+    part = new_base(session, name, shape, keys, stream, base.dtype)
+    share = base.share * (stop - start) / base.sizes[atom]
+    session.bases[name] = dataclasses.replace(part, share=share)
 
 
 def _squeezed(session: Session, equation: Equation, term: Any) -> Any:
