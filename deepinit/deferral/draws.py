@@ -1,10 +1,15 @@
 """Laws of drawn arrays, read from traced equations."""
 
+import functools
 import math
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from deepinit.core.generator import standard_normals
 
 Law = Literal["normal", "uniform", "truncated_normal"]
 
@@ -47,7 +52,49 @@ def draw_of(equation: Any) -> Draw | None:
     )
     if not has_key or not has_bounds or out.shape[: key.ndim] != key.shape:
         return None
-    return Draw(law, key.ndim)
+    inputs = tuple(map(_type, equation.invars))
+    known = _functions(law, out.shape[key.ndim :], out.dtype, inputs)
+    return Draw(law, key.ndim) if _text(equation.params["jaxpr"]) in known else None
+
+
+def _type(operand: Any) -> Any:
+    aval = operand.aval
+    weak = getattr(aval, "weak_type", False)
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=weak)
+
+
+@functools.lru_cache(maxsize=512)
+def _functions(law: Law, shape: Any, dtype: Any, inputs: tuple[Any, ...]) -> frozenset[str]:
+    """Texts of the functions that draw such an array: a user's own may have the same name."""
+    draws: tuple[Any, ...] = {
+        "normal": (
+            lambda key: jax.random.normal(key, shape, dtype),
+            lambda key: standard_normals(key, shape, dtype),
+        ),
+        "uniform": (lambda key, low, high: jax.random.uniform(key, shape, dtype, low, high),),
+        "truncated_normal": (
+            lambda key, low, high: jax.random.truncated_normal(key, low, high, shape, dtype),
+        ),
+    }[law]
+    found: set[str] = set()
+    for draw in draws:
+        for _ in inputs[0].shape:
+            draw = jax.vmap(draw, in_axes=(0, *(None for _ in inputs[1:])))
+        found |= set(map(_text, _named(jax.make_jaxpr(draw)(*inputs))))
+    return frozenset(found)
+
+
+def _named(jaxpr: Any) -> Iterator[Any]:
+    """Functions called in it with the name of a law."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("jit", "pjit"):
+            inner = equation.params["jaxpr"]
+            if str(equation.params["name"]) in _BY_NAME:
+                yield inner
+            yield from _named(inner)
+
+
+_text = functools.lru_cache(maxsize=512)(str)  # JAX traces a function once for each shape
 
 
 def is_full_precision(dtype: Any) -> bool:
