@@ -14,6 +14,7 @@ from deepinit.deferral.conditioning import (
     batched,
     split_rows,
     unseen,
+    unvalued,
 )
 from deepinit.deferral.session import Base, Roles, Session, Use
 from deepinit.deferral.values import Atoms, Gauss, NotDeferred
@@ -155,6 +156,8 @@ def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) ->
     """
     state = base.state
     assert state is not None
+    if session.planning:
+        return unvalued(state, rows, forward)
     apply = apply_right if forward else apply_left
 
     def stream(key: Any) -> Any:

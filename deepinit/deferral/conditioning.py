@@ -89,6 +89,15 @@ def apply_left(state: State, rows: Any, key: Any, split: Split | None = None) ->
     return result, _transposed(mirrored)
 
 
+def unvalued(state: State, rows: Any, forward: bool) -> tuple[Any, State]:
+    """Arrays of the shapes of `apply_right` or `apply_left`, with axes of batches in front."""
+    state = state if forward else _transposed(state)
+    result = jnp.zeros((*rows.shape[:-1], state.images.shape[-1]), rows.dtype)
+    joined = lambda old, new: jnp.concatenate([old, new], axis=-2)
+    state = state._replace(rows=joined(state.rows, rows), images=joined(state.images, result))
+    return result, state if forward else _transposed(state)
+
+
 def _transposed(state: State) -> State:
     return State(state.columns, state.preimages, state.rows, state.images)
 

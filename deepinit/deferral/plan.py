@@ -32,9 +32,9 @@ def planned(
         explicit, factors = dict(decisions.explicit), repr(decisions.factors)
         decisions.uses.clear()
         _abstract(program, shapes, decisions, gaussianize)
-        if repr(decisions.factors) != factors:
+        if repr(decisions.factors) != factors:  # what followed the split of an axis was not real
             decisions.explicit = explicit
-        elif decisions.explicit.keys() == explicit.keys():
+        elif decisions.explicit == explicit:
             costly = _costly(decisions, share)
             if not costly:
                 return decisions
