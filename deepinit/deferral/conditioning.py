@@ -51,10 +51,11 @@ def split_rows(rows: Any, known: Any) -> Split:
 
     Rows that depend on others, up to rounding, have a direction of zeros: normalized rounding
     would be a direction that was seen before. Rows are scaled first: squares of gradients of 1e-30
-    underflow.
+    underflow. Rows that are not finite are left out.
     """
+    rows = jnp.where(_is_finite(rows), rows, 0)
     largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    largest = jnp.where((largest == 0) | ~jnp.isfinite(largest), 1, largest)
+    largest = jnp.where(largest == 0, 1, largest)
     count = known.shape[0]
     directions, lower = orthonormalize_rows(rows / largest, known if count else None)
     lower = lower * largest
@@ -77,6 +78,7 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     result = _product(found.new, images)
     if found.known.shape[1]:
         result = result + _product(found.known, state.images)
+    result = jnp.where(_is_finite(rows), result, jnp.nan)
     joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
         rows=joined(state.rows, found.directions), images=joined(state.images, images)
@@ -104,6 +106,10 @@ def _transposed(state: State) -> State:
 
 def _product(a: Any, b: Any) -> Any:
     return jnp.matmul(a, b, precision="highest")
+
+
+def _is_finite(rows: Any) -> Any:
+    return jnp.all(jnp.isfinite(rows), axis=1, keepdims=True)
 
 
 def _is_direction(directions: Any) -> Any:

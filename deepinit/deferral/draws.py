@@ -43,58 +43,52 @@ def draw_of(equation: Any) -> Draw | None:
     law = _BY_NAME.get(str(equation.params.get("name", "")))
     if law is None or equation.primitive.name not in ("jit", "pjit") or not equation.invars:
         return None
+    if _source(equation) not in _sources():
+        return None
     out, key = equation.outvars[0].aval, equation.invars[0].aval
     if len(equation.outvars) != 1 or not jnp.issubdtype(out.dtype, jnp.floating):
         return None
     has_key = "key" in str(key.dtype)
+    bounds = equation.invars[1:]  # of a normal law: what JAX computes once for all steps of a loop
     has_bounds = law == "normal" or (
-        len(equation.invars) == 3 and all(atom.aval.shape == () for atom in equation.invars[1:])
+        len(bounds) == 2 and all(bound.aval.shape == () for bound in bounds)
     )
     if not has_key or not has_bounds or out.shape[: key.ndim] != key.shape:
         return None
-    inputs = tuple(map(_type, equation.invars))
-    known = _functions(law, out.shape[key.ndim :], out.dtype, inputs)
-    return Draw(law, key.ndim) if _text(equation.params["jaxpr"]) in known else None
+    return Draw(law, key.ndim)
 
 
-def _type(operand: Any) -> Any:
-    aval = operand.aval
-    weak = getattr(aval, "weak_type", False)
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=weak)
+def _source(equation: Any) -> tuple[str, str]:
+    """Name and place in the source of a function: a user's own may have the same name."""
+    place = getattr(_open(equation.params["jaxpr"]).debug_info, "func_src_info", "")
+    return str(equation.params["name"]), str(place)
 
 
-@functools.lru_cache(maxsize=512)
-def _functions(law: Law, shape: Any, dtype: Any, inputs: tuple[Any, ...]) -> frozenset[str]:
-    """Texts of the functions that draw such an array: a user's own may have the same name."""
-    draws: tuple[Any, ...] = {
-        "normal": (
-            lambda key: jax.random.normal(key, shape, dtype),
-            lambda key: standard_normals(key, shape, dtype),
-        ),
-        "uniform": (lambda key, low, high: jax.random.uniform(key, shape, dtype, low, high),),
-        "truncated_normal": (
-            lambda key, low, high: jax.random.truncated_normal(key, low, high, shape, dtype),
-        ),
-    }[law]
-    found: set[str] = set()
-    for draw in draws:
-        for _ in inputs[0].shape:
-            draw = jax.vmap(draw, in_axes=(0, *(None for _ in inputs[1:])))
-        found |= set(map(_text, _named(jax.make_jaxpr(draw)(*inputs))))
-    return frozenset(found)
+@functools.cache
+def _sources() -> frozenset[tuple[str, str]]:
+    """Of the functions that draw arrays."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    draws = (
+        lambda key: jax.random.normal(key, (2,)),
+        lambda key: standard_normals(key, (2,), jnp.float32),
+        lambda key: jax.random.uniform(key, (2,)),
+        lambda key: jax.random.truncated_normal(key, -2, 2, (2,)),
+    )
+    with jax.disable_jit(False):
+        return frozenset(
+            source for draw in draws for source in _named(jax.make_jaxpr(draw)(key).jaxpr)
+        )
 
 
-def _named(jaxpr: Any) -> Iterator[Any]:
-    """Functions called in it with the name of a law."""
+def _open(jaxpr: Any) -> Any:
+    return getattr(jaxpr, "jaxpr", jaxpr)
+
+
+def _named(jaxpr: Any) -> Iterator[tuple[str, str]]:
     for equation in jaxpr.eqns:
         if equation.primitive.name in ("jit", "pjit"):
-            inner = equation.params["jaxpr"]
-            if str(equation.params["name"]) in _BY_NAME:
-                yield inner
-            yield from _named(inner)
-
-
-_text = functools.lru_cache(maxsize=512)(str)  # JAX traces a function once for each shape
+            yield _source(equation)
+            yield from _named(_open(equation.params["jaxpr"]))
 
 
 def is_full_precision(dtype: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from deepinit.core.errors import SpecError
+from deepinit.deferral.arguments import split_arguments
 from deepinit.deferral.function import prepared
 from deepinit.deferral.listing import SMALL, law_reason
 from deepinit.deferral.names import labels
@@ -33,15 +34,15 @@ def explain(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[...
         raise SpecError(f"f={f!r}", "a function f(key, *args)", "explain(lambda key, x: ...)")
 
     def plan(key: Any, *args: Any, **kwargs: Any) -> Plan:
-        leaves, tree = jax.tree.flatten(((key, *args), kwargs))
+        leaves, structure = split_arguments((key, *args), kwargs)
         shapes = jax.eval_shape(lambda *leaves: leaves, *leaves)
-        program, decisions, _ = prepared(f, tree, shapes, gaussianize)
+        program, decisions, _ = prepared(f, structure, shapes, gaussianize)
         other = decisions
         if not gaussianize and any(
             decisions.explicit.get(name) == law_reason(array.law)
             for name, array in decisions.drawn.items()
         ):
-            other = planned(program, shapes, True)
+            other = planned(program, tuple(shapes), True)
         bits = sum(name == "random_bits" for name in _primitives(program))
         rows = _rows(program, decisions, other)
         return Plan(rows, gaussianize, decisions.failure, bits)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from deepinit.core.errors import SpecError
+from deepinit.deferral.arguments import Structure, split_arguments
 from deepinit.deferral.interpret import run
 from deepinit.deferral.listing import SMALL
 from deepinit.deferral.plan import SHARE, fresh, planned
@@ -29,6 +30,7 @@ def deferred(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[..
 
     Args:
         f: any JAX function of a key and arrays, which draws arrays from the key and computes.
+            Arguments that are neither arrays nor numbers (booleans, texts) are static, as in jit.
         gaussianize: replace truncated normal and uniform arrays by Gaussian ones of the same mean
             and variance. An approximation: relative errors of order 1/width.
 
@@ -55,31 +57,30 @@ def transformed(
     warn = functools.cache(warn_user)  # once a function
 
     @functools.cache
-    def of_leaves(tree: Any) -> Any:
-        return _guarded(f, gaussianize, share, tree, warn)
+    def of_arrays(structure: Structure) -> Any:
+        return _guarded(f, gaussianize, share, structure, warn)
 
     @functools.wraps(f)
     def g(key: Any, *args: Any, **kwargs: Any) -> Any:
-        leaves, tree = jax.tree.flatten(((key, *args), kwargs))
-        return of_leaves(tree)(*leaves)
+        arrays, structure = split_arguments((key, *args), kwargs)
+        return of_arrays(structure)(*arrays)
 
     return g
 
 
-def _guarded(f: Any, gaussianize: bool, share: float, tree: Any, warn: Any) -> Any:
+def _guarded(f: Any, gaussianize: bool, share: float, structure: Structure, warn: Any) -> Any:
     @jax.custom_jvp
     def guarded(*leaves: Any) -> Any:
         return computed(*leaves)
 
     @jax.jit
     def computed(*leaves: Any) -> Any:
-        program, decisions, outputs = prepared(f, tree, leaves, gaussianize, share)
+        program, decisions, outputs = prepared(f, structure, leaves, gaussianize, share)
         text = _warning(decisions)
         if text:
             warn(text)
         if decisions.failure or set(decisions.drawn) <= set(decisions.explicit):
-            args, kwargs = jax.tree.unflatten(tree, leaves)
-            return f(*args, **kwargs)
+            return structure.call(f, leaves)
         session = Session(fresh(decisions), False, gaussianize, RULES)
         found = run(session, program, leaves)
         return jax.tree.unflatten(outputs, [session.formed(value, "returned") for value in found])
@@ -107,10 +108,10 @@ class Prepared(NamedTuple):
 
 
 def prepared(
-    f: Any, tree: Any, leaves: Any, gaussianize: bool = False, share: float = SHARE
+    f: Any, structure: Structure, leaves: Any, gaussianize: bool = False, share: float = SHARE
 ) -> Prepared:
-    """Of f with these leaves of (args, kwargs); decisions with a failure if f is not understood."""
-    closed, outputs = _jaxpr(f, tree, leaves)
+    """Of f at these arrays; decisions with a failure if f is not understood."""
+    closed, outputs = _jaxpr(f, structure, leaves)
     failure = misread()
     if not failure:
         try:
@@ -122,16 +123,15 @@ def prepared(
     return Prepared(Program((), (), ()), Decisions(failure=failure), outputs)
 
 
-def traced(f: Any, tree: Any, leaves: Any) -> tuple[Program, Any]:
+def traced(f: Any, structure: Structure, leaves: Any) -> tuple[Program, Any]:
     """The simplified program of f, and the tree of its outputs."""
-    closed, outputs = _jaxpr(f, tree, leaves)
+    closed, outputs = _jaxpr(f, structure, leaves)
     return simplified(flatten(closed)), outputs
 
 
-def _jaxpr(f: Any, tree: Any, leaves: Any) -> tuple[Any, Any]:
+def _jaxpr(f: Any, structure: Structure, leaves: Any) -> tuple[Any, Any]:
     def flat(*leaves: Any) -> Any:
-        args, kwargs = jax.tree.unflatten(tree, leaves)
-        return f(*args, **kwargs)
+        return structure.call(f, leaves)
 
     with jax.disable_jit(False):  # draws are recognized by the names of jitted functions
         closed, shapes = jax.make_jaxpr(flat, return_shape=True)(*leaves)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from deepinit.deferral.program import Constant, Equation, Params, Program
+from deepinit.deferral.program import Constant, Equation, Params, Program, read
 from deepinit.deferral.session import Session
 from deepinit.deferral.values import Implicit, NotDeferred
 
@@ -35,7 +35,8 @@ _WITH_AXIS: dict[str, Callable[[Any, int], dict[str, Any]]] = {
 def parts_before(
     session: Session, body: Program, inputs: dict[int, Any], length: int | None
 ) -> dict[int, Any]:
-    """Parts of implicit arrays by the variables of a body that hold them.
+    """Parts of implicit arrays by the variables of a body that hold them; None for what is no
+    longer needed of inputs and of views between.
 
     Args:
         inputs: by variables; stacked, or whole.
@@ -61,7 +62,10 @@ def parts_before(
         known |= zip(equation.outputs, outputs, strict=True)
         if equation.primitive.name in _PARTS:
             found |= zip(equation.outputs, outputs, strict=True)
-    return found
+    if not found:
+        return {}
+    needed = read(body, found)
+    return found | dict.fromkeys(known.keys() - found.keys() - needed)
 
 
 def _has_draws(value: Any) -> bool:

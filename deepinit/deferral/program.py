@@ -74,10 +74,11 @@ class Program:
 
 
 def read(program: Program, known: Container[int] = ()) -> set[int]:
-    """Variables that equations and outputs read, where some are known."""
+    """Variables that outputs depend on, where some are known."""
     found = {operand for operand in program.outputs if isinstance(operand, int)}
-    for equation in program.equations:
-        if not all(output in known for output in equation.outputs) or not equation.outputs:
+    for equation in reversed(program.equations):
+        wanted = [output for output in equation.outputs if output not in known]
+        if equation.has_effects or found & set(wanted):
             found |= {operand for operand in equation.inputs if isinstance(operand, int)}
     return found
 

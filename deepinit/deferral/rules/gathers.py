@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from deepinit.deferral.program import Equation
 from deepinit.deferral.rules.elementwise import settled
 from deepinit.deferral.rules.products import contract
-from deepinit.deferral.session import Session
+from deepinit.deferral.session import Session, root
 from deepinit.deferral.values import NotDeferred, ein_of
 
 
@@ -28,6 +28,10 @@ def _gather(session: Session, number: int, equation: Equation, values: list[Any]
     )
     if not simple:
         raise NotDeferred("gathered along several axes")
+    for base in table.bases:
+        law = session.decisions.drawn[root(base)].law
+        if law != "normal":  # a row that is looked up has the law of single entries
+            raise NotDeferred(f"looked up row by row, and of {law.replace('_', ' ')} law")
     (axis,) = axes
     length = table.shape[axis]
     found = ids[..., 0]
@@ -42,7 +46,8 @@ def _gather(session: Session, number: int, equation: Equation, values: list[Any]
         term = contract(session, ein_of(rows), term, ((last,), (axis,)), ((), ()), (rows, table))
         terms.append(_ordered(term, last, tuple(numbers.offset_dims)))
     output = settled(terms, equation)
-    if "fill" in mode and not hasattr(output, "terms"):
+    if "fill" in mode:
+        output = session.formed(output, "looked up at places that may not exist")
         fill = params["fill_value"]
         fill = jnp.nan if fill is None else fill
         shape = [1] * output.ndim

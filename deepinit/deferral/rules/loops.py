@@ -15,7 +15,7 @@ from deepinit.deferral.action import with_roles
 from deepinit.deferral.conditioning import State, batched
 from deepinit.deferral.interpret import bind, run
 from deepinit.deferral.loop_views import parts_before
-from deepinit.deferral.program import Constant, Equation, Program, read
+from deepinit.deferral.program import Constant, Equation, Program
 from deepinit.deferral.scans import Layout, layout_of
 from deepinit.deferral.session import Base, Session, root
 from deepinit.deferral.stacks import found_in, known_slices, slice_of, sliced, stack_of, stacked
@@ -133,7 +133,11 @@ def _loop(
         after["bases"] = child.bases
         return final, (ys, leaving)
 
-    slots = _slots(kept, after, lambda: step(carry, _at_start((xs, known)), kept), length)
+    repeated = {
+        name: dataclasses.replace(base, repeats=base.repeats * length)
+        for name, base in kept.items()
+    }
+    slots = _slots(repeated, after, lambda: step(carry, _at_start((xs, known)), repeated), length)
 
     def whole(carry: Any, entering: Any) -> tuple[Any, Any]:
         index, own, states = carry
@@ -169,9 +173,8 @@ def _with_parts(
     """Operands from one on, None where only parts of them are used; and parts by variables."""
     inputs = dict(zip(body.inputs[first:], values, strict=False))
     parts = parts_before(session, body, inputs, length)
-    needed = read(body, parts)
-    is_whole = lambda name: not parts or name in needed
-    return [value if is_whole(name) else None for name, value in inputs.items()], parts
+    own = [parts.pop(name, value) for name, value in inputs.items()]
+    return own, parts
 
 
 def _refuse_new_parts(child: Session, before: set[Any]) -> None:
@@ -248,7 +251,7 @@ def _slots(
         )
         new = now[0] - known[0], now[1] - known[1]
         state = _padded(base.state, [count * length for count in new])
-        base = dataclasses.replace(base, state=state, repeats=base.repeats * length)
+        base = dataclasses.replace(base, state=state)
         found[name] = base, (known[0], new[0], known[1], new[1])
     return found
 
