@@ -86,6 +86,25 @@ def test_layout_of_scans(reverse, unroll):
     assert layout_of(scan) == (2, 2, 4, reverse, unroll)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_layers_of_a_stack_are_deferred(axis):
+    """By iteration, which JAX 0.12 traces as `unstack`."""
+
+    def f(key, x):
+        stack = normal(key, 3, N, N) if axis == 0 else normal(key, N, 3, N)
+        for w in jnp.moveaxis(stack, axis, 0):
+            x = jnp.tanh(x @ w)
+        return x
+
+    (row,) = di.explain(f)(KEY, X).rows
+    assert (row.kind, row.rows_right, row.drawn) == ("deferred", 2, 3 * 2 * N)
+    keys = jax.random.split(KEY, 3000)
+    norm = lambda f: jnp.log(jnp.sum(jax.vmap(f, (0, None))(keys, X) ** 2, axis=(1, 2)))
+    found, expected = norm(di.deferred(f)), norm(f)
+    error = jnp.hypot(jnp.std(found), jnp.std(expected)) / math.sqrt(len(keys))
+    assert abs(jnp.mean(found) - jnp.mean(expected)) < 5 * error
+
+
 def test_scans_forward_and_backward_are_deferred():
     def f(key, x):
         y, back = jax.vjp(lambda x: looped(key, x), x)

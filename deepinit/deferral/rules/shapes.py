@@ -99,6 +99,19 @@ def _divided(session: Session, number: int, equation: Equation, values: list[Any
     return found
 
 
+def _unstacked(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
+    """Slices along an axis, without it (JAX 0.12)."""
+    axis, found = equation.params["axis"], []
+    for place, shape in enumerate(equation.shapes):
+        spans = [(0, whole) for whole in values[0].shape]
+        spans[axis] = (place, place + 1)
+        sizes = (*shape.shape[:axis], 1, *shape.shape[axis:])
+        part = _part(session, values[0], tuple(spans), sizes)
+        terms = [_dropped(term, {axis}) for term in part.terms]
+        found.append(Implicit(tuple(terms), shape.shape, values[0].dtype))
+    return found
+
+
 def _part(session: Session, value: Any, spans: Any, shape: tuple[int, ...]) -> Any:
     """A block of an implicit array."""
     terms = list(value.terms)
@@ -187,7 +200,11 @@ def _divide(session: Session, whole: Any, name: Any) -> None:
 
 
 def _squeezed(session: Session, equation: Equation, term: Any) -> Any:
-    dropped = {axis % len(term.axes) for axis in equation.params["dimensions"]}
+    return _dropped(term, {axis % len(term.axes) for axis in equation.params["dimensions"]})
+
+
+def _dropped(term: Any, dropped: set[int]) -> Any:
+    """Without axes of size 1."""
     kept = (group for axis, group in enumerate(term.axes) if axis not in dropped)
     return dataclasses.replace(term, axes=tuple(kept))
 
@@ -200,4 +217,5 @@ RULES = {
     "reduce_sum": _summed,
     "slice": _sliced,
     "split": _divided,
+    "unstack": _unstacked,
 }
