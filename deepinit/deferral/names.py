@@ -10,8 +10,17 @@ from deepinit.deferral.session import Decisions
 Draws = frozenset[Any]
 
 # What gives a drawn array another form: the array itself is used later.
-_VIEWS = frozenset({"mul", "div", "neg", "add", "sub", "erf_inv", "convert_element_type", "copy"})
-_VIEWS |= {"transpose", "reshape", "squeeze", "slice", "split", "unstack", "broadcast_in_dim", "name"}
+_VIEWS = frozenset({"mul", "div", "neg", "add", "sub", "erf_inv", "convert_element_type", "name"})
+_VIEWS |= {
+    "transpose",
+    "reshape",
+    "squeeze",
+    "slice",
+    "split",
+    "unstack",
+    "broadcast_in_dim",
+    "name",
+}
 
 
 def labels(program: Program, decisions: Decisions) -> dict[Any, str]:
