@@ -11,16 +11,8 @@ Draws = frozenset[Any]
 
 # What gives a drawn array another form: the array itself is used later.
 _VIEWS = frozenset({"mul", "div", "neg", "add", "sub", "erf_inv", "convert_element_type", "name"})
-_VIEWS |= {
-    "transpose",
-    "reshape",
-    "squeeze",
-    "slice",
-    "split",
-    "unstack",
-    "broadcast_in_dim",
-    "name",
-}
+_VIEWS |= {"transpose", "reshape", "squeeze", "slice", "split", "unstack"}
+_VIEWS |= {"broadcast_in_dim", "copy"}
 
 
 def labels(program: Program, decisions: Decisions) -> dict[Any, str]:
