@@ -29,13 +29,11 @@ class Draw(NamedTuple):
     Attributes:
         num_key_axes: of the array of keys.
         scale: of a normal law, its standard deviation.
-        is_inverse: a normal law as erf_inv of a uniform one, which is the last operand.
     """
 
     law: Law
     num_key_axes: int = 0
     scale: float = 1.0
-    is_inverse: bool = False
 
 
 def draw_of(equation: Any) -> Draw | None:

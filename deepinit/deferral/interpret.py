@@ -47,8 +47,8 @@ def evaluated(session: Session, number: int, equation: Equation, values: list[An
 
 def bind(equation: Equation, values: list[Any]) -> list[Any]:
     """Outputs by JAX."""
-    if equation.draw is not None and equation.draw.is_inverse:
-        values = values[1:]
+    if equation.source is not None:
+        values = bind(equation.source, values)
     params = equation.primitive.get_bind_params(equation.params)
     functions, params = params if isinstance(params, tuple) else ((), params)  # by version of JAX
     found = equation.primitive.bind(*functions, *values, **params)

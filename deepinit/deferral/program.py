@@ -42,6 +42,7 @@ class Equation:
         name: names of the modules around it.
         draw: the law, if it draws an array.
         twins: names of modules around equal draws, which it stands for.
+        source: the uniform draw of which a normal one is erf_inv; it has the inputs.
         body: of a scan.
     """
 
@@ -54,6 +55,7 @@ class Equation:
     name: str
     draw: Draw | None = None
     twins: tuple[str, ...] = ()
+    source: "Equation | None" = None
     body: "Program | None" = None
     has_effects: bool = False
 

@@ -67,20 +67,25 @@ def _with_inverses(program: Program) -> Program:
         for operand in equation.inputs
         if isinstance(operand, int)
     } | {operand for operand in program.outputs if isinstance(operand, int)}
+    uniform = {own: source for own, source in uniform.items() if own not in others}
     equations = []
     for equation in program.equations:
-        first, own = (_first(part) for part in (equation.inputs, equation.outputs))
+        first = _first(equation.inputs)
+        source = None if first is None else uniform.get(first)
         if equation.body is not None:
             equation = dataclasses.replace(equation, body=_with_inverses(equation.body))
-        elif equation.primitive.name == "erf_inv" and first in uniform.keys() - others:
-            key = uniform[first].inputs[0]
-            draw = uniform[first].draw
-            assert draw is not None
-            draw = draw._replace(law="normal", scale=math.sqrt(0.5), is_inverse=True)
-            twins = uniform[first].twins
-            equation = dataclasses.replace(equation, inputs=(key, first), draw=draw, twins=twins)
-        elif own in uniform.keys() - others:
-            equation = dataclasses.replace(equation, draw=None)
+        elif source is not None and source.draw is not None:
+            draw = source.draw._replace(law="normal", scale=math.sqrt(0.5))
+            equation = dataclasses.replace(
+                equation,
+                inputs=source.inputs,
+                operand_shapes=source.operand_shapes,
+                draw=draw,
+                twins=source.twins,
+                source=source,
+            )
+        if equation.outputs and equation.outputs[0] in uniform:
+            continue
         equations.append(equation)
     return Program(program.inputs, program.outputs, tuple(equations))
 

@@ -109,14 +109,23 @@ def test_a_key_for_two_shapes_or_laws():
     np.testing.assert_array_equal(quiet(g, KEY, X), jax.jit(g)(KEY, X))
 
 
-def test_a_key_for_two_loops():
-    def stack(key, rows):
-        draw = lambda _, key: (None, normal(key, N, N))
-        return rows @ jax.lax.scan(draw, None, jax.random.split(key, 3))[1][0]
+@pytest.mark.parametrize("second", ["equal", "another", "outside"])
+def test_a_key_for_two_loops(second):
+    def stack(key, rows, scale):
+        draw = lambda _, key: (None, scale * normal(key, N, N))
+        return rows @ jax.lax.scan(draw, None, jax.random.split(key, 3))[1][0] / scale
 
-    f = lambda key, x: stack(key, x) - stack(key, jnp.concatenate([x * x, x]))[2:]
+    def f(key, x):
+        rows = jnp.concatenate([x * x, x])
+        if second == "outside":
+            other = rows @ normal(jax.random.split(key, 3)[0], N, N)
+        else:
+            other = stack(key, rows, 1 if second == "equal" else 2)
+        return stack(key, x, 1) - other[2:]
+
     np.testing.assert_allclose(quiet(f, KEY, X), 0, atol=1e-6)  # of two stacks: order 1
-    assert whys(f, KEY, X) == {"its key draws several arrays"}
+    rival = lambda key, x: f(key, x) + stack(jax.random.fold_in(key, 1), x, 1)
+    assert jnp.abs(quiet(rival, KEY, X)).max() > 0.1
 
 
 def test_a_key_inside_and_outside_of_a_loop():
