@@ -73,8 +73,11 @@ def _summed(session: Session, number: int, equation: Equation, values: list[Any]
     found = []
     for term in values[0].terms:
         if isinstance(term, Gauss):
-            ones = jnp.ones([shape[axis] for axis in axes], values[0].dtype)
-            found.append(ein_of(act(session, term, axes, (), ones)))
+            kept = [axis for axis, group in enumerate(term.axes) if group or axis not in axes]
+            term = dataclasses.replace(term, axes=tuple(term.axes[axis] for axis in kept))
+            over = tuple(place for place, axis in enumerate(kept) if axis in axes)
+            ones = jnp.ones([shape[kept[place]] for place in over], values[0].dtype)
+            found.append(ein_of(act(session, term, over, (), ones)) if over else term)
         else:
             found.append(summed(term, axes))
     return [settled(found, equation)]
