@@ -19,6 +19,7 @@ from deepinit.deferral.conditioning import (
     split_rows,
     split_units,
     unseen,
+    unvalued,
 )
 from deepinit.deferral.session import Base, Roles, Session, Use
 from deepinit.deferral.values import Atoms, Gauss, NotDeferred
@@ -72,14 +73,14 @@ def act(
         rows = rows * _spread(array, atoms, (*roles.batch, None, *before))
     stacked = rows.reshape(*base.shape(roles.batch), count, -1).astype(base.dtype)
     split = None
-    if not on_rows and not roles.batch and not base.is_orthogonal:
+    if not (on_rows or roles.batch or base.is_orthogonal or session.planning):
         order = tuple(inner.index(atom) for atom in before), base.shape(inner)
         split, base = _split(session, base, forward, stacked, (dense, order), ids)
-    images, state = _use(base, forward, stacked, split)
+    images, state = _use(session, base, forward, stacked, split)
     images = images[..., : base.size(after)]
     session.bases[gauss.base] = dataclasses.replace(base, state=state, uses=base.uses + 1)
     session.decisions.uses[gauss.base, base.uses] = Use(
-        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns)
+        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns), base.share
     )
     images = images.reshape(*base.shape(roles.batch), count, *base.shape(after))
     for array, atoms in on_images:
@@ -192,10 +193,12 @@ def _split(
         return None, base
     dense, order = source
     compute = lambda: split_rows(rows, known)
-    return session.shared(("split", order, rows.shape), dense, compute), base
+    return session.shared(("split", order, rows.shape, rows.dtype), dense, compute), base
 
 
-def _use(base: Base, forward: bool, rows: Any, split: Split | None) -> tuple[Any, State]:
+def _use(
+    session: Session, base: Base, forward: bool, rows: Any, split: Split | None
+) -> tuple[Any, State]:
     """Images of rows [*batch, k, n], and the state then."""
     state = base.state
     assert state is not None
@@ -205,9 +208,12 @@ def _use(base: Base, forward: bool, rows: Any, split: Split | None) -> tuple[Any
         missing = state.rows.shape[-1] - rows.shape[-1]
         rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
 
+    if session.planning:
+        return unvalued(state, rows, forward)
+
     def stream(key: Any) -> Any:
         for number in (_OWN_STREAM, *base.stream, base.uses):
-            key = jax.random.fold_in(key, number)
+            key = jax.random.fold_in(key, number % 2**32)  # atoms of loops are negative
         return key
 
     if split is not None:

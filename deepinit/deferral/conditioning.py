@@ -39,11 +39,16 @@ def unseen(batch: tuple[int, ...], n_in: int, n_out: int, dtype: Any) -> State:
 
 
 class Split(NamedTuple):
-    """Rows X = C Q + L Q': coordinates on known and on new directions, and the latter."""
+    """Rows X = C Q + L Q': coordinates on known and on new directions, and the latter.
+
+    Attributes:
+        is_finite: [k, 1], whether a row is; None if all are.
+    """
 
     known: Any
     new: Any
     directions: Any
+    is_finite: Any = None
 
 
 def split_rows(rows: Any, known: Any) -> Split:
@@ -51,14 +56,16 @@ def split_rows(rows: Any, known: Any) -> Split:
 
     Rows that depend on others, up to rounding, have a direction of zeros: normalized rounding
     would be a direction that was seen before. Rows are scaled first: squares of gradients of 1e-30
-    underflow.
+    underflow. Rows that are not finite are left out.
     """
+    is_finite = jnp.all(jnp.isfinite(rows), axis=1, keepdims=True)
+    rows = jnp.where(is_finite, rows, 0)
     largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    largest = jnp.where((largest == 0) | ~jnp.isfinite(largest), 1, largest)
+    largest = jnp.where(largest == 0, 1, largest)
     count = known.shape[0]
     directions, lower = orthonormalize_rows(rows / largest, known if count else None)
     lower = lower * largest
-    return Split(lower[:, :count], lower[:, count:], directions)
+    return Split(lower[:, :count], lower[:, count:], directions, is_finite)
 
 
 def split_units(ids: Any, known: Any, size: int, dtype: Any) -> Split:
@@ -91,6 +98,8 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     result = _product(found.new, images)
     if found.known.shape[1]:
         result = result + _product(found.known, state.images)
+    if found.is_finite is not None:
+        result = jnp.where(found.is_finite, result, jnp.nan)
     joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
         rows=joined(state.rows, found.directions), images=joined(state.images, images)
@@ -101,6 +110,15 @@ def apply_left(state: State, rows: Any, key: Any, split: Split | None = None) ->
     """X W^T [k, n_in] of rows X [k, n_out], and what is known then."""
     result, mirrored = apply_right(_transposed(state), rows, key, split)
     return result, _transposed(mirrored)
+
+
+def unvalued(state: State, rows: Any, forward: bool) -> tuple[Any, State]:
+    """Arrays of the shapes of `apply_right` or `apply_left`, with axes of batches in front."""
+    state = state if forward else _transposed(state)
+    result = jnp.zeros((*rows.shape[:-1], state.images.shape[-1]), rows.dtype)
+    joined = lambda old, new: jnp.concatenate([old, new], axis=-2)
+    state = state._replace(rows=joined(state.rows, rows), images=joined(state.images, result))
+    return result, state if forward else _transposed(state)
 
 
 def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
@@ -118,6 +136,7 @@ def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
     frame = _product(jnp.diag(_is_direction(found)), normal)
     new, _ = orthonormalize_rows(frame, images if len(images) else None)
     result = _product(found.new, new) + _product(found.known, images)
+    result = jnp.where(found.is_finite, result, jnp.nan)
     joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
         rows=joined(state.rows, found.directions), images=joined(state.images, new)

@@ -80,8 +80,9 @@ def test_stacks_and_kernels_of_orthogonal_matrices():
     rows = jax.random.normal(KEY, (4, 12))
 
     def f(key):
-        stack = jax.vmap(lambda key: orthogonal(key, (12, 12)))(jax.random.split(key, 3))
-        kernel = orthogonal(jax.random.fold_in(key, 1), (3, 4, 20))
+        keys = jax.random.split(key, 4)
+        stack = jax.vmap(lambda key: orthogonal(key, (12, 12)))(keys[:3])
+        kernel = orthogonal(keys[3], (3, 4, 20))
 
         def forward(x):
             x, _ = jax.lax.scan(lambda x, matrix: (x @ matrix, None), x, stack)

@@ -5,14 +5,15 @@ from typing import Any
 
 import jax
 
+from deepinit.deferral.arguments import split_arguments
 from deepinit.deferral.function import traced
 from deepinit.deferral.plan import planned
 
 
 def decisions_of(f: Any, *args: Any) -> Any:
     """The plan of f(*args), whatever its cost."""
-    leaves, tree = jax.tree.flatten((args, {}))
-    program, _ = traced(f, tree, leaves)
+    leaves, structure = split_arguments(args, {})
+    program, _ = traced(f, structure, leaves)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     return planned(program, shapes, False, math.inf)
 
