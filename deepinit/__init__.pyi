@@ -72,6 +72,8 @@ from .networks.doors.functions import from_equinox as from_equinox
 from .networks.doors.functions import from_haiku as from_haiku
 from .networks.network import Network as Network
 from .networks.network import network as network
+from .quantities.annotation import Annotation as Annotation
+from .quantities.annotation import annotate as annotate
 from .quantities.coverage import coverage as coverage
 from .quantities.quantity import Quantity as Quantity
 from .quantities.routes import infinite as infinite
