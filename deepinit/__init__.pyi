@@ -61,6 +61,7 @@ from .core.results import Prediction as Prediction
 from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
 from .core.training_config import TrainingConfig as TrainingConfig
+from .deferral.explain import explain as explain
 from .deferral.function import deferred as deferred
 from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores

@@ -14,6 +14,7 @@ from deepinit.deferral.conditioning import (
     batched,
     split_rows,
     unseen,
+    unvalued,
 )
 from deepinit.deferral.session import Base, Roles, Session, Use
 from deepinit.deferral.values import Atoms, Gauss, NotDeferred
@@ -65,7 +66,7 @@ def act(
     images, state = _use(session, base, forward, stacked, source)
     session.bases[gauss.base] = dataclasses.replace(base, state=state, uses=base.uses + 1)
     session.decisions.uses[gauss.base, base.uses] = Use(
-        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns)
+        count * base.repeats, forward, base.size(roles.rows), base.size(roles.columns), base.share
     )
     images = images.reshape(*base.shape(roles.batch), count, *base.shape(after))
     for array, atoms in on_images:
@@ -92,9 +93,8 @@ def with_roles(base: Base, roles: Roles) -> Base:
     """A base with these roles, and nothing known of it if it had none."""
     if base.roles is not None:
         return base
-    shape = base.shape(roles.batch)
+    keys, shape = _batch_keys(base, roles.batch), base.shape(roles.batch)
     state = unseen(shape, base.size(roles.rows), base.size(roles.columns), base.dtype)
-    keys = _batch_keys(base, roles.batch)
     return dataclasses.replace(base, roles=roles, keys=keys, key_atoms=roles.batch, state=state)
 
 
@@ -156,11 +156,13 @@ def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) ->
     """
     state = base.state
     assert state is not None
+    if session.planning:
+        return unvalued(state, rows, forward)
     apply = apply_right if forward else apply_left
 
     def stream(key: Any) -> Any:
         for number in (_OWN_STREAM, *base.stream, base.uses):
-            key = jax.random.fold_in(key, number)
+            key = jax.random.fold_in(key, number % 2**32)  # atoms of loops are negative
         return key
 
     known = state.rows if forward else state.columns
@@ -168,5 +170,7 @@ def _use(session: Session, base: Base, forward: bool, rows: Any, source: Any) ->
         use = lambda state, rows, key: apply(state, rows, stream(key))
         return batched(use, rows.ndim - 2)(state, rows, base.keys)
     dense, order = source
-    split = session.shared(("split", order, rows.shape), dense, lambda: split_rows(rows, known))
+    split = session.shared(
+        ("split", order, rows.shape, rows.dtype), dense, lambda: split_rows(rows, known)
+    )
     return apply(state, rows, stream(base.keys), split)

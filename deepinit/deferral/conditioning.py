@@ -51,10 +51,11 @@ def split_rows(rows: Any, known: Any) -> Split:
 
     Rows that depend on others, up to rounding, have a direction of zeros: normalized rounding
     would be a direction that was seen before. Rows are scaled first: squares of gradients of 1e-30
-    underflow.
+    underflow. Rows that are not finite are left out.
     """
+    rows = jnp.where(_is_finite(rows), rows, 0)
     largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    largest = jnp.where((largest == 0) | ~jnp.isfinite(largest), 1, largest)
+    largest = jnp.where(largest == 0, 1, largest)
     count = known.shape[0]
     directions, lower = orthonormalize_rows(rows / largest, known if count else None)
     lower = lower * largest
@@ -77,6 +78,7 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     result = _product(found.new, images)
     if found.known.shape[1]:
         result = result + _product(found.known, state.images)
+    result = jnp.where(_is_finite(rows), result, jnp.nan)
     joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
         rows=joined(state.rows, found.directions), images=joined(state.images, images)
@@ -89,12 +91,25 @@ def apply_left(state: State, rows: Any, key: Any, split: Split | None = None) ->
     return result, _transposed(mirrored)
 
 
+def unvalued(state: State, rows: Any, forward: bool) -> tuple[Any, State]:
+    """Arrays of the shapes of `apply_right` or `apply_left`, with axes of batches in front."""
+    state = state if forward else _transposed(state)
+    result = jnp.zeros((*rows.shape[:-1], state.images.shape[-1]), rows.dtype)
+    joined = lambda old, new: jnp.concatenate([old, new], axis=-2)
+    state = state._replace(rows=joined(state.rows, rows), images=joined(state.images, result))
+    return result, state if forward else _transposed(state)
+
+
 def _transposed(state: State) -> State:
     return State(state.columns, state.preimages, state.rows, state.images)
 
 
 def _product(a: Any, b: Any) -> Any:
     return jnp.matmul(a, b, precision="highest")
+
+
+def _is_finite(rows: Any) -> Any:
+    return jnp.all(jnp.isfinite(rows), axis=1, keepdims=True)
 
 
 def _is_direction(directions: Any) -> Any:

@@ -174,7 +174,7 @@ _UNARY = frozenset(
     {
         *("neg", "convert_element_type", "reduce_precision", "copy", "copy_p", "name"),
         *("reshape", "transpose", "squeeze", "expand_dims", "rev", "pad", "reduce_sum"),
-        *("slice", "dynamic_slice", "split", "gather", "sharding_constraint"),
+        *("slice", "dynamic_slice", "split", "unstack", "gather", "sharding_constraint"),
     }
 )
 

@@ -1,10 +1,15 @@
 """Laws of drawn arrays, read from traced equations."""
 
+import functools
 import math
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from deepinit.core.generator import standard_normals
 
 Law = Literal["normal", "uniform", "truncated_normal"]
 
@@ -22,33 +27,71 @@ class Draw(NamedTuple):
     The first operand is the key, or an array of keys, one for each index of leading axes.
 
     Attributes:
+        num_key_axes: of the array of keys.
         scale: of a normal law, its standard deviation.
-        is_inverse: a normal law as erf_inv of a uniform one, which is the last operand.
     """
 
     law: Law
+    num_key_axes: int = 0
     scale: float = 1.0
-    is_inverse: bool = False
 
 
 def draw_of(equation: Any) -> Draw | None:
-    """The law of a call of `jax.random`; None of other equations and of half precision.
-
-    bfloat16 normals take 128 values with variance 0.993: they are no Gaussian.
-    """
+    """The law of a call of `jax.random`; None of other equations."""
     law = _BY_NAME.get(str(equation.params.get("name", "")))
     if law is None or equation.primitive.name not in ("jit", "pjit") or not equation.invars:
         return None
+    if _source(equation) not in _sources():
+        return None
     out, key = equation.outvars[0].aval, equation.invars[0].aval
-    if len(equation.outvars) != 1 or out.dtype not in (jnp.float32, jnp.float64):
+    if len(equation.outvars) != 1 or not jnp.issubdtype(out.dtype, jnp.floating):
         return None
     has_key = "key" in str(key.dtype)
+    bounds = equation.invars[1:]  # of a normal law: what JAX computes once for all steps of a loop
     has_bounds = law == "normal" or (
-        len(equation.invars) == 3 and all(atom.aval.shape == () for atom in equation.invars[1:])
+        len(bounds) == 2 and all(bound.aval.shape == () for bound in bounds)
     )
     if not has_key or not has_bounds or out.shape[: key.ndim] != key.shape:
         return None
-    return Draw(law)
+    return Draw(law, key.ndim)
+
+
+def _source(equation: Any) -> tuple[str, str]:
+    """Name and place in the source of a function: a user's own may have the same name."""
+    place = getattr(_open(equation.params["jaxpr"]).debug_info, "func_src_info", "")
+    return str(equation.params["name"]), str(place)
+
+
+@functools.cache
+def _sources() -> frozenset[tuple[str, str]]:
+    """Of the functions that draw arrays."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    draws = (
+        lambda key: jax.random.normal(key, (2,)),
+        lambda key: standard_normals(key, (2,), jnp.float32),
+        lambda key: jax.random.uniform(key, (2,)),
+        lambda key: jax.random.truncated_normal(key, -2, 2, (2,)),
+    )
+    with jax.disable_jit(False):
+        return frozenset(
+            source for draw in draws for source in _named(jax.make_jaxpr(draw)(key).jaxpr)
+        )
+
+
+def _open(jaxpr: Any) -> Any:
+    return getattr(jaxpr, "jaxpr", jaxpr)
+
+
+def _named(jaxpr: Any) -> Iterator[tuple[str, str]]:
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("jit", "pjit"):
+            yield _source(equation)
+            yield from _named(_open(equation.params["jaxpr"]))
+
+
+def is_full_precision(dtype: Any) -> bool:
+    """Whether normals are Gaussian: those of bfloat16 take 128 values, with variance 0.993."""
+    return dtype in (jnp.float32, jnp.float64)
 
 
 def moments(law: Law, bounds: tuple[Any, ...]) -> tuple[Any, Any]:

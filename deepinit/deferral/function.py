@@ -1,19 +1,24 @@
 """`deferred`: the law of a function, its Gaussian matrices drawn only as far as they act."""
 
 import functools
-import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from deepinit.core.errors import SpecError
+from deepinit.deferral.arguments import Structure, split_arguments
 from deepinit.deferral.interpret import run
+from deepinit.deferral.listing import SMALL
 from deepinit.deferral.plan import SHARE, fresh, planned
 from deepinit.deferral.program import Program, flatten
 from deepinit.deferral.rules import RULES
 from deepinit.deferral.session import Decisions, Session
 from deepinit.deferral.simplify import simplified
+from deepinit.deferral.versions import misread
+from deepinit.deferral.warn import warn_user
+
+_SEE = "see di.explain(f)(key, ...)"
 
 
 def deferred(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[..., Any]:
@@ -25,6 +30,7 @@ def deferred(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[..
 
     Args:
         f: any JAX function of a key and arrays, which draws arrays from the key and computes.
+            Arguments that are neither arrays nor numbers (booleans, texts) are static, as in jit.
         gaussianize: replace truncated normal and uniform arrays by Gaussian ones of the same mean
             and variance. An approximation: relative errors of order 1/width.
 
@@ -48,31 +54,33 @@ def transformed(
 ) -> Callable[..., Any]:
     """`deferred`; arrays are explicit from a share of numbers drawn on."""
 
+    warn = functools.cache(warn_user)  # once a function
+
     @functools.cache
-    def of_leaves(tree: Any) -> Any:
-        return _guarded(f, gaussianize, share, tree)
+    def of_arrays(structure: Structure) -> Any:
+        return _guarded(f, gaussianize, share, structure, warn)
 
     @functools.wraps(f)
     def g(key: Any, *args: Any, **kwargs: Any) -> Any:
-        leaves, tree = jax.tree.flatten(((key, *args), kwargs))
-        return of_leaves(tree)(*leaves)
+        arrays, structure = split_arguments((key, *args), kwargs)
+        return of_arrays(structure)(*arrays)
 
     return g
 
 
-def _guarded(f: Any, gaussianize: bool, share: float, tree: Any) -> Any:
+def _guarded(f: Any, gaussianize: bool, share: float, structure: Structure, warn: Any) -> Any:
     @jax.custom_jvp
     def guarded(*leaves: Any) -> Any:
         return computed(*leaves)
 
     @jax.jit
     def computed(*leaves: Any) -> Any:
-        program, outputs = traced(f, tree, leaves)
-        decisions = planned(program, tuple(map(_shape, leaves)), gaussianize, share)
-        if set(decisions.drawn) <= set(decisions.explicit):
-            _warn(decisions)
-            args, kwargs = jax.tree.unflatten(tree, leaves)
-            return f(*args, **kwargs)
+        program, decisions, outputs = prepared(f, structure, leaves, gaussianize, share)
+        text = _warning(decisions)
+        if text:
+            warn(text)
+        if decisions.failure or set(decisions.drawn) <= set(decisions.explicit):
+            return structure.call(f, leaves)
         session = Session(fresh(decisions), False, gaussianize, RULES)
         found = run(session, program, leaves)
         return jax.tree.unflatten(outputs, [session.formed(value, "returned") for value in found])
@@ -91,17 +99,54 @@ def _shape(leaf: Any) -> Any:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
 
-def traced(f: Any, tree: Any, leaves: Any) -> tuple[Program, Any]:
+class Prepared(NamedTuple):
+    """A program, what is decided about its draws, and the tree of its outputs."""
+
+    program: Program
+    decisions: Decisions
+    outputs: Any
+
+
+def prepared(
+    f: Any, structure: Structure, leaves: Any, gaussianize: bool = False, share: float = SHARE
+) -> Prepared:
+    """Of f at these arrays; decisions with a failure if f is not understood."""
+    closed, outputs = _jaxpr(f, structure, leaves)
+    failure = misread()
+    if not failure:
+        try:
+            program = simplified(flatten(closed))
+            decisions = planned(program, tuple(map(_shape, leaves)), gaussianize, share)
+            return Prepared(program, decisions, outputs)
+        except Exception as error:  # noqa: BLE001 - the equations of f hold whatever fails here
+            failure = f"{type(error).__name__}: {error}"
+    return Prepared(Program((), (), ()), Decisions(failure=failure), outputs)
+
+
+def traced(f: Any, structure: Structure, leaves: Any) -> tuple[Program, Any]:
     """The simplified program of f, and the tree of its outputs."""
+    closed, outputs = _jaxpr(f, structure, leaves)
+    return simplified(flatten(closed)), outputs
 
+
+def _jaxpr(f: Any, structure: Structure, leaves: Any) -> tuple[Any, Any]:
     def flat(*leaves: Any) -> Any:
-        args, kwargs = jax.tree.unflatten(tree, leaves)
-        return f(*args, **kwargs)
+        return structure.call(f, leaves)
 
-    closed, shapes = jax.make_jaxpr(flat, return_shape=True)(*leaves)
-    return simplified(flatten(closed)), jax.tree.structure(shapes)
+    with jax.disable_jit(False):  # draws are recognized by the names of jitted functions
+        closed, shapes = jax.make_jaxpr(flat, return_shape=True)(*leaves)
+    return closed, jax.tree.structure(shapes)
 
 
-def _warn(decisions: Decisions) -> None:
+def _warning(decisions: Decisions) -> str:
+    """Where nothing is deferred."""
+    if decisions.failure:
+        text = f"deferred: planning failed, every array is drawn ({decisions.failure}); {_SEE}"
+        return "" if misread() else text
     if not decisions.drawn:
-        warnings.warn("deferred: the function draws no array with jax.random", stacklevel=2)
+        return f"deferred: no array is drawn with jax.random; {_SEE}"
+    reasons = {decisions.explicit.get(name, "") for name in decisions.drawn} - {SMALL}
+    if not reasons or "" in reasons:
+        return ""
+    reason = min(reasons) if len(reasons) == 1 else f"{len(reasons)} reasons"
+    return f"deferred: no matrix is deferred ({reason}); {_SEE}"

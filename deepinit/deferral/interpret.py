@@ -10,14 +10,22 @@ from deepinit.deferral.values import Implicit, NotDeferred
 _ALWAYS = frozenset({"draw", "broadcast_in_dim", "dot_general", "scan"})
 
 
-def run(session: Session, program: Program, inputs: tuple[Any, ...]) -> list[Any]:
-    """Outputs, arrays or `Implicit`; None for what nobody needs."""
-    known: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
+def run(
+    session: Session, program: Program, inputs: tuple[Any, ...], seen: dict[int, Any] | None = None
+) -> list[Any]:
+    """Outputs, arrays or `Implicit`; None for what nobody needs.
+
+    Args:
+        seen: variables that are known before.
+    """
+    known: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True)) | (seen or {})
 
     def value(operand: Operand) -> Any:
         return operand.value if isinstance(operand, Constant) else known.get(operand)
 
     for number, equation in enumerate(program.equations):
+        if seen and equation.outputs and set(equation.outputs) <= seen.keys():
+            continue
         values = [value(operand) for operand in equation.inputs]
         known |= zip(equation.outputs, evaluated(session, number, equation, values), strict=True)
     return [value(operand) for operand in program.outputs]
@@ -39,8 +47,8 @@ def evaluated(session: Session, number: int, equation: Equation, values: list[An
 
 def bind(equation: Equation, values: list[Any]) -> list[Any]:
     """Outputs by JAX."""
-    if equation.draw is not None and equation.draw.is_inverse:
-        values = values[1:]
+    if equation.source is not None:
+        values = bind(equation.source, values)
     params = equation.primitive.get_bind_params(equation.params)
     functions, params = params if isinstance(params, tuple) else ((), params)  # by version of JAX
     found = equation.primitive.bind(*functions, *values, **params)

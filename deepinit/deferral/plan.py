@@ -2,26 +2,21 @@
 
 import collections
 import dataclasses
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import jax
 
 from deepinit.deferral.interpret import run
+from deepinit.deferral.listing import listed, refuse
 from deepinit.deferral.program import Program
 from deepinit.deferral.rules import RULES
-from deepinit.deferral.session import AxisSplit, Decisions, Session, root
+from deepinit.deferral.session import Decisions, Session, Totals, Use, root
 
 _PASSES = 24
 SHARE = 0.25  # numbers drawn by uses, over those of the matrix, from which it is drawn itself
+COSTLY = "its uses cost more"
 _LARGEST = 2**28  # numbers of an array that is never drawn for speed alone
-
-
-class Totals(NamedTuple):
-    """Of a draw: rows from the right and from the left, and numbers drawn for them."""
-
-    rows: int
-    columns: int
-    numbers: int
 
 
 def planned(
@@ -32,24 +27,20 @@ def planned(
     The program is interpreted on shapes alone. An equation without a rule makes its drawn arrays
     explicit, for all their uses; this is repeated until nothing changes.
     """
-    decisions = Decisions()
-    _several_from_one_key(program, (), decisions)
+    decisions = listed(program, shapes, gaussianize)
     for _ in range(_PASSES):
-        before = set(decisions.explicit), repr(decisions.factors)
+        explicit, factors = dict(decisions.explicit), repr(decisions.factors)
         decisions.uses.clear()
-        try:
-            _abstract(program, shapes, decisions, gaussianize)
-        except AxisSplit:
-            continue
-        if before == (set(decisions.explicit), repr(decisions.factors)):
+        _abstract(program, shapes, decisions, gaussianize)
+        if repr(decisions.factors) != factors:  # what followed the split of an axis was not real
+            decisions.explicit = explicit
+        elif decisions.explicit == explicit:
             costly = _costly(decisions, share)
             if not costly:
                 return decisions
-            decisions.explicit |= costly
-    reason = "the plan did not settle"
-    decisions.explicit |= {
-        name: reason for name in decisions.drawn if name not in decisions.explicit
-    }
+            decisions.costly |= costly
+            refuse(decisions, costly, COSTLY)
+    refuse(decisions, decisions.drawn, "the plan did not settle")
     return decisions
 
 
@@ -64,47 +55,31 @@ def _abstract(program: Program, shapes: Any, decisions: Decisions, gaussianize: 
 
 def totals(decisions: Decisions) -> dict[Any, Totals]:
     """By draws."""
-    found: dict[Any, Totals] = {}
+    uses: dict[Any, list[Use]] = {}
     for (base, _), use in decisions.uses.items():
-        name = root(base)
-        old = found.get(name, Totals(0, 0, 0))
-        drawn = decisions.drawn[name]
-        matrices = drawn.size // (use.n_in * use.n_out)
-        width = use.n_out if use.forward else use.n_in
-        found[name] = Totals(
-            old.rows + use.rows * use.forward,
-            old.columns + use.rows * (not use.forward),
-            old.numbers + use.rows * width * matrices,
-        )
-    return found
-
-
-def _costly(decisions: Decisions, share: float) -> dict[Any, str]:
-    """Draws whose uses cost more than they."""
+        uses.setdefault(root(base), []).append(use)
     found = {}
-    for name, total in totals(decisions).items():
-        size = decisions.drawn[name].size
-        if name in decisions.explicit or total.numbers <= share * size or size > _LARGEST:
-            continue
-        found[name] = (
-            f"{total.rows + total.columns} rows act on it: drawing it is cheaper. With fewer rows"
-            " (inputs, positions) the law of each is the same"
+    for name, own in uses.items():
+        rows, columns = (
+            sum(use.rows * use.share for use in own if use.forward is forward)
+            for forward in (True, False)
         )
+        size = decisions.drawn[name].size
+        inputs = (use.n_in if use.forward else use.n_out for use in own)
+        shares = (use.rows * use.share / n for use, n in zip(own, inputs, strict=True))
+        found[name] = Totals(math.ceil(rows), math.ceil(columns), round(size * sum(shares)))
     return found
 
 
-def _several_from_one_key(program: Program, path: tuple[int, ...], decisions: Decisions) -> None:
-    """Draws of different laws or shapes from one key are functions of the same bits."""
-    by_key: dict[Any, list[Any]] = {}
-    for number, equation in enumerate(program.equations):
-        if equation.body is not None:
-            _several_from_one_key(equation.body, (*path, number), decisions)
-        elif equation.draw is not None or equation.primitive.name == "random_bits":
-            by_key.setdefault(equation.inputs[0], []).append(("draw", path, number))
-    for names in by_key.values():
-        if len(names) > 1:
-            reason = "several arrays are drawn from its key"
-            decisions.explicit |= dict.fromkeys(names, reason)
+def _costly(decisions: Decisions, share: float) -> dict[Any, Totals]:
+    """Draws whose uses cost more than they."""
+    return {
+        name: total
+        for name, total in totals(decisions).items()
+        if name not in decisions.explicit
+        and share * decisions.drawn[name].size < total.numbers
+        and decisions.drawn[name].size <= _LARGEST
+    }
 
 
 def fresh(decisions: Decisions) -> Decisions:

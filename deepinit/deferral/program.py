@@ -2,13 +2,15 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from deepinit.deferral.draws import Draw, draw_of
+from deepinit.deferral.scans import layout_of
+from deepinit.deferral.values import NotDeferred
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,6 +21,13 @@ class Constant:
 
 
 Operand = int | Constant
+
+
+class Params(dict[str, Any]):
+    """Parameters of an equation; a rule that looks for one that is not there does not apply."""
+
+    def __missing__(self, name: str) -> Any:
+        raise NotDeferred(f"no parameter {name!r} in JAX {jax.__version__}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +41,8 @@ class Equation:
         operand_shapes: shapes of the inputs.
         name: names of the modules around it.
         draw: the law, if it draws an array.
+        twins: names of modules around equal draws, which it stands for.
+        source: the uniform draw of which a normal one is erf_inv; it has the inputs.
         body: of a scan.
     """
 
@@ -40,9 +51,11 @@ class Equation:
     outputs: tuple[int, ...]
     shapes: tuple[Any, ...]
     operand_shapes: tuple[tuple[int, ...], ...]
-    params: dict[str, Any]
+    params: Params
     name: str
     draw: Draw | None = None
+    twins: tuple[str, ...] = ()
+    source: "Equation | None" = None
     body: "Program | None" = None
     has_effects: bool = False
 
@@ -60,6 +73,16 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[Operand, ...]
     equations: tuple[Equation, ...]
+
+
+def read(program: Program, known: Container[int] = ()) -> set[int]:
+    """Variables that outputs depend on, where some are known."""
+    found = {operand for operand in program.outputs if isinstance(operand, int)}
+    for equation in reversed(program.equations):
+        wanted = [output for output in equation.outputs if output not in known]
+        if equation.has_effects or found & set(wanted):
+            found |= {operand for operand in equation.inputs if isinstance(operand, int)}
+    return found
 
 
 # Functions that are called once: their equations stand in for the call.
@@ -125,7 +148,6 @@ def _inline(
         known |= dict(zip(eqn.outvars, outputs, strict=True))
         avals: Any = [var.aval for var in eqn.outvars]
         shapes = tuple(jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals)
-        is_loop = eqn.primitive.name == "scan"
         equations.append(
             Equation(
                 eqn.primitive,
@@ -133,18 +155,41 @@ def _inline(
                 outputs,
                 shapes,
                 tuple(getattr(atom.aval, "shape", ()) for atom in eqn.invars),
-                eqn.params,
+                Params(eqn.params),
                 path,
                 draw,
-                flatten(_closed(eqn.params["jaxpr"]), is_kept) if is_loop else None,
-                bool(eqn.effects),
+                body=_body_of(eqn, is_kept),
+                has_effects=bool(eqn.effects),
             )
         )
     return tuple(operand(atom) for atom in jaxpr.outvars)
 
 
-def _closed(jaxpr: Any) -> ClosedJaxpr:
-    return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
+def _body_of(eqn: Any, is_kept: Callable[[Any], bool]) -> Program | None:
+    """Of a scan whose parameters are understood."""
+    if eqn.primitive.name != "scan":
+        return None
+    try:
+        layout_of(eqn)
+        jaxpr = eqn.params["jaxpr"]
+    except (ValueError, KeyError):
+        return None
+    closed = jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
+    return flatten(closed, is_kept)
+
+
+def inner_draws(params: Any, name: str) -> Iterator[tuple[str, Draw, Any]]:
+    """Draws inside an equation that stays as it is (cond, while): name, law and shape."""
+    for value in params.values():
+        for jaxpr in value if isinstance(value, list | tuple) else (value,):
+            for eqn in getattr(jaxpr, "eqns", ()):
+                path = joined(name, str(eqn.source_info.name_stack))
+                draw = draw_of(eqn)
+                if draw is None:
+                    yield from inner_draws(eqn.params, path)
+                else:
+                    aval: Any = eqn.outvars[0].aval
+                    yield path, draw, jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
 
 def joined(outer: str, inner: str) -> str:

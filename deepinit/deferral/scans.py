@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
-
 
 class Layout(NamedTuple):
     """Operands are constants, carries and slices, in this order."""
@@ -18,15 +16,14 @@ class Layout(NamedTuple):
 def layout_of(equation: Any) -> Layout:
     """Of a scan; ValueError for parameters of an unknown form."""
     params = equation.params
-    length, reverse = params["length"], params["reverse"]
-    unroll = params.get("unroll", 1)
-    if "num_consts" in params:
-        found = Layout(params["num_consts"], params["num_carry"], length, reverse, unroll)
-    elif "ft_in" in params:  # JAX 0.12: trees of (constants, carries, slices)
-        consts, carry, _ = (len(jax.tree.leaves(part)) for part in params["ft_in"].unpack())
-        found = Layout(consts, carry, length, reverse, unroll)
-    else:
-        raise ValueError(f"parameters of scan: {sorted(params)}")
-    if found.num_consts + found.num_carry > len(equation.inputs):
-        raise ValueError(f"scan of {len(equation.inputs)} operands with {found}")
+    try:
+        if "ft_in" in params:  # JAX 0.12: a tree of leaves None, (constants, carries, slices)
+            num_consts, num_carry, _ = map(len, params["ft_in"].unpack())
+        else:
+            num_consts, num_carry = params["num_consts"], params["num_carry"]
+        found = Layout(
+            num_consts, num_carry, params["length"], params["reverse"], params.get("unroll", 1)
+        )
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"scan with parameters {sorted(params)}") from error
     return found

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax.numpy as jnp
 
 from deepinit.deferral.conditioning import State
-from deepinit.deferral.values import Atoms, Gauss, Implicit, evaluate
+from deepinit.deferral.values import Atoms, Gauss, Implicit, NotDeferred, evaluate
 
 
 class Roles(NamedTuple):
@@ -32,6 +32,7 @@ class Base:
         roles, state: None before the first use.
         uses: how often it acted.
         parts: (atom, start, stop) of parts that are used as arrays of their own.
+        share: of the numbers of the draw.
     """
 
     stream: tuple[int, ...]
@@ -45,6 +46,7 @@ class Base:
     state: State | None = None
     uses: int = 0
     parts: tuple[tuple[int, int, int], ...] = ()
+    share: float = 1.0
 
     def shape(self, atoms: Atoms) -> tuple[int, ...]:
         """Sizes of atoms."""
@@ -56,21 +58,44 @@ class Base:
 
 
 class Use(NamedTuple):
-    """Rows that act on each of the matrices [n_in, n_out], from the right or from the left."""
+    """Rows that act on each of the matrices [n_in, n_out], from the right or from the left.
+
+    `share`: of the numbers of the draw that these matrices have.
+    """
 
     rows: int
     forward: bool
     n_in: int
     n_out: int
+    share: float
+
+
+class Totals(NamedTuple):
+    """Of a draw: mean rows from the right and from the left, and numbers drawn for them."""
+
+    rows: int
+    columns: int
+    numbers: int
 
 
 class Drawn(NamedTuple):
-    """A draw in the program: `size` numbers in all, loops included."""
+    """A draw in the program: arrays of a shape, one in each step of the loops around it.
+
+    Attributes:
+        twins: names of modules around equal draws, which are this one.
+    """
 
     name: str
     shape: tuple[int, ...]
+    dtype: Any
     law: str
-    size: int
+    copies: int
+    twins: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Numbers in all."""
+        return math.prod(self.shape) * self.copies
 
 
 @dataclasses.dataclass
@@ -84,6 +109,8 @@ class Decisions:
         uses: of arrays, by the number of the use.
         notes: remarks, by draws.
         num_uses: of arrays, in all.
+        costly: uses of draws that are explicit because drawing them is cheaper.
+        failure: why there is no plan; then every array is explicit.
     """
 
     explicit: dict[Any, str] = dataclasses.field(default_factory=dict)
@@ -92,14 +119,16 @@ class Decisions:
     uses: dict[tuple[Any, int], Use] = dataclasses.field(default_factory=dict)
     notes: dict[Any, str] = dataclasses.field(default_factory=dict)
     num_uses: dict[Any, int] = dataclasses.field(default_factory=dict)
+    costly: dict[Any, "Totals"] = dataclasses.field(default_factory=dict)
+    failure: str = ""
 
     def is_done(self, name: Any, base: Base) -> bool:
         """Whether an array is not used again, so that nothing needs to be known of it."""
-        return base.uses >= self.num_uses.get(name, math.inf)
+        return base.repeats == 1 and base.uses >= self.num_uses.get(name, math.inf)
 
 
-class AxisSplit(Exception):
-    """An axis of a drawn array has to be split: planning begins anew."""
+class AxisSplit(NotDeferred):
+    """An axis of a drawn array has to be split: planning begins anew after this pass."""
 
 
 @dataclasses.dataclass
@@ -150,7 +179,7 @@ class Session:
         if not self.planning:
             raise AssertionError(f"not as planned: {base}, axis {atom} split into {sizes}")
         self.decisions.factors.setdefault(base, {})[atom] = sizes
-        raise AxisSplit
+        raise AxisSplit("an axis is split")
 
     def shared(self, what: Any, array: Any, compute: Callable[[], Any]) -> Any:
         """Computed once for one array."""

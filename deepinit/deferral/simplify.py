@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from deepinit.deferral.draws import Draw, is_open_interval
-from deepinit.deferral.program import Constant, Equation, Operand, Program
+from deepinit.deferral.draws import is_open_interval
+from deepinit.deferral.program import Constant, Equation, Operand, Program, read
 from deepinit.deferral.scans import layout_of
 
 
@@ -19,11 +19,12 @@ def simplified(program: Program) -> Program:
     Without this the forward pass inside `model.init` and recomputed activations use every weight
     twice, and an array that is drawn twice from one key is taken as two.
     """
-    return _live(_with_inverses(_shared(program)))
+    return live(_with_inverses(_shared(live(program))))
 
 
 def _shared(program: Program) -> Program:
     first: dict[Any, tuple[int, ...]] = {}
+    twins: dict[int, list[str]] = {}
     names: dict[int, Operand] = {}
     renamed = lambda operand: names.get(operand, operand) if isinstance(operand, int) else operand
     equations = []
@@ -31,14 +32,22 @@ def _shared(program: Program) -> Program:
         inputs = tuple(renamed(operand) for operand in equation.inputs)
         body = None if equation.body is None else _shared(equation.body)
         equation = dataclasses.replace(equation, inputs=inputs, body=body)
-        key = _identity(equation)
+        key = identity(equation)
         if key is not None and key in first:
+            if equation.draw is not None:
+                twins.setdefault(first[key][0], []).append(equation.name)
             names |= dict(zip(equation.outputs, first[key], strict=True))
             continue
         if key is not None:
             first[key] = equation.outputs
         equations.append(equation)
     outputs = tuple(renamed(operand) for operand in program.outputs)
+    equations = [
+        dataclasses.replace(equation, twins=tuple(twins[equation.outputs[0]]))
+        if equation.outputs and equation.outputs[0] in twins
+        else equation
+        for equation in equations
+    ]
     return Program(program.inputs, outputs, tuple(equations))
 
 
@@ -58,17 +67,25 @@ def _with_inverses(program: Program) -> Program:
         for operand in equation.inputs
         if isinstance(operand, int)
     } | {operand for operand in program.outputs if isinstance(operand, int)}
+    uniform = {own: source for own, source in uniform.items() if own not in others}
     equations = []
     for equation in program.equations:
-        first, own = (_first(part) for part in (equation.inputs, equation.outputs))
+        first = _first(equation.inputs)
+        source = None if first is None else uniform.get(first)
         if equation.body is not None:
             equation = dataclasses.replace(equation, body=_with_inverses(equation.body))
-        elif equation.primitive.name == "erf_inv" and first in uniform.keys() - others:
-            key = uniform[first].inputs[0]
-            draw = Draw("normal", math.sqrt(0.5), is_inverse=True)
-            equation = dataclasses.replace(equation, inputs=(key, first), draw=draw)
-        elif own in uniform.keys() - others:
-            equation = dataclasses.replace(equation, draw=None)
+        elif source is not None and source.draw is not None:
+            draw = source.draw._replace(law="normal", scale=math.sqrt(0.5))
+            equation = dataclasses.replace(
+                equation,
+                inputs=source.inputs,
+                operand_shapes=source.operand_shapes,
+                draw=draw,
+                twins=source.twins,
+                source=source,
+            )
+        if equation.outputs and equation.outputs[0] in uniform:
+            continue
         equations.append(equation)
     return Program(program.inputs, program.outputs, tuple(equations))
 
@@ -81,10 +98,12 @@ def _constant(operand: Operand) -> Any:
     return operand.value if isinstance(operand, Constant) else None
 
 
-def _identity(equation: Equation) -> Any:
+def identity(equation: Equation) -> Any:
     """Hashable; equal for equations that compute the same. None if unknown."""
-    if equation.has_effects or equation.body is not None:
+    if equation.has_effects:
         return None
+    if equation.body is not None:
+        return _loop_identity(equation, equation.body)
     try:
         operands = tuple(_value(operand) for operand in equation.inputs)
         if equation.draw is not None:  # params hold a traced function, one for each shape
@@ -99,10 +118,33 @@ def _identity(equation: Equation) -> Any:
     return key
 
 
+def _loop_identity(equation: Equation, body: Program) -> Any:
+    """Of a loop: its body with variables by order, and the operands that the body reads."""
+    names: dict[int, int] = {own: place for place, own in enumerate(body.inputs)}
+    named = lambda operand: names.get(operand, -1) if isinstance(operand, int) else operand
+    found = []
+    for inner in body.equations:
+        own = identity(dataclasses.replace(inner, inputs=tuple(map(named, inner.inputs))))
+        if own is None:
+            return None
+        found.append((own, len(inner.outputs)))
+        names |= {output: len(names) + place for place, output in enumerate(inner.outputs)}
+    layout, needed = layout_of(equation), read(body)
+    carries = range(layout.num_consts, layout.num_consts + layout.num_carry)
+    operands = tuple(
+        _value(operand) if own in needed or place in carries else None
+        for place, (operand, own) in enumerate(zip(equation.inputs, body.inputs, strict=True))
+    )
+    outputs = tuple(_value(named(operand)) for operand in body.outputs)
+    return "scan", layout._replace(unroll=1), operands, tuple(found), outputs
+
+
 def _value(operand: Operand) -> Any:
     if isinstance(operand, int):
         return operand
     value = operand.value
+    if value is None:
+        return "nothing"
     if isinstance(value, jax.core.Tracer):
         return "object", id(value)
     if np.ndim(value) == 0 and not jax.dtypes.issubdtype(
@@ -124,7 +166,8 @@ def _frozen(value: Any) -> Any:
     return type(value).__name__, value if not isinstance(value, float) else repr(value)
 
 
-def _live(program: Program) -> Program:
+def live(program: Program) -> Program:
+    """Without equations that no output needs, in bodies of loops too."""
     needed = {operand for operand in program.outputs if isinstance(operand, int)}
     kept: list[Equation] = []
     for equation in reversed(program.equations):
@@ -156,10 +199,10 @@ def _live_loop(equation: Equation, needed: set[int]) -> tuple[Equation, Sequence
             operand if place in alive else Constant(None)
             for place, operand in enumerate(body.outputs)
         )
-        pruned = _live(Program(body.inputs, outputs, body.equations))
-        read = _read(pruned)
+        pruned = live(Program(body.inputs, outputs, body.equations))
+        needed_inside = read(pruned)
         wanted = alive | {
-            place for place in carries if body.inputs[layout.num_consts + place] in read
+            place for place in carries if body.inputs[layout.num_consts + place] in needed_inside
         }
         if wanted == alive:
             break
@@ -168,14 +211,7 @@ def _live_loop(equation: Equation, needed: set[int]) -> tuple[Equation, Sequence
     used = [
         operand
         for operand, number in zip(equation.inputs, body.inputs, strict=True)
-        if number in read
+        if number in needed_inside
     ]
     used += [equation.inputs[layout.num_consts + place] for place in carries & alive]
     return dataclasses.replace(equation, body=pruned, params=equation.params), used
-
-
-def _read(program: Program) -> set[int]:
-    found = {operand for operand in program.outputs if isinstance(operand, int)}
-    for equation in program.equations:
-        found |= {operand for operand in equation.inputs if isinstance(operand, int)}
-    return found

@@ -135,7 +135,7 @@ def stack_of(inner: Base, atom: int, length: int, found: Known, before: Base | N
         found: of all slices, with the axis of `atom` in front.
         before: the array before the loop; None if it was drawn inside.
     """
-    keys, state, roles = found.keys, found.state, inner.roles
+    keys, of_keys, state, roles = found.keys, (atom, *inner.key_atoms), found.state, inner.roles
     batch = () if roles is None else (atom, *roles.batch)
     if before is not None and before.roles is not None and before.state is not None:
         batch = before.roles.batch
@@ -143,11 +143,14 @@ def stack_of(inner: Base, atom: int, length: int, found: Known, before: Base | N
         place = batch.index(atom)
         pairs = zip(before.state, (jnp.moveaxis(leaf, 0, place) for leaf in state), strict=True)
         state = State(*(jnp.concatenate(pair, axis=-2) for pair in pairs))
+    if set(of_keys) == set(batch):
+        keys = jnp.transpose(keys, [of_keys.index(own) for own in batch])
+        of_keys = batch
     return dataclasses.replace(
         inner,
         keys=keys,
-        key_atoms=(atom, *inner.key_atoms),
-        sizes={atom: length, **inner.sizes},
+        key_atoms=of_keys,
+        sizes={atom: length, **inner.sizes} if before is None else before.sizes,
         roles=None if roles is None else Roles(batch, roles.rows, roles.columns),
         state=state,
     )

@@ -89,8 +89,10 @@ def new_labels(number: int) -> Labels:
 
 
 def ein_of(array: Any) -> Ein:
-    """An array as its only factor; axes of size 1 have no label."""
+    """An array as its only factor, a number as the scale; axes of size 1 have no label."""
     array = jnp.asarray(array)
+    if array.size == 1:
+        return Ein((), (), ((),) * array.ndim, (), array.reshape(()))
     labels = new_labels(array.ndim)
     kept = tuple(label for label, size in zip(labels, array.shape, strict=True) if size != 1)
     axes = tuple((label,) if label in kept else () for label in labels)
@@ -127,7 +129,7 @@ def broadcast(term: Any, shape: tuple[int, ...]) -> Any:
 
 def num_numbers(ein: Ein) -> int:
     """Numbers that the factors hold."""
-    return sum(math.prod(factor.shape) for factor in ein.factors)
+    return max(1, sum(math.prod(factor.shape) for factor in ein.factors))
 
 
 def evaluate(ein: Ein) -> Any:

@@ -1,16 +1,12 @@
 """Drawn arrays."""
 
-import math
 from typing import Any
 
 from deepinit.deferral.draws import moments
 from deepinit.deferral.interpret import bind
 from deepinit.deferral.program import Equation
-from deepinit.deferral.session import Drawn, Session, new_base
+from deepinit.deferral.session import Session, new_base
 from deepinit.deferral.values import Gauss, Implicit, broadcast, ein_of
-
-_FEWEST = 64  # numbers of a matrix worth deferring
-SMALL = "small"
 
 
 def _draw(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
@@ -19,14 +15,6 @@ def _draw(session: Session, number: int, equation: Equation, values: list[Any]) 
     assert law is not None
     name = ("draw", session.path, number)
     keys, bounds = values[0], values[1:]
-    if session.planning:
-        size = math.prod(shape.shape)
-        label = equation.name or f"{law.law}#{number}"
-        session.decisions.drawn[name] = Drawn(label, shape.shape, law.law, size * session.steps)
-        if size < _FEWEST or len(shape.shape) - keys.ndim < 2:
-            session.decisions.explicit.setdefault(name, SMALL)
-        elif law.law != "normal" and not session.gaussianize:
-            session.decisions.explicit.setdefault(name, f"{law.law} law")
     if name in session.decisions.explicit:
         return bind(equation, values)
     base = new_base(session, name, shape.shape, keys, (number,), shape.dtype)

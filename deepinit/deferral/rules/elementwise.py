@@ -170,4 +170,6 @@ RULES = {
     "optimization_barrier": _passed,
     "sharding_constraint": _passed,
     "reduce_precision": _passed,
+    "stop_gradient": _passed,
+    "device_put": _passed,
 }

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from deepinit.deferral.action import with_roles
 from deepinit.deferral.conditioning import State, batched
 from deepinit.deferral.interpret import bind, run
+from deepinit.deferral.loop_views import parts_before
 from deepinit.deferral.program import Constant, Equation, Program
 from deepinit.deferral.scans import Layout, layout_of
-from deepinit.deferral.session import Base, Session
+from deepinit.deferral.session import Base, Session, root
 from deepinit.deferral.stacks import found_in, known_slices, slice_of, sliced, stack_of, stacked
 from deepinit.deferral.values import Gauss, Implicit, NotDeferred
 
@@ -24,23 +25,30 @@ _STEP_STREAM = 0x57E95EED
 
 
 def _scan(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
-    layout, body = layout_of(equation), equation.body
-    assert body is not None
+    body = equation.body
+    if body is None:
+        raise NotDeferred("loop with parameters of an unknown form")
     path = (*session.path, number)
-    if session.planning:
-        for draw in _repeated(body, set(body.inputs[layout.num_consts :]), path):
-            reason = "drawn from one key in every step of a loop"
-            session.decisions.explicit.setdefault(draw, reason)
     is_deferred = any(isinstance(value, Implicit) for value in values) or any(
         draw not in session.decisions.explicit for draw in _draws(body, path)
     )
     if not is_deferred and all(value is not None for value in values):
         return bind(equation, values)
+    return looped(session, number, equation, values)
+
+
+def looped(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
+    """Outputs of a scan, step by step of its body."""
+    layout, body = layout_of(equation), equation.body
+    assert body is not None
     first = layout.num_consts + layout.num_carry
     carry = [
         None if _is_dead(out) else jnp.asarray(session.formed(value, "carried through a loop"))
         for out, value in zip(body.outputs, values[layout.num_consts : first], strict=False)
     ]
+    if layout.length == 0:
+        ys = equation.shapes[layout.num_carry :]
+        return [*carry, *(jnp.zeros(y.shape, y.dtype) for y in ys)]
     loop = _once if layout.length == 1 else _loop
     return loop(session, number, layout, body, values[: layout.num_consts], carry, values[first:])
 
@@ -56,23 +64,6 @@ def _draws(program: Program, path: tuple[int, ...]) -> Iterator[Any]:
             yield "draw", path, number
         elif equation.body is not None:
             yield from _draws(equation.body, (*path, number))
-
-
-def _repeated(program: Program, varying: set[int], path: tuple[int, ...]) -> Iterator[Any]:
-    """Draws whose keys depend on no varying variable."""
-    varying = set(varying)
-    for number, equation in enumerate(program.equations):
-        changes = [operand in varying for operand in equation.inputs]
-        if equation.body is not None:
-            layout, inputs = layout_of(equation), equation.body.inputs
-            inner = {own for own, changed in zip(inputs, changes, strict=True) if changed}
-            if inner & set(inputs[layout.num_consts :]):
-                inner |= set(inputs[layout.num_consts :][: layout.num_carry])
-            yield from _repeated(equation.body, inner, (*path, number))
-        elif equation.draw is not None and not changes[0]:
-            yield "draw", path, number
-        if any(changes):
-            varying |= set(equation.outputs)
 
 
 def _once(
@@ -104,10 +95,13 @@ def _loop(
     session: Session, number: int, layout: Layout, body: Program, consts: Any, carry: Any, xs: Any
 ) -> list[Any]:
     length = layout.length
-    xs, atoms = _entering(session, xs)
+    consts, whole_parts = _with_parts(session, body, 0, consts, None)
+    xs, parts = _with_parts(session, body, layout.num_consts + layout.num_carry, xs, length)
+    num_xs = len(xs)
+    xs, atoms = _entering(session, [*xs, *parts.values()])
     outer = {name: session.bases[name] for name in atoms}
     known = {name: known_slices(outer[name], atom) for name, atom in atoms.items()}
-    kept = _kept(session, consts, atoms)
+    kept = _kept(session, [*consts, *whole_parts.values()], atoms)
     after: dict[str, Any] = {}  # bases after a step, as the last trace found them
 
     def step(carry: Any, entering: Any, repeated: dict[Any, Base]) -> tuple[Any, Any]:
@@ -115,7 +109,10 @@ def _loop(
         slices, states = entering
         own = {name: slice_of(outer[name], atom, states[name]) for name, atom in atoms.items()}
         child.bases = {**repeated, **own}
-        found = run(child, body, (*consts, *carry, *slices))
+        before = set(child.bases)
+        seen = whole_parts | dict(zip(parts, slices[num_xs:], strict=True))
+        found = run(child, body, (*consts, *carry, *slices[:num_xs]), seen)
+        _refuse_new_parts(child, before)
         final = [
             None if old is None else _typed(child.formed(new, "carried through a loop"), old)
             for old, new in zip(carry, found, strict=False)
@@ -136,7 +133,11 @@ def _loop(
         after["bases"] = child.bases
         return final, (ys, leaving)
 
-    slots = _slots(kept, after, lambda: step(carry, _at_start((xs, known)), kept), length)
+    repeated = {
+        name: dataclasses.replace(base, repeats=base.repeats * length)
+        for name, base in kept.items()
+    }
+    slots = _slots(repeated, after, lambda: step(carry, _at_start((xs, known)), repeated), length)
 
     def whole(carry: Any, entering: Any) -> tuple[Any, Any]:
         index, own, states = carry
@@ -154,8 +155,9 @@ def _loop(
     )
     bases = after["bases"]
     for name, (base, _) in slots.items():
-        uses = bases[name].uses
-        session.bases[name] = dataclasses.replace(base, state=states[name], uses=uses)
+        uses, repeats = bases[name].uses, kept[name].repeats
+        base = dataclasses.replace(base, state=states[name], uses=uses, repeats=repeats)
+        session.bases[name] = base
     new_atom = -len(session.path) - 1
     for name, found in leaving.items():
         atom = atoms.setdefault(name, new_atom)
@@ -163,6 +165,24 @@ def _loop(
         session.bases[name] = stack
     lift = lambda y: stacked(y, length, atoms) if isinstance(y, Implicit) else y
     return [*final, *map(lift, ys)]
+
+
+def _with_parts(
+    session: Session, body: Program, first: int, values: Any, length: int | None
+) -> tuple[list[Any], dict[int, Any]]:
+    """Operands from one on, None where only parts of them are used; and parts by variables."""
+    inputs = dict(zip(body.inputs[first:], values, strict=False))
+    parts = parts_before(session, body, inputs, length)
+    own = [parts.pop(name, value) for name, value in inputs.items()]
+    return own, parts
+
+
+def _refuse_new_parts(child: Session, before: set[Any]) -> None:
+    """A part that is taken in a step of an array from outside is another one in every step."""
+    for name in child.bases.keys() - before:
+        _, path, _ = root(name)
+        if name[0] == "part" and path[: len(child.path)] != child.path:
+            child.refuse(name, "used in parts in a loop")
 
 
 def _goes_on(session: Session, name: Any, after: Base, before: Base | None) -> bool:
@@ -231,7 +251,7 @@ def _slots(
         )
         new = now[0] - known[0], now[1] - known[1]
         state = _padded(base.state, [count * length for count in new])
-        base = dataclasses.replace(base, state=state, repeats=base.repeats * length)
+        base = dataclasses.replace(base, state=state)
         found[name] = base, (known[0], new[0], known[1], new[1])
     return found
 

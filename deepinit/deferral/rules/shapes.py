@@ -73,8 +73,11 @@ def _summed(session: Session, number: int, equation: Equation, values: list[Any]
     found = []
     for term in values[0].terms:
         if isinstance(term, Gauss):
-            ones = jnp.ones([shape[axis] for axis in axes], values[0].dtype)
-            found.append(ein_of(act(session, term, axes, (), ones)))
+            kept = [axis for axis, group in enumerate(term.axes) if group or axis not in axes]
+            term = dataclasses.replace(term, axes=tuple(term.axes[axis] for axis in kept))
+            over = tuple(place for place, axis in enumerate(kept) if axis in axes)
+            ones = jnp.ones([shape[kept[place]] for place in over], values[0].dtype)
+            found.append(ein_of(act(session, term, over, (), ones)) if over else term)
         else:
             found.append(summed(term, axes))
     return [settled(found, equation)]
@@ -96,6 +99,19 @@ def _divided(session: Session, number: int, equation: Equation, values: list[Any
         spans[axis] = (start, start + size)
         found.append(_part(session, values[0], tuple(spans), shape.shape))
         start += size
+    return found
+
+
+def _unstacked(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
+    """Slices along an axis, without it (JAX 0.12)."""
+    axis, found = equation.params["axis"], []
+    for place, shape in enumerate(equation.shapes):
+        spans = [(0, whole) for whole in values[0].shape]
+        spans[axis] = (place, place + 1)
+        sizes = (*shape.shape[:axis], 1, *shape.shape[axis:])
+        part = _part(session, values[0], tuple(spans), sizes)
+        terms = [_dropped(term, {axis}) for term in part.terms]
+        found.append(Implicit(tuple(terms), shape.shape, values[0].dtype))
     return found
 
 
@@ -149,6 +165,8 @@ def _part_of_gauss(session: Session, gauss: Gauss, axis: int, start: int, stop: 
     name = ("part", gauss.base, atom, start, stop)
     if name not in session.bases:
         _divide(session, gauss.base, name)
+    if len(session.bases[name].axes) != len(base.sizes):
+        raise NotDeferred("used in parts inside and outside of a loop")
     swap = dict(zip(base.sizes, session.bases[name].axes, strict=True))
     regroup = lambda own: tuple(new for old in own for new in swap[old])
     diagonals = []
@@ -179,11 +197,17 @@ def _divide(session: Session, whole: Any, name: Any) -> None:
     shape = tuple(stop - start if own == atom else size for own, size in base.sizes.items())
     keys = base.keys.reshape(-1)[0] if base.keys.ndim else base.keys
     stream = (*base.stream, atom, start)
-    new_base(session, name, shape, keys, stream, base.dtype)
+    part = new_base(session, name, shape, keys, stream, base.dtype)
+    share = base.share * (stop - start) / base.sizes[atom]
+    session.bases[name] = dataclasses.replace(part, share=share)
 
 
 def _squeezed(session: Session, equation: Equation, term: Any) -> Any:
-    dropped = {axis % len(term.axes) for axis in equation.params["dimensions"]}
+    return _dropped(term, {axis % len(term.axes) for axis in equation.params["dimensions"]})
+
+
+def _dropped(term: Any, dropped: set[int]) -> Any:
+    """Without axes of size 1."""
     kept = (group for axis, group in enumerate(term.axes) if axis not in dropped)
     return dataclasses.replace(term, axes=tuple(kept))
 
@@ -196,4 +220,5 @@ RULES = {
     "reduce_sum": _summed,
     "slice": _sliced,
     "split": _divided,
+    "unstack": _unstacked,
 }

@@ -1,0 +1,332 @@
+"""`explain`: counts against hand and against the computed program, names, text."""
+
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+import xarray
+from flax import linen as nn
+from flax import nnx
+
+import deepinit as di
+from deepinit.deferral.report import Plan, Row
+from deepinit.deferral.report_text import count, shortened
+
+N = 32
+KEY = jax.random.key(0)
+X = jnp.arange(2.0 * N).reshape(2, N) / N
+
+
+def normal(key, *shape):
+    return jax.random.normal(key, shape) / math.sqrt(N)
+
+
+def rows(plan):
+    return {row.name: row for row in plan.rows}
+
+
+def normals_in(f, *args):
+    """Evaluations of erf_inv, each of which is a normal number."""
+
+    def counted(jaxpr):
+        total = 0
+        for eqn in jaxpr.eqns:
+            if eqn.primitive.name == "erf_inv":
+                total += math.prod(eqn.outvars[0].aval.shape)
+            for value in eqn.params.values():
+                for inner in value if isinstance(value, tuple | list) else (value,):
+                    if hasattr(inner, "eqns"):
+                        total += eqn.params.get("length", 1) * counted(inner)
+        return total
+
+    return counted(jax.make_jaxpr(f)(*args))
+
+
+def two_layers(key, x):
+    first, second = jax.random.split(key)
+    a, b = normal(first, N, 2 * N), normal(second, 2 * N, N)
+    y, back = jax.vjp(lambda x: jnp.tanh(x @ a) @ b, x)
+    return y, back(y)
+
+
+def parts(key, x):
+    q, k, v = jnp.split(x @ normal(key, N, 3 * N), 3, axis=-1)
+    w = normal(jax.random.fold_in(key, 1), 3, N, N)
+    return jnp.tanh(jnp.tanh(jnp.tanh(q * k + v) @ w[0]) @ w[1]) @ w[2]
+
+
+def drawn_in_scan(key, x):
+    step = lambda _, key: (None, normal(key, N, N))
+    stack = jax.lax.scan(step, None, jax.random.split(key, 5))[1]
+    return jax.lax.scan(lambda c, w: (jnp.tanh(c @ w), None), x, stack)[0]
+
+
+def test_rows_of_two_layers_with_gradient():
+    plan = di.explain(two_layers)(KEY, X)
+    first, second = plan.rows
+    assert (first.rows_right, first.rows_left) == (second.rows_right, second.rows_left) == (2, 2)
+    assert first.drawn == second.drawn == 2 * (N + 2 * N)
+    assert first.size == second.size == 2 * N * N
+    assert plan.share == 1
+
+
+@pytest.mark.parametrize("f", [two_layers, parts, drawn_in_scan])
+def test_numbers_drawn_are_those_of_the_computation(f):
+    plan = di.explain(f)(KEY, X)
+    assert sum(row.drawn for row in plan.rows) == normals_in(di.deferred(f), KEY, X)
+    assert sum(row.size for row in plan.rows) == normals_in(f, KEY, X)  # the rival: all of f's
+    assert plan.share == 1
+
+
+def test_draws_in_a_loop_are_one_row():
+    (row,) = di.explain(drawn_in_scan)(KEY, X).rows
+    assert (row.shape, row.copies, row.size) == ((N, N), 5, 5 * N * N)
+    assert (row.rows_right, row.rows_left, row.drawn) == (2, 0, 5 * 2 * N)
+    assert "5 x [32, 32]" in str(di.explain(drawn_in_scan)(KEY, X))
+
+
+def test_parts_count_as_parts():
+    assert [row.rows_right for row in di.explain(parts)(KEY, X).rows] == [2, 2]
+
+
+class Net(nn.Module):
+    kernel: object
+    dtype: object = None
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.Dense(2 * N, kernel_init=self.kernel, dtype=self.dtype, name="up")(x))
+        x = nn.Dropout(0.5, deterministic=False)(x)
+        return nn.Dense(N, kernel_init=self.kernel, bias_init=nn.initializers.normal())(x)
+
+
+def linen(kernel, dtype=None):
+    net = Net(kernel, dtype)
+
+    def f(key, x):
+        rngs = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
+        return net.apply(net.init(rngs, x), x, rngs=rngs)
+
+    return f
+
+
+def test_names_of_linen_and_small_arrays_and_masks():
+    plan = di.explain(linen(nn.initializers.normal(0.1)))(KEY, X)
+    kinds = {row.name: row.kind for row in plan.rows if row.kind != "mask"}
+    assert kinds == {"Net/up": "deferred", "Net/Dense_0": "deferred", "Net/Dense_0 [32]": "small"}
+    (mask,) = plan.of_kind("mask")
+    assert (mask.law, mask.size) == ("uniform", 2 * 2 * N)
+    assert plan.share == 4 * N * N / (4 * N * N + N)
+    text = str(plan)
+    assert text.startswith("deferred 2 of 2 arrays, 99.2 % of 4128 weights; 352 numbers drawn")
+    assert "small (vectors, fewer than 64 numbers): 1 array, 32 numbers" in text
+    assert "(dropout): 1 array, 128 numbers" in text
+
+
+def test_names_from_first_uses_and_from_shapes():
+    def f(key, x):
+        ws = [normal(own, N, N) for own in jax.random.split(key, 4)]
+        with jax.named_scope("encoder"):
+            x = x @ (2 * ws[0]).T
+        with jax.named_scope("decoder"):
+            x = x @ ws[1] @ ws[0].T
+        return jnp.tanh(x @ ws[2]) @ ws[3] @ normal(jax.random.fold_in(key, 7), N, 2 * N)
+
+    names = [row.name for row in di.explain(f)(KEY, X).rows]
+    assert names == [
+        "encoder",
+        "decoder",
+        "normal#1 [32, 32]",
+        "normal#2 [32, 32]",
+        "normal [32, 64]",
+    ]
+
+
+def test_nnx_has_no_names():
+    class Two(nnx.Module):
+        def __init__(self, rngs):
+            kernel = nnx.initializers.normal(0.1)
+            self.first = nnx.Linear(N, N, rngs=rngs, kernel_init=kernel)
+            self.second = nnx.Linear(N, N, rngs=rngs, kernel_init=kernel)
+
+        def __call__(self, x):
+            return self.second(nnx.relu(self.first(x)))
+
+    plan = di.explain(lambda key, x: Two(nnx.Rngs(key))(x))(KEY, X)
+    assert [row.name for row in plan.rows] == ["normal#1 [32, 32]", "normal#2 [32, 32]"]
+    assert plan.share == 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "law", "measured"),
+    [
+        (nn.initializers.lecun_normal(), "truncated normal", "+0.0018"),
+        (nn.initializers.he_uniform(), "uniform", "+0.0053"),
+    ],
+)
+def test_stock_initializers_have_two_ways_out(kernel, law, measured):
+    plan = di.explain(linen(kernel))(KEY, X)
+    lines = str(plan).splitlines()
+    assert lines[0].startswith("deferred 0 of 2 arrays, 0 % of 4128 weights")
+    assert lines[1] == "nothing is deferred: values are those of the function itself"
+    assert lines[2] == f"2 arrays explicit: {law} law. Two ways out:"
+    assert "normal(...)" in lines[3]
+    assert "gaussianize=True: defers 2 more; relative errors of order 1/width" in lines[4]
+    assert any(f"{law}: mean log-norm" in line and measured in line for line in lines[5:8])
+    other = di.explain(linen(kernel), gaussianize=True)(KEY, X)
+    assert len(other.of_kind("deferred")) == sum(row.can_be_gaussian for row in plan.rows) == 2
+    assert "surrogate law" in str(other)
+
+
+def test_arrays_that_stay_explicit_as_gaussian_ones_are_not_promised():
+    def f(key, x):
+        first, second = jax.random.split(key)
+        w = jax.random.uniform(second, (N, N))
+        return x @ jax.random.uniform(first, (N, N)), jnp.sort(w) @ w
+
+    plan = di.explain(f)(KEY, X)
+    found = {row.why: row.can_be_gaussian for row in plan.rows}
+    assert found == {"uniform law": True, "uniform law; no rule for sort": False}
+    assert "defers 1 more" in str(plan)
+
+
+def test_advice_of_fewer_rows():
+    def f(key, x):
+        return jnp.tanh(x @ normal(key, N, N))
+
+    x = jnp.tile(jnp.eye(N), (2, 1))[: N // 2]
+    plan = di.explain(f)(KEY, x)
+    (row,) = plan.rows
+    assert row.is_costly
+    assert (row.rows_right, row.rows_left, row.drawn) == (N // 2, 0, N * N)
+    assert "1 array explicit: up to 16 rows act on them" in str(plan)
+    assert "with fewer rows (inputs, positions, examples)" in str(plan)
+    assert di.explain(f)(KEY, x[:4]).share == 1
+
+
+def test_rounding_that_is_left_out_is_shown():
+    text = str(di.explain(linen(nn.initializers.normal(0.1), jnp.bfloat16))(KEY, X))
+    assert "1 array (Net/up): the rounding of its entries to bfloat16 is left out" in text
+
+
+def test_a_key_for_two_weights_is_shown():
+    def f(key, x):
+        with jax.named_scope("query"):
+            query = normal(key, N, N)
+        with jax.named_scope("value"):
+            value = normal(key, N, N)
+        return x @ query, jnp.tanh(x) @ value
+
+    plan = di.explain(f)(KEY, X)
+    (row,) = plan.rows
+    assert (row.name, row.weights) == ("query", 2)
+    assert "one array: 2 equal draws with one key (query)" in str(plan)
+
+
+def test_one_initialization_evaluated_twice_is_no_remark():
+    net = nn.Dense(N, kernel_init=nn.initializers.normal(0.1))
+    f = lambda key, x: net.apply(net.init(key, x), x) - net.apply(net.init(key, x + 1), x)
+    plan = di.explain(f)(KEY, X)
+    assert [row.weights for row in plan.rows] == [1]
+
+
+def gpt(key, x, layers=96):
+    d = x.shape[-1]
+    shapes = dict.fromkeys("qkvo", (d, d)) | {"up": (d, 4 * d), "down": (4 * d, d)}
+    keys = dict(zip(shapes, jax.random.split(key, len(shapes)), strict=True))
+    weights = {name: 0.02 * jax.random.normal(keys[name], (layers, *shapes[name])) for name in keys}
+
+    def block(x, w):
+        q, k, v = (jnp.reshape(x @ w[name], (len(x), 96, -1)) for name in "qkv")
+        attention = jax.nn.softmax(jnp.einsum("ihc,jhc->hij", q, k))
+        x = x + jnp.einsum("hij,jhc->ihc", attention, v).reshape(x.shape) @ w["o"]
+        return x + jax.nn.gelu(x @ w["up"]) @ w["down"], None
+
+    return jax.lax.scan(block, x, weights)[0]
+
+
+def test_of_the_largest_models_from_shapes_alone():
+    plan = di.explain(gpt)(KEY, jax.ShapeDtypeStruct((8, 12288), jnp.float32))
+    assert plan.num_weights == 96 * 12 * 12288**2
+    assert plan.share == 1
+    assert sum(row.drawn for row in plan.rows) == 96 * 8 * 9 * 12288
+    assert str(plan).startswith("deferred 6 of 6 arrays, 100 % of 174e9 weights; 84.9e6 numbers")
+
+
+def test_unrolled_layers_split_into_heads_are_all_deferred():
+    def f(key, x):
+        for own in jax.random.split(key, 30):
+            w = normal(own, N, N)
+            x = jnp.tanh(jnp.einsum("in,nhc->ihc", x, w.reshape(N, 4, 8))).reshape(x.shape)
+        return x
+
+    assert len(di.explain(f)(KEY, X).of_kind("deferred")) == 30
+
+
+def test_text_is_at_most_100_columns_wide():
+    name = "/".join(f"module_{number}" for number in range(20))
+    why = "multiplied by an array " * 5
+    first = Row(name, (4096, 4096), 96, "truncated_normal", 8, 8, 9, 9, "deferred")
+    deferred = [first._replace(name=f"{name}/{i}") for i in range(50)]
+    second = first._replace(kind="explicit", why=why, can_be_gaussian=True)
+    explicit = [second, second._replace(law="uniform", is_costly=True, weights=2)]
+    noted = first._replace(note="rounded " * 20)
+    for plan in (Plan((*deferred, *explicit, noted), random_bits=3), Plan((), failure=why * 3)):
+        lines = str(plan).splitlines()
+        assert max(map(len, lines)) <= 100
+    lines = str(Plan((*deferred, *explicit))).splitlines()
+    assert any(re.match(r"module_0/module.*\.\.", line) for line in lines)
+    assert "... and 10 more: plan.to_dataset()" in lines
+
+
+def test_html_and_dataset(tmp_path):
+    def f(key, x):
+        with jax.named_scope("<first>"):
+            return x @ normal(key, N, N), jnp.sort(normal(jax.random.fold_in(key, 1), N, N))
+
+    plan = di.explain(f)(KEY, X)
+    page = plan._repr_html_()
+    assert "&lt;first&gt;" in page
+    assert "<first>" not in page
+    assert page.count("<tr>") == 1 + len(plan.rows)
+    plan.to_dataset().to_netcdf(tmp_path / "plan.nc", engine="h5netcdf")
+    with xarray.open_dataset(tmp_path / "plan.nc") as data:
+        assert list(data["array"].values) == [row.name for row in plan.rows]
+        assert list(data["drawn"].values) == [2 * N, N * N]
+        assert list(data["kind"].values) == ["deferred", "explicit"]
+        assert data.attrs["share"] == 0.5
+
+
+def test_nothing_drawn_and_random_bits():
+    text = str(di.explain(lambda key, x: x + jax.random.permutation(key, 2)[:, None])(KEY, X))
+    assert text.startswith("nothing to defer")
+    assert "random bits (randint, permutation, ...): drawn 1 times" in text
+
+
+def test_adam_is_explicit_and_sgd_is_deferred():
+    def f(key, x, optimizer):
+        params = normal(key, N, N)
+        loss = lambda w: jnp.mean(jnp.tanh(x @ w) ** 2)
+        updates, _ = optimizer.update(jax.grad(loss)(params), optimizer.init(params), params)
+        return loss(optax.apply_updates(params, updates))
+
+    for optimizer, share in ((optax.sgd(0.1), 1), (optax.adam(0.1), 0)):
+        plan = di.explain(lambda key, x, own=optimizer: f(key, x, own))(KEY, X)
+        assert plan.share == share
+
+
+def test_arguments_of_python_and_keywords():
+    f = lambda key, x, scale, *, shift: scale * x @ normal(key, N, N) + shift
+    assert di.explain(f)(KEY, X, 2.0, shift=1).share == 1
+    with pytest.raises(ValueError, match="a function f"):
+        di.explain(3)
+
+
+def test_numbers_and_names_are_short():
+    shown = [count(n) for n in (0, 9999, 10_000, 123_456, 999_999, 173_946_175_488)]
+    assert shown == ["0", "9999", "10e3", "123e3", "1000e3", "174e9"]
+    assert shortened("abcdefghij", 10) == "abcdefghij"
+    assert shortened("abcdefghijkl", 10) == "abcd..ijkl"
