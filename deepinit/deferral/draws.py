@@ -29,11 +29,13 @@ class Draw(NamedTuple):
     Attributes:
         num_key_axes: of the array of keys.
         scale: of a normal law, its standard deviation.
+        has_length: a uniform law with the length of the interval as second bound.
     """
 
     law: Law
     num_key_axes: int = 0
     scale: float = 1.0
+    has_length: bool = False
 
 
 def draw_of(equation: Any) -> Draw | None:
@@ -48,12 +50,20 @@ def draw_of(equation: Any) -> Draw | None:
         return None
     has_key = "key" in str(key.dtype)
     bounds = equation.invars[1:]  # of a normal law: what JAX computes once for all steps of a loop
-    has_bounds = law == "normal" or (
-        len(bounds) == 2 and all(bound.aval.shape == () for bound in bounds)
-    )
+    has_length = law == "uniform" and _has_length(_open(equation.params["jaxpr"]))
+    sizes = [bound.aval.size for bound in bounds]
+    has_bounds = law == "normal" or sizes == [1, 1]
     if not has_key or not has_bounds or out.shape[: key.ndim] != key.shape:
         return None
-    return Draw(law, key.ndim)
+    return Draw(law, key.ndim, has_length=has_length)
+
+
+def _has_length(jaxpr: Any) -> bool:
+    """Whether the bits are multiplied by the second bound, which JAX computes before a loop."""
+    return any(
+        equation.primitive.name == "mul" and jaxpr.invars[-1] in equation.invars
+        for equation in jaxpr.eqns
+    )
 
 
 def _source(equation: Any) -> tuple[str, str]:
@@ -94,27 +104,34 @@ def is_full_precision(dtype: Any) -> bool:
     return dtype in (jnp.float32, jnp.float64)
 
 
-def moments(law: Law, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
-    """Mean and standard deviation; bounds are numbers or arrays."""
-    if law == "normal":
-        return 0.0, 1.0
-    low, high = bounds
-    if law == "uniform":
+def interval(draw: Draw, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Both ends, from bounds of one number each."""
+    low, high = (jnp.reshape(bound, ()) for bound in bounds)
+    return low, low + high if draw.has_length else high
+
+
+def moments(draw: Draw, bounds: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Mean and standard deviation."""
+    if draw.law == "normal":
+        return 0.0, draw.scale
+    low, high = interval(draw, bounds)
+    if draw.law == "uniform":
         return (high + low) / 2, (high - low) / math.sqrt(12.0)
     density = lambda z: jnp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     from jax.scipy.special import ndtr
 
-    low, high = (jnp.asarray(bound, jnp.float32) for bound in bounds)
+    low, high = (jnp.asarray(bound, jnp.float32) for bound in (low, high))
     mass = ndtr(high) - ndtr(low)
     mean = (density(low) - density(high)) / mass
     second = 1 + (low * density(low) - high * density(high)) / mass
     return mean, jnp.sqrt(second - mean**2)
 
 
-def is_open_interval(bounds: tuple[Any, ...]) -> bool:
-    """Whether bounds are known to be -1 and 1 up to rounding: then erf_inv gives a Gaussian."""
+def is_open_interval(draw: Draw, bounds: tuple[Any, ...]) -> bool:
+    """Whether it is known to be (-1, 1) up to rounding: then erf_inv gives a Gaussian."""
     try:
-        low, high = (float(np.asarray(bound)) for bound in bounds)
+        low, high = (float(np.asarray(bound).reshape(())) for bound in bounds)
     except Exception:  # noqa: BLE001 - tracers raise errors of many kinds
         return False
+    high = low + high if draw.has_length else high
     return abs(low + 1) < 1e-6 and abs(high - 1) < 1e-6

@@ -144,7 +144,7 @@ def _warning(decisions: Decisions) -> str:
         text = f"deferred: planning failed, every array is drawn ({decisions.failure}); {_SEE}"
         return "" if misread() else text
     if not decisions.drawn:
-        return f"deferred: no array is drawn with jax.random; {_SEE}"
+        return f"deferred: no normal or uniform array is drawn with jax.random; {_SEE}"
     reasons = {decisions.explicit.get(name, "") for name in decisions.drawn} - {SMALL}
     if not reasons or "" in reasons:
         return ""

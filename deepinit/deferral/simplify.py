@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from deepinit.deferral.constants import with_numbers
 from deepinit.deferral.draws import is_open_interval
 from deepinit.deferral.program import Constant, Equation, Operand, Program, read
 from deepinit.deferral.scans import layout_of
@@ -19,7 +20,7 @@ def simplified(program: Program) -> Program:
     Without this the forward pass inside `model.init` and recomputed activations use every weight
     twice, and an array that is drawn twice from one key is taken as two.
     """
-    return live(_with_inverses(_shared(live(program))))
+    return live(_with_inverses(with_numbers(_shared(live(program)))))
 
 
 def _shared(program: Program) -> Program:
@@ -58,7 +59,7 @@ def _with_inverses(program: Program) -> Program:
         for equation in program.equations
         if equation.draw is not None
         and equation.draw.law == "uniform"
-        and is_open_interval(tuple(_constant(operand) for operand in equation.inputs[1:]))
+        and is_open_interval(equation.draw, tuple(map(_constant, equation.inputs[1:])))
     }
     others = {
         operand

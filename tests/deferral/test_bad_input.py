@@ -56,7 +56,9 @@ def test_errors_of_the_function_are_its_own():
 
 def test_nothing_is_drawn():
     g = di.deferred(lambda key, x: jnp.tanh(x))
-    text = r"no array is drawn with jax.random; see di.explain\(f\)\(key, \.\.\.\)$"
+    text = (
+        r"no normal or uniform array is drawn with jax.random; see di.explain\(f\)\(key, \.\.\.\)$"
+    )
     with pytest.warns(UserWarning, match=text):
         y = g(KEY, X)
     np.testing.assert_array_equal(y, jax.jit(jnp.tanh)(X))

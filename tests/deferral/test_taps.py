@@ -9,6 +9,7 @@ from two_samples import assert_same_law, samples
 
 import deepinit as di
 from deepinit.core.errors import SpecError
+from deepinit.deferral.arguments import split_arguments
 from deepinit.deferral.function import traced, transformed
 from deepinit.deferral.plan import planned
 
@@ -312,8 +313,8 @@ def test_bad_arguments_are_refused():
 
 
 def deferred_arrays(f, *args):
-    leaves, tree = jax.tree.flatten(((KEY, *args), {}))
-    program, _ = traced(f, tree, leaves)
+    leaves, structure = split_arguments((KEY, *args), {})
+    program, _ = traced(f, structure, leaves)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     decisions = planned(program, shapes, False, 9.0)
     return sorted(

@@ -18,7 +18,7 @@ def _draw(session: Session, number: int, equation: Equation, values: list[Any]) 
     if name in session.decisions.explicit:
         return bind(equation, values)
     base = new_base(session, name, shape.shape, keys, (number,), shape.dtype)
-    mean, scale = (0.0, law.scale) if law.law == "normal" else moments(law.law, tuple(bounds))
+    mean, scale = moments(law, tuple(bounds))
     terms: list[Any] = [Gauss(name, base.axes, scale, (), ())]
     if not (isinstance(mean, float) and mean == 0.0):
         terms.append(broadcast(ein_of(mean), shape.shape))
