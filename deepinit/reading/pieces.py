@@ -1,0 +1,138 @@
+"""What a program is read as, before linear maps, biases and factors are put together."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from deepinit.core.layers import Layer
+from deepinit.reading.scope import Scope
+from deepinit.reading.steps import Steps
+from deepinit.reading.views import View
+
+
+class Array(NamedTuple):
+    """Parameters as they act: `steps` of the value `number` of a scope."""
+
+    number: int
+    steps: Steps
+    view: View
+
+
+class Matrix(NamedTuple):
+    """A linear map.
+
+    Attributes:
+        name: of the layer.
+        array: the kernel; its axes `order`, as one matrix [fan_out, fan_in].
+        make: `(law, bias) -> layer`.
+        scaling: of the law, `fan_in` or `absolute`.
+    """
+
+    name: str
+    array: Array
+    order: tuple[int, ...]
+    fan_in: int
+    fan_out: int
+    make: Callable[[Any, Any], Layer]
+    scaling: str = "fan_in"
+
+
+class Shift(NamedTuple):
+    """A bias of every neuron is added."""
+
+    name: str
+    array: Array
+
+
+class Factor(NamedTuple):
+    """A product with a number."""
+
+    name: str
+    number: float
+
+
+class Function(NamedTuple):
+    """An activation."""
+
+    name: str
+    layer: Layer
+
+
+class Whole(NamedTuple):
+    """A layer, with the source of its parameters (`Weights`, nested; None without)."""
+
+    name: str
+    layer: Layer
+    source: Any
+
+
+class Nothing(NamedTuple):
+    """Axes of neurons in another order of groups."""
+
+    name: str
+
+
+Piece = Matrix | Shift | Factor | Function | Whole | Nothing
+
+
+class Weights(NamedTuple):
+    """Kernel [fan_out, fan_in] and bias of a linear layer, as functions of parameters."""
+
+    matrix: Matrix
+    factor: float
+    bias: Array | None = None
+    bias_factor: float = 1.0
+
+
+class Stacked(NamedTuple):
+    """Sources of all steps of a loop.
+
+    Attributes:
+        feeds: (number inside, number outside, function) of every parameter inside.
+    """
+
+    inside: Any
+    feeds: tuple[tuple[int, int, Steps], ...]
+
+
+class Spot(NamedTuple):
+    """A place in a program: `chain[at]` is read, with so many axes of positions.
+
+    Attributes:
+        before: name of the layer before, for messages.
+        gaussianize: whether laws are replaced by Gaussian ones of their variances.
+    """
+
+    scope: Scope
+    chain: tuple[int, ...]
+    at: int
+    positions: int
+    before: str
+    gaussianize: bool
+
+    @property
+    def start(self) -> int:
+        """The value that is read from."""
+        return self.chain[self.at]
+
+    @property
+    def end(self) -> int:
+        """The next place that every path passes."""
+        return self.chain[self.at + 1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[batch, *positions, *neurons]."""
+        return self.scope.shape(self.start)
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        """Axes of neurons."""
+        return tuple(range(1 + self.positions, len(self.shape)))
+
+
+class Match(NamedTuple):
+    """What was read up to `chain[end]`."""
+
+    piece: Piece
+    end: int
+    positions: int
