@@ -9,12 +9,14 @@ from deepinit.reading.functions import Times
 from deepinit.reading.laws import Drawn
 from deepinit.reading.pieces import (
     Array,
+    Beside,
     Factor,
     Function,
     Matrix,
     Nothing,
     Piece,
     Shift,
+    Swap,
     Weights,
     Whole,
 )
@@ -45,6 +47,8 @@ def assembled(
             piece = rest.pop(0)
         if isinstance(piece, Matrix):
             layer, source = _linear(piece, factor, rest, gaussianize)
+        elif isinstance(piece, Swap):
+            raise refusal(f"gate after {piece.name}", "a gate of the first half of its neurons")
         elif isinstance(piece, Shift):
             what = "a trained vector added to neurons that no linear map has made"
             raise refusal(piece.name, what)
@@ -66,19 +70,25 @@ def without_last_factor(pieces: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], f
 
 def _linear(
     matrix: Matrix, factor: float, rest: list[Piece], gaussianize: bool
-) -> tuple[Layer, Weights]:
+) -> tuple[Layer, Weights | Beside]:
     """A linear map with what follows it."""
     factor *= _factors(rest)
     bias: Array | None = None
     bias_factor = 1.0
     if rest and isinstance(rest[0], Shift):
-        bias = rest.pop(0).array  # type: ignore[union-attr]
+        shift: Any = rest.pop(0)
         both = _factors(rest)
-        factor, bias_factor = factor * both, both * bias.view.factor
+        bias, factor, bias_factor = shift.array, factor * both, both * shift.sign
     law = kernel_law(matrix, factor, gaussianize)
     bias_law = None if bias is None else _bias_law(bias, bias_factor, gaussianize)
     kept = bias if bias_law is not None else None
-    return matrix.make(law, bias_law), Weights(matrix, factor, kept, bias_factor)
+    weights = Weights(matrix, factor, kept, bias_factor)
+    if rest and isinstance(rest[0], Swap):
+        rest.pop(0)
+        half = matrix.fan_out // 2
+        halves = ((weights, slice(half, None)), (weights, slice(half)))
+        return matrix.make(law, bias_law), Beside(halves)
+    return matrix.make(law, bias_law), weights
 
 
 def _factors(rest: list[Piece]) -> float:
@@ -118,6 +128,7 @@ def kernel_law(matrix: Matrix, factor: float, gaussianize: bool) -> Law:
 def _bias_law(bias: Array, factor: float, gaussianize: bool) -> Law | None:
     """None for biases that start at 0: they do not act."""
     drawn, name = bias.view.parameter.law, bias.view.parameter.name
+    factor *= bias.view.factor
     if drawn.name == "constant":
         return constant(factor * drawn.mean) if drawn.mean else None
     if drawn.name == "orthogonal":

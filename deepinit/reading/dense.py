@@ -42,7 +42,7 @@ def dense(spot: Spot) -> Match | None:
     matrix = Matrix(
         name, array, (*free, *order), fan_in, fan_out, lambda law, bias: Dense(fan_out, law, bias)
     )
-    return Match(matrix, end, spot.positions)
+    return Match((matrix,), end, spot.positions)
 
 
 def shift(spot: Spot) -> Match | None:
@@ -55,8 +55,7 @@ def shift(spot: Spot) -> Match | None:
     if view is None or not covers(view, spot.shape, spot.neurons):
         return None
     array = array_of(scope, number, name)
-    signed = array._replace(view=view._replace(factor=sign * view.factor))
-    return Match(Shift(name, signed), spot.at + 1, spot.positions)
+    return Match((Shift(name, array, sign),), spot.at + 1, spot.positions)
 
 
 def covers(view: View, shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:

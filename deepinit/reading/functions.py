@@ -61,21 +61,21 @@ def function(spot: Spot) -> Match | None:
         number = _product(spot, at, first)
         name = spot.before or "the input"
         piece = Nothing(name) if number == 1.0 else Factor(name, number)
-        return Match(piece, first, spot.positions)
+        return Match((piece,), first, spot.positions)
     last = ends[-1]
     while last > first and factor_between(scope, chain[last - 1], chain[last]) is not None:
         last -= 1
     for end in dict.fromkeys((ends[-1], last)):  # factors after it to the one behind
         known = _builtin_between(spot, at, end)
         if known is not None:
-            return Match(Function(str(known), ActivationLayer(known)), end, spot.positions)
+            return Match((Function(str(known), ActivationLayer(known)),), end, spot.positions)
     own = _steps_between(spot, at, ends[-1])
     assert own is not None
     try:
         layer = ActivationLayer(from_function(own))
     except SpecError as error:
         raise refusal(f"the activation after {spot.before}", str(error)) from None
-    return Match(Function(str(own), layer), ends[-1], spot.positions)
+    return Match((Function(str(own), layer),), ends[-1], spot.positions)
 
 
 def activation_between(scope: Scope, start: int, end: int) -> Activation | None:

@@ -44,7 +44,7 @@ def loop(spot: Spot, read: Read) -> Match | None:
     layer = layers[0] if len(layers) == 1 else Sequential(*layers)
     source = sources[0] if len(layers) == 1 else sources
     repeat = Repeat(layer, layout.length)
-    return Match(Whole(name, repeat, Stacked(source, feeds)), spot.at + 1, positions)
+    return Match((Whole(name, repeat, Stacked(source, feeds)),), spot.at + 1, positions)
 
 
 def _inside(

@@ -96,7 +96,7 @@ def _norm_between(spot: Spot, end: int) -> Match | None:
                 raise refusal(name, f"a norm with other starting values of {names}", starting)
     if isinstance(layer, str):
         raise refusal(name, layer)
-    return None if layer is None else Match(Whole(name, layer, None), end, spot.positions)
+    return None if layer is None else Match((Whole(name, layer, None),), end, spot.positions)
 
 
 def _vectors(spot: Spot, equations: Any) -> tuple[int, ...] | None:

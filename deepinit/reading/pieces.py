@@ -37,10 +37,11 @@ class Matrix(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """A bias of every neuron is added."""
+    """A bias of every neuron, times `sign`, is added."""
 
     name: str
     array: Array
+    sign: float
 
 
 class Factor(NamedTuple):
@@ -71,11 +72,21 @@ class Nothing(NamedTuple):
     name: str
 
 
-Piece = Matrix | Shift | Factor | Function | Whole | Nothing
+class Swap(NamedTuple):
+    """Halves of the neurons change places; behind a linear map, whose columns are alike."""
+
+    name: str
+
+
+Piece = Swap | Matrix | Shift | Factor | Function | Whole | Nothing
 
 
 class Weights(NamedTuple):
-    """Kernel [fan_out, fan_in] and bias of a linear layer, as functions of parameters."""
+    """Kernel [fan_out, fan_in] and bias of a linear layer, as functions of parameters.
+
+    Attributes:
+        factor, bias_factor: of the arrays as they act.
+    """
 
     matrix: Matrix
     factor: float
@@ -92,6 +103,16 @@ class Stacked(NamedTuple):
 
     inside: Any
     feeds: tuple[tuple[int, int, Steps], ...]
+
+
+class Beside(NamedTuple):
+    """Sources of one linear layer, whose outputs stand beside each other.
+
+    Attributes:
+        parts: a linear layer's, and the rows of it that are taken (None: all).
+    """
+
+    parts: tuple[tuple[Weights, Any], ...]
 
 
 class Spot(NamedTuple):
@@ -133,6 +154,6 @@ class Spot(NamedTuple):
 class Match(NamedTuple):
     """What was read up to `chain[end]`."""
 
-    piece: Piece
+    pieces: tuple[Piece, ...]
     end: int
     positions: int

@@ -12,21 +12,27 @@ from deepinit.core.layers import Layer, Sequential
 from deepinit.deferral.program import Equation
 from deepinit.networks.network import Network
 from deepinit.reading.assembly import assembled
+from deepinit.reading.convolutions import conv, flatten, pool
 from deepinit.reading.dense import dense, shift
+from deepinit.reading.derivatives import check_derivatives
 from deepinit.reading.functions import function
+from deepinit.reading.gates import gate
 from deepinit.reading.keys import drawn_keys
 from deepinit.reading.laws import Drawn, laws
 from deepinit.reading.loops import loop
 from deepinit.reading.norms import norm
 from deepinit.reading.pieces import Match, Piece, Spot
-from deepinit.reading.programs import BATCH, Traced, layer_name, traced
+from deepinit.reading.programs import Traced, layer_name, traced
 from deepinit.reading.refusals import listed, name_of, parameters_of, refusal
-from deepinit.reading.scope import INPUT, KEY, OTHER, PARAMETER, Parameter, Scope, scope
+from deepinit.reading.scope import KEY, OTHER, PARAMETER, Parameter, Scope, scope
 from deepinit.reading.sums import residual
 from deepinit.reading.uses import check_uses
+from deepinit.reading.verification import verify
 
-_ALONE: tuple[Callable[[Spot], Match | None], ...] = (function, shift, dense, norm)
-_INSIDE: tuple[Callable[..., Match | None], ...] = (loop, residual)
+_ALONE: tuple[Callable[[Spot], Match | None], ...] = (
+    *(function, shift, dense, conv, flatten, norm, pool),
+)
+_INSIDE: tuple[Callable[..., Match | None], ...] = (loop, residual, gate)
 
 
 def read_layers(network: Network, inputs: Any) -> Sequential:
@@ -52,14 +58,16 @@ def _read(network: Network, programs: Traced) -> Sequential:
     whole = top_scope(programs)
     (end,) = programs.apply.outputs
     check_uses(whole)
+    check_derivatives(programs.closed)
     if not whole.is_stream(end) or not isinstance(end, int):
         raise refusal("the output", "a value that does not depend on the input")
     pieces, _ = read_between(first_spot(whole, programs, network.gaussianize), end)
     used = _parameters_of(whole, end)
     check_keys(programs, {parameter.number for parameter in used})
-    layers, _ = assembled(pieces, network.gaussianize)
+    layers, sources = assembled(pieces, network.gaussianize)
     if not layers:
         raise refusal("the network", "the identity")
+    verify(network, programs, used, layers, sources)
     return Sequential(*layers)
 
 
@@ -96,8 +104,8 @@ def read_between(spot: Spot, end: int) -> tuple[tuple[Piece, ...], int]:
     pieces: list[Piece] = []
     while spot.at + 1 < len(chain):
         match = _next(spot)
-        pieces.append(match.piece)
-        name = match.piece.name or spot.before
+        pieces += match.pieces
+        name = match.pieces[-1].name or spot.before
         spot = spot._replace(at=match.end, positions=match.positions, before=name)
     return tuple(pieces), spot.positions
 
@@ -195,6 +203,3 @@ def _parameters_of(whole: Scope, end: int) -> list[Parameter]:
     read = {own for eq in whole.between(whole.entry, end) for own in eq.inputs}
     names = {name for own in read for name in parameters_of(whole, own)}
     return [item for item in whole.parameters.values() if item.name in names]
-
-
-__all__ = ["BATCH", "INPUT", "read_layers"]

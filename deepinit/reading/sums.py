@@ -34,10 +34,10 @@ def residual(spot: Spot, read: Read) -> Match | None:
     layer, source = _layer(branch, spot)
     if not one:
         found = Residual(layer, scale=factor)
-        return Match(Whole(where, found, source), spot.at + 1, positions)
+        return Match((Whole(where, found, source),), spot.at + 1, positions)
     skip, skip_source = _layer(one, spot)
     found = Residual(layer, skip, factor)
-    return Match(Whole(where, found, (source, skip_source)), spot.at + 1, positions)
+    return Match((Whole(where, found, (source, skip_source)),), spot.at + 1, positions)
 
 
 def _layer(pieces: tuple[Piece, ...], spot: Spot) -> tuple[Layer, Any]:
