@@ -3,13 +3,16 @@
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from deepinit.core.laws import Law, constant
-from deepinit.core.layers import Activation, Layer
+from deepinit.core.layers import Activation, Attention, Dense, Layer, Shape, output_shape
 from deepinit.reading.functions import Times
 from deepinit.reading.laws import Drawn
 from deepinit.reading.pieces import (
     Array,
     Beside,
+    Core,
     Factor,
     Function,
     Matrix,
@@ -47,6 +50,8 @@ def assembled(
             piece = rest.pop(0)
         if isinstance(piece, Matrix):
             layer, source = _linear(piece, factor, rest, gaussianize)
+        elif isinstance(piece, Core):
+            layer, source = attended(piece, layers, sources, rest, gaussianize)
         elif isinstance(piece, Swap):
             raise refusal(f"gate after {piece.name}", "a gate of the first half of its neurons")
         elif isinstance(piece, Shift):
@@ -91,6 +96,52 @@ def _linear(
     return matrix.make(law, bias_law), weights
 
 
+def attended(
+    core: Core, layers: list[Layer], sources: list[Any], rest: list[Piece], gaussianize: bool
+) -> tuple[Layer, Any]:
+    """Attention with the linear maps before, which are taken from the layers, and behind."""
+    if core.arms:
+        maps = [_linear(arm, 1.0, [], gaussianize) for arm in core.arms]
+        laws = [layer.law for layer, _ in maps]  # type: ignore[attr-defined]
+        inputs = tuple((source, None) for _, source in maps)
+        width = core.arms[0].fan_in
+    else:
+        before: Any = layers.pop() if layers else None
+        source = sources.pop() if sources else None
+        if type(before) is not Dense or before.bias is not None:
+            what = "attention that does not follow a linear map without biases (or biases of 0)"
+            raise refusal(core.name, what)
+        laws, size = [before.law] * 3, len(core.columns) // 3
+        parts = [core.columns[place * size : (place + 1) * size] for place in range(3)]
+        inputs = tuple((source, np.array(part)) for part in parts)
+        width = source.matrix.fan_in if isinstance(source, Weights) else 0
+    if not rest or not isinstance(rest[0], Matrix):
+        raise refusal(core.name, "attention without a linear map behind it")
+    out: Any
+    out, out_source = _linear(rest.pop(0), 1.0, rest, gaussianize)  # type: ignore[arg-type]
+    if out.bias is not None or out.width != width or any(law.is_haar for law in laws):
+        what = "attention to another width, with biases, or with orthogonal kernels"
+        raise refusal(core.name, what, "kernels of independent entries, biases that start at 0")
+    scores = {core.head_width**-0.5: "sqrt", 1 / core.head_width: "mup"}
+    layer = Attention(
+        core.heads,
+        scores=scores.get(core.factor, core.factor),
+        mask=core.mask,
+        head_width=None if core.heads * core.head_width == width else core.head_width,
+        query_law=laws[0],
+        key_law=laws[1],
+        value_law=laws[2],
+        output_law=out.law,
+    )
+    output_shape(layer, Shape(None, width), core.name)
+    if any(law != laws[0] for law in laws):  # engines draw them at variance 1
+        inputs = tuple(
+            (own._replace(factor=own.factor / law.variance**0.5), rows)
+            for (own, rows), law in zip(inputs, laws, strict=True)
+        )
+    return layer, (Beside(inputs), None, out_source)
+
+
 def _factors(rest: list[Piece]) -> float:
     """The product of the factors that come first, which are taken away."""
     product = 1.0
@@ -122,7 +173,7 @@ def kernel_law(matrix: Matrix, factor: float, gaussianize: bool) -> Law:
             raise refusal(name, what, "kernels [fan_in, fan_out]")
     scale = factor * matrix.array.view.factor
     size = matrix.fan_in if matrix.scaling == "fan_in" else 1
-    return _law(name, drawn, scale, size, matrix.scaling, gaussianize)
+    return _drawn_law(name, drawn, scale, size, matrix.scaling, gaussianize)
 
 
 def _bias_law(bias: Array, factor: float, gaussianize: bool) -> Law | None:
@@ -133,10 +184,15 @@ def _bias_law(bias: Array, factor: float, gaussianize: bool) -> Law | None:
         return constant(factor * drawn.mean) if drawn.mean else None
     if drawn.name == "orthogonal":
         raise refusal(name, "a bias of an orthogonal law", "independent biases")
-    return _law(name, drawn, factor, 1, "absolute", gaussianize)
+    return law_of(name, drawn, factor, gaussianize)
 
 
-def _law(
+def law_of(name: str, drawn: Drawn, factor: float, gaussianize: bool) -> Law:
+    """The law of a vector times a factor, scaling `absolute`."""
+    return _drawn_law(name, drawn, factor, 1, "absolute", gaussianize)
+
+
+def _drawn_law(
     name: str, drawn: Drawn, factor: float, size: int, scaling: str, gaussianize: bool
 ) -> Law:
     variance = neat((drawn.std * factor) ** 2 * size)

@@ -90,7 +90,8 @@ def activation_between(scope: Scope, start: int, end: int) -> Activation | None:
 
 
 def _is_elementwise(scope: Scope, start: int, end: int) -> bool:
-    return is_elementwise(scope.between(start, end), scope, start)
+    kind = scope.makers[end].shapes[0].dtype.kind
+    return kind == "f" and is_elementwise(scope.between(start, end), scope, start)
 
 
 def is_elementwise(equations: tuple[Equation, ...], scope: Scope, start: int) -> bool:

@@ -78,7 +78,24 @@ class Swap(NamedTuple):
     name: str
 
 
-Piece = Swap | Matrix | Shift | Factor | Function | Whole | Nothing
+class Core(NamedTuple):
+    """softmax(factor q.k) v of heads, between linear maps.
+
+    Attributes:
+        arms: linear maps to q, k, v; () for the one before.
+        columns: of the linear map before, those of q, k, v.
+    """
+
+    name: str
+    heads: int
+    head_width: int
+    factor: float
+    mask: str | None
+    arms: tuple[Matrix, ...]
+    columns: tuple[int, ...]
+
+
+Piece = Core | Swap | Matrix | Shift | Factor | Function | Whole | Nothing
 
 
 class Weights(NamedTuple):

@@ -12,9 +12,11 @@ from deepinit.core.layers import Layer, Sequential
 from deepinit.deferral.program import Equation
 from deepinit.networks.network import Network
 from deepinit.reading.assembly import assembled
+from deepinit.reading.attention import attention
 from deepinit.reading.convolutions import conv, flatten, pool
 from deepinit.reading.dense import dense, shift
 from deepinit.reading.derivatives import check_derivatives
+from deepinit.reading.embeddings import embed, positions
 from deepinit.reading.functions import function
 from deepinit.reading.gates import gate
 from deepinit.reading.keys import drawn_keys
@@ -30,7 +32,7 @@ from deepinit.reading.uses import check_uses
 from deepinit.reading.verification import verify
 
 _ALONE: tuple[Callable[[Spot], Match | None], ...] = (
-    *(function, shift, dense, conv, flatten, norm, pool),
+    *(function, shift, positions, embed, dense, conv, flatten, attention, norm, pool),
 )
 _INSIDE: tuple[Callable[..., Match | None], ...] = (loop, residual, gate)
 
@@ -67,15 +69,14 @@ def _read(network: Network, programs: Traced) -> Sequential:
     layers, sources = assembled(pieces, network.gaussianize)
     if not layers:
         raise refusal("the network", "the identity")
-    verify(network, programs, used, layers, sources)
+    verify(network, programs, used, layers, sources, reads_tokens(programs))
     return Sequential(*layers)
 
 
 def first_spot(whole: Scope, programs: Traced, gaussianize: bool) -> Spot:
     """The input."""
-    is_tokens = np.dtype(_entry(programs)[1].dtype).kind in "iu"
-    positions = len(whole.entry_shape) - (1 if is_tokens else 2)
-    return Spot(whole, (whole.entry,), 0, max(0, positions), "", gaussianize)
+    axes = len(whole.entry_shape) - (1 if reads_tokens(programs) else 2)
+    return Spot(whole, (whole.entry,), 0, max(0, axes), "", gaussianize)
 
 
 def top_scope(programs: Traced) -> Scope:
@@ -179,6 +180,13 @@ def _dependent(programs: Traced, first: int, second: int) -> Exception:
     what = f"the parameter {names[1]}, {same}: one key was used twice"
     remedy = "Split the key: jax.random.split."
     return refusal(layer_name(names[1]), what, "independent parameters", remedy)
+
+
+def reads_tokens(programs: Traced) -> bool:
+    """Whether the input is numbers of rows of a table."""
+    is_whole = np.dtype(_entry(programs)[1].dtype).kind in "iu"
+    names = {equation.primitive.name for equation in programs.apply.equations}
+    return is_whole and "gather" in names
 
 
 def _entry(programs: Traced) -> tuple[int, Any]:

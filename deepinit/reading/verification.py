@@ -31,6 +31,7 @@ def verify(
     parameters: Sequence[Parameter],
     layers: tuple[Layer, ...],
     sources: Any,
+    tokens: bool,
 ) -> None:
     """Compare with the network at random parameters and inputs, unless it is larger than `LARGEST`.
 
@@ -58,7 +59,7 @@ def verify(
             jnp.mean((leaves[parameter.number] - parameter.law.mean) ** 2)
             for parameter in parameters
         ]
-        return _outputs(layers, sources, values, inputs[0]), squares
+        return _outputs(layers, sources, values, _rows(inputs[0], tokens)), squares
 
     with jax.default_matmul_precision("highest"):
         given, others = drawn(key)
@@ -101,18 +102,19 @@ def _moved(own: Any) -> Any:
     return (own * (1 + _ROUNDING * rng.standard_normal(own.shape))).astype(own.dtype)
 
 
-def _outputs(layers: tuple[Layer, ...], sources: Any, values: dict[int, Any], inputs: Any) -> Any:
+def _outputs(
+    layers: tuple[Layer, ...], sources: Any, values: dict[int, Any], rows: tuple[Rows, Shape]
+) -> Any:
     """Outputs [batch, numbers] of the layers at given parameters."""
-    rows, shape = _rows(inputs)
     draw = Draw(
         _given, lambda source, number, index: source[index], lambda source, first, times: source, 1
     )
-    after = apply(Block(*layers), rows, _arrays(sources, values), shape, draw).rows
+    after = apply(Block(*layers), rows[0], _arrays(sources, values), rows[1], draw).rows
     return jnp.exp(jnp.asarray(after.point_scales))[:, None] * after.points
 
 
-def _rows(inputs: Any) -> tuple[Rows, Shape]:
-    if inputs.dtype.kind in "iu":
+def _rows(inputs: Any, tokens: bool) -> tuple[Rows, Shape]:
+    if tokens:
         width = int(inputs.max()) + 1
         hot = np.eye(width, dtype=np.float32)[inputs]
         return points_alone(hot.reshape(len(inputs), -1)), Shape(inputs.shape[1:], width, True)

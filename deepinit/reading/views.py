@@ -1,8 +1,11 @@
 """Parameters as they act: entries in another order, times a number, repeated along axes."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from deepinit.deferral.program import Equation, Operand
+import numpy as np
+
+from deepinit.deferral.program import Constant, Equation, Operand
+from deepinit.reading.constants import as_numpy
 from deepinit.reading.laws import affine_of, is_float_conversion
 from deepinit.reading.scope import PARAMETER, Parameter, Scope
 
@@ -64,8 +67,11 @@ def _changed(view: View, equation: Equation) -> View | None:
         return view._replace(axes=tuple(axes), shape=shape)
     if name in ("reshape", "squeeze", "expand_dims"):
         return _reshaped(view, shape)
-    if name == "slice":
-        return _sliced(view, params, shape)
+    if name == "slice" and set(params["strides"] or (1,)) == {1}:
+        spans = zip(params["start_indices"], params["limit_indices"], strict=True)
+        return _part(view, tuple(spans), shape)
+    if name == "gather":
+        return _first_rows(view, equation, shape)
     return None
 
 
@@ -81,13 +87,36 @@ def _reshaped(view: View, shape: tuple[int, ...]) -> View | None:
     return view._replace(axes=axes, shape=shape)
 
 
-def _sliced(view: View, params: dict[str, Any], shape: tuple[int, ...]) -> View | None:
+def _part(view: View, part: Part, shape: tuple[int, ...]) -> View | None:
     """A part of a whole parameter."""
-    steps = params["strides"] or (1,)
-    if view.part is not None or view.shape != view.parameter.shape or set(steps) != {1}:
+    if view.part is not None or view.shape != view.parameter.shape:
         return None
-    part = tuple(zip(params["start_indices"], params["limit_indices"], strict=True))
     return view._replace(axes=tuple(size > 1 for size in shape), shape=shape, part=part)
+
+
+def _first_rows(view: View, equation: Equation, shape: tuple[int, ...]) -> View | None:
+    """Rows 0, 1, ... of a table, in this order."""
+    index = equation.inputs[1]
+    if not isinstance(index, Constant) or len(view.shape) != 2:
+        return None
+    rows = as_numpy(index.value).ravel()
+    if not (rows == np.arange(len(rows))).all() or not is_lookup(equation, view.shape):
+        return None
+    return _part(view, ((0, len(rows)), (0, view.shape[1])), shape)
+
+
+def is_lookup(equation: Equation, table: tuple[int, ...]) -> bool:
+    """Whether a gather takes whole rows of a table [rows, columns]."""
+    numbers = equation.params["dimension_numbers"]
+    last = len(equation.shapes[0].shape) - 1
+    return (
+        tuple(equation.params["slice_sizes"]) == (1, *table[1:])
+        and len(table) == 2
+        and numbers.offset_dims == (last,)
+        and numbers.collapsed_slice_dims == (0,)
+        and numbers.start_index_map == (0,)
+        and not numbers.operand_batching_dims
+    )
 
 
 def overlap(first: Part | None, second: Part | None) -> bool:
