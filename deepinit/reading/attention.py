@@ -45,8 +45,8 @@ def attention(spot: Spot) -> Match | None:
         after = scope.shape(spot.chain[end])
         core = core_of(Arms(own, shapes, sizes, after, frozenset(heads), constants))
         if core is not None:
-            arms = tuple(matrices[place] for place in core.order) if matrices else ()
-            piece = Core(name, core.heads, core.head_width, core.factor, core.mask, arms, core.columns)  # type: ignore[arg-type]
+            ordered: Any = tuple(matrices[place] for place in core.order) if matrices else ()
+            piece = Core(name, *core[:4], arms=ordered, columns=core.columns)
             return Match((piece,), end, spot.positions)
     what = "attention that is not softmax(c q.k) v of equal heads, with no mask or a causal one"
     raise refusal(name, what, remedy="Give the masks that are True everywhere, or none.")
@@ -55,15 +55,16 @@ def attention(spot: Spot) -> Match | None:
 def _is_attention(spot: Spot, equations: tuple[Equation, ...]) -> bool:
     """Whether it has a softmax and ends with a product of values with each other."""
     last = spot.scope.makers[spot.end]
-    if last.primitive.name != "dot_general" or not all(map(spot.scope.is_stream, last.inputs)):
+    if not _mixes(spot, last):
         return False
-    products = [
-        equation
-        for equation in equations
-        if equation.primitive.name == "dot_general" and all(map(spot.scope.is_stream, equation.inputs))
-    ]
+    products = [equation for equation in equations if _mixes(spot, equation)]
     has_exp = any(equation.primitive.name == "exp" for equation in equations)
     return has_exp and len(products) >= 2
+
+
+def _mixes(spot: Spot, equation: Equation) -> bool:
+    is_product = equation.primitive.name == "dot_general"
+    return is_product and all(map(spot.scope.is_stream, equation.inputs))
 
 
 def _maps_from_start(spot: Spot, equations: tuple[Equation, ...]) -> tuple[int, ...]:
@@ -82,9 +83,7 @@ def _matrix(spot: Spot, number: int) -> Matrix | None:
     return piece if isinstance(piece, Matrix) else None
 
 
-def _biases(
-    spot: Spot, equations: tuple[Equation, ...], maps: set[int]
-) -> tuple[int, ...] | None:
+def _biases(spot: Spot, equations: tuple[Equation, ...], maps: set[int]) -> tuple[int, ...] | None:
     """Other parameters, if all start at 0 and are added; None if not."""
     scope, found = spot.scope, []
     for equation in equations:

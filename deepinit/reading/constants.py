@@ -26,12 +26,11 @@ def folded(program: Program) -> Program:
         else:
             kept.append(equation)
     read = {operand for equation in kept for operand in equation.inputs} | set(program.outputs)
-    wanted = tuple(sorted(operand for operand in read if operand in fixed))  # type: ignore[operator,type-var]
+    wanted = tuple(sorted(operand for operand in read if operand in fixed))
     values = dict(zip(wanted, _evaluated(tuple(equations), wanted), strict=True))
     swap = lambda operand: Constant(values[operand]) if operand in values else operand
     kept = [
-        dataclasses.replace(equation, inputs=tuple(map(swap, equation.inputs)))
-        for equation in kept
+        dataclasses.replace(equation, inputs=tuple(map(swap, equation.inputs))) for equation in kept
     ]
     return Program(program.inputs, tuple(map(swap, program.outputs)), tuple(kept))
 

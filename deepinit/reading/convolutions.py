@@ -98,8 +98,7 @@ def pool(spot: Spot) -> Match | None:
     if low != high or (name == "reduce_window_sum" and low):
         what = f"pooling with the padding {(low, high)}"
         raise refusal(where, what, "equal paddings of maxima, none of means")
-    kind = "mean" if name == "reduce_window_sum" else "max"
-    layer = Pool(kind, size, stride, low)
+    layer = Pool("mean" if name == "reduce_window_sum" else "max", size, stride, low)
     return _with_mean(spot, where, layer, size**spot.positions, spot.positions)
 
 

@@ -24,9 +24,10 @@ def check_derivatives(closed: ClosedJaxpr) -> None:
     """SpecError: a custom derivative that is not that of the values, as of straight-through."""
     for equation, path in _custom(closed.jaxpr, ""):
         if not _agrees(_Call(equation)):
-            name = path or "an activation"
-            what = "a derivative that is not that of its values (jax.custom_jvp, jax.custom_vjp)"
-            raise refusal(name, what, "functions with their own derivatives")
+            function = str(equation.params.get("name") or "a function")
+            what = f"{function}, whose custom derivative is not that of its values"
+            allowed = "functions and their derivatives (no straight-through estimators)"
+            raise refusal(path or "an activation", what, allowed)
 
 
 class _Call:
@@ -67,7 +68,9 @@ def _agrees(call: _Call) -> bool:
             weights = [jnp.cos(jnp.arange(own.size)).reshape(own.shape) for own in found]
             return sum(jnp.sum(a * b) for a, b in zip(found, weights, strict=True))
 
-        return jax.grad(of_real, argnums=tuple(range(len(real))))(*(values[place] for place in real))
+        return jax.grad(of_real, argnums=tuple(range(len(real))))(
+            *(values[place] for place in real)
+        )
 
     if not real:
         return True

@@ -9,9 +9,9 @@ from deepinit.core.errors import SpecError
 from deepinit.core.layers import Embed, Layer, Positions
 from deepinit.deferral.program import Constant
 from deepinit.networks.rules.positions import sinusoids
-from deepinit.reading.assembly import law_of
 from deepinit.reading.constants import as_numpy
 from deepinit.reading.dense import array_of, covers
+from deepinit.reading.entry_laws import law_of
 from deepinit.reading.pieces import Match, Matrix, Nothing, Spot, Weights, Whole
 from deepinit.reading.programs import layer_name
 from deepinit.reading.refusals import parameters_of, refusal

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ def function(spot: Spot) -> Match | None:
     """An activation, a factor or nothing: the longest elementwise part."""
     scope, chain, at = spot.scope, spot.chain, spot.at
     ends = [at]
-    while ends[-1] + 1 < len(chain) and _is_elementwise(scope, chain[ends[-1]], chain[ends[-1] + 1]):
+    for before, after in itertools.pairwise(chain[at:]):
+        if not _is_elementwise(scope, before, after):
+            break
         ends.append(ends[-1] + 1)
     if len(ends) == 1:
         return None
@@ -148,10 +151,10 @@ def _steps_between(spot: Spot, first: int, last: int) -> Steps | None:
 def known_activation(own: Steps) -> Activation | None:
     """The built-in of the same values at all points tried; None if there is none."""
     found = on_host(own, _POINTS)
+    families = {family.__name__ for family in FAMILIES}
     for name, make in BUILTIN.items():
-        if name not in {family.__name__ for family in FAMILIES}:
-            if _agree(found, values(make(), _POINTS)):
-                return make()
+        if name not in families and _agree(found, values(make(), _POINTS)):
+            return make()
     slope = on_host(own, np.array([-1.0]))[0] / -1.0
     for candidate in (leaky_relu(float(_short(slope))), BUILTIN["elu"](), BUILTIN["celu"]()):
         if _agree(found, values(candidate, _POINTS)):

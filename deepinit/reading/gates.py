@@ -6,7 +6,17 @@ from typing import Any
 from deepinit.core.layers import Dense, Gate
 from deepinit.reading.assembly import assembled
 from deepinit.reading.functions import activation_between
-from deepinit.reading.pieces import Beside, Function, Match, Matrix, Piece, Spot, Swap, Weights, Whole
+from deepinit.reading.pieces import (
+    Beside,
+    Function,
+    Match,
+    Matrix,
+    Piece,
+    Spot,
+    Swap,
+    Weights,
+    Whole,
+)
 from deepinit.reading.refusals import refusal
 from deepinit.reading.scope import Scope
 

@@ -37,7 +37,8 @@ def _keys(program: Program, inputs: tuple[Any, ...], path: Path) -> dict[Path, l
     keys: dict[Path, list[np.ndarray]] = {}
     for equation in program.equations:
         if equation.draw is not None:
-            data = np.asarray(jax.random.key_data(value(equation.inputs[0])))
+            key: Any = value(equation.inputs[0])
+            data = np.asarray(jax.random.key_data(key))
             keys[(*path, equation.outputs[0])] = list(data.reshape(-1, data.shape[-1]))
         elif equation.body is not None and _has_draws(equation.body):
             given = [value(operand) for operand in equation.inputs]
@@ -52,7 +53,8 @@ def _of_loop(equation: Equation, given: list[Any], path: Path) -> dict[Path, lis
     first = layout.num_consts + layout.num_carry
     consts, carry = given[: layout.num_consts], given[layout.num_consts : first]
     needed = _needed_in_loop(equation)
-    places = [place for place in range(layout.num_carry) if _carry(equation, place) in needed.inputs]
+    carries = range(layout.num_carry)
+    places = [place for place in carries if _carry(equation, place) in needed.inputs]
     found: dict[Path, list[np.ndarray]] = {}
     for step in range(layout.length):
         slices = [None if own is None else own[step] for own in given[first:]]

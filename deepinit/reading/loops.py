@@ -75,9 +75,7 @@ def _inside(
     return parameters, tuple(feeds), others
 
 
-def _fed(
-    outside: Scope, outer: Any, length: int, name: str
-) -> tuple[Parameter, tuple[int, Steps]]:
+def _fed(outside: Scope, outer: Any, length: int, name: str) -> tuple[Parameter, tuple[int, Steps]]:
     """The parameter of one step."""
     view = view_of(outside, outer)
     if view is None or view.factor != 1.0 or view.part is not None or not view.shape:

@@ -1,7 +1,6 @@
 """A network as two traced programs: parameters from a key, outputs from parameters."""
 
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -106,12 +105,11 @@ def _parts(path: Any) -> list[str]:
             str(getattr(entry, field)) for field in ("key", "name", "idx") if hasattr(entry, field)
         )
         parts.append(re.sub(r"[^\w.~-]", "", text))
-    return [part for part in parts if part not in ("value", "raw_value", "params", "")]
+    if len(parts) > 1 and parts[-1] in ("value", "raw_value"):  # of a variable of nnx
+        parts.pop()
+    return [part for part in parts if part]
 
 
 def layer_name(parameter: str) -> str:
     """`Dense_0` of `Dense_0/kernel`."""
     return parameter.rpartition("/")[0] or parameter
-
-
-Tracer = Callable[..., Any]

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.host import outside_traces
-from deepinit.core.layers import Layer, Sequential
+from deepinit.core.host import require_unforked
+from deepinit.core.layers import Sequential
 from deepinit.deferral.program import Equation
 from deepinit.networks.network import Network
 from deepinit.reading.assembly import assembled
@@ -52,8 +52,9 @@ def read_layers(network: Network, inputs: Any) -> Sequential:
     Raises:
         SpecError: names the first layer that no layer of `di.layers` is equal to, and why.
     """
+    require_unforked()
     validate.instance("network", network, Network, "a Network", "Write di.from_linen(module).")
-    return outside_traces(lambda: _read(network, traced(network, inputs)))
+    return _read(network, traced(network, inputs))
 
 
 def _read(network: Network, programs: Traced) -> Sequential:
@@ -128,7 +129,7 @@ def _unread(spot: Spot) -> Exception:
     equations = scope.between(spot.start, spot.end)
     name = name_of(scope, equations, spot.before)
     marks = frozenset().union(*(scope.marks_of(x) for eq in equations for x in eq.inputs))
-    if KEY in marks:
+    if KEY in marks or _draws(scope, equations):
         remedy = "Turn dropout off (deterministic=True), or use di.layers.Dropout."
         return refusal(name, "random numbers besides the parameters", remedy=remedy)
     if OTHER in marks:
@@ -140,6 +141,21 @@ def _unread(spot: Spot) -> Exception:
         return refusal(name, f"a product with the trained vector {vector}")
     what = f"operations that are no layer ({listed(equations)})"
     return refusal(name, what)
+
+
+def _draws(scope: Scope, equations: tuple[Equation, ...]) -> bool:
+    """Whether random numbers are drawn for these equations."""
+    pending, seen = [own for equation in equations for own in equation.inputs], set()
+    while pending:
+        operand = pending.pop()
+        if operand in seen or scope.is_stream(operand) or operand not in scope.makers:
+            continue
+        seen.add(operand)
+        equation = scope.makers[operand]  # type: ignore[index]
+        if equation.draw is not None or equation.primitive.name.startswith("random_"):
+            return True
+        pending += equation.inputs
+    return False
 
 
 def _trained_vector(scope: Scope, equations: tuple[Equation, ...]) -> str | None:

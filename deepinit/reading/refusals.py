@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from deepinit.core.errors import SpecError
 from deepinit.deferral.program import Equation
+from deepinit.reading.programs import layer_name
 from deepinit.reading.scope import PARAMETER, Scope
 
 _KINDS = (
@@ -24,8 +25,6 @@ def name_of(scope: Scope, equations: Iterable[Equation], before: str) -> str:
     Args:
         before: the layer before them; may be empty.
     """
-    from deepinit.reading.programs import layer_name
-
     equations = tuple(equations)
     for equation in equations:
         for operand in equation.inputs:
@@ -33,10 +32,10 @@ def name_of(scope: Scope, equations: Iterable[Equation], before: str) -> str:
                 parameters = parameters_of(scope, operand)
                 if parameters:
                     return layer_name(parameters[0])
-    for equation in reversed(equations):
-        if equation.name:
-            return equation.name
-    return f"after {before}" if before else "the first layer"
+    module = next((equation.name for equation in reversed(equations) if equation.name), "")
+    if "/" in module or not before:
+        return module or "the first layer"
+    return f"{module}, after {before}" if module else f"after {before}"
 
 
 def parameters_of(scope: Scope, operand: object) -> tuple[str, ...]:

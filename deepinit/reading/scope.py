@@ -103,7 +103,7 @@ def scope(
     marks: dict[int, frozenset[str]] = {entry: frozenset({INPUT})}
     marks |= {number: frozenset({PARAMETER}) for number in parameters}
     marks |= {number: frozenset({mark}) for number, mark in others.items()}
-    depth, above = {entry: 0}, {}
+    depth, above = {entry: 0}, dict[int, int]()
     for equation in program.equations:
         numbers = [operand for operand in equation.inputs if isinstance(operand, int)]
         own = frozenset().union(*(marks[number] for number in numbers))

@@ -63,7 +63,9 @@ def verify(
 
     with jax.default_matmul_precision("highest"):
         given, others = drawn(key)
-        wanted, moved = (np.asarray(outputs(given, others, own), np.float64) for own in (inputs, near))
+        wanted, moved = (
+            np.asarray(outputs(given, others, own), np.float64) for own in (inputs, near)
+        )
         found, squares = read(jax.tree.leaves(given))
     found = np.asarray(found, np.float64)
     for parameter, square in zip(parameters, squares, strict=True):

@@ -61,10 +61,9 @@ def _changed(view: View, equation: Equation) -> View | None:
         axes = tuple(view.axes[axis] for axis in params["permutation"])
         return view._replace(axes=axes, shape=shape)
     if name == "broadcast_in_dim":
-        axes = [False] * len(shape)
-        for axis, place in enumerate(params["broadcast_dimensions"]):
-            axes[place] = view.axes[axis]
-        return view._replace(axes=tuple(axes), shape=shape)
+        own = {place: view.axes[axis] for axis, place in enumerate(params["broadcast_dimensions"])}
+        axes = tuple(own.get(place, False) for place in range(len(shape)))
+        return view._replace(axes=axes, shape=shape)
     if name in ("reshape", "squeeze", "expand_dims"):
         return _reshaped(view, shape)
     if name == "slice" and set(params["strides"] or (1,)) == {1}:
