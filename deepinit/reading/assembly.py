@@ -3,7 +3,7 @@
 from typing import Any
 
 from deepinit.core.activations import from_function
-from deepinit.core.layers import Activation, Layer
+from deepinit.core.layers import Activation, Flatten, Layer, Pool
 from deepinit.reading.attended import attended
 from deepinit.reading.functions import Times
 from deepinit.reading.linear import factors, linear
@@ -37,7 +37,10 @@ def assembled(
         piece, factor = rest.pop(0), 1.0
         if isinstance(piece, Factor):
             factor = piece.number * factors(rest)
-            if rest and isinstance(rest[0], Matrix):
+            if rest and _passes(rest[0], factor):  # towards the next linear map
+                rest.insert(1, Factor(piece.name, factor))
+                piece, factor = rest.pop(0), 1.0
+            elif rest and isinstance(rest[0], Matrix):
                 piece = rest.pop(0)
         layer: Layer
         if isinstance(piece, Matrix):
@@ -69,3 +72,9 @@ def without_last_factor(pieces: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], f
     while kept and isinstance(kept[-1], Factor):
         factor *= kept.pop().number  # type: ignore[union-attr]
     return tuple(kept), factor
+
+
+def _passes(piece: Piece, factor: float) -> bool:
+    """Whether a factor before a layer is one behind it."""
+    layer = piece.layer if isinstance(piece, Whole) else None
+    return isinstance(layer, Flatten) or (isinstance(layer, Pool) and factor > 0)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.host import in_float64
+from deepinit.reading.constants import short
 from deepinit.reading.steps import Steps
 
 _TOLERANCE = 1e-6
@@ -102,7 +103,7 @@ def _factors(width: int, constants: tuple[float, ...]) -> Iterator[float]:
 def _neat(factor: float, width: int) -> float:
     """Exact where it is a power of the head width, up to rounding to float32."""
     exact = (width**-0.5, 1 / width, 1.0)
-    return next((own for own in exact if abs(own / factor - 1) < 1e-6), factor)
+    return next((own for own in exact if abs(own / factor - 1) < 1e-6), short(factor))
 
 
 def _attended(

@@ -72,3 +72,8 @@ def uniform_value(operand: Operand) -> float | None:
         return None
     first = array.ravel()[0]
     return float(first) if (array == first).all() else None
+
+
+def short(number: float) -> float:
+    """The shortest decimal that rounds to the same float32."""
+    return float(str(np.float32(number)))

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from deepinit.core.laws import Law, constant
+from deepinit.reading.constants import short
 from deepinit.reading.laws import Drawn
 from deepinit.reading.pieces import Array, Matrix
 from deepinit.reading.refusals import refusal
@@ -37,7 +38,7 @@ def bias_law(bias: Array, factor: float, gaussianize: bool) -> Law | None:
     drawn, name = bias.view.parameter.law, bias.view.parameter.name
     factor *= bias.view.factor
     if drawn.name == "constant":
-        return constant(factor * drawn.mean) if drawn.mean else None
+        return constant(short(factor * drawn.mean)) if drawn.mean else None
     if drawn.name == "orthogonal":
         raise refusal(name, "a bias of an orthogonal law", "independent biases")
     return law_of(name, drawn, factor, gaussianize)

@@ -14,7 +14,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.host import on_host
 from deepinit.core.layers import Activation as ActivationLayer
 from deepinit.deferral.program import Equation
-from deepinit.reading.constants import uniform_value
+from deepinit.reading.constants import short, uniform_value
 from deepinit.reading.laws import affine_of, is_float_conversion
 from deepinit.reading.pieces import Factor, Function, Match, Nothing, Spot
 from deepinit.reading.refusals import refusal
@@ -156,7 +156,7 @@ def known_activation(own: Steps) -> Activation | None:
         if name not in families and _agree(found, values(make(), _POINTS)):
             return make()
     slope = on_host(own, np.array([-1.0]))[0] / -1.0
-    for candidate in (leaky_relu(float(_short(slope))), BUILTIN["elu"](), BUILTIN["celu"]()):
+    for candidate in (leaky_relu(short(slope)), BUILTIN["elu"](), BUILTIN["celu"]()):
         if _agree(found, values(candidate, _POINTS)):
             return candidate
     return None
@@ -165,8 +165,3 @@ def known_activation(own: Steps) -> Activation | None:
 def _agree(found: np.ndarray, wanted: np.ndarray) -> bool:
     with np.errstate(invalid="ignore"):
         return bool(np.all(np.abs(found - wanted) <= _TOLERANCE * (1e-3 + np.abs(wanted))))
-
-
-def _short(number: float) -> float:
-    """The decimal that a float32 stands for."""
-    return float(str(np.float32(number)))

@@ -86,14 +86,15 @@ def _half(scope: Scope, number: int, start: int) -> int | None:
 
 def _of_two_maps(spot: Spot, read: Read, first: int, second: int, name: str) -> Match | None:
     """Two linear maps of one law are one of twice the width."""
-    where = name or f"after {spot.before}"
     ways = [read(spot, number)[0] for number in (first, second)]
+    maps = [way[0].name for way in ways if way and isinstance(way[0], Matrix)]
+    where = " and ".join(maps) or name or f"after {spot.before}"
     for linear, gated in (ways, ways[::-1]):
         if gated and isinstance(gated[-1], Function):
             phi: Any = gated[-1].layer
-            maps = [_one_map(way, spot) for way in (linear, gated[:-1])]
-            if None not in maps:
-                return _twins(where, maps, Gate(phi.phi), spot)
+            both = [_one_map(way, spot) for way in (linear, gated[:-1])]
+            if None not in both:
+                return _twins(where, both, Gate(phi.phi), spot)
     raise refusal(where, "a product of two functions of one input", "u phi(g), u and g linear maps")
 
 

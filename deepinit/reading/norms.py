@@ -13,6 +13,7 @@ import numpy as np
 
 from deepinit.core.host import in_float64
 from deepinit.core.layers import BatchNorm, GroupNorm, Layer, LayerNorm, RMSNorm
+from deepinit.reading.constants import short
 from deepinit.reading.pieces import Match, Spot, Whole
 from deepinit.reading.refusals import name_of, parameters_of, refusal
 from deepinit.reading.scope import INPUT, PARAMETER
@@ -199,7 +200,7 @@ def _eps(kind: _Kind, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> fl
     eps = float(np.median(found)) if np.isfinite(found).all() else -1.0
     if eps < -1e-9 * squares.max():
         return None
-    eps = 0.0 if eps < 1e-9 * squares.max() else float(str(np.float32(eps)))
+    eps = 0.0 if eps < 1e-9 * squares.max() else short(eps)
     pairs = zip(inputs, outputs, strict=True)
     return eps if all(_agree(output, _normed(kind, x, eps)) for x, output in pairs) else None
 

@@ -111,15 +111,20 @@ class Weights(NamedTuple):
     bias_factor: float = 1.0
 
 
-class Stacked(NamedTuple):
+Feed = tuple[int, int, Steps]  # number inside, number outside, function of the latter
+
+
+class Loop(NamedTuple):
     """Sources of all steps of a loop.
 
     Attributes:
-        feeds: (number inside, number outside, function) of every parameter inside.
+        feeds: of every parameter inside, with an axis of steps in front.
+        is_tied: whether all steps have the same parameters, without that axis.
     """
 
     inside: Any
-    feeds: tuple[tuple[int, int, Steps], ...]
+    feeds: tuple[Feed, ...]
+    is_tied: bool
 
 
 class Beside(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any
 
 from deepinit.core.layers import Layer, Residual, Sequential
 from deepinit.reading.assembly import assembled, without_last_factor
+from deepinit.reading.constants import short
 from deepinit.reading.pieces import Match, Piece, Spot, Whole
 from deepinit.reading.refusals import refusal
 
@@ -33,10 +34,10 @@ def residual(spot: Spot, read: Read) -> Match | None:
         raise refusal(where, "a sum of a value and a multiple of it")
     layer, source = _layer(branch, spot)
     if not one:
-        found = Residual(layer, scale=factor)
+        found = Residual(layer, scale=short(factor))
         return Match((Whole(where, found, source),), spot.at + 1, positions)
     skip, skip_source = _layer(one, spot)
-    found = Residual(layer, skip, factor)
+    found = Residual(layer, skip, short(factor))
     return Match((Whole(where, found, (source, skip_source)),), spot.at + 1, positions)
 
 

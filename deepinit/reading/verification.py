@@ -13,7 +13,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.layers import Block, Layer, Shape
 from deepinit.networks.interpreter import Draw, apply
 from deepinit.networks.rows import Rows, points_alone
-from deepinit.reading.pieces import Array, Beside, Stacked, Weights
+from deepinit.reading.pieces import Array, Beside, Loop, Weights
 from deepinit.reading.programs import BATCH, Traced
 from deepinit.reading.scope import Parameter
 
@@ -144,9 +144,10 @@ def _arrays(source: Any, values: dict[int, Any]) -> Any:
         biases = [part["bias"] for part in taken]
         bias = None if biases[0] is None else jnp.concatenate(biases)
         return {"weights": jnp.concatenate([part["weights"] for part in taken]), "bias": bias}
-    if isinstance(source, Stacked):
+    if isinstance(source, Loop):
         fed = {inner: own(values[outer]) for inner, outer, own in source.feeds}
-        return jax.vmap(lambda values: _arrays(source.inside, values))(fed)
+        of_step = lambda values: _arrays(source.inside, values)
+        return of_step(fed) if source.is_tied else jax.vmap(of_step)(fed)
     if isinstance(source, tuple | list):
         return tuple(_arrays(own, values) for own in source)
     return ()
