@@ -20,10 +20,10 @@ def attention(spot: Spot) -> Match | None:
 
     Raises SpecError: attention that no layer is equal to (biases, grouped heads, other masks).
     """
-    scope = spot.scope
-    equations = scope.between(spot.start, spot.end)
-    if not _is_attention(spot, equations):
+    scope, core_end = spot.scope, _core_end(spot)
+    if core_end is None:
         return None
+    equations = scope.between(spot.start, spot.chain[core_end])
     name = name_of(scope, equations[-1:], spot.before)
     if spot.positions != 1:
         raise refusal(name, "attention that is not over one axis of positions")
@@ -37,7 +37,7 @@ def attention(spot: Spot) -> Match | None:
     shapes = tuple(scope.shape(number) for number in inputs)
     constants = _constants(equations)
     heads = {size for eq in equations for size in eq.shapes[0].shape[1:]}
-    for end in reversed(_ends(spot)):
+    for end in reversed(_ends(spot, core_end)):
         own = steps(scope.makers, (*inputs, *biases), spot.chain[end])
         if own is None:
             continue
@@ -52,14 +52,23 @@ def attention(spot: Spot) -> Match | None:
     raise refusal(name, what, remedy="Give the masks that are True everywhere, or none.")
 
 
+def _core_end(spot: Spot) -> int | None:
+    """Where a softmax ends with a product of values with each other, directly or behind
+    transposes and reshapes; None where there is none.
+    """
+    for at in range(spot.at, len(spot.chain) - 1):
+        equations = spot.scope.between(spot.chain[at], spot.chain[at + 1])
+        if _is_attention(spot, equations):
+            return at + 1
+        if len(equations) != 1 or equations[0].primitive.name not in _ORDERS:
+            return None
+    return None
+
+
 def _is_attention(spot: Spot, equations: tuple[Equation, ...]) -> bool:
-    """Whether it has a softmax and ends with a product of values with each other."""
-    last = spot.scope.makers[spot.end]
-    if not _mixes(spot, last):
-        return False
     products = [equation for equation in equations if _mixes(spot, equation)]
     has_exp = any(equation.primitive.name == "exp" for equation in equations)
-    return has_exp and len(products) >= 2
+    return has_exp and len(products) >= 2 and _mixes(spot, equations[-1])
 
 
 def _mixes(spot: Spot, equation: Equation) -> bool:
@@ -101,10 +110,10 @@ def _biases(spot: Spot, equations: tuple[Equation, ...], maps: set[int]) -> tupl
     return tuple(dict.fromkeys(found)) if is_zero else None
 
 
-def _ends(spot: Spot) -> list[int]:
+def _ends(spot: Spot, first: int) -> list[int]:
     """The end of the softmax part, and of transposes and reshapes behind it."""
-    found = [spot.at + 1]
-    for before, after in itertools.pairwise(spot.chain[spot.at + 1 :]):
+    found = [first]
+    for before, after in itertools.pairwise(spot.chain[first:]):
         equations = spot.scope.between(before, after)
         if len(equations) != 1 or equations[0].primitive.name not in _ORDERS:
             break
