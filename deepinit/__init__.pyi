@@ -80,6 +80,7 @@ from .quantities.quantity import Quantity as Quantity
 from .quantities.routes import infinite as infinite
 from .quantities.routes import predict as predict
 from .quantities.routes import simulate as simulate
+from .reading.read import read_layers as read_layers
 from .theory.criticality import Critical as Critical
 from .theory.criticality import critical as critical
 
