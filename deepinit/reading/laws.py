@@ -130,13 +130,13 @@ def _drawn(equation: Equation, draw: tuple[int, ...]) -> Drawn:
     assert low is not None
     assert high is not None
     if law.law == "uniform":
-        mean, std = moments("uniform", bounds)
+        mean, std = moments(law, bounds)
         return Drawn("uniform", std, mean, draw=draw)
     if low != -high:
         return Drawn("unknown", draw=draw, reason=f"a normal law cut at {low:g} and {high:g}")
     if high == _CUT:
         return Drawn("truncated_normal", TRUNCATED_STD, draw=draw)
-    return Drawn("truncated_normal", float(moments(law.law, bounds)[1]), 0.0, high, draw)
+    return Drawn("truncated_normal", float(moments(law, bounds)[1]), 0.0, high, draw)
 
 
 def _haar(program: Program, operand: int, path: tuple[int, ...]) -> Drawn | None:

@@ -104,7 +104,7 @@ def _evaluated(equation: Equation, values: list[Any], dtype: Any) -> list[Any]:
     if equation.primitive.name in ELEMENTWISE:
         shape = jnp.broadcast_shapes(*map(jnp.shape, values))
         values = [jnp.broadcast_to(own, shape) for own in values]
-    return bind(dataclasses.replace(equation, params=params), values)
+    return bind(dataclasses.replace(equation, params=Params(params)), values)
 
 
 def elementwise(own: Steps) -> Steps:
