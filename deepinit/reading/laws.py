@@ -130,7 +130,7 @@ def _drawn(equation: Equation, draw: tuple[int, ...]) -> Drawn:
     assert low is not None
     assert high is not None
     if law.law == "uniform":
-        mean, std = moments(law, bounds)
+        mean, std = (float(moment) for moment in moments(law, bounds))
         return Drawn("uniform", std, mean, draw=draw)
     if low != -high:
         return Drawn("unknown", draw=draw, reason=f"a normal law cut at {low:g} and {high:g}")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.deferral.interpret import bind
-from deepinit.deferral.program import Constant, Equation, Operand
+from deepinit.deferral.program import Constant, Equation, Operand, Params
 from deepinit.reading.constants import as_numpy, uniform_value
 
 ELEMENTWISE = frozenset(
