@@ -144,7 +144,8 @@ def measured(task: Task) -> dict[str, Any]:
     )
     found = {"first": first, "seconds": median, "peak": peak}
     if not task.explicit:
-        numbers = sum(row.numbers for row in di.explain(f)(jax.random.key(0), x).rows)
+        plan = di.explain(f)(jax.random.key(0), x)
+        numbers = sum(row.drawn for row in plan.of_kind("deferred"))
         found |= {"numbers": numbers, "generators": generators(numbers, task.repeats)}
     return found
 

@@ -73,11 +73,14 @@ from .networks.doors.functions import from_equinox as from_equinox
 from .networks.doors.functions import from_haiku as from_haiku
 from .networks.network import Network as Network
 from .networks.network import network as network
+from .quantities.annotation import Annotation as Annotation
+from .quantities.annotation import annotate as annotate
 from .quantities.coverage import coverage as coverage
 from .quantities.quantity import Quantity as Quantity
 from .quantities.routes import infinite as infinite
 from .quantities.routes import predict as predict
 from .quantities.routes import simulate as simulate
+from .reading.read import read_layers as read_layers
 from .theory.criticality import Critical as Critical
 from .theory.criticality import critical as critical
 

@@ -167,6 +167,34 @@ def layers_fn(tap: Any, network: Any, inputs: Inputs, settings: Settings) -> Cal
     return _drawn(measured, network, inputs, settings)
 
 
+def layer_values(network: Any, inputs: Inputs) -> tuple[Callable[..., Any], tuple[Place, ...]]:
+    """`(key, *arrays) -> [layers, 3]`: root mean square at the first input, cosine of the first two
+    (NaN at one), norm of the gradient of the first output at the first input; and the layers.
+    """
+    places = sites(network, inputs)
+
+    def values(key: Any, *arrays: Any) -> Any:
+        import jax.numpy as jnp
+
+        from deepinit.deferral.taps import taps
+
+        first = lambda outputs: jnp.sum(_first_outputs(_checked(outputs, inputs.num_rows)))
+        found = taps(_function(network), _is_among(places), gradients=first)(key, *arrays)[1]
+        rows = []
+        for place in places:
+            value, slope = (place.stacked(part) for part in found[place.name])
+            value = value.reshape(*value.shape[:2], -1)
+            size = jnp.sqrt(jnp.mean(value**2, axis=2))
+            cosine = jnp.full(len(value), jnp.nan)
+            if inputs.num_rows > 1:
+                cosine = jnp.mean(value[:, 0] * value[:, 1], axis=1) / (size[:, 0] * size[:, 1])
+            gradient = jnp.exp(0.5 * _log_squares(slope)[:, 0])
+            rows.append(jnp.stack([size[:, 0], cosine, gradient], axis=1))
+        return jnp.concatenate(rows)
+
+    return values, places
+
+
 def _first_outputs(outputs: Any) -> Any:
     """The first output of every input, at the last position: [batch]."""
     rows, width = outputs.reshape(len(outputs), -1), outputs.shape[-1] if outputs.ndim > 1 else 1
