@@ -1,17 +1,12 @@
 """Laws of parameters, read from the program that draws them."""
 
-import functools
-from typing import Any, Literal, NamedTuple
-
-import jax
+from typing import Literal, NamedTuple
 
 from deepinit.core.laws import TRUNCATED_STD
 from deepinit.deferral.draws import moments
-from deepinit.deferral.program import Equation, Operand, Program, flatten
+from deepinit.deferral.program import Equation, Operand, Program
 from deepinit.deferral.scans import layout_of
-from deepinit.deferral.simplify import simplified
-from deepinit.reading.constants import folded, uniform_value
-from deepinit.reading.steps import Steps, steps
+from deepinit.reading.constants import uniform_value
 
 LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "constant", "unknown"]
 # Entries in another order: a law of independent entries stays as it is.
@@ -73,7 +68,7 @@ def _law(program: Program, operand: Operand, path: tuple[int, ...]) -> Drawn:
     if affine is not None:
         source, factor, shift = affine
         return _moved(_law(program, source, path), factor, shift)
-    return _haar(program, operand, path) or Drawn("unknown", reason=f"computed by {name}")
+    return Drawn("unknown", reason=f"computed by {name}")
 
 
 def makers_of(program: Program) -> dict[int, Equation]:
@@ -123,6 +118,8 @@ def _drawn(equation: Equation, draw: tuple[int, ...]) -> Drawn:
     assert law is not None
     if law.law == "normal":
         return Drawn("normal", law.scale, 0.0, draw=draw)
+    if law.law == "orthogonal":
+        return Drawn("orthogonal", max(equation.shapes[0].shape[-2:]) ** -0.5, draw=draw)
     bounds = tuple(map(uniform_value, equation.inputs[1:3]))
     if None in bounds or len(bounds) != 2:
         return Drawn("unknown", draw=draw, reason=f"a {law.law} law between variable bounds")
@@ -137,45 +134,3 @@ def _drawn(equation: Equation, draw: tuple[int, ...]) -> Drawn:
     if high == _CUT:
         return Drawn("truncated_normal", TRUNCATED_STD, draw=draw)
     return Drawn("truncated_normal", float(moments(law, bounds)[1]), 0.0, high, draw)
-
-
-def _haar(program: Program, operand: int, path: tuple[int, ...]) -> Drawn | None:
-    """The law of `jax.nn.initializers.orthogonal`, whose equations it is computed by."""
-    makers = makers_of(program)
-    sources = [
-        equation.outputs[0]
-        for equation in program.equations
-        if equation.draw is not None and equation.draw.law == "normal"
-    ]
-    for source in sources:
-        own = steps(makers, (source,), operand)
-        if own is None:
-            continue
-        shape = makers[source].shapes[0].shape
-        if len(shape) == 2 and own == _haar_steps(shape):
-            draw = (*path, source)
-            return Drawn("orthogonal", 1 / max(shape) ** 0.5, draw=draw)
-    return None
-
-
-@functools.lru_cache(maxsize=64)
-def _haar_steps(shape: tuple[int, int]) -> Steps | None:
-    """Of the initializer at a matrix that is drawn in this shape (the longer side first)."""
-
-    def orthogonal(key: Any) -> Any:
-        return jax.nn.initializers.orthogonal()(key, shape)
-
-    program = simplified(folded(simplified(flatten(jax.make_jaxpr(orthogonal)(jax.random.key(0))))))
-    makers = makers_of(program)
-    (draw,) = (eq.outputs[0] for eq in program.equations if eq.draw is not None)
-    operand = program.outputs[0]
-    while isinstance(operand, int):
-        equation = makers[operand]
-        affine = affine_of(equation)
-        if equation.primitive.name in RELABELS:
-            operand = equation.inputs[0]
-        elif affine is not None:
-            operand = affine[0]
-        else:
-            return steps(makers, (draw,), operand)
-    return None
