@@ -85,18 +85,18 @@ def test_a_rival_of_a_gate():
         reading.verify(with_layer(reading.layers, place, Gate("gelu")))  # the exact form
 
 
-def test_a_rival_of_attention():
-    reading = Reading(Decoder(), TOKENS)
-    reading.verify()
-    norm, attention = reading.layers[2].branch.layers
+@pytest.fixture(scope="module")
+def decoder():
+    return Reading(Decoder(), TOKENS)
+
+
+@pytest.mark.parametrize("change", [{"mask": None}, {"scores": "mup"}, {"heads": 2}])
+def test_rivals_of_attention(decoder, change):
+    norm, attention = decoder.layers[2].branch.layers
     assert isinstance(attention, Attention)
-    for rival in (
-        dataclasses.replace(attention, mask=None),
-        dataclasses.replace(attention, scores="mup"),
-        dataclasses.replace(attention, heads=2),
-    ):
-        with pytest.raises(SpecError, match="other values"):
-            reading.verify(with_layer(reading.layers, 2, Residual(Sequential(norm, rival))))
+    rival = Residual(Sequential(norm, dataclasses.replace(attention, **change)))
+    with pytest.raises(SpecError, match="other values"):
+        decoder.verify(with_layer(decoder.layers, 2, rival))
 
 
 def test_a_wrong_variance():
