@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
 from deepinit.core.activation import Activation, values
 from deepinit.core.activations import from_function
-from deepinit.core.builtin_activations import BUILTIN, FAMILIES, leaky_relu
+from deepinit.core.builtin_activations import BUILTIN, FAMILIES, elu, leaky_relu
 from deepinit.core.errors import SpecError
 from deepinit.core.host import on_host
 from deepinit.core.layers import Activation as ActivationLayer
@@ -151,14 +152,15 @@ def _steps_between(spot: Spot, first: int, last: int) -> Steps | None:
 def known_activation(own: Steps) -> Activation | None:
     """The built-in of the same values at all points tried; None if there is none."""
     found = on_host(own, _POINTS)
-    families = {family.__name__ for family in FAMILIES}
+    with_parameters = {family.__name__ for family in FAMILIES}
     for name, make in BUILTIN.items():
-        if name not in families and _agree(found, values(make(), _POINTS)):
+        if name not in with_parameters and _agree(found, values(make(), _POINTS)):
             return make()
-    slope = on_host(own, np.array([-1.0]))[0] / -1.0
-    for candidate in (leaky_relu(short(slope)), BUILTIN["elu"](), BUILTIN["celu"]()):
-        if _agree(found, values(candidate, _POINTS)):
-            return candidate
+    left, far = on_host(own, np.array([-1.0, -12.0]))
+    families = (leaky_relu, -left), (elu, -far / -math.expm1(-12.0))
+    for family, parameter in families:
+        if math.isfinite(parameter) and _agree(found, values(family(short(parameter)), _POINTS)):
+            return family(short(parameter))
     return None
 
 

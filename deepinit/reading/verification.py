@@ -20,7 +20,7 @@ from deepinit.reading.scope import Parameter
 LARGEST = 2**25  # numbers of parameters: a larger network is not drawn for the comparison
 _ROUNDING = 1e-6  # relative change of inputs, whose effect is the unit of what rounding does
 _UNITS, _LEAST = 100.0, 1e-4
-
+_LONG = 150  # equations
 
 quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
@@ -44,9 +44,11 @@ def verify(
     inputs = _inputs(programs)
     near = tuple(_moved(own) for own in inputs)
 
-    @quickly
     def drawn(key: Any) -> Any:
         return network.batch.init(key, *inputs)
+
+    is_long = len(programs.init.equations) > _LONG  # compiling it would take longest
+    draw = drawn if is_long else quickly(drawn)
 
     @quickly
     def outputs(given: Any, others: Any, own: Any) -> Any:
@@ -62,7 +64,7 @@ def verify(
         return _outputs(layers, sources, values, _rows(inputs[0], tokens)), squares
 
     with jax.default_matmul_precision("highest"):
-        given, others = drawn(key)
+        given, others = draw(key)
         wanted, moved = (
             np.asarray(outputs(given, others, own), np.float64) for own in (inputs, near)
         )

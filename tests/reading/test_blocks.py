@@ -42,7 +42,7 @@ from deepinit.core.layers import (
 X = np.ones((2, 5), np.float32)
 ROWS = np.ones((2, 6, 32), np.float32)
 LAW = di.truncated_normal(1.0)
-BRANCH = Sequential(LayerNorm(1e-6), Activation("silu"), Dense(32, LAW))
+BRANCH = Sequential(LayerNorm(1e-6), Dense(32, LAW), Activation("silu"), Dense(32, LAW))
 ATTENTION = dict.fromkeys(("query_law", "key_law", "value_law", "output_law"), LAW)
 
 

@@ -174,6 +174,32 @@ def test_products_that_mix_positions():
         di.read_layers(network, np.ones((2, 6, 6), np.float32))
 
 
+def attended(mask=None, **options):
+    """Self-attention of sequences of 6."""
+
+    class Attended(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.MultiHeadDotProductAttention(4, **options)(x, mask=mask)
+
+    return di.from_linen(Attended())
+
+
+WINDOW = np.abs(np.subtract.outer(np.arange(6), np.arange(6))) <= 1
+ATTENTION = {
+    "window": (attended(WINDOW), "attention that is not softmax"),
+    "biases": (attended(bias_init=INIT.normal(0.1)), "Biases must start at 0"),
+    "normed queries": (attended(normalize_qk=True), "attention"),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_that_is_no_layer(name):
+    network, words = ATTENTION[name]
+    with pytest.raises(SpecError, match=words):
+        di.read_layers(network, np.ones((2, 6, 32), np.float32))
+
+
 def test_channels_first():
     network = di.from_equinox(lambda key: eqx.nn.Conv2d(3, 8, 3, key=key))
     with pytest.raises(SpecError, match=r"eqx\.nn\.Conv.*: operations that are no layer"):

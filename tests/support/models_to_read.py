@@ -40,7 +40,8 @@ class Branches(nn.Module):
         dense = lambda width: nn.Dense(width, kernel_init=self.kernel)
         x = dense(self.width)(x)
         for _ in range(2):
-            x = x + self.scale * dense(self.width)(nn.silu(nn.LayerNorm()(x)))
+            h = nn.silu(dense(self.width)(nn.LayerNorm()(x)))
+            x = x + self.scale * dense(self.width)(h)
         return dense(self.outputs)(x)
 
 
@@ -51,8 +52,9 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, _):
-        h = nn.silu(nn.LayerNorm()(x))
-        return x + nn.Dense(x.shape[-1], kernel_init=self.kernel)(h), None
+        dense = lambda: nn.Dense(x.shape[-1], kernel_init=self.kernel)
+        h = nn.silu(dense()(nn.LayerNorm()(x)))
+        return x + dense()(h), None
 
 
 class Stack(nn.Module):
