@@ -57,6 +57,7 @@ def test_padding_is_a_block():
     assert 0.7 < np.std(matrix[1:-1]) < 1.3
 
 
+@pytest.mark.filterwarnings("ignore:deferred")
 def test_other_uses_of_blocks_are_explicit():
     for f, reason in (
         (lambda key: jnp.tanh(blocks(key, 0)), "no rule for tanh concatenated"),

@@ -78,6 +78,7 @@ def test_images_and_cotangents_see_one_kernel(case, is_backward_first):
     assert_close(jax.linear_transpose(forward(kernel), second)(cotangent)[0], pulled)
 
 
+@pytest.mark.filterwarnings("ignore:deferred")
 def test_other_uses_of_kernels_are_explicit():
     image = jax.random.normal(KEY, (1, 5, 5, 4))
     numbers = ("NHWC", "HWIO", "NHWC")

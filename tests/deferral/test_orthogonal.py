@@ -97,6 +97,7 @@ def test_stacks_and_kernels_of_orthogonal_matrices():
     np.testing.assert_allclose(back, rows, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:deferred")
 def test_parts_of_orthogonal_matrices_are_explicit():
     rows = jax.random.normal(KEY, (4, 6))
     for f, reason in (
