@@ -13,7 +13,7 @@ from deepinit.deferral.program import Constant, Equation, Params, Program, read
 from deepinit.deferral.session import Session
 from deepinit.deferral.values import Implicit, NotDeferred
 
-_PARTS = frozenset({"slice", "split"})
+_PARTS = frozenset({"slice", "split", "unstack"})
 # Parameters with one more axis in front, of a size.
 _WITH_AXIS: dict[str, Callable[[Any, int], dict[str, Any]]] = {
     "slice": lambda own, size: {
@@ -22,6 +22,7 @@ _WITH_AXIS: dict[str, Callable[[Any, int], dict[str, Any]]] = {
         "strides": own["strides"] and (1, *own["strides"]),
     },
     "split": lambda own, size: {"axis": own["axis"] + 1},
+    "unstack": lambda own, size: {"axis": own["axis"] + 1},
     "squeeze": lambda own, size: {"dimensions": tuple(axis + 1 for axis in own["dimensions"])},
     "transpose": lambda own, size: {"permutation": (0, *(axis + 1 for axis in own["permutation"]))},
     "reshape": lambda own, size: {},

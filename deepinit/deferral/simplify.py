@@ -131,9 +131,10 @@ def _loop_identity(equation: Equation, body: Program) -> Any:
         found.append((own, len(inner.outputs)))
         names |= {output: len(names) + place for place, output in enumerate(inner.outputs)}
     layout, needed = layout_of(equation), read(body)
-    carries = range(layout.num_consts, layout.num_consts + layout.num_carry)
+    dead = [isinstance(out, Constant) and out.value is None for out in body.outputs]
+    carried = {layout.num_consts + place for place in range(layout.num_carry) if not dead[place]}
     operands = tuple(
-        _value(operand) if own in needed or place in carries else None
+        _value(operand) if own in needed or place in carried else None
         for place, (operand, own) in enumerate(zip(equation.inputs, body.inputs, strict=True))
     )
     outputs = tuple(_value(named(operand)) for operand in body.outputs)

@@ -103,11 +103,11 @@ def _measured(
 
     from deepinit.deferral.function import deferred
     from deepinit.ensembles.keys import root_key
-    from deepinit.quantities.kinds import own_network
+    from deepinit.quantities.own import functions, gradients
 
-    f, places = own_network.layer_values(network, inputs)
+    f, places = gradients.layer_values(network, inputs)
     one, root = deferred(f, gaussianize=network.gaussianize), root_key(key)
-    arrays = own_network.batch_of(network, inputs)
+    arrays = functions.batch_of(network, inputs)
     keys = jax.vmap(lambda seed: jax.random.fold_in(root, seed))(np.arange(num_seeds))
     found = jax.jit(lambda keys: jax.lax.map(lambda key: one(key, *arrays), keys))(keys)
     return tuple(name for place in places for name in place.names), np.asarray(found)

@@ -11,7 +11,8 @@ from deepinit.core.specs import Spec
 from deepinit.quantities.diffusions import diffusion_limit, predict_gradient
 from deepinit.quantities.kernels import first_output, point_names
 from deepinit.quantities.kinds import Backward
-from deepinit.quantities.kinds.axis import output_size
+from deepinit.quantities.kinds.axis import is_own
+from deepinit.quantities.own.functions import output_size
 from deepinit.quantities.quantity import Quantity
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
@@ -57,7 +58,9 @@ def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
 
 
 def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    count = min(output_size(spec, inputs), inputs.dimension)
+    own = is_own(spec)
+    size = output_size(spec, inputs) if own else outline(spec, shape_of(inputs)).output.size
+    count = min(size, inputs.dimension)
     return tuple(f"singular value {number}" for number in range(1, count + 1))
 
 

@@ -18,7 +18,7 @@ from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import NetworkSpec, Spec
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.controlled import checked_control
-from deepinit.quantities.kinds import own_network
+from deepinit.quantities.own.record import record
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.record import quantity_record
 from deepinit.quantities.routes import chosen_linear_map
@@ -128,7 +128,7 @@ class Case:
         else:
             measured = isinstance(self.inputs, Inputs)
             records["network"] = (
-                own_network.record(self.spec, self.inputs)
+                record(self.spec, self.inputs)
                 if measured
                 else network_record(self.spec, source, self.inputs.dimension)
             )

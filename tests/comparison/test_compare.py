@@ -63,6 +63,7 @@ def test_the_threshold_is_the_quantile_of_students_t():
     assert verdict([5.2, 5.2], [100, 1000]) == "rejected"
 
 
+@pytest.mark.exhaustive_cases("2-0.1")
 @pytest.mark.slow_cases("3-0.02")
 @pytest.mark.parametrize(("num_seeds", "beyond"), [(2, 0.1), (3, 0.02), (5, 0.002)])
 @pytest.mark.slow_cases("2-0.1", "5-0.002")

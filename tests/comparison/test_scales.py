@@ -243,6 +243,7 @@ def _matrices(parameters):
         yield from (stacked if stacked.ndim == 3 else [stacked])
 
 
+@pytest.mark.exhaustive_cases("ntk")
 @pytest.mark.parametrize("name", ["nngp", pytest.param("ntk", marks=pytest.mark.slow)])
 @pytest.mark.exhaustive_cases("nngp")
 def test_a2_simulation_and_prediction_agree_in_a_contracting_network(name):

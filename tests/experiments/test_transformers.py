@@ -39,6 +39,7 @@ def test_small_run_holds_the_laws_and_rejects_wrong_ones(tmp_path, capsys):
     assert len(list((out / "figures").iterdir())) == 4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_laws_have_their_reference_values():
     slope = analysis.heads_slope(8, 0.3)

@@ -27,6 +27,7 @@ VECTORS, SEQUENCE = Shape((), 4), Shape((3,), 2)
 BIAS = di.normal(0.3, "absolute")
 
 
+@pytest.mark.exhaustive_cases("shape0")
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [VECTORS, SEQUENCE])
 def test_values_cotangents_and_kernel_are_those_of_autodiff(shape):
@@ -92,6 +93,7 @@ def test_one_step_has_the_moments_of_the_quadrature():
         assert np.max(np.abs(grams.mean(0) - 0.98 * np.array(values)) / error) > 5
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_conditional_and_explicit_maps_have_one_law():
     x = np.random.default_rng(3).normal(size=(2, 4))

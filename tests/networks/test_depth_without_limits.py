@@ -47,6 +47,7 @@ def test_angles_of_dying_signals_are_those_of_the_linear_network():
     np.testing.assert_allclose(found[0].samples, found[1].samples, atol=0.01)
 
 
+@pytest.mark.exhaustive_cases("x_tanh")
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "x_tanh", "x2_tanh", "softplus"])
 @pytest.mark.slow_cases("softplus", "x_tanh")
 @pytest.mark.exhaustive_cases("gelu", "tanh", "x2_tanh")

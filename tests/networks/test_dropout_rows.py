@@ -29,6 +29,7 @@ def drawn_masks(shared, num_points):
     return prepare
 
 
+@pytest.mark.exhaustive_cases("False")
 @pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_values_cotangents_and_kernel_use_one_mask(shared):

@@ -25,6 +25,7 @@ def gated(phi):
     return Sequential(Dense(8, bias=BIAS), Gate(phi), Dense(2))
 
 
+@pytest.mark.exhaustive_cases("silu")
 @pytest.mark.parametrize("phi", ["silu", "relu"])
 @pytest.mark.slow
 def test_values_cotangents_and_kernel_are_those_of_autodiff(phi):
@@ -58,6 +59,7 @@ def test_one_step_has_the_moments_of_the_quadrature():
     assert abs(spread.mean() - 0.133184725) > 5 * error  # of tanh
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_conditional_and_explicit_maps_have_one_law():
     x = np.random.default_rng(3).normal(size=(2, 4))

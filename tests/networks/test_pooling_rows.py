@@ -123,6 +123,7 @@ def test_convolutions_are_those_of_jax(name, shape):
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_gradients_through_strided_convolutions_are_those_of_autodiff():
     net = Sequential(

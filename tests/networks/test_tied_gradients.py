@@ -76,6 +76,7 @@ def forget(monkeypatch, what):
     monkeypatch.setattr(tied, "cotangent_use", short)
 
 
+@pytest.mark.exhaustive_cases("2-2-all", "3-1-cotangents")
 @pytest.mark.exhaustive_cases("8-2-all")
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -149,6 +150,7 @@ HOMOGENEOUS = {
 }
 
 
+@pytest.mark.exhaustive_cases("dense")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOMOGENEOUS)
 def test_cotangents_are_those_of_the_drawn_network(name, monkeypatch):
@@ -192,6 +194,7 @@ def test_kernels_of_conditional_maps_count_every_use(monkeypatch):
     explicit_matches(net, Shape((), 3), prepare=prepare, linear_map="conditional")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_auto_counts_rows_of_both_sides():
     run = lambda width, name: gradients(
@@ -203,6 +206,7 @@ def test_auto_counts_rows_of_both_sides():
     assert not same(run(16, "conditional"), run(16, "explicit"))
 
 
+@pytest.mark.exhaustive_cases("ntk")
 @pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["ntk", "log_gradient_norm", "log_singular_values"])
 @pytest.mark.exhaustive_cases("log_singular_values")

@@ -42,6 +42,7 @@ def test_the_mean_overlap_of_shifted_gaussian_rows_is_exact_at_every_width():
     assert z(exact) < 5 < z(plain)
 
 
+@pytest.mark.exhaustive_cases("log_gradient_norm", "ntk")
 @pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["log_norm", "ntk", "log_gradient_norm"])
 def test_both_maps_have_one_law(quantity):

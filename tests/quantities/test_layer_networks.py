@@ -125,6 +125,7 @@ def test_both_maps_have_one_law_or_the_refusal_says_why(name, quantity):
     assert np.all(gap <= 5.0 * error + 1e-5 * np.abs(first.mean[used]))
 
 
+@pytest.mark.exhaustive_cases("gated")
 @pytest.mark.slow
 @pytest.mark.exhaustive_cases("plain", "batch", "dropped", "tied", "image", "tokens")
 @pytest.mark.parametrize("name", NETWORKS)

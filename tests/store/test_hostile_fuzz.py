@@ -58,6 +58,7 @@ def ended(capsys, command, folder, experiment):
     return end.value.code
 
 
+@pytest.mark.exhaustive_cases("hostile_result-6")
 @pytest.mark.parametrize(
     "seeds",
     [

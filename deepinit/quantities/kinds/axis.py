@@ -53,24 +53,11 @@ def is_own(spec: Any) -> bool:
     return not isinstance(spec, NetworkSpec)
 
 
-def output_size(spec: Any, inputs: Any) -> int:
-    """Numbers of one output."""
-    if is_own(spec):
-        from deepinit.quantities.kinds import own_network
-
-        return own_network.output_size(spec, inputs)
-    return outline_of(spec, inputs).output.size
-
-
 def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool = False) -> str:
     """Resolves `auto` of an architecture; composed networks choose layer by layer.
 
     Raises SpecError: a map that a law excludes.
     """
-    if is_own(spec):
-        from deepinit.quantities.kinds import own_network
-
-        return own_network.linear_map(name)
     if isinstance(spec, Layer):
         check_batches(spec, inputs)
         return choose_maps(spec, shape_of(inputs), name, backward=backward)
@@ -79,11 +66,7 @@ def maps_of(spec: Any, inputs: Any, name: str, num_rows: int, *, backward: bool 
 
 
 def site_axis(spec: Any, inputs: Any, entries: tuple[str, ...], *, output: bool) -> "Axis":
-    """Sites from 1, and the readout; composed networks and own ones name them."""
-    if is_own(spec):
-        from deepinit.quantities.kinds import own_network
-
-        return own_network.output_axis(spec, inputs, entries, alone=False)
+    """Sites from 1, and the readout; composed networks name them."""
     seen = outline_of(spec, inputs)
     output = output and seen.has_readout
     paths = seen.paths

@@ -8,7 +8,6 @@ import numpy as np
 
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import shape_of
-from deepinit.quantities.kinds import own_network
 from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
@@ -23,6 +22,7 @@ from deepinit.quantities.kinds.axis import (
     pass_cost,
     site_axis,
 )
+from deepinit.quantities.own import functions, gradients, places
 
 
 class Backward(NamedTuple):
@@ -48,7 +48,7 @@ class Backward(NamedTuple):
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
         """Resolves `auto`; SpecError for maps without a backward pass."""
         if is_own(spec):
-            return own_network.linear_map(name)
+            return functions.linear_map(name)
         num_rows = inputs.num_rows + len(self.functions(spec, inputs)[0])
         return maps_of(spec, inputs, name, num_rows, backward=True)
 
@@ -62,8 +62,8 @@ class Backward(NamedTuple):
         del keep
         if is_own(spec):
             if self.per_layer:
-                return own_network.layers_fn(self.tap, spec, inputs, settings)
-            return own_network.gradients_fn(self.tap, spec, inputs, settings, self.every_output)
+                return gradients.layers_fn(self.tap, spec, inputs, settings)
+            return gradients.gradients_fn(self.tap, spec, inputs, settings, self.every_output)
         start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn: Any = {name: settings[name] for name in ("linear_map", "precision")}
@@ -77,8 +77,8 @@ class Backward(NamedTuple):
         entries = self.entries(spec, inputs)
         if is_own(spec):
             if self.per_layer:
-                return own_network.layer_axis(spec, inputs, entries)
-            return own_network.output_axis(spec, inputs, entries, alone=True)
+                return places.layer_axis(spec, inputs, entries)
+            return places.output_axis(spec, inputs, entries, alone=True)
         if self.per_layer:
             return site_axis(spec, inputs, entries, output=False)
         seen = outline_of(spec, inputs)

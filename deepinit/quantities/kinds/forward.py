@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import shape_of
 from deepinit.core.results import Estimate
-from deepinit.quantities.kinds import own_network
 from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
@@ -21,6 +20,7 @@ from deepinit.quantities.kinds.axis import (
     pass_cost,
     site_axis,
 )
+from deepinit.quantities.own import functions, places, rows
 
 
 class Forward(NamedTuple):
@@ -40,6 +40,8 @@ class Forward(NamedTuple):
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
         """Resolves `auto`."""
+        if is_own(spec):
+            return functions.linear_map(name)
         return maps_of(spec, inputs, name, inputs.num_rows)
 
     def seed_fn(
@@ -56,7 +58,7 @@ class Forward(NamedTuple):
 
         del keep
         if is_own(spec):
-            return own_network.forward_fn(self.own_tap or self.tap, spec, inputs, settings)
+            return rows.forward_fn(self.own_tap or self.tap, spec, inputs, settings)
         start = input_rows(spec, inputs, settings["dtype"])
         linear_map = linear_maps.FUNCTIONS[settings["linear_map"]]
         taps_output = self.at_output and outline_of(spec, inputs).has_readout
@@ -83,7 +85,9 @@ class Forward(NamedTuple):
         return seed_fn
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
-        """Sites from 1."""
+        """Sites from 1; of own networks the measured layers, and the output."""
+        if is_own(spec):
+            return places.output_axis(spec, inputs, self.entries(spec, inputs), alone=False)
         return site_axis(spec, inputs, self.entries(spec, inputs), output=self.at_output)
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:

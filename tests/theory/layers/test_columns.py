@@ -38,6 +38,7 @@ def test_moments(name):
     np.testing.assert_allclose(given, EXPECTED[name], rtol=0, atol=6e-10)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_kinked_rule_and_closed_form_agree():
     """ReLU; derivatives of reparametrised nodes lose the kinks' second derivatives."""

@@ -42,6 +42,7 @@ def cosine_and_logs(rows):
     return jnp.stack([cosine, jnp.log(jnp.mean(gram))])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_network():
     """4 circular layers of offsets 0 and 1 on 3 positions, against an independent derivation."""

@@ -49,6 +49,7 @@ def test_network():
     np.testing.assert_allclose(found.variance[-1, 0], [0.03061, 0.00718], rtol=0, atol=6e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_one_group():
     """LayerNorm over an input; infinite width."""
@@ -66,6 +67,7 @@ def test_one_group():
     np.testing.assert_allclose(found.infinite[:, 0], limit.mean, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_simulated():
     """Groups of 4 channels, 4 dependent rows; independent channels are rejected."""

@@ -150,6 +150,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.exhaustive_cases("rmsnorm")
 @pytest.mark.exhaustive_cases("layernorm")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)

@@ -156,6 +156,7 @@ def z_scores(sample):
     return sample.mean(0) / (sample.std(0) / np.sqrt(len(sample)))
 
 
+@pytest.mark.exhaustive_cases("tanh")
 @pytest.mark.slow
 @pytest.mark.exhaustive_cases("relu")
 @pytest.mark.parametrize("phi", ["tanh", "relu"])

@@ -17,6 +17,7 @@ def entries(gram, mean):
     return jnp.stack([gram[0, 0], gram[0, 1], gram[1, 1]])
 
 
+@pytest.mark.exhaustive_cases("tanh-1.5-0.1")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("phi", "weight_var", "bias_var"), [("tanh", 1.5, 0.1), ("gelu", 1.8, 0.05), ("relu", 2.0, 0.1)]

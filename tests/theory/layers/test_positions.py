@@ -36,6 +36,7 @@ def expanded(name):
     return first_order(program(network(name), Shape((3,), 8)), INPUTS, features)
 
 
+@pytest.mark.exhaustive_cases("shift before a function")
 @pytest.mark.exhaustive_cases("shift after a function")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)

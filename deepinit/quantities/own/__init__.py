@@ -1,0 +1,1 @@
+"""Measurements of a `Network`: a user's own code."""
