@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.host import outside_traces
 from deepinit.deferral.interpret import run
 from deepinit.deferral.program import Constant, Equation, Operand, Program, read
 from deepinit.deferral.rules.loops import looped
@@ -33,7 +34,18 @@ def key_sharing(program: Program, shapes: tuple[Any, ...]) -> KeySharing:
 
     A key that enters a branch or a loop that stays as it is counts as used there.
     """
-    first, second = (_keys(program, shapes, seed) for seed in (0, 1))
+    names: list[list[Any]] = []
+
+    def keys() -> list[list[Any]]:
+        found = [_keys(program, shapes, seed) for seed in (0, 1)]
+        names[:] = [own for own, _ in found]
+        return [data for _, data in found]
+
+    data = outside_traces(lambda: jax.jit(keys)())  # one compilation, also where f is traced
+    first, second = (
+        list(zip(own, map(_words, found), strict=True))
+        for own, found in zip(names, data, strict=True)
+    )
     users: dict[bytes, list[Any]] = collections.defaultdict(list)
     for name, own in first:
         for key in own:
@@ -47,26 +59,30 @@ def key_sharing(program: Program, shapes: tuple[Any, ...]) -> KeySharing:
     return KeySharing(tuple(dict.fromkeys(constant)), tuple(dict.fromkeys(shared)))
 
 
-def _keys(program: Program, shapes: tuple[Any, ...], seed: int) -> list[tuple[Any, Any]]:
-    """Key data [number, words] by names of draws, loops included."""
+def _keys(program: Program, shapes: tuple[Any, ...], seed: int) -> tuple[list[Any], list[Any]]:
+    """Names of draws, loops included, and data of their keys."""
     bits = np.random.default_rng(seed)
     types = {own: shape.dtype for own, shape in zip(program.inputs, shapes, strict=True)}
     session = Session(Decisions(), True, False, {"scan": looped})
-    with jax.ensure_compile_time_eval():
-        names, only = _with_keys(program, types, (), itertools.count(-1, -1), {}, bits)
-        only = live(only)
-        needed = read(only)
-        arguments = tuple(
-            _random(shape, bits) if own in needed else None
-            for own, shape in zip(program.inputs, shapes, strict=True)
-        )
-        return list(zip(names, map(_data, run(session, only, arguments)), strict=True))
+    names, only = _with_keys(program, types, (), itertools.count(-1, -1), {}, bits)
+    only = live(only)
+    needed = read(only)
+    arguments = tuple(
+        _random(shape, bits) if own in needed else None
+        for own, shape in zip(program.inputs, shapes, strict=True)
+    )
+    return names, list(map(_data, run(session, only, arguments)))
 
 
 def _data(key: Any) -> Any:
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        key = jax.random.key_data(key)
-    return np.asarray(key).reshape(-1, key.shape[-1] if key.ndim else 1)
+    key = jnp.asarray(key)
+    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+
+
+def _words(data: Any) -> np.ndarray:
+    """[keys, words]."""
+    array = np.asarray(data)
+    return array.reshape(-1, array.shape[-1] if array.ndim else 1)
 
 
 def _with_keys(
