@@ -71,7 +71,11 @@ def act(
     on_rows, on_images = _sides(gauss, {*roles.batch, *before}, {*roles.batch, *after})
     for array, atoms in on_rows:
         rows = rows * _spread(array, atoms, (*roles.batch, None, *before))
-    stacked = rows.reshape(*base.shape(roles.batch), count, -1).astype(base.dtype)
+    sizes = [[base.size(gauss.axes[axis]) for axis in axes] for axes in (batch, free)]
+    shape = (*sizes[0], *free_shape, *sizes[1])
+    if count == 0:
+        return jnp.zeros(shape, base.dtype)
+    stacked = rows.reshape(*base.shape(roles.batch), count, base.size(before)).astype(base.dtype)
     split = None
     if not (on_rows or roles.batch or base.is_orthogonal or session.planning):
         order = tuple(inner.index(atom) for atom in before), base.shape(inner)
@@ -86,8 +90,7 @@ def act(
     for array, atoms in on_images:
         images = images * _spread(array, atoms, (*roles.batch, None, *after))
     images = _ordered(images, (*roles.batch, None, *after), (*shared, None, *outer))
-    sizes = [[base.size(gauss.axes[axis]) for axis in axes] for axes in (batch, free)]
-    return images.reshape(*sizes[0], *free_shape, *sizes[1]) * gauss.scale
+    return images.reshape(shape) * gauss.scale
 
 
 def _roles_of(base: Base, inner: Atoms, shared: Atoms, outer: Atoms) -> Roles:

@@ -68,6 +68,7 @@ SEQUENCES = {
 }
 
 
+@pytest.mark.slow_cases("many", "past the rank")
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_all_uses_are_of_one_matrix(name):
     found, _ = used(SEQUENCES[name])

@@ -60,27 +60,29 @@ def test_a_function_of_the_key(one_by_one):
     assert not np.allclose(one_by_one[3], one_by_one[4])
 
 
-@pytest.mark.parametrize(
-    "several",
-    [
-        lambda g: jax.vmap(g, (0, None)),
-        lambda g: jax.jit(jax.vmap(g, (0, None))),
-        lambda g: lambda keys, x: jax.lax.map(lambda key: g(key, x), keys),
-        lambda g: lambda keys, x: jax.lax.map(lambda key: g(key, x), keys, batch_size=7),
-        lambda g: lambda keys, x: jax.lax.scan(lambda c, key: (c, g(key, x)), 0, keys)[1],
-        lambda g: (
-            lambda keys, x: jax.vmap(jax.vmap(g, (0, None)), (0, None))(
-                keys.reshape(8, 5), x
-            ).reshape(40, -1)
-        ),
-        lambda g: lambda keys, x: jax.vmap(g)(keys, jnp.stack([x] * 40)),
-        lambda g: lambda keys, x: jax.vmap(lambda key: jax.checkpoint(g)(key, x))(keys),
-    ],
-)
-def test_transformations_give_the_same_values(one_by_one, several):
-    assert_equal(several(deferred)(KEYS, ROWS), one_by_one)
+def nested_vmaps(g):
+    pairs = jax.vmap(jax.vmap(g, (0, None)), (0, None))
+    return lambda keys, x: pairs(keys.reshape(8, 5), x).reshape(40, -1)
 
 
+SEVERAL = {
+    "vmap": lambda g: jax.vmap(g, (0, None)),
+    "vmap_of_both": lambda g: lambda keys, x: jax.vmap(g)(keys, jnp.stack([x] * len(keys))),
+    "nested_vmaps": nested_vmaps,
+    "map": lambda g: lambda keys, x: jax.lax.map(lambda key: g(key, x), keys),
+    "map_of_vmap": lambda g: lambda keys, x: jax.lax.map(lambda key: g(key, x), keys, batch_size=7),
+    "scan": lambda g: lambda keys, x: jax.lax.scan(lambda c, key: (c, g(key, x)), 0, keys)[1],
+    "checkpoint": lambda g: jax.vmap(jax.checkpoint(g), (0, None)),
+}
+
+
+@pytest.mark.slow_cases("vmap_of_both", "nested_vmaps", "map_of_vmap", "checkpoint")
+@pytest.mark.parametrize("name", SEVERAL)
+def test_transformations_give_the_same_values(one_by_one, name):
+    assert_equal(jax.jit(SEVERAL[name](deferred))(KEYS, ROWS), one_by_one)
+
+
+@pytest.mark.slow
 def test_of_a_deferred_function_is_itself_in_law():
     twice = transformed(deferred, share=ALWAYS)
     sample = lambda g, seed: np.asarray(
@@ -106,6 +108,7 @@ def test_float64():
         assert deferred_shapes(f, x) == [SQUARE] * 2
 
 
+@pytest.mark.slow
 def test_law_in_float64():
     with jax.enable_x64(True):
         assert_law(network, jnp.asarray(ROWS, jnp.float64), deferred=[SQUARE] * 2, num=1000)

@@ -35,6 +35,8 @@ def _dot_general(session: Session, number: int, equation: Equation, values: list
         and math.prod(shape.shape) > LAZY * sum(math.prod(value.shape) for value in formed)
     ):
         return bind(equation, values)
+    wide = lambda array: jnp.asarray(array, jnp.promote_types(array.dtype, shape.dtype))
+    values = [value if isinstance(value, Implicit) else wide(value) for value in values]
     found = [
         contract(session, a, b, contracted, batch, (values[0], values[1]))
         for a in terms_of(values[0])

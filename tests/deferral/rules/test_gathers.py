@@ -87,6 +87,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow_cases("with_gradient", "one_by_one")
 @pytest.mark.parametrize("name", CASES)
 def test_law(name):
     f, deferred = CASES[name]

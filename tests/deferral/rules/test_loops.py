@@ -229,6 +229,16 @@ CASES = {
 WITHOUT_TANGENTS = {"drawn_and_used_in_a_loop", "keys_in_the_carry"}
 
 
+@pytest.mark.slow_cases(
+    "before_and_after",
+    "along_the_second_axis",
+    "one_step",
+    "parts_of_slices",
+    "gates",
+    "taken_in_two_orders",
+    "sum_of_stacks",
+    "twice_over_one_stack",
+)
 @pytest.mark.parametrize("name", CASES)
 def test_law(name):
     f, deferred = CASES[name]

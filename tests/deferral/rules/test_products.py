@@ -2,8 +2,22 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
-from deferral_laws import ROWS, WIDTH, assert_law, forward_backward, matrices, matrix, reasons
+from deferral_laws import (
+    ALWAYS,
+    KEY,
+    ROWS,
+    WIDTH,
+    assert_law,
+    deferred_shapes,
+    forward_backward,
+    matrices,
+    matrix,
+    reasons,
+)
+
+from deepinit.deferral.function import transformed
 
 N = WIDTH
 
@@ -161,6 +175,15 @@ CASES = {
 WITHOUT_ADJOINT = {"second_derivative", "powers", "forms", "half_precision_layer"}
 
 
+@pytest.mark.slow_cases(
+    "experts",
+    "per_head",
+    "heads_by_reshape",
+    "sums",
+    "centered",
+    "dependent_rows",
+    "networks_by_vmap",
+)
 @pytest.mark.parametrize("name", CASES)
 def test_law(name):
     f, deferred = CASES[name]
@@ -179,3 +202,30 @@ def test_what_products_are_explicit():
         ),
     ):
         assert reasons(f, ROWS) == [reason]
+
+
+def test_no_rows():
+    """And the matrix is not touched by them."""
+
+    def f(key, x):
+        w = matrix(key, N, N)
+        return x[:0] @ w, jax.vmap(lambda x: x @ w)(x[:0]), x @ w
+
+    assert deferred_shapes(f, ROWS) == [SQUARE]
+    assert [y.shape for y in transformed(f, share=ALWAYS)(KEY, ROWS)] == [(0, N), (0, N), (4, N)]
+
+
+def test_half_precision_products_keep_the_precision_that_is_asked_for():
+    """A gradient of bfloat16 rows in float32 is not rounded to bfloat16."""
+    half = ROWS.astype(jnp.bfloat16)
+    dims = (((0,), (0,)), ((), ()))
+    outer = lambda a, b: jax.lax.dot_general(a, b, dims, preferred_element_type=jnp.float32)
+
+    def f(key, x):
+        y = (x @ matrix(key, N, 40 * N)).astype(jnp.bfloat16)
+        return y, outer(half[:1], y[:1])
+
+    assert deferred_shapes(f, ROWS) == [(N, 40 * N)]
+    y, product = transformed(f, share=ALWAYS)(KEY, ROWS)
+    exact = half[:1].astype(jnp.float32).T @ y[:1].astype(jnp.float32)
+    np.testing.assert_allclose(product, exact, rtol=1e-6)

@@ -89,6 +89,9 @@ CASES = {
 }
 
 
+@pytest.mark.slow_cases(
+    "split_weights", "indexed_stack", "blocks_of_blocks", "refined_after_use", "axes_of_size_one"
+)
 @pytest.mark.parametrize("name", CASES)
 def test_law(name):
     f, deferred = CASES[name]
