@@ -44,6 +44,7 @@ DEFAULTS = {
     "layers": ("--repeats 1 --part maps compile", 60),
     "kernel_matrices": ("--repeats 1", 40),
     "controls": ("--repeats 1", 80),
+    "deferred_gpt": ("--part gpt ntk --repeats 1", 80),
 }
 
 

@@ -26,6 +26,7 @@ MEASURED = {
     "layers": "24 over 2 blocks",
     "kernel_matrices": "neural-tangents over di.kernels, time",
     "controls": "tanh, depth 6: standard errors, plain / controlled",
+    "deferred_gpt": "tangent kernel, MLP of 6 layers: explicit / deferred",
 }
 OTHERS = {
     "__init__",
@@ -33,6 +34,7 @@ OTHERS = {
     "constants",
     "costs",
     "figures",
+    "gpt_model",
     "harness",
     "peers",
     "record",

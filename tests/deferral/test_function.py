@@ -94,6 +94,7 @@ def test_of_a_deferred_function_is_itself_in_law():
     assert farthest(sample(twice, 0), sample(network, 1)) < SIGMAS
 
 
+@pytest.mark.slow
 def test_float64():
     with jax.enable_x64(True):
         x = jnp.asarray(ROWS, jnp.float64)

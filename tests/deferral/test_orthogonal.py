@@ -46,6 +46,7 @@ def test_all_rows_from_both_sides_see_one_orthogonal_matrix(shape):
     assert np.max(np.abs(gram - np.eye(len(gram)))) < 2e-5
 
 
+@pytest.mark.slow_cases("shape0", "shape2", "shape1")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_law_is_that_of_an_explicit_orthogonal_matrix(shape):
     rows = jax.random.normal(KEY, (3, shape[0]))

@@ -103,6 +103,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow_cases("descent", "momentum_and_decay")
 @pytest.mark.slow_cases("penalty", "stack", "clipped", "with_optax")
 @pytest.mark.parametrize("name", CASES)
 def test_law(name):

@@ -136,6 +136,7 @@ def steps(draw):
     return [draw(st.integers(0, 10**6)) for _ in range(draw(st.integers(1, 5)))]
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
 @hypothesis.given(
     st.lists(st.lists(SIZES, min_size=1, max_size=2), min_size=1, max_size=3), steps()

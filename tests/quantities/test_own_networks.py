@@ -81,6 +81,7 @@ def assert_one_law(own, other, wrong=None):
         assert z(own, wrong) > 5
 
 
+@pytest.mark.slow_cases("log_distance--linen", "log_sin2_angle--linen")
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(
     ("quantity", "inputs"),
@@ -127,6 +128,7 @@ def test_singular_values_are_those_of_an_architecture():
     assert_one_law(own, spec, wrong)
 
 
+@pytest.mark.slow
 def test_gradients_by_inputs_are_those_of_explicit_networks():
     net = di.batch_network(parameters, outputs)
     own = measured(net, Q.log_gradient_norm, POINTS, key=1)
@@ -169,6 +171,7 @@ def test_tokens_masks_batch_statistics_and_dropout(quantity):
     assert_one_law(own, explicit, wrong if quantity is Q.token_cosine else None)
 
 
+@pytest.mark.slow
 def test_equinox_and_haiku():
     """equinox draws uniform weights: explicit, unless they are to be Gaussian."""
     net = di.from_equinox(lambda key: eqx.nn.MLP(DIMENSION, WIDTH, WIDTH, 2, key=key))

@@ -230,6 +230,14 @@ WITHOUT_TANGENTS = {"drawn_and_used_in_a_loop", "keys_in_the_carry"}
 
 
 @pytest.mark.slow_cases(
+    "backwards",
+    "recurrent_after_use",
+    "stack_of_stacks",
+    "layers_of_recurrent",
+    "recurrent",
+    "recurrent_layers",
+)
+@pytest.mark.slow_cases(
     "before_and_after",
     "along_the_second_axis",
     "one_step",
