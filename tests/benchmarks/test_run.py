@@ -138,10 +138,10 @@ def runner_defaults():
     return DEFAULTS
 
 
-def test_the_runner_knows_every_benchmark_and_takes_less_than_fifteen_minutes():
+def test_the_runner_knows_every_benchmark_and_takes_less_than_seventeen_minutes():
     defaults = runner_defaults()
     assert defaults.keys() == MEASURED.keys()
-    assert sum(seconds for _, seconds in defaults.values()) < 15 * 60
+    assert sum(seconds for _, seconds in defaults.values()) < 17 * 60
 
 
 PLANTED = """
