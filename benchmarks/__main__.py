@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
 
-The default shapes take about fifteen minutes on two idle cores, `--quick` five (small shapes),
+The default shapes take about sixteen minutes on two idle cores, `--quick` five (small shapes),
 `--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
 measurements of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
 
