@@ -105,7 +105,7 @@ def _last_layer_fn(size: int) -> Any:
     """(deviations [3], x, seed) -> [n, size], compiled once: variances scale the parameters."""
     import jax
 
-    init, apply = di.network(
+    init, apply, *_ = di.network(
         di.ResNet(size, size, block="shallow", bias_law=di.normal(1.0, "depth"), embedding_law=UNIT)
     )
 

@@ -8,8 +8,7 @@ import deepinit as di
 from deepinit.runs.experiment import Results
 from deepinit.runs.report import FigureItem, plot_item
 
-from .cases import Config
-from .models import MODELS
+from .cases import Config, models
 
 _AXES = {
     "size": ("Root mean square by layer", "root mean square"),
@@ -27,13 +26,13 @@ def item(config: Config, results: Results, quantity: str) -> FigureItem:
     """Means, with standard deviations over draws as bars."""
     title, label = _AXES[quantity]
     panels: dict[str, Any] = {}
-    for name in config.models:
+    for name, model in models(config).items():
         estimate = results[f"{name}-{quantity}"].estimate
         mean, spread = estimate.mean[:, 0], np.sqrt(estimate.variance[:, 0])
         if quantity == "size":
             mean, spread = np.sqrt(mean), spread / (2 * np.sqrt(mean))
         layers = np.arange(1, len(mean) + 1)
-        panels[MODELS[name].label] = ({"measured": (layers, mean, spread)}, {})
+        panels[model.label] = ({"measured": (layers, mean, spread)}, {})
     caption = "Points: mean over draws; bars: standard deviation over draws. Layers in the order "
     caption += "of the table."
     return plot_item(

@@ -5,17 +5,18 @@ import numpy as np
 from deepinit.runs.experiment import Results
 from deepinit.runs.tables import Table
 
-from .cases import Config
-from .models import MODELS
+from .cases import Config, models
 
 
 def tables(config: Config, results: Results) -> list[Table]:
     """Layers of every model, and tangent kernels."""
-    found = [layer_table(config, results, name) for name in config.models]
+    found = [
+        layer_table(config, results, name, model.label) for name, model in models(config).items()
+    ]
     return [*found, kernel_table(config, results)] if "ntk" in config.quantities else found
 
 
-def layer_table(config: Config, results: Results, name: str) -> Table:
+def layer_table(config: Config, results: Results, name: str, label: str) -> Table:
     """Mean and standard deviation over draws, of the first input or pair."""
     shown = [each for each in ("size", "cosine", "gradient") if each in config.quantities]
     by_layer: dict[str, dict[str, str]] = {}
@@ -34,7 +35,7 @@ def layer_table(config: Config, results: Results, name: str) -> Table:
         "gradient": "ln |gradient|",
     }
     return Table(
-        MODELS[name].label,
+        label,
         ["layer", *(headings[each] for each in shown)],
         rows,
         "Of the first input; mean +- standard deviation over draws. A layer is the product with "
@@ -45,11 +46,11 @@ def layer_table(config: Config, results: Results, name: str) -> Table:
 def kernel_table(config: Config, results: Results) -> Table:
     """Entries of the tangent kernels."""
     rows = []
-    for name in config.models:
+    for name, model in models(config).items():
         estimate = results[f"{name}-ntk"].estimate
         mean, spread = estimate.mean[-1], np.sqrt(estimate.variance[-1])
         values = [f"{m:.4g} +- {s:.2g}" for m, s in zip(mean, spread, strict=True)]
-        rows.append([MODELS[name].label, *values])
+        rows.append([model.label, *values])
     return Table(
         "Tangent kernels",
         ["model", "1, 1", "1, 2", "2, 2"],

@@ -216,7 +216,7 @@ def test_a2_kernels_of_deep_networks_are_those_of_their_matrices(variance, depth
         )
         for q in ("nngp", "ntk")
     }
-    init, _ = di.network(net)
+    init = di.network(net).init
     for seed in range(3):
         parameters = init(jax.random.fold_in(jax.random.key(0), seed), 3)
         matrices = [np.asarray(m, np.float64) for m in _matrices(parameters)]

@@ -101,7 +101,7 @@ def test_jacobian_of_the_network_of_200_blocks_has_the_law_of_the_diffusion():
     # effect: tr g / D to 1.3 %, tr g^T g / D to 3 %, log |det g| to 0.06
     spec = shallow(4, 200, 1.96, 0.25, di.silu, inner_activation=di.tanh)
     diffusion = sampled(jacobian_fn(spec, 0.7 * np.ones(4)), 6000, key=3)
-    init, apply = di.network(spec)
+    init, apply, *_ = di.network(spec)
     jacobian = lambda key: jax.jacfwd(lambda x: apply(init(key, 4), x))(0.7 * jnp.ones(4))
     samples = []
     for g in (

@@ -34,7 +34,7 @@ def entry_variances(spec, dimension):
 
 def tangent_kernels(spec, x, num):
     """[num, groups, 2, 2]: shares of PARAMETERS in the tangent kernel of one output."""
-    init, apply = network(spec)
+    init, apply, *_ = network(spec)
     x = jnp.asarray(x, jnp.float32)
     variances = entry_variances(spec, x.shape[1])
 

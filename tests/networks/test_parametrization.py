@@ -33,8 +33,8 @@ SPECS = {
 def test_neural_tangents_finds_the_tangent_kernel_of_the_backward_pass(name):
     spec, key = SPECS[name], jax.random.key(3)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3)), jnp.float32)
-    init, apply = di.network(spec, parametrization="ntk")
-    plain_init, plain_apply = di.network(spec)
+    init, apply, *_ = di.network(spec, parametrization="ntk")
+    plain_init, plain_apply, *_ = di.network(spec)
     parameters = jax.jit(init, static_argnums=1)(key, 3)
     first = lambda p, rows: jax.vmap(lambda row: apply(p, row)[:1])(rows)
     plain = jax.jit(lambda key: jax.vmap(lambda row: plain_apply(plain_init(key, 3), row)[:1])(x))
@@ -64,7 +64,7 @@ def test_a_general_covariance_gives_the_same_network_in_either_parametrization()
     spec = di.ResNet(
         2, 2, block="shallow", weight_law=di.gaussian_matrix(full @ full.T, np.ones((2, 2)))
     )
-    (init, apply), (plain_init, plain_apply) = (
+    (init, apply, *_), (plain_init, plain_apply, *_) = (
         di.network(spec, parametrization="ntk"),
         di.network(spec),
     )

@@ -136,7 +136,7 @@ def numpy_forward(spec, parameters, x):
 def test_apply_is_the_formula_of_the_block_and_the_network_that_simulation_draws(name):
     spec, width, key = SPECS[name], WIDTHS.get(name, 3), jax.random.key(7)
     x = np.random.default_rng(2).normal(size=width)
-    init, apply = di.network(spec)
+    init, apply, *_ = di.network(spec)
     parameters = init(key, width)
     expected = numpy_forward(spec, parameters, x)
     np.testing.assert_allclose(apply(parameters, x), expected, rtol=3e-5, atol=3e-6)

@@ -51,7 +51,7 @@ SPECS = {
 def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
     spec, key = SPECS[name], jax.random.key(4)
     frames = di.frames.random(5, 2, num_points=2, seed=3)
-    init, apply = network(spec)
+    init, apply, *_ = network(spec)
     jacobian = jax.jit(
         lambda key, points: jax.vmap(jax.jacfwd(lambda x: apply(init(key, 5), x)))(points)
     )

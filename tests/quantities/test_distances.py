@@ -35,7 +35,7 @@ PHI = {"relu": lambda z: max(z, 0), "tanh": mpmath.tanh, "linear": lambda z: z}
 
 def explicit_distances(spec, inputs, num):
     """ln |x_l - x'_l| / |x_0 - x'_0| [num, layers, pairs] in 40 digits; -inf for 0."""
-    init, _ = di.network(spec)
+    init = di.network(spec).init
     with mpmath.workdps(40):
         networks = [
             init(jax.random.fold_in(jax.random.key(0), seed), inputs.dimension)
