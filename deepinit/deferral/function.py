@@ -81,9 +81,14 @@ def _guarded(f: Any, gaussianize: bool, share: float, structure: Structure, warn
             warn(text)
         if decisions.failure or set(decisions.drawn) <= set(decisions.explicit):
             return structure.call(f, leaves)
-        session = Session(fresh(decisions), False, gaussianize, RULES)
-        found = run(session, program, leaves)
-        return jax.tree.unflatten(outputs, [session.formed(value, "returned") for value in found])
+        try:
+            session = Session(fresh(decisions), False, gaussianize, RULES)
+            values = run(session, program, leaves)
+            found = [session.formed(value, "returned") for value in values]
+        except Exception as error:  # noqa: BLE001 - the equations of f hold whatever fails here
+            warn(_failed(f"{type(error).__name__}: {error}"))
+            return structure.call(f, leaves)
+        return jax.tree.unflatten(outputs, found)
 
     @guarded.defjvp
     def refuse(primals: Any, tangents: Any) -> Any:
@@ -138,11 +143,14 @@ def _jaxpr(f: Any, structure: Structure, leaves: Any) -> tuple[Any, Any]:
     return closed, jax.tree.structure(shapes)
 
 
+def _failed(error: str) -> str:
+    return f"deferred: planning failed, every array is drawn ({error}); {_SEE}"
+
+
 def _warning(decisions: Decisions) -> str:
     """Where nothing is deferred."""
     if decisions.failure:
-        text = f"deferred: planning failed, every array is drawn ({decisions.failure}); {_SEE}"
-        return "" if misread() else text
+        return "" if misread() else _failed(decisions.failure)
     if not decisions.drawn:
         return f"deferred: no normal or uniform array is drawn with jax.random; {_SEE}"
     reasons = {decisions.explicit.get(name, "") for name in decisions.drawn} - {SMALL}

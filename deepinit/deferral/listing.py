@@ -35,7 +35,8 @@ def listed(program: Program, shapes: tuple[Any, ...], gaussianize: bool) -> Deci
 
 
 def _reason(equation: Equation, draw: Draw, shape: Any, gaussianize: bool) -> str:
-    if math.prod(shape.shape) < _FEWEST or len(shape.shape) - draw.num_key_axes < 2:
+    axes = [size for size in shape.shape[draw.num_key_axes :] if size != 1]
+    if math.prod(shape.shape) < _FEWEST or len(axes) < 2:
         return SMALL
     if equation.draw is None:
         return f"drawn inside {equation.primitive.name}"

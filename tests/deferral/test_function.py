@@ -209,3 +209,14 @@ def test_partial_functions_and_methods():
 
     for f in (Net(), functools.partial(lambda key, x, n: values(x @ matrix(key, n, n)), n=N)):
         assert di.deferred(f)(KEY, ROWS[:1]).shape == (3,)
+
+
+def test_a_failure_after_planning_gives_the_values_of_f(monkeypatch):
+    def broken(*args):
+        raise AssertionError("not as planned")
+
+    monkeypatch.setattr("deepinit.deferral.function.run", broken)
+    f = lambda key, x: values(x @ matrix(key, *SQUARE))
+    with pytest.warns(UserWarning, match="planning failed.*not as planned"):
+        found = transformed(f, share=ALWAYS)(KEY, ROWS)
+    np.testing.assert_array_equal(found, jax.jit(f)(KEY, ROWS))

@@ -110,6 +110,7 @@ def test_axes_split_twice():
 
 
 def test_vectors_and_small_arrays_are_explicit_without_a_remark():
-    f = lambda key, x: x * jax.random.normal(key, (N,))
-    assert reasons(f, ROWS) == []
-    assert deferred_shapes(f, ROWS) == []
+    for shape in ((N,), (100,), (1, 100), (100, 1, 1), (7, 9)):
+        f = lambda key, x, shape=shape: x[0, 0] * jax.random.normal(key, shape)
+        assert reasons(f, ROWS) == []
+        assert deferred_shapes(f, ROWS) == []

@@ -102,10 +102,15 @@ def _loop(
     consts, whole_parts = _with_parts(session, body, 0, consts, None)
     xs, parts = _with_parts(session, body, layout.num_consts + layout.num_carry, xs, length)
     num_xs = len(xs)
+    consts, xs = _whole_or_slices(session, consts, whole_parts, xs, parts)
     xs, atoms = _entering(session, [*xs, *parts.values()])
     outer = {name: session.bases[name] for name in atoms}
     known = {name: known_slices(outer[name], atom) for name, atom in atoms.items()}
-    kept = _kept(session, [*consts, *whole_parts.values()], atoms)
+    kept = {
+        name: session.bases[name]
+        for value in (*consts, *whole_parts.values())
+        for name in getattr(value, "bases", ())
+    }
     after: dict[str, Any] = {}  # bases after a step, as the last trace found them
 
     def step(carry: Any, entering: Any, repeated: dict[Any, Base]) -> tuple[Any, Any]:
@@ -213,12 +218,16 @@ def _entering(session: Session, xs: list[Any]) -> tuple[list[Any], dict[Any, int
     return found, atoms
 
 
-def _kept(session: Session, consts: list[Any], atoms: dict[Any, int]) -> dict[Any, Base]:
-    """Arrays of which every step uses the whole."""
-    names = {name for value in consts if hasattr(value, "bases") for name in value.bases}
-    if names & set(atoms) or any(session.bases[name].parts for name in names):
-        raise NotDeferred("used in a loop as a whole and in slices")
-    return {name: session.bases[name] for name in names}
+def _whole_or_slices(
+    session: Session, consts: Any, whole_parts: Any, xs: Any, parts: Any
+) -> tuple[list[Any], list[Any]]:
+    """Constants and slices; formed if others are views of the same arrays."""
+    names = lambda values: {name for value in values for name in getattr(value, "bases", ())}
+    both = names((*consts, *whole_parts.values())) & names((*xs, *parts.values()))
+    both |= {name for name in names(consts) if session.bases[name].parts}
+    reason = "used in a loop as a whole and in slices"
+    one = lambda value: session.formed(value, reason) if names([value]) & both else value
+    return list(map(one, consts)), list(map(one, xs))
 
 
 def _leaving(child: Session, value: Any, kept: set[Any]) -> Any:

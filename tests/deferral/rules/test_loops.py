@@ -267,8 +267,9 @@ def one_matrix_in_every_step(key, x):
 
 def whole_and_in_slices(key, x):
     w = matrix(key, 2, N, N)
-    step = lambda x, slice: (jnp.tanh(x @ slice) + jnp.einsum("tn,lnm->tm", x, w), None)
-    return values(scan(step, x, w)[0])
+    u = matrix(jax.random.fold_in(key, 1), *STACK)
+    step = lambda x, s: (jnp.tanh(x @ s[0]) @ s[1] + jnp.einsum("tn,lnm->tm", x, w), None)
+    return values(scan(step, x, (w, u[:2]))[0])  # u stays deferred
 
 
 def carried(key, x):
@@ -305,4 +306,5 @@ EXPLICIT = {
 def test_what_is_explicit(name):
     f, expected = EXPLICIT[name]
     assert reasons(f, ROWS) == expected
-    assert_law(f, ROWS, deferred=[], adjoint=False, num=500)
+    others = [STACK] if name == "whole_and_in_slices" else []
+    assert_law(f, ROWS, deferred=others, adjoint=False, num=500)

@@ -72,7 +72,7 @@ def row_sums(key, x):
 
 def readout(key, x):
     one, other = jax.random.split(key)
-    w, v = matrix(one, *SQUARE), matrix(other, 3 * N, 1)
+    w, v = matrix(one, *SQUARE), matrix(other, 3 * N, 2)
     return forward_backward(lambda x: jnp.tanh(jnp.tile(jnp.tanh(x @ w), 3) @ v), x)
 
 
@@ -85,7 +85,7 @@ CASES = {
     "refined_after_use": (refined_after_use, [SQUARE]),
     "axes_of_size_one": (axes_of_size_one, [(1, N, 1, N)]),
     "row_sums": (row_sums, [SQUARE]),
-    "readout": (readout, [SQUARE, (3 * N, 1)]),
+    "readout": (readout, [SQUARE, (3 * N, 2)]),
 }
 
 
