@@ -21,7 +21,7 @@ import numpy as np
 import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 from deepinit.theory import angles
 
 try:
@@ -121,7 +121,7 @@ def torch_run(width: int, depth: int, num_seeds: int) -> Run:
 
 def neural_tangents_run(width: int, depth: int, num_seeds: int) -> Run:
     """`monte_carlo_kernel_fn`, NNGP of the two inputs; returns the mean kernel, not angles."""
-    nt = load()
+    nt = neural_tangents()
     dense = nt.stax.Dense(width, W_std=math.sqrt(2.0))
     init_fn, apply_fn, _ = nt.stax.serial(
         dense, *[nt.stax.serial(nt.stax.Relu(), dense)] * (depth - 1)

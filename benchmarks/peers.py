@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
 from deepinit.infinite_width.empirical import IMPLEMENTATIONS
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 
 NUM_INPUTS = 10
 
@@ -23,7 +23,7 @@ def points() -> np.ndarray:
 
 def stax_network(width: int, depth: int) -> tuple[Any, Any]:
     """(init_fn, apply_fn) of the same network."""
-    stax = load().stax
+    stax = neural_tangents().stax
     hidden = [
         layer for _ in range(depth) for layer in (stax.Dense(width, W_std=2.0**0.5), stax.Relu())
     ]
@@ -35,7 +35,7 @@ def peer_runs(
     width: int, depth: int, num_networks: int, *, every: bool
 ) -> dict[tuple[str, str], Run]:
     """Mean kernels [10, 10] by `monte_carlo_kernel_fn`, by implementation and options."""
-    nt, x = load(), jnp.asarray(points(), jnp.float32)
+    nt, x = neural_tangents(), jnp.asarray(points(), jnp.float32)
     init_fn, apply_fn = stax_network(width, depth)
 
     def run(implementation: str, **options: Any) -> Run:
@@ -63,7 +63,7 @@ def peer_runs(
 
 def by_hand(width: int, depth: int, num_networks: int) -> Run:
     """The mean of `empirical_ntk_fn` over networks, in one compiled loop."""
-    nt, x = load(), jnp.asarray(points(), jnp.float32)
+    nt, x = neural_tangents(), jnp.asarray(points(), jnp.float32)
     init_fn, apply_fn = stax_network(width, depth)
     implementation = nt.NtkImplementation.STRUCTURED_DERIVATIVES
     kernel_fn = nt.empirical_ntk_fn(apply_fn, implementation=implementation)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import deepinit as di
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 from deepinit.networks.backward import random_gradients
 from deepinit.networks.rows import points_alone
 
@@ -61,7 +61,7 @@ def sampler(width: int, depth: int, num_networks: int) -> Any:
 def peer(width: int, depth: int) -> Any:
     """key -> tangent kernel [2, 2] by neural-tangents on explicit weights, compiled."""
     weight_std, bias_std = (width * depth) ** -0.5, depth**-0.5
-    nt, x = load(), jnp.asarray(inputs(width))
+    nt, x = neural_tangents(), jnp.asarray(inputs(width))
 
     def apply_fn(params: Any, x: Any) -> Any:
         def block(x: Any, layer: Any) -> Any:

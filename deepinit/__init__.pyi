@@ -66,6 +66,7 @@ from .deferral.function import deferred as deferred
 from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores
 from .infinite_width.kernel_matrices import kernels as kernels
+from .infinite_width.neural_tangents import neural_tangents as neural_tangents
 from .networks.doors.flax import from_linen as from_linen
 from .networks.doors.flax import from_nnx as from_nnx
 from .networks.doors.functions import batch_network as batch_network

@@ -10,7 +10,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.typing import Array, Like, Plain, PyTree, Shaped
 from deepinit.infinite_width.blocks import equal_slices
-from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
+from deepinit.infinite_width.neural_tangents import neural_tangents, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 
 IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO")
@@ -70,9 +70,9 @@ def empirical_ntk(
             require_structured_derivatives()
         params, x = jax.tree_util.tree_map(lambda leaf: in_dtype(leaf, dtype), (params, x))
         trained, with_trained = trained_leaves(params)
-        kernel_fn = load().empirical_ntk_fn(
+        kernel_fn = neural_tangents().empirical_ntk_fn(
             lambda leaves, rows: apply_fn(with_trained(leaves), rows),
-            implementation=load().NtkImplementation[implementation],
+            implementation=neural_tangents().NtkImplementation[implementation],
             vmap_axes=0,
             **axes,
         )

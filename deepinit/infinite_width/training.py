@@ -1,9 +1,8 @@
-"""Gradient flow of the mean square error in the linear regime, by neural-tangents.
+"""Gradient flow of the mean square error in the linear regime.
 
 Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, theta' = -grad R, Theta the initial tangent kernel:
-    f_t = y + e^{-Theta t / n} (f_0 - y),
-    f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
-neural-tangents divides by n K, K the number of outputs: its learning rate is K here.
+    f_t(x) = f_0(x) + A_t(x) (y - f_0),  A_t(x) = Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}),
+in the eigenbasis of Theta on the examples. f_0 is Gaussian, of covariance the NNGP kernel K.
 """
 
 from typing import Any, NamedTuple
@@ -16,14 +15,8 @@ from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
 from deepinit.core.training_options import require_output_layer
 from deepinit.core.typing import Array, Float, Plain, Real
-from deepinit.infinite_width.neural_tangents import load
-from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.training_kernels import TrainingKernels, standard_kernels
 from deepinit.infinite_width.validate import checked_limit
-
-# Added to the diagonal, relative to its mean and below rounding: an eigenvalue 0 (a row of zeros, a
-# dead network) gets the limit t of the quotient (1 - e^{-0 t}) / 0.
-_RELATIVE_FLOOR, _ABSOLUTE_FLOOR = 1e-18, 1e-300
 
 
 class NtkTraining(NamedTuple):
@@ -63,7 +56,6 @@ def ntk_training(
     Raises:
         SpecError: class targets, no output layer, wrong number of outputs, constant biases, invalid
             times.
-        ResourceError: neural-tangents is absent or does not work.
 
     Valid for: infinite width in the lazy regime (not small initializations); error O(1/width). At t
         = 0 the loss is exact at every width for one hidden layer with normal laws.
@@ -78,40 +70,40 @@ def ntk_training(
     remedy = f"Take output_width={num_outputs}."
     validate.require(spec.output_width == num_outputs, given, f"{num_outputs} outputs", remedy)
     test = _checked_test(test_inputs, examples)
-    both = standard_kernels(spec, np.concatenate([examples.inputs, test]))
-
-    def kernel_fn(rows, others, get):  # of row numbers
-        chosen = np.ix_(rows, rows if others is None else others)
-        wanted = TrainingKernels(both.nngp[chosen], both.ntk[chosen])
-        return getattr(wanted, get) if isinstance(get, str) else wanted
-
-    diagonal = float(np.mean(np.diag(both.ntk)[:num]))
-    floor = _RELATIVE_FLOOR * diagonal + _ABSOLUTE_FLOOR
-    with host_float64():
-        predict_fn = load().predict.gradient_descent_mse_ensemble(
-            kernel_fn,
-            np.arange(num),
-            examples.targets,
-            learning_rate=float(num_outputs),
-            diag_reg=floor,
-            diag_reg_absolute_scale=True,
-        )
-
-        def at_all_times(rows):
-            # one time after the other, to hold one covariance of all rows
-            gaussians = [predict_fn(time, rows, "ntk", compute_cov=True) for time in times]
-            mean = np.stack([np.asarray(gaussian.mean) for gaussian in gaussians])
-            variance = np.stack([np.diagonal(gaussian.covariance) for gaussian in gaussians])
-            # rounding below 0
-            return mean, np.broadcast_to(np.maximum(variance, 0.0)[:, :, None], mean.shape).copy()
-
-        mean, variance = at_all_times(None)
-        test_mean, test_variance = (
-            at_all_times(np.arange(num, num + len(test))) if len(test) else (None, None)
-        )
-    loss = 0.5 * np.sum((mean - examples.targets) ** 2 + variance, axis=(1, 2)) / num
-    result = NtkTraining(times, mean, variance, loss, test_mean, test_variance)
+    kernels = standard_kernels(spec, np.concatenate([examples.inputs, test]))
+    mean, variance = _moments(kernels, examples.targets, times)
+    errors = mean[:, :num] - examples.targets
+    loss = 0.5 * np.sum(errors**2 + variance[:, :num], axis=(1, 2)) / num
+    at_test = (mean[:, num:], variance[:, num:]) if len(test) else (None, None)
+    result = NtkTraining(times, mean[:, :num], variance[:, :num], loss, *at_test)
     return checked_limit(result, "of training")
+
+
+def _moments(
+    kernels: TrainingKernels, targets: np.ndarray, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance [T, rows, K] at all rows, the first of which are the examples."""
+    num = len(targets)
+    eigenvalues, vectors = np.linalg.eigh(kernels.ntk[:num, :num])
+    eigenvalues = np.maximum(eigenvalues, 0.0)  # rounding
+    onto_examples = kernels.ntk[:, :num] @ vectors
+    means, variances = [], []
+    for time in times:
+        response = onto_examples * _response(eigenvalues, time / num) @ vectors.T
+        means.append(response @ targets)
+        remaining = np.eye(len(response))
+        remaining[:, :num] -= response
+        variances.append(np.sum(remaining @ kernels.nngp * remaining, axis=1))
+    mean = np.stack(means)
+    variance = np.maximum(np.stack(variances), 0.0)  # rounding
+    return mean, np.repeat(variance[:, :, None], mean.shape[2], axis=2)
+
+
+def _response(eigenvalues: np.ndarray, time: float) -> np.ndarray:
+    """(1 - e^{-x t}) / x, and t at x = 0."""
+    exponents = eigenvalues * time
+    small = exponents < 1e-300  # also subnormal, where the quotient has no digits
+    return np.where(small, time, -np.expm1(-exponents) / np.where(small, 1.0, eigenvalues))
 
 
 def _checked_times(given: Any) -> np.ndarray:

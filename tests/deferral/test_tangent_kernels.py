@@ -8,7 +8,7 @@ from deferral_laws import ALWAYS, KEY, ROWS, WIDTH, assert_law, matrix
 from two_samples import samples
 
 from deepinit.deferral.function import transformed
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 
 N = WIDTH
 X = ROWS[:3]
@@ -51,7 +51,7 @@ def of_gradients(key, x):
 
 def of_neural_tangents(key, x):
     params, out = mlp(key)
-    kernel_fn = load().empirical_ntk_fn(lambda p, x: out(p, x)[:, None], trace_axes=(-1,))
+    kernel_fn = neural_tangents().empirical_ntk_fn(lambda p, x: out(p, x)[:, None], trace_axes=(-1,))
     return kernel_fn(x, None, params)[PAIRS]
 
 

@@ -19,7 +19,7 @@ from deepinit.core.layers import (
     Sequential,
 )
 from deepinit.infinite_width.kernel_matrices import kernel_matrices
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 from deepinit.infinite_width.precision import host_float64
 
 W, B = 1.7, 0.2
@@ -35,7 +35,7 @@ def conv(size=3, stride=1, padding="zero"):
 
 
 def stax_conv(size=3, stride=1, padding="SAME"):
-    return load().stax.Conv(1, (size, size), (stride, stride), padding, **STD)
+    return neural_tangents().stax.Conv(1, (size, size), (stride, stride), padding, **STD)
 
 
 def dense(width=4):
@@ -43,15 +43,15 @@ def dense(width=4):
 
 
 def stax_dense():
-    return load().stax.Dense(1, **STD)
+    return neural_tangents().stax.Dense(1, **STD)
 
 
 def relu():
-    return load().stax.Relu()
+    return neural_tangents().stax.Relu()
 
 
 def images():
-    stax = load().stax
+    stax = neural_tangents().stax
     head, stax_head = (Flatten(), dense(1)), (stax.Flatten(), stax_dense())
     pool, stax_pool = (Pool(), dense(1)), (stax.GlobalAvgPool(), stax_dense())
     block = Residual(Sequential(conv(), Activation("relu"), conv()))
@@ -89,7 +89,7 @@ def images():
 
 
 def vectors():
-    stax = load().stax
+    stax = neural_tangents().stax
     tail, stax_tail = (dense(), Activation("relu"), dense(1)), (stax_dense(), relu(), stax_dense())
     wide = Residual(dense(), skip=dense())
     stax_wide = stax.serial(
@@ -121,7 +121,7 @@ def vectors():
 def by_neural_tangents(layers, first, second):
     with host_float64(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kernel_fn = load().stax.serial(*layers)[2]
+        kernel_fn = neural_tangents().stax.serial(*layers)[2]
         kernels = jax.jit(lambda x, y: kernel_fn(x, y, ("nngp", "ntk")))(first, second)
         return np.asarray(kernels.nngp), np.asarray(kernels.ntk)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepinit.infinite_width.empirical import empirical_ntk
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 
 X = np.random.default_rng(0).standard_normal((3, 4))
 P = np.random.default_rng(1).standard_normal((4, 6))
@@ -49,7 +49,7 @@ def test_n3_integers_are_neither_cast_nor_trained():
 
 @pytest.mark.slow
 def test_attention_with_positional_embeddings_under_jit():
-    stax = load().stax
+    stax = neural_tangents().stax
 
     def kernel(distance_decay):
         attention = stax.GlobalSelfAttention(

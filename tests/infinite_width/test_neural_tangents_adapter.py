@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepinit.core.errors import ResourceError
-from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
+from deepinit.infinite_width.neural_tangents import neural_tangents, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 
 
@@ -26,7 +26,7 @@ def _in_a_fresh_process(program):
 
 @pytest.fixture(scope="module")
 def nt():
-    return load()
+    return neural_tangents()
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def test_loading_leaves_jax_as_it_was_and_imports_no_tensorflow():
         before = names()
         import deepinit.infinite_width.neural_tangents as adapter
         assert "neural_tangents" not in sys.modules
-        package = adapter.load()
-        assert package.__version__.startswith("0.6") and adapter.load() is package
+        package = adapter.neural_tangents()
+        assert package.__version__.startswith("0.6") and adapter.neural_tangents() is package
         loaded = {name.split(".")[0] for name in sys.modules}
         assert not loaded & {"tensorflow", "tf2jax", "tests", "examples"}, loaded
         pairs = [(old, now) for old, now in zip(before, names()) if isinstance(now, list)]
@@ -111,10 +111,10 @@ def test_a_jax_that_breaks_the_import_is_named_and_nothing_half_imported_stays()
         import jax.extend.core
         del jax.extend.core.Jaxpr
         from deepinit.core.errors import ResourceError
-        from deepinit.infinite_width.neural_tangents import load
+        from deepinit.infinite_width.neural_tangents import neural_tangents
         for _ in range(2):  # the second attempt must fail for the same reason
             try:
-                load()
+                neural_tangents()
             except ResourceError as error:
                 here = f"jax {jax.__version__}"
                 for words in (here, "Jaxpr", "0.6.5", "jax 0.5.3 to 0.12", "still works"):
@@ -131,7 +131,7 @@ def test_another_version_is_refused(monkeypatch):
     other.__version__ = "0.6.4"
     monkeypatch.setitem(sys.modules, "neural_tangents", other)
     with pytest.raises(ResourceError, match=r"neural-tangents 0\.6\.4.*0\.6\.5.*still works"):
-        load()
+        neural_tangents()
 
 
 @pytest.mark.slow

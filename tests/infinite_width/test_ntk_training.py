@@ -12,7 +12,7 @@ from deepinit import training
 from deepinit.core import targets
 from deepinit.core.activations import from_function
 from deepinit.core.laws import normal
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 from deepinit.infinite_width.neural_tangents.layers import stax_activation
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.training import ntk_training
@@ -79,6 +79,38 @@ def test_prediction_of_a_linear_network_is_the_matrix_exponential():
 
 
 @pytest.mark.slow
+def test_training_is_that_of_neural_tangents():
+    spec, times = di.MLP((7, 5), di.erf, normal(1.5), BIAS, 2), [0.0, 0.7, 40.0]
+    ours = ntk_training(spec, EXAMPLES, times, test_inputs=TEST)
+    both = standard_kernels(spec, np.concatenate([X, TEST]))
+
+    def kernel_fn(rows, others, get):
+        chosen = np.ix_(rows, rows if others is None else others)
+        named = type(both)(both.nngp[chosen], both.ntk[chosen])
+        return getattr(named, get) if isinstance(get, str) else named
+
+    with host_float64():
+        predict_fn = neural_tangents().predict.gradient_descent_mse_ensemble(
+            kernel_fn,
+            np.arange(4),
+            Y,
+            learning_rate=2.0,
+            diag_reg=0.0,  # its loss is R / 2
+        )
+        for number, time in enumerate(times):
+            for rows, mean, variance in (
+                (None, ours.mean, ours.variance),
+                (np.arange(4, 6), ours.test_mean, ours.test_variance),
+            ):
+                theirs = predict_fn(time, rows, "ntk", compute_cov=True)
+                np.testing.assert_allclose(mean[number], theirs.mean, rtol=1e-9, atol=1e-11)
+                diagonal = np.diagonal(theirs.covariance)[:, None]
+                np.testing.assert_allclose(
+                    variance[number], diagonal + 0 * mean[number], rtol=1e-8, atol=1e-11
+                )
+
+
+@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_inputs_that_no_parameter_sees_are_no_nan():
     """A zero input of a network without biases: an eigenvalue of the kernel is exactly 0."""
@@ -98,7 +130,7 @@ def test_inputs_that_no_parameter_sees_are_no_nan():
 @pytest.mark.exhaustive_cases("activation1-None")
 def test_deep_kernels_are_those_of_neural_tangents_in_standard_parametrization(activation, bias):
     spec = di.MLP((5, 7), activation, normal(0.4), bias, 2, normal(0.7, "absolute"))
-    ours, stax = standard_kernels(spec, X), load().stax
+    ours, stax = standard_kernels(spec, X), neural_tangents().stax
 
     def dense(width, weight_var, biased):
         b_std = np.sqrt(0.3) if biased else None

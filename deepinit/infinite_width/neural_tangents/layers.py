@@ -14,7 +14,7 @@ import numpy as np
 from deepinit.core.activations import Activation, linear
 from deepinit.core.errors import SpecError
 from deepinit.core.residual_specs import ConvResNet, ResNet
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents import neural_tangents
 from deepinit.infinite_width.residual_parts import Variances
 
 # Gauss-Hermite nodes a dimension without a closed form: tanh at variance 1 to 1e-10.
@@ -26,7 +26,7 @@ def stax_activation(activation: Activation) -> Any:
 
     Raises SpecError: kinks without homogeneity (elu, selu, relu6, hard_swish).
     """
-    stax = load().stax
+    stax = neural_tangents().stax
     if activation.slopes is not None:
         return stax.ABRelu(*activation.slopes)
     closed = {"erf": stax.Erf, "sin": stax.Sin, "gelu": stax.Gelu}
@@ -43,7 +43,7 @@ def stax_activation(activation: Activation) -> Any:
 
 def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.ndarray) -> Any:
     """(init_fn, apply_fn, kernel_fn) of a fully connected network; weight_vars times fan_in."""
-    stax = load().stax
+    stax = neural_tangents().stax
     layers = list(zip(weight_vars.tolist(), bias_vars.tolist(), strict=True))
     blocks = [_dense(*layers[0])]
     for variances, equal in itertools.groupby(layers[1:]):
@@ -59,7 +59,7 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
     Raises SpecError: no embedding, or shallow blocks with a nonlinear activation.
     """
     _check_expressible(spec)
-    stax = load().stax
+    stax = neural_tangents().stax
     branch = [*_activation(spec.inner_activation)]
     branch.append(_linear_map(spec, variances.weight, variances.bias, spec.kernel_size))
     if spec.branch_law is not None:
@@ -77,7 +77,7 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
 def _dense(weight_var: float, bias_var: float) -> Any:
     """Width 1: NTK-parametrized kernels do not depend on it."""
     b_std = float(np.sqrt(bias_var)) or None
-    return load().stax.Dense(1, W_std=float(np.sqrt(weight_var)), b_std=b_std)
+    return neural_tangents().stax.Dense(1, W_std=float(np.sqrt(weight_var)), b_std=b_std)
 
 
 def _linear_map(spec: ResNet | ConvResNet, weight_var: float, bias_var: float, size: int) -> Any:
@@ -85,7 +85,7 @@ def _linear_map(spec: ResNet | ConvResNet, weight_var: float, bias_var: float, s
     if not dimensions:
         return _dense(weight_var, bias_var)
     places = "HW"[:dimensions]
-    return load().stax.Conv(
+    return neural_tangents().stax.Conv(
         1,
         (size,) * dimensions,
         (1,) * dimensions,
