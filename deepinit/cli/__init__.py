@@ -8,6 +8,7 @@ import traceback
 from deepinit.cli import commands
 from deepinit.cli.arguments import List, Merge, Run, Show, Verify, parsed
 from deepinit.core.errors import DeepinitError, SpecError, refusal
+from deepinit.core.extras import missing_extra
 from deepinit.core.terminal import discard, remark, write
 from deepinit.runs import user_code
 
@@ -72,6 +73,8 @@ def _ended_by(error: BaseException) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         discard(1)
         return 0, ""
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+        return missing.exit_code, str(missing)
     user_error = user_code.refused(error)
     if user_error:
         return SpecError.exit_code, user_error

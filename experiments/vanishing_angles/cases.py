@@ -31,8 +31,8 @@ class Config:
     """Other activations: built-in names; leaky_relu has slope 0.1."""
     activation_width: int = 128
     """Width of the cases with other activations and with images."""
-    image_pairs: int = 2
-    """Pairs of real MNIST digits; 0 for none."""
+    image_pairs: int = 0
+    """Pairs of real MNIST digits (extra `data`)."""
     num_seeds: int = 10_000
     """Networks per case."""
     histogram_layers: tuple[int, ...] = ()

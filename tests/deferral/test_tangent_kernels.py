@@ -51,7 +51,9 @@ def of_gradients(key, x):
 
 def of_neural_tangents(key, x):
     params, out = mlp(key)
-    kernel_fn = neural_tangents().empirical_ntk_fn(lambda p, x: out(p, x)[:, None], trace_axes=(-1,))
+    kernel_fn = neural_tangents().empirical_ntk_fn(
+        lambda p, x: out(p, x)[:, None], trace_axes=(-1,)
+    )
     return kernel_fn(x, None, params)[PAIRS]
 
 

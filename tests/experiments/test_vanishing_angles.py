@@ -18,9 +18,8 @@ def test_smoke_prints_tables_that_reject_the_papers_correction(tmp_path, capsys)
     assert "relu-w64" in printed
     assert "Theories by width" in printed
     report = (out / "report.html").read_text()
-    assert "Angle between real images, layer by layer" in report
     assert "jakub2024depth" in report
-    assert len(list((out / "figures").iterdir())) == 8
+    assert len(list((out / "figures").iterdir())) == 7
     data = store.read_result(out)
     z = abs(data["z"].sel(case="relu-w64"))
     assert float(z.sel(theory="second_order").max()) < 5

@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.extras import optional
 from deepinit.core.generator import sequential_bits
 from deepinit.core.host import outside_traces
 from deepinit.core.network_values import general_parameters, general_rows
@@ -40,7 +41,7 @@ def from_linen(
 
     Raises SpecError: at initialization, other input sizes, or variables besides parameters.
     """
-    from flax import linen
+    linen = optional("flax.linen")
 
     allowed, remedy = "a flax.linen module", "Take from_nnx for flax.nnx."
     validate.instance("module", module, linen.Module, allowed, remedy)
@@ -97,7 +98,7 @@ def from_nnx(
 
     Raises SpecError: state besides parameters; at initialization, other input sizes.
     """
-    from flax import nnx
+    nnx = optional("flax.nnx")
 
     is_function = callable(make) and not isinstance(make, nnx.Module)
     module = nnx.eval_shape(lambda: make(nnx.Rngs(0))) if is_function else None
