@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from deepinit.cli import commands
-from deepinit.cli.arguments import List, Merge, Run, Show, Verify, parsed
+from deepinit.cli.arguments import List, Merge, New, Run, Show, Verify, parsed
 from deepinit.core.errors import DeepinitError, SpecError, refusal
 from deepinit.core.extras import missing_extra
 from deepinit.core.terminal import discard, remark, write
@@ -59,7 +59,9 @@ def _dispatch(given: list[str]) -> int:
         case Verify():
             return commands.verify(command)
         case List():
-            return commands.list_shipped()
+            return commands.list_known()
+        case New():
+            return commands.new(command)
 
 
 def _ended_by(error: BaseException) -> tuple[int, str]:

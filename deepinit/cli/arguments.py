@@ -109,7 +109,17 @@ class Verify:
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """Print the shipped experiments: name, question, presets."""
+    """Print the experiments: name, question, presets, minutes on two cores."""
+
+
+@dataclasses.dataclass(frozen=True)
+class New:
+    """Write the package of an experiment of your own, with comments, to edit and run."""
+
+    name: tyro.conf.Positional[str]
+    """Letters, digits and underscores."""
+    folder: Path = Path()
+    """Where to write it."""
 
 
 Command = (
@@ -118,10 +128,11 @@ Command = (
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[New, tyro.conf.subcommand("new")]
 )
 
 
-def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify | List, list[str]]:
+def parsed(given: list[str]) -> tuple[Command, list[str]]:
     """The command, and the arguments that it does not define.
 
     Raises SystemExit: after --help or a usage error, both printed.

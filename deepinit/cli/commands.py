@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from deepinit.cli.arguments import Merge, Run, Show, Verify, config_of, merge_command, shard_of
+from deepinit.cli.arguments import Merge, New, Run, Show, Verify, config_of, merge_command, shard_of
 from deepinit.cli.printing import print_outcome, print_rows
 from deepinit.core import validate
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError
@@ -17,7 +17,7 @@ from deepinit.core.terminal import remark, write, write_line
 from deepinit.runs import user_code
 from deepinit.runs.distributed import ProcessInfo, joined, process_info
 from deepinit.runs.experiment import Experiment, checked_cases
-from deepinit.runs.load import load_experiment, shipped_names
+from deepinit.runs.load import known_names, load_experiment
 
 _LEAST_ADDRESS_SPACE = 2 * 2**30
 
@@ -110,14 +110,25 @@ def verify(command: Verify) -> int:
     return 0
 
 
-def list_shipped() -> int:
-    """Print the shipped experiments."""
+def list_known() -> int:
+    """Print the shipped and installed experiments."""
     rows = []
-    for name in shipped_names():
+    for name in known_names():
         experiment = load_experiment(name)
-        rows.append([name, experiment.question, ", ".join(experiment.presets)])
+        rows.append([name, experiment.question, ", ".join(experiment.preset_texts)])
     print_rows("Experiments", ("experiment", "question", "presets"), rows)
     write_line("deepinit run NAME --preset PRESET --dry-run prints the cases.")
+    write_line("deepinit new NAME writes an experiment to edit.")
+    return 0
+
+
+def new(command: New) -> int:
+    """Write the package of a new experiment."""
+    from deepinit.runs.template import write_experiment
+
+    folder = write_experiment(command.name, command.folder)
+    write_line(f"{folder}: edit cases.py, then run it:")
+    write_line(f"deepinit run {shlex.quote(str(folder))}")
     return 0
 
 

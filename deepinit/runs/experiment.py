@@ -204,6 +204,7 @@ class Experiment:
         figures: `(config, results by case name) -> figures`.
         citation: BibTeX of the reproduced paper.
         question: first sentence of the report.
+        minutes: preset -> minutes on two quiet CPU cores, as measured.
         tables, checks: `(config, results by case name) -> tables` or `Checks`; tables with rows
             precede figures and are printed.
     """
@@ -217,9 +218,18 @@ class Experiment:
     question: str
     tables: Callable[[Any, Results], list["Table"]] | None = None
     checks: Callable[[Any, Results], list[Check]] | None = None
+    minutes: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_experiment(self)
+
+    @property
+    def preset_texts(self) -> tuple[str, ...]:
+        """Presets with their minutes: `smoke (1 min)`."""
+        return tuple(
+            f"{name} ({self.minutes[name]:g} min)" if name in self.minutes else name
+            for name in self.presets
+        )
 
     def preset(self, name: str | None) -> Any:
         """Config by name; None takes the first. SpecError for unknown names."""

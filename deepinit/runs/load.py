@@ -1,5 +1,7 @@
 """Import of experiments."""
 
+import difflib
+import importlib.metadata
 import importlib.util
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from deepinit.core.errors import SpecError
 from deepinit.runs.experiment import Experiment
 
 MODULE = "deepinit_experiment"
+GROUP = "deepinit.experiments"
 _PACKAGE = Path(__file__).resolve().parents[1]
 SHIPPED = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")  # in a wheel, in a checkout
 
@@ -17,13 +20,25 @@ def shipped_names() -> list[str]:
     return sorted(file.parent.name for folder in SHIPPED for file in folder.glob("*/__init__.py"))
 
 
+def known_names() -> list[str]:
+    """Sorted names of shipped experiments and of those that installed packages register."""
+    return sorted({*shipped_names(), *_registered()})
+
+
+def _registered() -> dict[str, importlib.metadata.EntryPoint]:
+    """Entry points `NAME = "package.module:EXPERIMENT"` of the group `deepinit.experiments`."""
+    return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+
+
 def load_experiment(path: str) -> Experiment:
-    """`EXPERIMENT` of a Python file, package directory, or shipped experiment; else SpecError.
+    """`EXPERIMENT` of a Python file, package directory, or known experiment; else SpecError.
 
     The module is always `deepinit_experiment` (shipped: `deepinit_experiment_<name>`): module names
     are part of a run's identity.
     """
     file = _find(path)
+    if file is None:
+        return _experiment(_registered()[path].load(), f"the entry point {path}")
     is_package = file.name == "__init__.py"
     is_shipped = is_package and file.parent.parent in SHIPPED
     name = f"{MODULE}_{file.parent.name}" if is_shipped else MODULE
@@ -39,14 +54,18 @@ def load_experiment(path: str) -> Experiment:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module by name
     spec.loader.exec_module(module)
-    experiment = getattr(module, "EXPERIMENT", None)
-    if not isinstance(experiment, Experiment):
-        remedy = "See docs/adding.md for an example."
-        raise SpecError(f"{file} without EXPERIMENT", "EXPERIMENT = Experiment(...)", remedy)
-    return experiment
+    return _experiment(getattr(module, "EXPERIMENT", None), str(file))
 
 
-def _find(path: str) -> Path:
+def _experiment(found: object, where: str) -> Experiment:
+    if not isinstance(found, Experiment):
+        remedy = "`deepinit new NAME` writes an example."
+        raise SpecError(f"{where} without EXPERIMENT", "EXPERIMENT = Experiment(...)", remedy)
+    return found
+
+
+def _find(path: str) -> Path | None:
+    """The file; None for a registered name."""
     given = Path(path)
     for file in (given, given / "__init__.py"):
         if file.is_file():
@@ -57,5 +76,10 @@ def _find(path: str) -> Path:
         for folder in SHIPPED:
             if (folder / name / "__init__.py").is_file():
                 return folder / name / "__init__.py"
-    allowed = f"a Python file or package with EXPERIMENT, or one of {', '.join(shipped_names())}"
-    raise SpecError(f"the experiment {path!r}, which is no file", allowed, "Check the path.")
+    if path in _registered():
+        return None
+    names = known_names()
+    allowed = f"a Python file or package with EXPERIMENT, or one of {', '.join(names)}"
+    close = difflib.get_close_matches(name, names, 1)
+    remedy = f"Did you mean {close[0]}?" if close else "`deepinit list` prints the names."
+    raise SpecError(f"the experiment {path!r}, which is no file", allowed, remedy)

@@ -69,6 +69,7 @@ def check_experiment(experiment: Any) -> None:
     texts = ("name", "title", "citation", "question")
     types: dict[str, tuple[Any, str]] = {name: (str, "text") for name in texts}
     types["presets"] = (Mapping, "a dictionary: name -> config")
+    types["minutes"] = (Mapping, "a dictionary: preset -> minutes")
     for name, (kind, allowed) in types.items():
         if not isinstance(getattr(experiment, name), kind):
             raise _wrong_field(experiment, name, allowed)

@@ -16,6 +16,7 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
+    minutes={"smoke": 3},
     question="Into which directions do input weights condense early in training, how many are "
     "there, and when do weights not condense?",
     citation="""@inproceedings{zhou2022condensation,

@@ -22,6 +22,7 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
+    minutes={"smoke": 3},
     question="At which depth does a network in finite precision lose its signal, and how sharply?",
     citation="""@article{avelin2022deep,
   title   = {Deep Limits and a Cut-Off Phenomenon for Neural Networks},

@@ -15,6 +15,7 @@ EXPERIMENT = Experiment(
     presets=cases.PRESETS,
     cases=cases.cases,
     figures=figures.figures,
+    minutes={"smoke": 1},
     question="Does a random network of finite width lengthen or shorten curves, and by how much?",
     tables=tables.tables,
     citation="""@inproceedings{hanin2022deep,

@@ -16,6 +16,7 @@ EXPERIMENT = Experiment(
     figures=figures.figures,
     tables=tables.tables,
     checks=checks.checks,
+    minutes={"default": 14},
     question="How far are means at finite width from infinite width in transformers, gated, "
     "normalized and convolutional networks, and does order 1/width predict it?",
     citation="""@book{roberts2022principles,

@@ -21,6 +21,7 @@ EXPERIMENT = Experiment(
     figures=figures.figures,
     tables=tables.tables,
     checks=checks.checks,
+    minutes={"smoke": 3, "default": 15},
     question="How far are kernels at finite width from those at infinite width, and does theory of "
     "order 1/width predict it?",
     citation="""@article{hanin2020finite,

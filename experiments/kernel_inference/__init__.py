@@ -20,6 +20,7 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
+    minutes={"default": 5, "smoke": 1},
     question="What do infinitely wide and deep residual networks predict, how calibrated are they, "
     "and which of their variances are identifiable?",
     citation="""@article{peluchetti2021doubly,

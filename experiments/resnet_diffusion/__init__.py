@@ -21,6 +21,7 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
+    minutes={"smoke": 3, "paper": 60},
     question="What is the limit of a residual network of infinite depth and width, and how far "
     "is a finite network from it?",
     citation="""@article{peluchetti2021doubly,

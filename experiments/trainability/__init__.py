@@ -20,6 +20,7 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
+    minutes={"smoke": 1},
     question="Does the angle predicted at initialization tell which networks will train?",
     citation="""@article{jakub2024depth,
   title   = {Depth Degeneracy in Neural Networks: Vanishing Angles in Fully Connected ReLU Networks

@@ -20,6 +20,7 @@ EXPERIMENT = Experiment(
     figures=figures.figures,
     tables=tables.tables,
     checks=checks.checks,
+    minutes={"smoke": 3},
     question="How similar do the tokens of a sequence become with depth, what happens to "
     "gradients, and how much does this vary from network to network?",
     citation="""@inproceedings{dong2021attention,

@@ -16,6 +16,7 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
+    minutes={"smoke": 0.5},
     question="How does the angle between two inputs shrink with depth in networks of finite width, "
     "and which theory predicts it?",
     citation="""@article{jakub2024depth,
