@@ -1,11 +1,11 @@
 """Output of the command: tables, or one JSON object."""
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from deepinit.core.terminal import emit, one_line, write, write_line
+from deepinit.core.terminal import emit, write, write_line
+from deepinit.core.terminal_tables import output_width, to_terminal
 
 
 def print_outcome(outcome: Any, as_json: bool) -> int:
@@ -37,23 +37,11 @@ def print_outcome(outcome: Any, as_json: bool) -> int:
 def print_rows(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None
 ) -> None:
-    """Print a table, as wide as the terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    def plain(text: str) -> Text:  # no markup, control characters or newlines of stored text
-        return Text(one_line(text))
-
-    table = Table(title=plain(title), caption=plain(note) if note else None)
-    for column in columns:
-        table.add_column(plain(column), justify="left" if column in _LEFT else "right")
-    for row in rows:
-        table.add_row(*map(plain, row))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    with console.capture() as captured:
-        console.print(table)
-    emit(captured.get())
+    """Print a table, in parts as wide as the terminal."""
+    keys = [place for place, column in enumerate(columns) if column in _KEYS] or [0]
+    options = {"keys": keys, "left": _LEFT, "note": note or "", "width": output_width()}
+    emit(to_terminal(title, columns, rows, **options))
 
 
+_KEYS = ("case", "network", "experiment", "prediction", "theory", "model")
 _LEFT = ("case", "network", "inputs", "linear map", "quantity", "experiment", "question", "presets")

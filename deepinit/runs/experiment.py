@@ -27,8 +27,8 @@ from deepinit.runs.user_code import check_experiment, listed
 if TYPE_CHECKING:
     import xarray
 
+    from deepinit.core.tables import Table
     from deepinit.runs.report import FigureItem
-    from deepinit.runs.tables import Table
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from deepinit import store
 from deepinit.comparison.compare import axis_of
 from deepinit.comparison.controlled import SAVED, with_controls
 from deepinit.core.errors import DamagedError
+from deepinit.core.tables import Table
 from deepinit.runs import report
 from deepinit.runs.experiment import CaseResult, Check, Experiment
-from deepinit.runs.tables import Table
 from deepinit.runs.user_code import listed
 from deepinit.runs.verdicts import headline, judge, layer_table, missing_table, summary_table
 

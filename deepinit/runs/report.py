@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deepinit.core.errors import SpecError
+from deepinit.core.tables import Table
 from deepinit.runs.report_style import STYLE
-from deepinit.runs.tables import Table
 
 MAX_SVG_CHARACTERS = 400_000
 SECTIONS_WITHOUT_CONTENTS = 6

@@ -17,8 +17,8 @@ from deepinit.comparison.compare import (
 )
 from deepinit.comparison.controlled import saved_cell, saved_column
 from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult
-from deepinit.runs.tables import Table
 
 if TYPE_CHECKING:
     import xarray

@@ -4,8 +4,8 @@ import numpy as np
 
 import deepinit as di
 from deepinit.comparison.compare import with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
-from deepinit.runs.tables import Table
 from deepinit.theory import condensation as theory
 
 from .analysis import aligned, amplitudes, chosen, departure, phase_slopes, predicted, weights

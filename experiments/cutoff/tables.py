@@ -3,8 +3,8 @@
 import numpy as np
 
 from deepinit.comparison.compare import with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
-from deepinit.runs.tables import Table
 from deepinit.theory import cutoff as theory
 
 from .analysis import (

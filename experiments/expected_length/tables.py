@@ -6,8 +6,8 @@ import numpy as np
 
 from deepinit.comparison.compare import largest_z as largest
 from deepinit.comparison.compare import verdict, with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
-from deepinit.runs.tables import Table
 from deepinit.theory.lengths import (
     HomogeneousNetwork,
     circle_relative_variance,

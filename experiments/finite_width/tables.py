@@ -7,8 +7,8 @@ import numpy as np
 import deepinit as di
 from deepinit.comparison.compare import with_error
 from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
-from deepinit.runs.tables import Table
 
 from .cases import KINDS, Config, case_name
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from deepinit.comparison.compare import with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
-from deepinit.runs.tables import Table
 from deepinit.theory.kernel_corrections import criticality_class
 
 from .analysis import (

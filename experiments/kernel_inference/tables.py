@@ -4,8 +4,8 @@ import numpy as np
 
 import deepinit as di
 from deepinit.comparison.compare import with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
-from deepinit.runs.tables import Table
 
 from .config import Config
 from .data import affine_accuracies, calibration, expressivity, standard_error

@@ -3,8 +3,8 @@
 import numpy as np
 
 from deepinit.comparison.compare import judged_z, largest_z, with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
-from deepinit.runs.tables import Table
 from deepinit.theory.diffusion import depth_bias
 
 from .analysis import DOUBLE_LIMIT, EXACT

@@ -1,8 +1,8 @@
 """Tables of trainability: accuracies and angles, rank correlations."""
 
 from deepinit.comparison.compare import with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
-from deepinit.runs.tables import Table
 
 from .cases import NOTEBOOKS, THEORIES, Config
 

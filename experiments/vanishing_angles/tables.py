@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from deepinit.comparison.compare import judged_z, largest_z
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
-from deepinit.runs.tables import Table
 from deepinit.theory.angles import log_sin2_propagation, rho, small_angle_log_sin2_moments
 
 from .cases import Config, histogram_layers

@@ -51,8 +51,8 @@ def test_the_headline_counts_joint_checks():
 @pytest.mark.slow
 def test_tables_are_stored_shown_and_printed(tmp_path, capsys):
     from deepinit.cli.printing import print_outcome
+    from deepinit.core.tables import Table
     from deepinit.runs.outcome import Outcome
-    from deepinit.runs.tables import Table
 
     def tables(config, results):
         mean = results["tiny"].dataset["mean"].values[:, 0]

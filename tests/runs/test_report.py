@@ -10,8 +10,8 @@ from html_pages import Page
 from paths import TINY_EXPERIMENT
 
 from deepinit.core.errors import SpecError
+from deepinit.core.tables import Table
 from deepinit.runs.report import FigureItem, Report, render
-from deepinit.runs.tables import Table
 
 SVG = (
     '<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/dtd">'

@@ -21,7 +21,8 @@ def test_a_new_experiment_runs_and_its_checks_hold(tmp_path, capsys):
     small = ("--config.num-seeds", 300, "--config.widths", 16, 64)
     assert ends("run", folder, "--out", tmp_path / "out", *small) == 0
     printed = capsys.readouterr().out
-    assert "Spread of the last layer" in printed and "relu-w16" in printed
+    assert "Spread of the last layer" in printed
+    assert "relu-w16" in printed
     assert (tmp_path / "out" / "report.html").is_file()
 
 

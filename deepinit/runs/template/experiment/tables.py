@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
-from deepinit.runs.tables import Table
 
 from .cases import Config
 

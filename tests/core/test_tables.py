@@ -8,7 +8,7 @@ import pytest
 from html_pages import Page
 
 from deepinit.core.errors import SpecError
-from deepinit.runs.tables import Table
+from deepinit.core.tables import Table
 
 
 def test_a_row_of_the_wrong_length_is_refused():
