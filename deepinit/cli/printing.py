@@ -39,8 +39,8 @@ def print_rows(
 ) -> None:
     """Print a table, in parts as wide as the terminal."""
     keys = [place for place, column in enumerate(columns) if column in _KEYS] or [0]
-    options = {"keys": keys, "left": _LEFT, "note": note or "", "width": output_width()}
-    emit(to_terminal(title, columns, rows, **options))
+    width = output_width()
+    emit(to_terminal(title, columns, rows, keys=keys, left=_LEFT, note=note or "", width=width))
 
 
 _KEYS = ("case", "network", "experiment", "prediction", "theory", "model")

@@ -1,26 +1,29 @@
 """Estimates against Predictions, entry by entry: z and verdict."""
 
 import dataclasses
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepinit.comparison.controlled import beside_controls, saved_cell, saved_column
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.results import (
-    QUANTILE_LEVELS,
-    THRESHOLD_SIGMA,
-    Estimate,
-    Prediction,
-    component_names,
+from deepinit.core.levels import QUANTILE_LEVELS, THRESHOLD_SIGMA
+from deepinit.core.result_views import (
+    axis_coordinates,
+    data_frame,
+    notebook_html,
+    shown_layers,
+    with_error,
 )
+from deepinit.core.results import Estimate, Prediction, component_names
+from deepinit.core.tables import Table
+from deepinit.core.terminal_tables import output_width
 from deepinit.core.typing import Float, Like, Numbers
 
 if TYPE_CHECKING:
-    import rich.table
+    import pandas
     import xarray
 
 NOT_JUDGED = "not judged"
@@ -43,12 +46,21 @@ class Comparison:
     dataset: "xarray.Dataset"
 
     def __str__(self) -> str:
-        width = max(130, 50 + 24 * self.dataset.sizes["theory"])
-        tables = [table(self.dataset, component=k) for k in shown_components(self.dataset)]
-        return printed(self.dataset, tables, width)
+        return printed(self.dataset, self._tables())
+
+    def __repr__(self) -> str:
+        theories = ", ".join(map(str, self.dataset["theory"].values))
+        return f"Comparison({self.dataset.attrs['quantity']} with {theories or 'no theory'})"
 
     def _repr_html_(self) -> str:
-        return self.dataset._repr_html_()
+        return notebook_html(*self._tables())
+
+    def _tables(self) -> list[Table]:
+        return [table(self.dataset, component=k) for k in shown_components(self.dataset)]
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row for every theory, layer and component, a column for every statistic."""
+        return data_frame(self.dataset)
 
 
 def threshold(num_seeds: Numbers) -> Float[Like, "..."]:
@@ -157,18 +169,6 @@ def comparison(
     return Comparison(dataset)
 
 
-def axis_coordinates(estimate: Estimate, components: Sequence[str] | None) -> dict[str, Any]:
-    """Coordinates of both axes, numbers where unnamed; `path` along sites of composed networks."""
-    rows, columns = estimate.mean.shape
-    positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
-    labels = estimate.entries if components is None else components
-    names = [str(index) for index in range(columns)] if labels is None else labels
-    coordinates: dict[str, Any] = {estimate.axis: np.array(positions), "component": np.array(names)}
-    if estimate.paths is not None:
-        coordinates["path"] = (estimate.axis, np.array(estimate.paths))
-    return coordinates
-
-
 def rounding_error(estimate: Estimate) -> np.ndarray:
     """Four rounding units per entry."""
     size = np.fmax(np.abs(estimate.mean), 0.0 if estimate.size is None else estimate.size)
@@ -220,19 +220,13 @@ def verdict(z: Numbers, num_seeds: Numbers = np.inf) -> str:
     return "rejected" if np.any(np.abs(z) >= threshold(num_seeds)) else "agrees"
 
 
-def table(
-    dataset: "xarray.Dataset", *, max_layers: int = 40, component: int = 0
-) -> "rich.table.Table":
-    """Rich table of one component, a row per layer."""
-    from rich.table import Table
-
+def table(dataset: "xarray.Dataset", *, max_layers: int = 40, component: int = 0) -> Table:
+    """One component, a row per layer."""
     axis, values = axis_of(dataset), dataset.isel(component=component)
     routes = [str(route) for route in dataset["theory"].values]
-    result = Table(title=table_title(dataset, component))
     theories = [column for route in routes for column in (route, "z")]
-    for name in (axis, "measured", *saved_column(dataset), "sd", *theories):
-        result.add_column(name, justify="right")
-    result.add_column("closest")
+    columns = [axis, "measured", *saved_column(dataset), "sd", *theories, "closest"]
+    rows = []
     for index in shown_layers(dataset.sizes[axis], max_layers):
         layer = values.isel({axis: index})
         measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
@@ -241,8 +235,8 @@ def table(
         for column in range(len(routes)):
             z = shown_z(float(layer["z"][column]), bool(layer["judged"][column]))
             cells += [f"{float(layer['predicted'][column]):.5g}", z]
-        result.add_row(*cells, str(layer["closest"].values))
-    return result
+        rows.append([*cells, str(layer["closest"].values)])
+    return Table(table_title(dataset, component), columns, rows)
 
 
 def shown_z(z: float, judged: bool) -> str:
@@ -273,28 +267,10 @@ def shown_components(dataset: "xarray.Dataset") -> range:
     return range(min(dataset.sizes["component"], 4))
 
 
-def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str:
-    """Rich tables as text, with the number of omitted components."""
-    from rich.console import Console
-
-    buffer = io.StringIO()
-    Console(file=buffer, width=width, color_system=None).print(*tables, sep="\n", end="\n")
+def printed(dataset: "xarray.Dataset", tables: Sequence[Table]) -> str:
+    """Tables as text, with the number of omitted components."""
+    texts = [each.to_terminal(output_width()) for each in tables]
     count = dataset.sizes["component"]
     if (hidden := count - len(tables)) > 0:
-        buffer.write(f"{hidden} of {count} components are not shown: .dataset has them all.")
-    return buffer.getvalue().rstrip()
-
-
-def shown_layers(num_layers: int, at_most: int) -> list[int]:
-    """Indices of all layers, or a geometric spread with both ends."""
-    if num_layers <= at_most:
-        return list(range(num_layers))
-    return sorted({round(index) for index in np.geomspace(1, num_layers, at_most) - 1})
-
-
-def with_error(value: float, error: float) -> str:
-    """`value +- error`, to two digits of the error."""
-    if not np.isfinite(error) or error <= 0:
-        return f"{value:.5g}"
-    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 10))
-    return f"{value:.{digits}f} +- {error:.{digits}f}"
+        texts.append(f"{hidden} of {count} components are not shown: .dataset has them all.")
+    return "".join(texts).rstrip()

@@ -10,24 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.comparison.compare import (
-    axis_coordinates,
-    axis_of,
-    component_title,
-    printed,
-    shown_components,
-    shown_layers,
-    shown_z,
-    with_error,
-)
+from deepinit.comparison.compare import axis_of, component_title, printed, shown_components, shown_z
 from deepinit.comparison.width_fit import WidthFit, fit_widths
 from deepinit.comparison.width_results import Results, sort_results
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.result_views import axis_coordinates, notebook_html, shown_layers, with_error
 from deepinit.core.results import Estimate, heavy_tails
+from deepinit.core.tables import Table
 
 if TYPE_CHECKING:
-    import rich.table
     import xarray
 
 STATISTICS = ("mean", "variance")
@@ -46,12 +38,17 @@ class WidthComparison:
     dataset: "xarray.Dataset"
 
     def __str__(self) -> str:
-        width = max(130, 60 + 18 * self.dataset.sizes["width"] + 24 * self.dataset.sizes["theory"])
-        tables = [width_table(self.dataset, component=k) for k in shown_components(self.dataset)]
-        return printed(self.dataset, tables, width)
+        return printed(self.dataset, self._tables())
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{width:g}" for width in self.dataset["width"].values)
+        return f"WidthComparison({self.dataset.attrs['quantity']} at widths {widths})"
 
     def _repr_html_(self) -> str:
-        return self.dataset._repr_html_()
+        return notebook_html(*self._tables())
+
+    def _tables(self) -> list[Table]:
+        return [width_table(self.dataset, component=k) for k in shown_components(self.dataset)]
 
 
 def compare_widths(
@@ -159,20 +156,15 @@ def _dataset(
     )
 
 
-def width_table(
-    dataset: "xarray.Dataset", *, max_layers: int = 20, component: int = 0
-) -> "rich.table.Table":
-    """Rich table of one component: n (finite - infinite), slopes, z."""
-    from rich.table import Table
-
+def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, component: int = 0) -> Table:
+    """One component: n (finite - infinite), slopes, z."""
     axis, chosen = axis_of(dataset), dataset.isel(component=component)
     prefix = "" if dataset.attrs["statistic"] == "mean" else "variance of "
     title = f"{prefix}{component_title(dataset, component)}: width x (finite - infinite width)"
-    result = Table(title=f"{title}, and its limit")
     routes, n = [str(name) for name in dataset["theory"].values], dataset["width"].values
     theories = [column for route in routes for column in (route, "z")]
-    for name in (axis, *(f"n = {width:g}" for width in n), "slope", "chi2", *theories):
-        result.add_column(name, justify="right")
+    columns = [axis, *(f"n = {width:g}" for width in n), "slope", "chi2", *theories]
+    rows = []
     for index in shown_layers(dataset.sizes[axis], max_layers):
         layer = chosen.isel({axis: index})
         values, errors = n * layer["difference"].values, n * layer["standard_error"].values
@@ -183,5 +175,5 @@ def width_table(
         for column in range(len(routes)):
             z = shown_z(float(layer["slope_z"][column]), bool(layer["judged"]))
             cells += [f"{float(layer['predicted_slope'][column]):.4g}", z]
-        result.add_row(*cells)
-    return result
+        rows.append(cells)
+    return Table(f"{title}, and its limit", columns, rows)

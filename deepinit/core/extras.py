@@ -5,7 +5,12 @@ from types import ModuleType
 
 from deepinit.core.errors import ResourceError
 
-_EXTRAS = {"flax": "flax", "mlxtend": "data", "neural_tangents": "neural-tangents"}
+_EXTRAS = {
+    "arviz": "arviz",
+    "flax": "flax",
+    "mlxtend": "data",
+    "neural_tangents": "neural-tangents",
+}
 
 
 def optional(name: str) -> ModuleType:

@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-THRESHOLD_SIGMA = (
-    5.0  # standard errors; a correct theory exceeds it in one comparison in two million
-)
+from deepinit.core import result_views
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
 Rounding = Literal["relative", "absolute"]
-QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 # Calibrated on exact means and kurtoses of ReLU and linear networks of widths 4 to 32 at
 # depth / width 1/16 to 2: by the sample's error bar the exact mean is rejected in 3 of 239 000
@@ -80,6 +82,24 @@ class Estimate:
     relative_variance_error: np.ndarray | None = None
     plain: "Estimate | None" = None
 
+    def __repr__(self) -> str:
+        return result_views.estimate_line(self)
+
+    def _repr_html_(self) -> str:
+        return result_views.notebook_html(result_views.estimate_table(self))
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Statistics with dims layer (or step), component; samples with dim seed."""
+        return result_views.estimate_dataset(self)
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row for every layer and component, a column for every statistic."""
+        return result_views.data_frame(self.to_xarray())
+
+    def to_arviz(self) -> Any:
+        """Samples as arviz data, one draw a network; SpecError without `keep_samples=True`."""
+        return result_views.arviz_data(self)
+
     @property
     def num_excluded(self) -> np.ndarray:
         """Networks without a defined value, per entry."""
@@ -120,6 +140,20 @@ class Prediction:
     valid_for: str
     reference: str
     symbol: str = ""
+
+    def __repr__(self) -> str:
+        return result_views.prediction_line(self)
+
+    def _repr_html_(self) -> str:
+        return result_views.notebook_html(result_views.prediction_table(self))
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """Mean and variance with dims layer, component."""
+        return result_views.prediction_dataset(self)
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A row for every layer and component."""
+        return result_views.data_frame(self.to_xarray())
 
 
 def component_names(names: Sequence[str]) -> tuple[str, ...]:

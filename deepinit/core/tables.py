@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepinit.core.errors import SpecError
-from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.levels import THRESHOLD_SIGMA
+from deepinit.core.terminal_tables import to_terminal
 
 _LONG_CELL = 32  # characters from which a cell's text may break into lines
 _NOT_AVAILABLE = "–"
@@ -52,6 +53,11 @@ class Table:
             for cells, decimals in zip(columns, map(_decimals, columns), strict=True)
         ]
         return [list(row) for row in zip(*texts, strict=True)]
+
+    def to_terminal(self, width: int, keys: Sequence[int] = (0,)) -> str:
+        """Text; columns that do not fit follow below, beside the columns `keys` again."""
+        text, note = self.to_text(), self.caption
+        return to_terminal(self.title, self.columns, text, keys=keys, note=note, width=width)
 
     def to_html(self) -> str:
         """The table in a scrolling box."""

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from deepinit.core.terminal import one_line
 
@@ -51,7 +52,7 @@ def to_terminal(
                 caption=plain(note) if note and number == len(parts) - 1 else None,
             )
             for column in chosen:
-                justify = "left" if columns[column] in left else "right"
+                justify: Any = "left" if columns[column] in left else "right"
                 table.add_column(
                     plain(columns[column]),
                     justify=justify,

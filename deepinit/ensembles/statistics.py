@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.results import QUANTILE_LEVELS, Estimate
+from deepinit.core.levels import QUANTILE_LEVELS
+from deepinit.core.results import Estimate
 
 # Quantile grid: uniform in asinh(x / 0.01), from -1e5 to 1e5. Bins are 0.4 % of |x| wide (4e-5
 # near 0); quantiles interpolate linearly inside a bin.

@@ -1,6 +1,7 @@
 """Curves by layer, from results."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,22 @@ def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
         raise SpecError("nothing to plot", allowed, "Pass a result.")
     if len(results) == 1 and is_dataset(as_dataset(results[0])):
         return _from_dataset(as_dataset(results[0]), symbol)
-    return _from_results(results, symbol)
+    if len(results) == 1 and isinstance(results[0], Mapping):
+        return _from_results(*_named(results[0]), symbol)
+    return _from_results(results, ("",) * len(results), symbol)
+
+
+def _named(given: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """Results and their names; a name may have several."""
+    pairs = [
+        (str(name), result)
+        for name, value in given.items()
+        for result in (value if isinstance(value, list | tuple) else (value,))
+    ]
+    if not pairs:
+        raise SpecError("an empty dictionary", "name -> Estimate or Prediction", "Pass a result.")
+    names, results = zip(*pairs, strict=True)
+    return results, names
 
 
 def is_dataset(value: Any) -> bool:
@@ -110,7 +126,7 @@ def as_dataset(value: Any) -> Any:
     return getattr(value, "dataset", value)
 
 
-def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
+def _from_results(results: tuple[Any, ...], labels: tuple[str, ...], symbol: str | None) -> Curves:
     for result in results:
         if not isinstance(result, Estimate | Prediction):
             allowed = "Estimates and Predictions in any order, or one comparison Dataset alone"
@@ -124,8 +140,11 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
     shape = max((_matrix(array).shape for array in first), key=lambda shape: shape[0] * shape[1])
     estimates = [result for result in results if isinstance(result, Estimate)]
     measured: list[Measured] = []
-    for estimate in estimates:
+    for estimate, label in zip(results, labels, strict=True):
+        if not isinstance(estimate, Estimate):
+            continue
         name = "measured" if len(estimates) == 1 else f"measured, {estimate.num_seeds} networks"
+        name = label or name
         if name in [other.name for other in measured]:
             name += f" ({len(measured) + 1})"
         statistics = (
@@ -136,10 +155,10 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
         )
         measured.append(Measured(name, *(_matrix(array, shape) for array in statistics)))
     predicted: list[Predicted] = []
-    for prediction in results:
+    for prediction, label in zip(results, labels, strict=True):
         if isinstance(prediction, Prediction):
             variance = np.nan if prediction.variance is None else prediction.variance
-            name = prediction.name
+            name = f"{label}, {prediction.name}" if label else prediction.name
             if name in [other.name for other in predicted]:
                 name += f" ({len(predicted) + 1})"
             predicted.append(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.levels import THRESHOLD_SIGMA
 from deepinit.plots.curves import Curves, as_dataset, is_dataset, read_curves
 from deepinit.plots.style import (
     GREY,

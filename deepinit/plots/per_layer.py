@@ -40,8 +40,9 @@ def layers(
     networks.
 
     Args:
-        results: Estimates and Predictions of one quantity, [layers, components]; or one comparison
-            Dataset.
+        results: Estimates and Predictions of one quantity, [layers, components]; one comparison
+            Dataset; or one dictionary, name -> Estimate, Prediction or list of them, which names
+            the curves.
         component: name or index (from 0); None draws up to six.
 
     Raises:

@@ -5,6 +5,7 @@ Okabe and Ito's palette (safe for colour-vision deficiencies) without yellow; bl
 
 import contextlib
 import dataclasses
+import functools
 import io
 import math
 import textwrap
@@ -111,7 +112,10 @@ def new_figure(width: float = 7.0, height: float = 4.5) -> "Figure":
     """Empty figure outside pyplot; inches."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    # pyplot, which shows figures in notebooks, does not know this one
+    figure._repr_png_ = functools.partial(to_png, figure)  # type: ignore[attr-defined]
+    return figure
 
 
 def spaced(name: str) -> str:

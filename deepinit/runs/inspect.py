@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit import store
-from deepinit.comparison.compare import with_error
 from deepinit.core.errors import DamagedError
+from deepinit.core.result_views import with_error
 
 _MOST_SHOWN = 5
 _MOST_BLOCKS = 10**6

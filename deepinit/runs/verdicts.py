@@ -5,18 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.comparison.compare import (
-    NOT_JUDGED,
-    axis_of,
-    judged_z,
-    largest_z,
-    shown_layers,
-    threshold,
-    verdict,
-    with_error,
-)
+from deepinit.comparison.compare import NOT_JUDGED, axis_of, judged_z, largest_z, threshold, verdict
 from deepinit.comparison.controlled import saved_cell, saved_column
-from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.levels import THRESHOLD_SIGMA
+from deepinit.core.result_views import shown_layers, with_error
 from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult
 

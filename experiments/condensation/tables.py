@@ -3,7 +3,7 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.comparison.compare import with_error
+from deepinit.core.result_views import with_error
 from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory import condensation as theory

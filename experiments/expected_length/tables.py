@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from deepinit.comparison.compare import largest_z as largest
-from deepinit.comparison.compare import verdict, with_error
+from deepinit.comparison.compare import verdict
+from deepinit.core.result_views import with_error
 from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory.lengths import (

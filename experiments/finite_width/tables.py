@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
-from deepinit.comparison.compare import with_error
-from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.levels import THRESHOLD_SIGMA
+from deepinit.core.result_views import with_error
 from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
-from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.levels import THRESHOLD_SIGMA
 from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.levels import THRESHOLD_SIGMA
 from deepinit.runs.experiment import Check, Results
 
 from .analysis import Slope, covariances, largest_deviation, slope_groups

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepinit.comparison.compare import with_error
+from deepinit.core.result_views import with_error
 from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
 

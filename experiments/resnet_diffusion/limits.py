@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
-from deepinit.comparison.compare import with_error
+from deepinit.core.result_views import with_error
 from deepinit.runs.experiment import CaseResult, Results
 
 from .analysis import DOUBLE_LIMIT, moment_entries

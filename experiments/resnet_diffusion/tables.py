@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from deepinit.comparison.compare import judged_z, largest_z, with_error
+from deepinit.comparison.compare import judged_z, largest_z
+from deepinit.core.result_views import with_error
 from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
 from deepinit.theory.diffusion import depth_bias

@@ -1,6 +1,6 @@
 """Tables of trainability: accuracies and angles, rank correlations."""
 
-from deepinit.comparison.compare import with_error
+from deepinit.core.result_views import with_error
 from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
 

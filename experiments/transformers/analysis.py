@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.results import THRESHOLD_SIGMA
+from deepinit.core.levels import THRESHOLD_SIGMA
 from deepinit.runs.experiment import CaseResult, Results
 
 from .cases import COLLAPSE_DEPTHS, Config

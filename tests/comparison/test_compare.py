@@ -5,8 +5,9 @@ import pytest
 import scipy.stats
 
 import deepinit as di
-from deepinit.comparison.compare import shown_layers, threshold, verdict, with_error
+from deepinit.comparison.compare import threshold, verdict
 from deepinit.core.errors import SpecError
+from deepinit.core.result_views import shown_layers, with_error
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
 

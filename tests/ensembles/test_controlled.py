@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statistical import assert_value
 
-from deepinit.core.results import QUANTILE_LEVELS
+from deepinit.core.levels import QUANTILE_LEVELS
 from deepinit.ensembles import controlled as c
 from deepinit.ensembles import statistics as s
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepinit.core.results import QUANTILE_LEVELS
+from deepinit.core.levels import QUANTILE_LEVELS
 from deepinit.ensembles import statistics
 
 

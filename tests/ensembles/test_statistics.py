@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deepinit.core.results import QUANTILE_LEVELS
+from deepinit.core.levels import QUANTILE_LEVELS
 from deepinit.ensembles import statistics as s
 
 NAMES = ("collinear", "dead", "not_finite")

@@ -226,3 +226,19 @@ def test_a_route_keeps_its_colour_from_figure_to_figure():
     assert len({style.colour for style in route_styles(names).values()}) == len(names)
     assert len(set(KNOWN_COLOURS.values())) == 6
     assert len({width_colour(2**k) for k in range(2, 12)}) == 10
+
+
+def test_a_dictionary_names_the_curves():
+    first, second = data.estimate_of(data.slope()), data.estimate_of(data.slope() + 1.0)
+    predicted = data.prediction_of(data.slope(), "paper")
+    texts = data.legend_texts(plots.layers({"relu": first, "tanh": [second, predicted]}))
+    assert "relu ± standard error" in texts
+    assert "tanh ± standard error" in texts
+    assert "tanh, paper" in texts
+    with pytest.raises(SpecError, match="empty dictionary"):
+        plots.layers({})
+
+
+def test_figures_show_themselves_in_notebooks():
+    fig = plots.layers(data.estimate_of(data.slope()))
+    assert fig._repr_png_().startswith(b"\x89PNG")

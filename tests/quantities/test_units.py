@@ -6,7 +6,8 @@ from matplotlib.mathtext import MathTextParser
 from statistical import assert_value
 
 import deepinit as di
-from deepinit.core.results import QUANTILE_LEVELS, Estimate, Prediction, component_names
+from deepinit.core.levels import QUANTILE_LEVELS
+from deepinit.core.results import Estimate, Prediction, component_names
 from deepinit.quantities.routes import evaluate
 
 Q = di.quantities
