@@ -81,6 +81,8 @@ from .quantities.quantity import Quantity as Quantity
 from .quantities.routes import infinite as infinite
 from .quantities.routes import predict as predict
 from .quantities.routes import simulate as simulate
+from .quantities.width_for import WidthFor as WidthFor
+from .quantities.width_for import width_for as width_for
 from .reading.read import read_layers as read_layers
 from .theory.criticality import Critical as Critical
 from .theory.criticality import critical as critical

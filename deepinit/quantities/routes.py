@@ -8,6 +8,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.inputs import as_inputs
 from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import format_spec
@@ -48,7 +49,8 @@ def simulate(
     Args:
         spec: in training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax
             module through `from_linen` or `from_nnx`).
-        inputs: rows that every network sees; in training a `TrainingConfig`.
+        inputs: rows that every network sees, an array [points, dimension] or of `di.inputs`; in
+            training a `TrainingConfig`.
         key: an integer or a threefry `jax.random.key`; network i has `fold_in(key, i)`.
         linear_map: `auto`, `explicit` (any law; always in training), `conditional` (Gaussian or
             orthogonal weights; same law, far faster), or `chi_square` (log_volume at one point:
@@ -67,6 +69,7 @@ def simulate(
     """
     from deepinit.ensembles import blocks, controlled, keys
 
+    inputs = as_inputs(inputs)
     check_kinds(spec, quantity, inputs)
     validate.num_seeds(num_seeds)
     controls, chosen = choose_control(spec, quantity, inputs, control)
@@ -146,6 +149,7 @@ def predict(
 
     Raises SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
+    inputs = as_inputs(inputs)
     check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     finite = [one for one in quantity.theories if not one.is_limit]
@@ -168,6 +172,7 @@ def predict(
 
 def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction:
     """Infinite-width limit in float64; SpecError without one."""
+    inputs = as_inputs(inputs)
     check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]

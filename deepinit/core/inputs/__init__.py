@@ -3,6 +3,7 @@
 from deepinit.core.inputs.arrays import ArrayInputs, arrays
 from deepinit.core.inputs.rows import (
     Inputs,
+    as_inputs,
     checked_seed,
     circle,
     from_arrays,
@@ -22,6 +23,7 @@ __all__ = [
     "Inputs",
     "arranged",
     "arrays",
+    "as_inputs",
     "checked_seed",
     "circle",
     "from_arrays",

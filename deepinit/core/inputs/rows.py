@@ -108,6 +108,12 @@ def points(
     return Inputs(array, np.zeros((0, array.shape[1])), (), label)
 
 
+def as_inputs(value: Any) -> Any:
+    """`points` of arrays and nested lists; other values unchanged."""
+    is_array = isinstance(value, list | tuple) or hasattr(value, "__array__")
+    return points(value) if is_array else value
+
+
 def ones(dimension: int) -> Inputs:
     """The point (1, ..., 1), start of chains of bounded activations."""
     validate.integer("dimension", dimension, 1, "Give coordinates.")
