@@ -6,11 +6,12 @@ import sys
 import traceback
 
 from deepinit.cli import commands
-from deepinit.cli.arguments import List, Merge, New, Run, Show, Verify, parsed
+from deepinit.cli.arguments import Command, List, Merge, New, Run, Show, Verify, config_of, parsed
 from deepinit.core.errors import DeepinitError, SpecError, refusal
 from deepinit.core.extras import missing_extra
 from deepinit.core.terminal import discard, remark, write
 from deepinit.runs import user_code
+from deepinit.runs.load import load_experiment
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,7 +45,7 @@ def _dispatch(given: list[str]) -> int:
     if given == ["--version"]:
         write(f"deepinit {importlib.metadata.version('deepinit')}\n")
         return 0
-    command, rest = parsed(given)
+    command, rest = _parsed(given)
     if rest and not isinstance(command, Run | Merge):
         given_rest = f"the arguments {' '.join(rest)}"
         raise SpecError(given_rest, "those that --help lists", "Leave them out.")
@@ -62,6 +63,16 @@ def _dispatch(given: list[str]) -> int:
             return commands.list_known()
         case New():
             return commands.new(command)
+
+
+def _parsed(given: list[str]) -> tuple[Command, list[str]]:
+    """`parsed`; `run EXPERIMENT --help` prints the options of its config too."""
+    try:
+        return parsed(given)
+    except SystemExit as ended:
+        if ended.code in (0, None) and given[0] in ("run", "merge") and given[1][:1] != "-":
+            config_of(load_experiment(given[1]), Run(given[1]), ["--config.help"])
+        raise
 
 
 def _ended_by(error: BaseException) -> tuple[int, str]:
