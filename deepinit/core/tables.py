@@ -4,11 +4,13 @@ import dataclasses
 import html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from deepinit.core.errors import SpecError
 from deepinit.core.levels import THRESHOLD_SIGMA
+from deepinit.core.symbols import plain, typeset
 from deepinit.core.terminal_tables import to_terminal
 
 _LONG_CELL = 32  # characters from which a cell's text may break into lines
@@ -59,8 +61,11 @@ class Table:
         text, note = self.to_text(), self.caption
         return to_terminal(self.title, self.columns, text, keys=keys, note=note, width=width)
 
-    def to_html(self) -> str:
-        """The table in a scrolling box."""
+    def to_html(self, colours: Mapping[str, str] = MappingProxyType({})) -> str:
+        """The table in a scrolling box, titles and caption typeset.
+
+        `colours`: name of a theory -> CSS colour, of a swatch before the name.
+        """
         columns = list(zip(*self.rows, strict=True)) or [() for _ in self.columns]
         scores = [re.match(r"z(\b|_)", name) is not None for name in self.columns]
         numeric = [
@@ -68,21 +73,22 @@ class Table:
             for cells in columns
         ]
         head = "".join(
-            f'<th scope="col"{_css_class(right)}>{html.escape(name)}</th>'
+            f'<th scope="col"{_css_class(right)}>{swatch(name, colours)}</th>'
             for name, right in zip(self.columns, numeric, strict=True)
         )
         decimals = list(map(_decimals, columns))
         rows = "\n".join(
             "<tr>"
             + "".join(
-                f"<td{_css_class(right, cell)}>{_score(cell) if z else _cell(cell, places)}</td>"
+                f"<td{_css_class(right, cell)}>"
+                f"{_score(cell) if z else _cell(cell, places, colours)}</td>"
                 for cell, right, z, places in zip(row, numeric, scores, decimals, strict=True)
             )
             + "</tr>"
             for row in self.rows
         )
-        caption = f'\n<p class="note">{html.escape(self.caption)}</p>' if self.caption else ""
-        label = html.escape(self.title)
+        caption = f'\n<p class="note">{typeset(self.caption)}</p>' if self.caption else ""
+        label = html.escape(plain(self.title))
         return (
             f'<div class="box" tabindex="0" role="region" aria-label="{label}">\n'
             f'<table aria-label="{label}">\n<thead><tr>{head}</tr></thead>\n'
@@ -160,8 +166,22 @@ def _cell_text(cell: Any, decimals: int | None) -> str:
     return text.replace("-", "−")
 
 
-def _cell(cell: Any, decimals: int | None) -> str:
+def swatch(text: str, colours: Mapping[str, str]) -> str:
+    """HTML of a text, with a swatch if it is `NAME`, `z NAME` or `NAME: ...` of a theory."""
+    found = re.fullmatch(r"(?:z )?(\w+)(?::.*)?", text)
+    if found is None or found[1] not in colours:
+        return typeset(text)
+    colour = html.escape(colours[found[1]])
+    mark = f'<span class="swatch" style="background: {colour}"></span>'
+    return f'<span class="named">{mark}{html.escape(text)}</span>'
+
+
+def _cell(
+    cell: Any, decimals: int | None, colours: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """HTML of a cell."""
+    if isinstance(cell, str) and cell in colours:
+        return swatch(cell, colours)
     text = html.escape(_cell_text(cell, decimals))
     if isinstance(cell, str):
         return _marked(text) if _states_rejection(cell) else text

@@ -25,6 +25,7 @@ BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = (
     "#CC79A7",
     "#56B4E9",
 )
+WINE, INDIGO, OLIVE = "#882255", "#4A3AA8", "#808A1E"  # Tol's muted scheme, two of them altered
 MEASURED_COLOURS = (BLACK, "#666666", "#999999")
 
 # Fixed colours of common routes; other names get one of the rest.
@@ -37,8 +38,16 @@ KNOWN_COLOURS = {
     "approximation": PURPLE,
     "hybrid": SKY,
     "exact": SKY,
+    "tapered": WINE,
+    "infinite_depth": INDIGO,
+    "idealized": PURPLE,
+    "price_tanner": GREEN,
+    "raghu": OLIVE,
+    "leading_order": BLUE,
+    "orbit": GREEN,
+    "random_walk": ORANGE,
 }
-OTHER_COLOURS = (SKY, PURPLE, ORANGE, GREEN, BLUE, VERMILLION)
+OTHER_COLOURS = (SKY, PURPLE, ORANGE, GREEN, BLUE, VERMILLION, WINE, INDIGO, OLIVE)
 ROUTE_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 # All matplotlib settings that a figure uses, so that a user's style sheet changes nothing.

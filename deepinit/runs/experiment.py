@@ -207,6 +207,8 @@ class Experiment:
         minutes: preset -> minutes on two quiet CPU cores, as measured.
         tables, checks: `(config, results by case name) -> tables` or `Checks`; tables with rows
             precede figures and are printed.
+        headline: title of the figure on the report's first screen; the first one without.
+        meanings: name of an own theory -> sentence for the report.
     """
 
     name: str
@@ -219,6 +221,8 @@ class Experiment:
     tables: Callable[[Any, Results], list["Table"]] | None = None
     checks: Callable[[Any, Results], list[Check]] | None = None
     minutes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    headline: str = ""
+    meanings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_experiment(self)

@@ -14,10 +14,10 @@ from deepinit.comparison.compare import axis_of
 from deepinit.comparison.controlled import SAVED, with_controls
 from deepinit.core.errors import DamagedError
 from deepinit.core.tables import Table
-from deepinit.runs import report
+from deepinit.runs import overview, report, tidy
 from deepinit.runs.experiment import CaseResult, Check, Experiment
 from deepinit.runs.user_code import listed
-from deepinit.runs.verdicts import headline, judge, layer_table, missing_table, summary_table
+from deepinit.runs.verdicts import headline, judge, summary_table, theory_verdicts
 
 if TYPE_CHECKING:
     import xarray
@@ -27,6 +27,12 @@ CITATION = """@software{deepinit,
   author = {{The deepinit developers}},
   year   = {2026},
 }"""
+
+_FILES = {
+    tidy.FILE: "every comparison: a row for each case, theory, layer and component",
+    "result.nc": "the same with variances, quantiles and samples; xarray.open_dataset reads it",
+    "provenance.json": "versions, machine and command of every start",
+}
 
 _MALFORMED = (
     KeyError,
@@ -109,23 +115,55 @@ def conclude(
         verdicts=json.dumps(verdicts),
         failures=json.dumps(failures),
     )
-    page = report.Report(
-        title=experiment.title,
-        summary=[experiment.question, headline(failures, results, len(checks)), *verdicts],
+    page = dataclasses.replace(
+        _report(experiment, results, checks, failures, figures),
         findings=tables,
-        figures=figures,
-        tables=[summary_table(dataset), *missing_table(results), *map(layer_table, results)],
+        tables=[summary_table(dataset)],
+        files=_FILES,
         provenance=_provenance(handle),
-        citation=f"{experiment.citation}\n\n{CITATION}",
         command=command,
+    )
+    seconds = overview.computing_seconds(store.read_journal(handle.path))
+    num_checks = len(checks) + sum(len(result.case.checked) for result in results)
+    page = dataclasses.replace(
+        page, tiles=overview.tiles(results, num_checks, len(failures), seconds)
     )
     files = _figure_files(figures)
     # a command line need not be UTF-8
     files["report.html"] = report.render(page).encode("utf-8", "backslashreplace")
+    files[tidy.FILE] = tidy.comparison_csv(results)
     files["result.nc"] = store.result_bytes(dataset)
     store.export_provenance(handle)
     store.write_outputs(handle, files)
     return Outcome(handle.path, dataset, tables, verdicts, failures)
+
+
+def _report(
+    experiment: Experiment,
+    results: Sequence[CaseResult],
+    checks: Sequence[Check],
+    failures: Sequence[str],
+    figures: Sequence[report.FigureItem],
+) -> report.Report:
+    """The report's part that does not depend on the run directory."""
+    verdicts = {result.case.name: theory_verdicts(result) for result in results}
+    chart = overview.heat_map(verdicts)
+    of_cases = [text for text in failures if text not in {check.sentence for check in checks}]
+    first = next((item for item in figures if item.title == experiment.headline), None)
+    first = first or (figures[0] if figures else None)
+    summary = [experiment.question, headline(failures, results, len(checks))]
+    return report.Report(
+        title=experiment.title,
+        name=experiment.name,
+        summary=[*summary, *overview.theory_sentences(verdicts)],
+        headline=first,
+        heat_map=chart,
+        meanings=overview.meanings(results, chart.theories, experiment.meanings),
+        checks=[*checks, *((text, False) for text in of_cases)],
+        figures=[item for item in figures if item is not first],
+        cases=[overview.case_details(result, verdicts[result.case.name]) for result in results],
+        citation=f"{experiment.citation}\n\n{CITATION}",
+    )
 
 
 def _figure_files(figures: Sequence[report.FigureItem]) -> dict[str, bytes]:

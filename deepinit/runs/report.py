@@ -1,46 +1,56 @@
 """A run's report: one self-contained HTML file.
 
-Text is escaped, figures are inlined, nothing is fetched. Equal reports give equal bytes.
+Text is escaped, `$...$` typeset, figures are inlined, nothing is fetched or executed. Equal reports
+give equal bytes.
 """
 
-import base64
 import dataclasses
 import html
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deepinit.core.errors import SpecError
+from deepinit.core.symbols import typeset
 from deepinit.core.tables import Table
+from deepinit.plots.style import route_styles
+from deepinit.runs.figure_html import figure_html, palette, variable
+from deepinit.runs.figure_items import FigureItem, checks_item, figure_item, plot_item
+from deepinit.runs.report_parts import (
+    CaseDetails,
+    HeatMap,
+    Tile,
+    case_html,
+    checks_html,
+    files_html,
+    glossary_html,
+    heat_map_html,
+    provenance_html,
+    tiles_html,
+)
 from deepinit.runs.report_style import STYLE
 
-MAX_SVG_CHARACTERS = 400_000
-SECTIONS_WITHOUT_CONTENTS = 6
+__all__ = ["FigureItem", "Report", "checks_item", "figure_item", "plot_item", "render"]
 
-
-@dataclasses.dataclass(frozen=True)
-class FigureItem:
-    """A figure of the report: GIF if given, else SVG, PNG if large.
-
-    Attributes:
-        caption: the finding, in a sentence or two.
-        svg, png: of `plots.to_svg`, `plots.to_png`.
-        gif: of `plots.animate_orientations` or `plots.animate_similarities`.
-    """
-
-    title: str
-    caption: str
-    svg: str | None = None
-    png: bytes | None = None
-    gif: bytes | None = None
+MOST_SENTENCES = 5  # of the first screen
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
     """Content of a report, in order.
 
-    `summary`: sentences. `findings`, `tables`: before and after the figures. `provenance`: nested
-    mapping. `citation`: plain text and BibTeX. `command`: reproduces the run.
+    Attributes:
+        summary: sentences of the first screen; further ones follow below the heat map.
+        tiles: numbers of the first screen.
+        headline: figure of the first screen.
+        heat_map: verdicts, case x theory.
+        meanings: theory -> sentence.
+        checks: joint checks, sentence and whether it held; failures of cases are sentences too.
+        findings, figures: tables and figures of the experiment.
+        cases: details, collapsed.
+        tables: collapsed as well.
+        files: file beside the report -> description.
+        provenance: nested mapping.
+        citation: plain text and BibTeX.
+        command: reproduces the run.
     """
 
     title: str
@@ -51,74 +61,70 @@ class Report:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     citation: str = ""
     command: str = ""
-
-
-def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
-    """Figure as SVG, or PNG if too large."""
-    from deepinit import plots
-
-    svg = plots.to_svg(figure)
-    if len(svg) <= MAX_SVG_CHARACTERS:
-        return FigureItem(title, caption, svg=svg)
-    return FigureItem(title, caption, png=plots.to_png(figure))
-
-
-def plot_item(
-    title: str, caption: str, plot: Callable[..., Any], *args: Any, **options: Any
-) -> FigureItem:
-    """Figure plot(*args, title=title, **options)."""
-    return figure_item(title, caption, plot(*args, title=title, **options))
-
-
-def checks_item(
-    results: Mapping[str, Any],
-    title: str = "Every check of this run",
-    caption: str = "One dot per layer; a cross is beyond the threshold.",
-    theories: Sequence[str] | None = None,
-) -> FigureItem:
-    """z-scores of the given results."""
-    from deepinit import plots
-
-    datasets = {name: result.dataset for name, result in results.items()}
-    return figure_item(title, caption, plots.z_panel(datasets, routes=theories))
+    name: str = ""
+    tiles: Sequence[Tile] = ()
+    headline: FigureItem | None = None
+    heat_map: HeatMap | None = None
+    meanings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    checks: Sequence[tuple[str, bool]] = ()
+    cases: Sequence[CaseDetails] = ()
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def render(report: Report) -> str:
     """The HTML document; SpecError for figures without a plain picture."""
-    sections: list[tuple[str, str]] = []
-    if report.summary:
-        items = "\n".join(f"<li>{_text(sentence)}</li>" for sentence in report.summary)
-        sections.append(("Summary", f'<ul class="summary">\n{items}\n</ul>'))
-    sections += [(table.title, table.to_html()) for table in report.findings]
-    sections += [(item.title, _figure(item, k)) for k, item in enumerate(report.figures, start=1)]
-    sections += [(table.title, table.to_html()) for table in report.tables]
-    if report.provenance:
-        sections.append(("Provenance", _provenance(report.provenance)))
-    if report.command:
-        code = f"<pre><code>{_text(report.command)}</code></pre>"
-        sections.append(("Run it again", code))
-    if report.citation:
-        sections.append(("Citation", f"<pre>{_text(report.citation)}</pre>"))
-    long = len(sections) > SECTIONS_WITHOUT_CONTENTS
-    contents = _contents([title for title, _ in sections]) if long else ""
+    colours = {
+        name: variable(style.colour) for name, style in route_styles(report.meanings).items()
+    }
+    used = {style.colour.lower() for style in route_styles(report.meanings).values()}
+    first, drawn = _first_screen(report)
+    used |= drawn
+    sections = []
+    if report.heat_map is not None and report.heat_map.theories:
+        body = heat_map_html(report.heat_map, colours)
+        sections.append(("theories", "Where theories hold", body))
+    if report.meanings:
+        sections.append(("names", "Theories", glossary_html(report.meanings, colours)))
+    if report.checks:
+        sections.append(("checks", "Checks", checks_html(report.checks)))
+    if report.findings:
+        body = "\n".join(_table(table, colours) for table in report.findings)
+        sections.append(("findings", "Findings", body))
+    if report.figures:
+        figures = [
+            figure_html(item, number, item.title)
+            for number, item in enumerate(report.figures, start=1)
+        ]
+        used |= {colour for _, drawn in figures for colour in drawn}
+        body = "\n".join(element for element, _ in figures)
+        sections.append(("figures", "Figures", f'<div class="figures">\n{body}\n</div>'))
+    if report.cases:
+        body = "\n".join(case_html(case, colours) for case in report.cases)
+        sections.append(("cases", "Cases", body))
+    if report.tables:
+        body = "\n".join(_collapsed(t.title, t.to_html(colours)) for t in report.tables)
+        sections.append(("tables", "Tables", body))
+    sections += _origin(report)
+    long = len(sections) > 1
+    contents = _contents([(anchor, title) for anchor, title, _ in sections]) if long else ""
     body = "\n".join(
-        f'<section id="section-{number}">\n<h2>{_text(title)}</h2>\n{content}\n</section>'
-        for number, (title, content) in enumerate(sections, start=1)
+        f'<section id="{anchor}">\n<h2>{title}</h2>\n{content}\n</section>'
+        for anchor, title, content in sections
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <meta name="generator" content="deepinit">
 <title>{_text(report.title)}</title>
 <style>
-{STYLE}</style>
+{palette(used)}{STYLE}</style>
 </head>
 <body>
 <main>
-<h1>{_text(report.title)}</h1>
-{contents}{body}
+{first}{contents}{body}
 </main>
 </body>
 </html>
@@ -129,72 +135,45 @@ def _text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
-def _contents(titles: list[str]) -> str:
-    items = "\n".join(
-        f'<li><a href="#section-{number}">{_text(title)}</a></li>'
-        for number, title in enumerate(titles, start=1)
-    )
-    return f'<nav aria-label="Contents">\n<ol>\n{items}\n</ol>\n</nav>\n'
+def _first_screen(report: Report) -> tuple[str, set[str]]:
+    """Title, tiles, sentences beside the headline figure; colours of the figure."""
+    name = f'<p class="eyebrow">deepinit <span>{_text(report.name)}</span></p>\n'
+    head = f"<header>\n{name if report.name else ''}<h1>{typeset(report.title)}</h1>\n</header>\n"
+    parts = [tiles_html(report.tiles)] if report.tiles else []
+    figure, colours = "", set[str]()
+    if report.headline is not None:
+        figure, colours = figure_html(report.headline, 0, report.headline.title)
+    sentences = "\n".join(f"<p>{typeset(text)}</p>" for text in report.summary[:MOST_SENTENCES])
+    summary = f'<div class="summary">\n{sentences}\n</div>' if sentences else ""
+    if figure or summary:
+        parts.append(f'<div class="first">\n{summary}{figure}\n</div>')
+    return head + "".join(f"{part}\n" for part in parts), colours
 
 
-def _figure(item: FigureItem, number: int) -> str:
-    label = _text(f"{item.title}. {item.caption}" if item.caption else item.title)
-    if item.gif is not None:
-        # bytes 6 and 7 of a GIF file hold its width in CSS pixels
-        picture = _inline_image("gif", item.gif, label, int.from_bytes(item.gif[6:8], "little"))
-    elif item.svg is not None and (item.png is None or len(item.svg) <= MAX_SVG_CHARACTERS):
-        picture = _inline_svg(item, number, label)
-    elif item.png is not None:
-        # bytes 16 to 20 of a PNG file hold its width; a figure has 150 dots per inch, a page 96
-        width = int.from_bytes(item.png[16:20], "big") * 96.0 / 150.0
-        picture = _inline_image("png", item.png, label, width)
-    else:
-        given = f"the figure {item.title!r} without a picture"
-        raise SpecError(given, "svg, png or gif", "Use di.plots.to_svg.")
-    caption = f"\n<figcaption>{_text(item.caption)}</figcaption>" if item.caption else ""
-    return f"<figure>\n{picture}{caption}\n</figure>"
+def _origin(report: Report) -> list[tuple[str, str, str]]:
+    """Files, command, citation, provenance."""
+    parts = []
+    if report.files:
+        parts.append(("files", "Files", files_html(report.files)))
+    if report.command:
+        code = f"<pre><code>{_text(report.command)}</code></pre>"
+        parts.append(("again", "Run it again", code))
+    if report.citation:
+        parts.append(("citation", "Citation", f"<pre>{_text(report.citation)}</pre>"))
+    if report.provenance:
+        details = _collapsed("Versions, machine, starts", provenance_html(report.provenance))
+        parts.append(("provenance", "Provenance", details))
+    return parts
 
 
-def _inline_image(kind: str, file: bytes, label: str, width: float) -> str:
-    data = base64.b64encode(file).decode("ascii")
-    return f'<img src="data:image/{kind};base64,{data}" alt="{label}" style="width: {width:.0f}px">'
+def _table(table: Table, colours: Mapping[str, str]) -> str:
+    return f"<h3>{typeset(table.title)}</h3>\n{table.to_html(colours)}"
 
 
-def _inline_svg(item: FigureItem, number: int, label: str) -> str:
-    """The svg element, scaled, with unique ids."""
-    match = re.search(r"<svg\b([^>]*)>(.*)</svg>", item.svg or "", flags=re.DOTALL)
-    view = re.search(r'viewBox="([-\d.\s]+)"', match.group(1)) if match else None
-    active = r"<script|<foreignObject|\son\w+="
-    if match is None or view is None or re.search(active, match.group(2), re.IGNORECASE):
-        given = f"the figure {item.title!r} with an SVG that is not a plain drawing"
-        allowed = "an svg element with a viewBox and no scripts"
-        raise SpecError(given, allowed, "Use di.plots.to_svg.")
-    inner = re.sub(r"<metadata>.*?</metadata>", "", match.group(2), flags=re.DOTALL)
-    prefix = f"figure-{number}-"
-    inner = re.sub(r'\bid="', f'id="{prefix}', inner)
-    inner = re.sub(r"url\(#", f"url(#{prefix}", inner)
-    inner = re.sub(r'href="#', f'href="#{prefix}', inner)
-    width = float(view.group(1).split()[2])
-    style = f"max-width: {width * 96.0 / 72.0:.0f}px"  # points to CSS pixels
-    tag = f'svg viewBox="{view.group(1)}" role="img" aria-label="{label}" style="{style}"'
-    return f"<{tag}>{inner}</svg>"
+def _collapsed(title: str, body: str) -> str:
+    return f"<details>\n<summary>{typeset(title)}</summary>\n<div>{body}</div>\n</details>"
 
 
-def _provenance(record: Mapping[str, Any]) -> str:
-    rows = "\n".join(
-        f"<div><dt>{_text(key)}</dt><dd>{_provenance_value(value)}</dd></div>"
-        for key, value in record.items()
-    )
-    return f"<dl>\n{rows}\n</dl>"
-
-
-def _provenance_value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return _provenance(value) if value else "none"
-    if isinstance(value, list | tuple):
-        if any(isinstance(item, Mapping) for item in value):
-            return "\n".join(_provenance_value(item) for item in value)
-        return _text(", ".join(str(item) for item in value)) if value else "none"
-    if value is None or value == "":
-        return "none"
-    return _text(value)
+def _contents(titles: Sequence[tuple[str, str]]) -> str:
+    items = "\n".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title in titles)
+    return f'<nav aria-label="Contents">\n<ul>\n{items}\n</ul>\n</nav>\n'

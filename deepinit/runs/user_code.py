@@ -66,9 +66,10 @@ def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
 
 def check_experiment(experiment: Any) -> None:
     """Check an Experiment's field types."""
-    texts = ("name", "title", "citation", "question")
+    texts = ("name", "title", "citation", "question", "headline")
     types: dict[str, tuple[Any, str]] = {name: (str, "text") for name in texts}
     types["presets"] = (Mapping, "a dictionary: name -> config")
+    types["meanings"] = (Mapping, "a dictionary: theory -> sentence")
     types["minutes"] = (Mapping, "a dictionary: preset -> minutes")
     for name, (kind, allowed) in types.items():
         if not isinstance(getattr(experiment, name), kind):

@@ -1,7 +1,7 @@
 """Verdicts: sentences, failed checks, tables."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray
 
 _LAYERS_IN_TABLE = 6
+AGREES, REJECTED, UNRESOLVED = "agrees", "rejected", "not resolved"
 
 
 def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: int = 0) -> str:
@@ -46,6 +47,46 @@ def _where_checked(results: Sequence[CaseResult]) -> str:
     return f", at every {axes}{components}"
 
 
+class TheoryVerdict(NamedTuple):
+    """One theory in one case.
+
+    Attributes:
+        verdict: AGREES, REJECTED, UNRESOLVED (known to be wrong, and not rejected), NOT_JUDGED.
+        z: signed, at the entry nearest to or farthest beyond its threshold; NaN if not judged.
+        place: this entry, (layer, component) from 0.
+        num_heavy: entries that are not judged because of heavy tails.
+        is_check: whether it must agree.
+    """
+
+    theory: str
+    verdict: str
+    z: float
+    place: tuple[int, ...]
+    num_heavy: int
+    is_check: bool
+
+
+def theory_verdicts(result: CaseResult) -> list[TheoryVerdict]:
+    """Verdict on every predicted theory of a case."""
+    data, case = result.dataset, result.case
+    limit = threshold(data["num_used"].values)
+    verdicts = []
+    for index, route in enumerate(map(str, data["theory"].values)):
+        z = judged_z(data, route)
+        heavy = int(np.sum(np.isfinite(data["z"].values[index]) & np.isnan(z)))
+        verdict, worst = NOT_JUDGED, np.nan
+        place: tuple[int, ...] = (-1, 0)
+        if np.isfinite(z).any():
+            flat = int(np.nanargmax(np.abs(z) / limit))
+            place = tuple(map(int, np.unravel_index(flat, z.shape)))
+            worst = float(z[place])
+            agrees = abs(worst) < limit[place]
+            expected = UNRESOLVED if route in case.rejected else AGREES
+            verdict = expected if agrees else REJECTED
+        verdicts.append(TheoryVerdict(route, verdict, worst, place, heavy, route in case.checked))
+    return verdicts
+
+
 def judge(result: CaseResult) -> tuple[str, list[str]]:
     """Sentence on a case, and failed or unjudged checks."""
     agreeing: list[str] = []
@@ -55,11 +96,9 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
     failures: list[str] = []
     data, case = result.dataset, result.case
     routes = [str(name) for name in data["theory"].values]
-    for index, route in enumerate(routes):
-        z = judged_z(data, route)
-        heavy = int(np.sum(np.isfinite(data["z"].values[index]) & np.isnan(z)))  # heavy tails
-        checked = route in case.checked
-        if not np.isfinite(z).any():
+    num_entries = data["mean"].size
+    for index, (route, found, z, place, heavy, checked) in enumerate(theory_verdicts(result)):
+        if found == NOT_JUDGED:
             why = _too_heavy(data) if heavy else "without error bars"
             if heavy:
                 unjudged.append(f"{route} ({why})")
@@ -67,25 +106,22 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
                 failures.append(f"{case.name}: {route} should agree but cannot be judged {why}.")
             continue
         if heavy:
-            unjudged.append(f"{route} at {heavy} of {z.size} entries ({_too_heavy(data)})")
-        limit = threshold(data["num_used"].values)
-        worst = np.unravel_index(np.nanargmax(np.abs(z) / limit), z.shape)
-        size, largest = abs(float(z[worst])), _deviation(data, index, worst)
-        agrees = size < limit[worst]
-        if not agrees:
+            unjudged.append(f"{route} at {heavy} of {num_entries} entries ({_too_heavy(data)})")
+        largest = _deviation(data, index, place)
+        if found == REJECTED:
             rejected.append(largest)
-        elif route in case.rejected:
-            unresolved.append(f"{route} (|z| <= {size:.1f}, to be rejected by more networks)")
+        elif found == UNRESOLVED:
+            unresolved.append(f"{route} (|z| <= {abs(z):.1f}, to be rejected by more networks)")
         else:
-            agreeing.append(f"{route} (|z| <= {size:.1f})")
-        if checked and not agrees:
+            agreeing.append(f"{route} (|z| <= {abs(z):.1f})")
+        if checked and found == REJECTED:
             failures.append(
                 f"{case.name}: {route} should agree, but its largest deviation is {largest}."
             )
         elif checked and heavy:
             failures.append(
                 f"{case.name}: {route} should agree everywhere, and does where it is judged, "
-                f"but {heavy} of {z.size} entries cannot be judged {_too_heavy(data)}."
+                f"but {heavy} of {num_entries} entries cannot be judged {_too_heavy(data)}."
             )
     for route in sorted({*case.checked, *case.rejected} - set(routes)):
         failures.append(f"{case.name}: {route} should be judged but was not predicted.")
@@ -188,17 +224,6 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
         f"{THRESHOLD_SIGMA:g} on, by Student's t with few networks. "
         "Not judged: no standard error, or tails too heavy for it.",
     )
-
-
-def missing_table(results: Sequence[CaseResult]) -> list[Table]:
-    """Theories that do not apply, with reasons."""
-    rows = [
-        [result.case.name, name, reason]
-        for result in results
-        for name, reason in result.not_applicable.items()
-    ]
-    columns = ["case", "theory", "why not"]
-    return [Table("Theories that do not apply", columns, rows)] if rows else []
 
 
 def layer_table(result: CaseResult) -> Table:

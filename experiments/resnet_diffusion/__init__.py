@@ -22,6 +22,7 @@ EXPERIMENT = Experiment(
     figures=figures.figures,
     tables=tables.tables,
     minutes={"smoke": 3, "paper": 60},
+    meanings={"double_limit": "Limit of infinite depth, then of infinite width."},
     question="What is the limit of a residual network of infinite depth and width, and how far "
     "is a finite network from it?",
     citation="""@article{peluchetti2021doubly,

@@ -224,7 +224,7 @@ def test_a_route_keeps_its_colour_from_figure_to_figure():
     assert among["infinite width" if "infinite width" in among else "infinite_width"].dash == "--"
     names = ["second_order", "hybrid", "first_order", "paper", "approximation", "infinite_width"]
     assert len({style.colour for style in route_styles(names).values()}) == len(names)
-    assert len(set(KNOWN_COLOURS.values())) == 6
+    assert len(set(KNOWN_COLOURS.values())) == 9
     assert len({width_colour(2**k) for k in range(2, 12)}) == 10
 
 
