@@ -172,8 +172,9 @@ def swatch(text: str, colours: Mapping[str, str]) -> str:
     if found is None or found[1] not in colours:
         return typeset(text)
     colour = html.escape(colours[found[1]])
+    first, space, rest = html.escape(text).partition(" ")
     mark = f'<span class="swatch" style="background: {colour}"></span>'
-    return f'<span class="named">{mark}{html.escape(text)}</span>'
+    return f'<span class="named">{mark}{first}</span>{space}{rest}'
 
 
 def _cell(
@@ -184,6 +185,8 @@ def _cell(
         return swatch(cell, colours)
     text = html.escape(_cell_text(cell, decimals))
     if isinstance(cell, str):
+        if _is_number(cell):
+            text = re.sub(r"(?<!e)-", "−", text.replace("+-", "±"))
         return _marked(text) if _states_rejection(cell) else text
     missing = text == _NOT_AVAILABLE
     return f'<span title="not available">{text}</span>' if missing else text

@@ -3,7 +3,8 @@
 import base64
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from deepinit.core.errors import SpecError
 from deepinit.core.symbols import plain, typeset
@@ -11,37 +12,74 @@ from deepinit.runs.figure_items import MAX_SVG_CHARACTERS, FigureItem
 
 _COLOUR = re.compile(r"\b(fill|stroke): ?(#[0-9a-f]{6})\b", re.IGNORECASE)
 _MOST_COLOURS = 64  # drawings with more have a colour map, which stays as it is
-_WIDE = 1.8  # width over height from which a drawing spans two columns
+_WIDE = 760  # CSS pixels from which a figure spans two columns
+_LARGEST = 1.2  # scale of a drawing, so that its text does not outgrow the page's
+_TITLE = "scale(0.11 -0.11)"  # text of 11 points, which `plots.style.set_title` draws
 _DARK_INK, _DARK_SURFACE = 236, 27  # grey values of black and white in dark mode
 _LEAST_LUMINANCE = 0.18  # of lines on the dark surface: contrast above 3
 
 
-def figure_html(item: FigureItem, number: int, title: str = "") -> tuple[str, set[str]]:
-    """The figure element, and its colours that dark mode changes.
+class FigureHtml(NamedTuple):
+    """A figure element's class and content, and whether it takes a row of two columns.
 
-    `title`: heading inside the element. SpecError for figures without a plain picture.
+    `colours`: of the drawing, which dark mode changes.
+    """
+
+    kind: str
+    content: str
+    is_wide: bool
+    colours: set[str]
+
+    def element(self, fills_row: bool = False) -> str:
+        """The element."""
+        kind = f"{self.kind} wide" if fills_row or self.is_wide else self.kind
+        return f'<figure class="{kind}">\n{self.content}\n</figure>'
+
+
+def figure_html(item: FigureItem, number: int) -> FigureHtml:
+    """A figure as HTML.
+
+    Beside a title in the drawing the item's title is for screen readers only. SpecError for figures
+    without a plain picture.
     """
     words = f"{item.title}. {item.caption}" if item.caption else item.title
     label = html.escape(plain(words), quote=True)
     colours: set[str] = set()
-    kind = "picture"
     if item.gif is not None:
         # bytes 6 and 7 of a GIF file hold its width in CSS pixels
-        picture = _inline_image("gif", item.gif, label, int.from_bytes(item.gif[6:8], "little"))
+        width = float(int.from_bytes(item.gif[6:8], "little"))
+        picture = _inline_image("gif", item.gif, label, width)
     elif item.svg is not None and (item.png is None or len(item.svg) <= MAX_SVG_CHARACTERS):
-        picture, colours, ratio = _inline_svg(item, number, label)
-        kind = " ".join(["themed" if colours else "picture", *["wide"] * (ratio > _WIDE)])
+        picture, colours, width = _inline_svg(item, number, label)
     elif item.png is not None:
-        # bytes 16 to 24 of a PNG file hold its size; a figure has 150 dots per inch, a page 96
-        size = [int.from_bytes(item.png[place : place + 4], "big") for place in (16, 20)]
-        picture = _inline_image("png", item.png, label, size[0] * 96.0 / 150.0)
-        kind = "picture wide" if size[0] > _WIDE * size[1] else "picture"
+        # bytes 16 to 20 of a PNG file hold its width; a figure has 150 dots per inch, a page 96
+        width = int.from_bytes(item.png[16:20], "big") * 96.0 / 150.0
+        picture = _inline_image("png", item.png, label, width)
     else:
         given = f"the figure {item.title!r} without a picture"
         raise SpecError(given, "svg, png or gif", "Use di.plots.to_svg.")
-    head = f"<h3>{typeset(title)}</h3>\n" if title else ""
+    drawn = ' class="drawn"' if _TITLE in picture else ""
     caption = f"\n<figcaption>{typeset(item.caption)}</figcaption>" if item.caption else ""
-    return f'<figure class="{kind}">\n{head}{picture}{caption}\n</figure>', colours
+    content = f"<h3{drawn}>{typeset(item.title)}</h3>\n{picture}{caption}"
+    return FigureHtml("themed" if colours else "picture", content, width > _WIDE, colours)
+
+
+def figures_html(figures: Sequence[FigureHtml]) -> str:
+    """Figures in two columns; one without a neighbour fills its row."""
+    elements: list[str] = []
+    left: FigureHtml | None = None  # waits for a neighbour
+    for figure in figures:
+        if left is not None:
+            elements.append(left.element(fills_row=figure.is_wide))
+        if figure.is_wide or left is not None:
+            elements.append(figure.element())
+            left = None
+        else:
+            left = figure
+    if left is not None:
+        elements.append(left.element(fills_row=True))
+    body = "\n".join(elements)
+    return f'<div class="figures">\n{body}\n</div>'
 
 
 def _inline_image(kind: str, file: bytes, label: str, width: float) -> str:
@@ -50,7 +88,7 @@ def _inline_image(kind: str, file: bytes, label: str, width: float) -> str:
 
 
 def _inline_svg(item: FigureItem, number: int, label: str) -> tuple[str, set[str], float]:
-    """The svg element with unique ids and themed colours; these; width over height."""
+    """The svg element with unique ids and themed colours; these; its width in CSS pixels."""
     match = re.search(r"<svg\b([^>]*)>(.*)</svg>", item.svg or "", flags=re.DOTALL)
     view = re.search(r'viewBox="([-\d.\s]+)"', match.group(1)) if match else None
     active = r"<script|<foreignObject|\son\w+="
@@ -68,9 +106,11 @@ def _inline_svg(item: FigureItem, number: int, label: str) -> tuple[str, set[str
         colours = set()
     else:
         inner = _COLOUR.sub(lambda found: f"{found[1]}: {variable(found[2])}", inner)
-    width, height = map(float, view.group(1).split()[2:])
-    tag = f'svg viewBox="{view.group(1)}" role="img" aria-label="{label}"'
-    return f"<{tag}>{inner}</svg>", colours, width / height
+    size = [float(text) * 96.0 / 72.0 for text in view.group(1).split()[2:]]  # CSS pixels
+    width = size[0]
+    style = f"max-width: {width * (_LARGEST if width > size[1] else 1.0):.0f}px"
+    tag = f'svg viewBox="{view.group(1)}" role="img" aria-label="{label}" style="{style}"'
+    return f'<div class="drawing" tabindex="0"><{tag}>{inner}</svg></div>', colours, width
 
 
 def variable(colour: str) -> str:

@@ -1,5 +1,6 @@
 """Parts of a report from results: tiles, sentences, heat map, details of cases."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -39,7 +40,7 @@ def tiles(
     cases = f"in {len(results)} case{'s' if len(results) > 1 else ''}"
     found = [Tile("Checks held", held, judged, state), Tile("Networks", f"{networks:,}", cases)]
     if seconds is not None:
-        found.append(Tile("Time", duration(seconds), "theory and simulation, all starts"))
+        found.append(Tile("Time", duration(seconds), "theory and simulation"))
     return found
 
 
@@ -156,18 +157,28 @@ def case_details(result: CaseResult, verdicts: Sequence[TheoryVerdict]) -> CaseD
     resolved = float(data["effect_resolved"].values[-1, 0])
     settings = ", ".join(f"{name} {value}" for name, value in estimate.settings.items())
     facts = {
-        "network": str(getattr(case.spec, "label", case.spec))[:_MOST_FACTS],
+        "network": _short(str(getattr(case.spec, "label", case.spec))),
         "inputs": case.inputs.label,
         "quantity": f"{case.quantity.name}: {case.quantity.symbol}, {case.quantity.label}",
         "settings": settings,
     }
     if np.isfinite(resolved):
         facts["resolved"] = f"differences from {resolved:.2g}, at the last {axis_of(data)}"
-    tables = [layer_table(result)]
-    if verdicts:
-        tables.insert(0, _theory_table(result, verdicts))
+    ranges: dict[str, list[str]] = {}
+    for each in result.predictions:
+        ranges.setdefault(each.valid_for, []).append(each.name)
+    facts |= {f"valid: {', '.join(names)}": text for text, names in ranges.items()}
+    tables = [*([_theory_table(result, verdicts)] if verdicts else []), layer_table(result)]
     failed = any(each.is_check and each.verdict != AGREES for each in verdicts)
     return CaseDetails(case.name, remark, facts, tables, result.not_applicable, failed)
+
+
+def _short(text: str) -> str:
+    """Text of a spec without absent parts, equal widths counted."""
+    text = re.sub(r", \w+=None", "", text)
+    equal = r"\((\d+)((?:, \1){3,})\)"
+    text = re.sub(equal, lambda found: f"({found[1]},) * {found[2].count(',') + 1}", text)
+    return text if len(text) <= _MOST_FACTS else text[: _MOST_FACTS - 3] + "..."
 
 
 def _theory_table(result: CaseResult, verdicts: Sequence[TheoryVerdict]) -> Table:
@@ -183,7 +194,7 @@ def _theory_table(result: CaseResult, verdicts: Sequence[TheoryVerdict]) -> Tabl
                 float(data[name].values[each.place]) for name in ("mean", "standard_error")
             )
             where = f"{axis} {int(data[axis].values[each.place[0]])}"
-            component = components[each.place[1]]
+            component = components[each.place[1]] if len(components) > 1 else ""
             predicted = f"{float(prediction.mean[each.place]):.5g}"
             place = [
                 f"{where}, {component}" if component else where,
@@ -191,7 +202,6 @@ def _theory_table(result: CaseResult, verdicts: Sequence[TheoryVerdict]) -> Tabl
                 predicted,
             ]
         z = each.z if np.isfinite(each.z) else None
-        texts = [prediction.error_order, prediction.valid_for]
-        rows.append([each.theory, each.verdict, z, *place, *texts])
-    columns = ["theory", "verdict", "z", "where", "measured", "predicted", "error", "valid for"]
+        rows.append([each.theory, each.verdict, z, *place, prediction.error_order])
+    columns = ["theory", "verdict", "z", "where", "measured", "predicted", "error"]
     return Table("Theories, each at its worst z", columns, rows)

@@ -6,13 +6,14 @@ give equal bytes.
 
 import dataclasses
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepinit.core.symbols import typeset
-from deepinit.core.tables import Table
+from deepinit.core.tables import Table, swatch
 from deepinit.plots.style import route_styles
-from deepinit.runs.figure_html import figure_html, palette, variable
+from deepinit.runs.figure_html import figure_html, figures_html, palette, variable
 from deepinit.runs.figure_items import FigureItem, checks_item, figure_item, plot_item
 from deepinit.runs.report_parts import (
     CaseDetails,
@@ -77,7 +78,7 @@ def render(report: Report) -> str:
         name: variable(style.colour) for name, style in route_styles(report.meanings).items()
     }
     used = {style.colour.lower() for style in route_styles(report.meanings).values()}
-    first, drawn = _first_screen(report)
+    first, drawn = _first_screen(report, colours)
     used |= drawn
     sections = []
     if report.heat_map is not None and report.heat_map.theories:
@@ -91,13 +92,9 @@ def render(report: Report) -> str:
         body = "\n".join(_table(table, colours) for table in report.findings)
         sections.append(("findings", "Findings", body))
     if report.figures:
-        figures = [
-            figure_html(item, number, item.title)
-            for number, item in enumerate(report.figures, start=1)
-        ]
-        used |= {colour for _, drawn in figures for colour in drawn}
-        body = "\n".join(element for element, _ in figures)
-        sections.append(("figures", "Figures", f'<div class="figures">\n{body}\n</div>'))
+        figures = [figure_html(item, k) for k, item in enumerate(report.figures, start=1)]
+        used |= {colour for figure in figures for colour in figure.colours}
+        sections.append(("figures", "Figures", figures_html(figures)))
     if report.cases:
         body = "\n".join(case_html(case, colours) for case in report.cases)
         sections.append(("cases", "Cases", body))
@@ -135,19 +132,30 @@ def _text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
-def _first_screen(report: Report) -> tuple[str, set[str]]:
+def _first_screen(report: Report, colours: Mapping[str, str]) -> tuple[str, set[str]]:
     """Title, tiles, sentences beside the headline figure; colours of the figure."""
     name = f'<p class="eyebrow">deepinit <span>{_text(report.name)}</span></p>\n'
     head = f"<header>\n{name if report.name else ''}<h1>{typeset(report.title)}</h1>\n</header>\n"
     parts = [tiles_html(report.tiles)] if report.tiles else []
-    figure, colours = "", set[str]()
+    figure, drawn = "", set[str]()
     if report.headline is not None:
-        figure, colours = figure_html(report.headline, 0, report.headline.title)
-    sentences = "\n".join(f"<p>{typeset(text)}</p>" for text in report.summary[:MOST_SENTENCES])
+        first = figure_html(report.headline, 0)
+        figure, drawn = first.element(), first.colours
+    sentences = "\n".join(
+        f"<p>{_sentence(text, colours)}</p>" for text in report.summary[:MOST_SENTENCES]
+    )
     summary = f'<div class="summary">\n{sentences}\n</div>' if sentences else ""
     if figure or summary:
         parts.append(f'<div class="first">\n{summary}{figure}\n</div>')
-    return head + "".join(f"{part}\n" for part in parts), colours
+    return head + "".join(f"{part}\n" for part in parts), drawn
+
+
+def _sentence(text: str, colours: Mapping[str, str]) -> str:
+    """Sentence with a swatch before each `THEORY (2 cases)`."""
+    parts = re.split(r"\b(\w+)(?= \(\d+ )", text)
+    if not colours.keys() & set(parts[1::2]):
+        return typeset(text)
+    return "".join(swatch(part, colours) for part in parts)
 
 
 def _origin(report: Report) -> list[tuple[str, str, str]]:

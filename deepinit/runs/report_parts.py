@@ -72,18 +72,21 @@ def heat_map_html(heat_map: HeatMap, colours: Mapping[str, str]) -> str:
         f'<th scope="col"><a href="#theory-{_text(name)}">{swatch(name, colours)}</a></th>'
         for name in heat_map.theories
     )
+    bare = [case for case, cells in heat_map.rows.items() if not cells]
+    legend = f"{_LEGEND} Cases without a prediction: {', '.join(bare)}." if bare else _LEGEND
     rows = "\n".join(
         f'<tr><th scope="row"><a href="#case-{_text(case)}">{_text(case)}</a></th>'
         + "".join(_heat_cell(case, cells.get(name)) for name in heat_map.theories)
         + "</tr>"
         for case, cells in heat_map.rows.items()
+        if cells
     )
     label = "Worst z by case and theory"
     return (
         f'<div class="box" tabindex="0" role="region" aria-label="{label}">\n'
         f'<table class="heat" aria-label="{label}">\n<thead><tr><th scope="col">case</th>{head}'
         f"</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>\n"
-        f'<p class="note">{html.escape(_LEGEND)}</p>'
+        f'<p class="note">{html.escape(legend)}</p>'
     )
 
 

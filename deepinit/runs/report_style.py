@@ -33,7 +33,7 @@ p, li, figcaption, .note { max-width: 46rem; }
 .math { white-space: nowrap; font-family: "STIX Two Text", "Cambria Math", Cambria, Georgia,
   "Liberation Serif", serif; font-size: 1.06em; }
 .math sub, .math sup { font-size: 0.74em; line-height: 0; }
-thead .named { white-space: nowrap; }
+.named { white-space: nowrap; }
 .swatch { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 2px;
   margin-right: 0.45em; vertical-align: baseline; print-color-adjust: exact; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
@@ -66,14 +66,15 @@ nav a:hover { color: var(--link); }
 figure { margin: 0; background: var(--surface); border: 1px solid var(--line);
   border-radius: 8px; padding: 1rem 1.1rem 1.1rem; min-width: 0; }
 figure h3 { margin: 0 0 0.6rem; }
-figure svg { display: block; width: 100%; height: auto; }
+figure svg { display: block; width: 100%; height: auto; margin: 0 auto; }
+.drawing { overflow-x: auto; }
+.drawn { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 figure.themed svg { fill: var(--c000000); }
 figure img { display: block; max-width: 100%; height: auto; }
 figure.picture svg, figure.picture img { background: #fff; border-radius: 4px; }
 figcaption { margin: 0.7rem 0 0; }
-.figures { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.25rem;
-  align-items: start; }
-.figures .wide, .figures > :only-child { grid-column: 1 / -1; }
+.figures { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.25rem; }
+.figures .wide { grid-column: 1 / -1; }
 
 .box { overflow: auto; max-height: 42rem; border: 1px solid var(--line); border-radius: 8px;
   background: var(--surface); width: fit-content; max-width: 100%; }
@@ -92,9 +93,12 @@ tbody tr:last-child > * { border-bottom: 0; }
   clip-path: inset(50%); }
 .note { margin: 0.6rem 0 0; }
 
+td:first-child:not(.prose) { position: sticky; left: 0; background: var(--surface); }
 .heat th[scope="row"] { position: sticky; left: 0; z-index: 1; background: var(--surface);
   font-weight: 600; vertical-align: middle; }
 .heat thead th:first-child { left: 0; z-index: 2; }
+.heat th[scope="row"] a { color: inherit; text-decoration: none; }
+.heat th[scope="row"] a:hover { text-decoration: underline; }
 .heat thead a { color: inherit; text-decoration: none; white-space: nowrap; }
 .heat td { padding: 0; border-left: 2px solid var(--surface); min-width: 6.2rem;
   border-bottom: 2px solid var(--surface); print-color-adjust: exact; text-align: center; }
@@ -145,6 +149,7 @@ pre code { font: inherit; }
   .tile .label, .tile .note { font-size: 0.75rem; line-height: 1.35; }
   section { margin-top: 2.4rem; }
   figure { padding: 0.7rem; }
+  .drawing svg { min-width: 33rem; }
   th, td { padding: 0.34rem 0.6rem; }
   .heat td { min-width: 5rem; }
   dl > div, dl dl > div { grid-template-columns: minmax(0, 1fr); }
@@ -160,7 +165,7 @@ pre code { font: inherit; }
   th, td { padding: 0.2rem 0.45rem; }
   td.prose { min-width: 8rem; }
   .heat td { min-width: 0; }
-  thead th, .heat th[scope="row"] { position: static; min-width: 0; }
+  thead th, td:first-child:not(.prose), .heat th[scope="row"] { position: static; min-width: 0; }
   details::details-content { content-visibility: visible; display: block; }
   h2, h3, summary { break-after: avoid; }
   figure, tr, pre, .tile { break-inside: avoid; }

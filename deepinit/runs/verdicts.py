@@ -250,14 +250,6 @@ def layer_table(result: CaseResult) -> Table:
             z = z if z == NOT_JUDGED else f"z {z}"
             cells.append(f"{float(layer['predicted'][route]):.5g}{spread}, {z}")
         rows.append(cells)
-    case, settings = result.case, result.estimate.settings
     theories = [f"{route}: mean (sd), z" for route in routes]
-    return Table(
-        f"{case.name}: {axis} by {axis}",
-        [axis, "measured mean", *saved_column(data), "measured sd", "excluded", *theories],
-        rows,
-        f"{getattr(case.spec, 'label', case.spec)}; {case.inputs.label}; "
-        f"{result.estimate.num_seeds} networks; "
-        + ", ".join(f"{name} {value}" for name, value in settings.items())
-        + ".",
-    )
+    columns = [axis, "measured mean", *saved_column(data), "measured sd", "excluded", *theories]
+    return Table(f"{axis.capitalize()} by {axis}", columns, rows)

@@ -13,24 +13,25 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
     name = f"relu-w{config.histogram_width}"
     main = results[name if config.histogram_width in config.widths else next(iter(results))]
     items = [
-        figure_item(
+        plot_item(
             "The angle, layer by layer",
             "Mean over networks with its standard error, spread, and every prediction. "
             "The infinite-width limit drifts away and has no spread.",
-            di.plots.layers(main.dataset, title="Angle between two inputs, layer by layer"),
+            di.plots.layers,
+            main.dataset,
         ),
-        figure_item(
+        plot_item(
             "Which theory holds",
             "Distance of every prediction from the measured mean, in standard errors. "
             "Beyond the threshold a prediction is rejected.",
-            di.plots.residuals(
-                main.dataset, title="Distance of every prediction from the measurement"
-            ),
+            di.plots.residuals,
+            main.dataset,
         ),
-        figure_item(
+        plot_item(
             "Spread over networks",
             "Standard deviation over networks, measured and predicted.",
-            di.plots.variance_layers(main.dataset, title="Spread over networks, layer by layer"),
+            di.plots.variance_layers,
+            main.dataset,
         ),
     ]
     if main.estimate.samples is not None:
