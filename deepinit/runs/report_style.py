@@ -63,7 +63,7 @@ nav a { display: block; padding: 0.65rem 0; font-size: 0.9rem; color: var(--soft
   text-decoration: none; white-space: nowrap; }
 nav a:hover { color: var(--link); }
 
-figure { margin: 0; background: var(--surface); border: 1px solid var(--line);
+figure { position: relative; margin: 0; background: var(--surface); border: 1px solid var(--line);
   border-radius: 8px; padding: 1rem 1.1rem 1.1rem; min-width: 0; }
 figure h3 { margin: 0 0 0.6rem; }
 figure svg { display: block; width: 100%; height: auto; margin: 0 auto; }
@@ -87,7 +87,7 @@ td.prose { white-space: normal; min-width: 15rem; max-width: 30rem; }
 thead th { position: sticky; top: 0; z-index: 1; background: var(--surface); font-weight: 600;
   vertical-align: bottom; white-space: normal; min-width: 4.5rem; }
 tbody tr:last-child > * { border-bottom: 0; }
-.beyond { color: var(--bad); font-weight: 600; }
+.beyond { position: relative; color: var(--bad); font-weight: 600; }
 .beyond::after { content: " ✕"; font-size: 0.8em; }
 .beyond .mark { position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); }

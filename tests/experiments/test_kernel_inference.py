@@ -1,6 +1,7 @@
 """kernel_inference in small: first order in 1 / width, regression on digits, evidence, tables."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
