@@ -21,7 +21,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this 
 WIDTHS = (400, 1280)
 
 
-def page():
+def page(draws=True):
     """A report with tables and names that are wider than 400 pixels."""
     results = [
         case_result(
@@ -33,7 +33,8 @@ def page():
     ]
     verdicts = {each.case.name: theory_verdicts(each) for each in results}
     chart = overview.heat_map(verdicts)
-    figure = plot_item("Layers", "Measured and predicted.", plots.layers, results[0].dataset)
+    plotted = "Layers", "Measured and predicted.", plots.layers, results[0].dataset
+    figure = plot_item(*plotted) if draws else None
     return Report(
         "Angles",
         name="angles",
@@ -42,7 +43,7 @@ def page():
         headline=figure,
         heat_map=chart,
         meanings=overview.meanings(results, chart.theories, {}),
-        figures=[figure, figure, figure],
+        figures=[figure, figure, figure] if figure else [],
         cases=[overview.case_details(each, verdicts[each.case.name]) for each in results],
         provenance={"path": "/a/long/path" * 30},
         command="deepinit run " + "angles" * 40,
@@ -101,7 +102,7 @@ def test_surfaces_and_figures_follow_the_colour_scheme(file, tmp_path, dark):
 
 
 def test_the_page_of_equal_reports_is_equal():
-    first, second = render(page()), render(page())
+    first, second = render(page(draws=False)), render(page(draws=False))
     assert first == second
-    other = dataclasses.replace(page(), title="Other")
+    other = dataclasses.replace(page(draws=False), title="Other")
     assert render(other) != first
