@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.generator import standard_normals
-from deepinit.core.linear_algebra import orthonormalize_rows
+from deepinit.core.orthonormal import orthonormalize_rows
 
 
 class State(NamedTuple):
@@ -58,12 +58,12 @@ def split_rows(rows: Any, known: Any) -> Split:
     would be a direction that was seen before. Rows are scaled first: squares of gradients of 1e-30
     underflow. Rows that are not finite are left out.
     """
-    is_finite = jnp.all(jnp.isfinite(rows), axis=1, keepdims=True)
-    rows = jnp.where(is_finite, rows, 0)
     largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    largest = jnp.where(largest == 0, 1, largest)
+    is_finite = jnp.isfinite(largest)
+    largest = jnp.where(is_finite & (largest > 0), largest, 1)
+    scaled = jnp.where(is_finite, rows / largest, 0)
     count = known.shape[0]
-    directions, lower = orthonormalize_rows(rows / largest, known if count else None)
+    directions, lower = orthonormalize_rows(scaled, known if count else None)
     lower = lower * largest
     return Split(lower[:, :count], lower[:, count:], directions, is_finite)
 
@@ -89,20 +89,20 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
         split: of X on `state.rows`, if it is known.
     """
     found = split_rows(rows, state.rows) if split is None else split
-    normal = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
-    # a product with a diagonal matrix: fused with an entrywise one, XLA draws five times slower
-    images = _product(jnp.diag(_is_direction(found)), normal)
+    # images of directions of zeros are normals too: nothing has a coordinate on them
+    images = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
+    result = _product(found.new, images)
     if state.columns.shape[0]:
         seen = _product(found.directions, state.preimages.T) - _product(images, state.columns.T)
         images = images + _product(seen, state.columns)
-    result = _product(found.new, images)
+        # not found.new of the images: where these are not used again, they are not computed
+        result = result + _product(_product(found.new, seen), state.columns)
     if found.known.shape[1]:
         result = result + _product(found.known, state.images)
     if found.is_finite is not None:
         result = jnp.where(found.is_finite, result, jnp.nan)
-    joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
-        rows=joined(state.rows, found.directions), images=joined(state.images, images)
+        rows=_joined(state.rows, found.directions), images=_joined(state.images, images)
     )
 
 
@@ -137,9 +137,8 @@ def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
     new, _ = orthonormalize_rows(frame, images if len(images) else None)
     result = _product(found.new, new) + _product(found.known, images)
     result = jnp.where(found.is_finite, result, jnp.nan)
-    joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
-        rows=joined(state.rows, found.directions), images=joined(state.images, new)
+        rows=_joined(state.rows, found.directions), images=_joined(state.images, new)
     )
 
 
@@ -147,6 +146,11 @@ def rotate_left(state: State, rows: Any, key: Any) -> tuple[Any, State]:
     """X O^T [k, n] of rows X [k, n], and what is known then."""
     result, mirrored = rotate_right(_transposed(state), rows, key)
     return result, _transposed(mirrored)
+
+
+def _joined(old: Any, new: Any) -> Any:
+    """The same array where nothing was known: arrays that see the same rows share directions."""
+    return jnp.concatenate([old, new]) if len(old) else new
 
 
 def _transposed(state: State) -> State:
