@@ -45,7 +45,7 @@ def units(rows: Any) -> Any:
 
 def mean_of_rows(formula: Any, values: Any, sequences: bool) -> Any:
     """Formula of the rows [rows, ...]; of sequences [rows, tokens, ...] its mean over them."""
-    if not sequences:
+    if not sequences or values.ndim < 3:
         return formula(values.reshape(len(values), -1))
     return jnp.mean(jax.vmap(lambda each: formula(each.reshape(len(each), -1)))(values))
 
@@ -73,10 +73,13 @@ def log_rms(values: Any) -> Any:
     return (log_squares(values) - math.log(values[0].size)) / 2
 
 
-def attention_entropy(weights: Any) -> Any:
-    """Mean of H(A_t) / ln t over rows t >= 2 of causal attention [..., tokens, tokens]."""
+def attention_entropy(weights: Any, causal: bool = True) -> Any:
+    """Mean of H(A_t) / ln t over rows that see t >= 2 positions, of attention [..., t, s]."""
     entropy = -jnp.sum(jax.scipy.special.xlogy(weights, weights), axis=-1)
-    return jnp.mean(entropy[..., 1:] / jnp.log(jnp.arange(2, weights.shape[-1] + 1)))
+    tokens = weights.shape[-1]
+    if not causal:
+        return jnp.mean(entropy) / math.log(tokens)
+    return jnp.mean(entropy[..., 1:] / jnp.log(jnp.arange(2, tokens + 1)))
 
 
 def centred(logits: Any) -> Any:

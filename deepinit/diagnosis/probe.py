@@ -41,11 +41,13 @@ class Probe(NamedTuple):
         draw: `key -> Drawn`.
         first_weights: `gradients -> gradient of the first weight matrix`.
         sequences: whether a row is a sequence of tokens, whose angles are measured.
+        order: indices that sort the layers of all stacks by depth; None if they are in order.
     """
 
     draw: Callable[[Any], Drawn]
     first_weights: Callable[[Any], Any]
     sequences: bool = False
+    order: Any = None
 
 
 class Batch(NamedTuple):

@@ -22,7 +22,7 @@ class StackTheory(NamedTuple):
 
     Attributes:
         gradient_slope: sum of ln chi, infinite width.
-        stretch: of what the readout sees, infinite width; inputs have mean square 1.
+        stretch: of what the readout sees, infinite width, of displacements orthogonal to rows.
         gradient_spread: order 1/width, of one input; a batch spreads less.
         log_norm, log_gradient2: ln rms z^l, and ln |dL/dz^l|^2 up to its last value, [layers].
     """
@@ -35,11 +35,13 @@ class StackTheory(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """E phi^2, E phi'^2 and E phi'^4 under N(0, variance)."""
+    """E phi^2, E phi'^2, E phi'^4, E z phi phi' and E z^2 phi'^2 under N(0, variance)."""
 
     square: float
     slope_square: float
     slope_fourth: float
+    growth: float
+    slope_growth: float
 
 
 def moments(activation: Any, variance: float) -> Moments:
@@ -50,7 +52,8 @@ def moments(activation: Any, variance: float) -> Moments:
     z = unit * math.sqrt(variance)
     with np.errstate(over="ignore", invalid="ignore"):
         phi, slope = np.asarray(activation(z)), np.asarray(activation.derivative(z))
-        return Moments(*(float(np.sum(density * f)) for f in (phi**2, slope**2, slope**4)))
+        parts = (phi**2, slope**2, slope**4, z * phi * slope, (z * slope) ** 2)
+        return Moments(*(float(np.sum(density * part)) for part in parts))
 
 
 def stack_theory(
@@ -91,3 +94,39 @@ def stack_theory(
         log_norm = np.log(np.array(norms)) / 2
     gradients = np.append(np.cumsum(logs[::-1])[::-1], 0.0)
     return StackTheory(float(np.sum(logs)), stretch, math.sqrt(spread), log_norm, gradients)
+
+
+def mlp_theory(spec: Any, rows: Any) -> StackTheory | None:
+    """Theory of a `di.MLP` at rows [n, width], whose states are h^l = phi(z^l).
+
+    None of dependent weights. Widths may differ; laws are by their variances, `gradient_spread` is
+    for Gaussian ones. `stretch` is that of the scores: u_a = x_(a+1) - x_a has a part along x_a,
+    which grows by another factor. z and dz = J u are jointly normal, with K = E z^2, c = E z dz and
+    d = E dz^2: then E (phi' dz)^2 = (c/K)^2 E (phi' z)^2 + (d - c^2/K) h. Rows of equal norms.
+    """
+    laws = (spec.weight_law, *(() if spec.bias_law is None else (spec.bias_law,)))
+    if any(getattr(law, "is_haar", True) for law in laws):
+        return None
+    bias = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1, spec.depth)
+    x = np.asarray(rows, float)
+    moved, square = np.roll(x, -1, axis=0) - x, float(np.mean(x**2))
+    start = length = float(np.mean(moved**2))  # of one entry of J u
+    along, size, fan_in = float(np.mean(x * moved)), square, x.shape[1]
+    squares, chis, spread = [], [], 0.0
+    for width in spec.widths:
+        gain = fan_in * spec.weight_law.entry_variance(fan_in, spec.depth)
+        variance = gain * size + bias
+        at, shared = moments(spec.activation, variance), gain * along / variance
+        chis.append(gain * width / fan_in * at.slope_square)  # of gradients, from h^l to h^(l-1)
+        if squares and at.slope_square:
+            spread += (3 * at.slope_fourth / at.slope_square**2 - 1) / width
+        length = (
+            shared**2 * at.slope_growth + (gain * length - shared**2 * variance) * at.slope_square
+        )
+        along, size, fan_in = shared * at.growth, at.square, width
+        squares.append(size)
+    with np.errstate(divide="ignore"):
+        logs, log_norm = np.log(np.array(chis)), np.log(np.array(squares)) / 2
+        stretch = float(np.log(length / size * square / start))
+    gradients = np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)
+    return StackTheory(float(np.sum(logs[1:])), stretch, math.sqrt(spread), log_norm, gradients)

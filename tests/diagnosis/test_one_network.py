@@ -44,7 +44,7 @@ def case():
     found = jax.jit(lambda key: measured(probe, batch, key))(KEY)
     drawn = probe.draw(jax.random.fold_in(KEY, 0)).parameters
     parameters = {name: np.asarray(leaf, float) for name, leaf in drawn.items()}
-    back = random_cotangent(jax.random.fold_in(KEY, 1), jnp.zeros((ROWS, CLASSES)))
+    back = random_cotangent(KEY, jnp.zeros((ROWS, CLASSES)))
     each = (inputs, step, labels, other, others)
     return {name: np.asarray(v) for name, v in found.items()}, parameters, each, np.asarray(back)
 
