@@ -112,7 +112,8 @@ def mlp_theory(spec: Any, rows: Any) -> StackTheory | None:
     moved, square = np.roll(x, -1, axis=0) - x, float(np.mean(x**2))
     start = length = float(np.mean(moved**2))  # of one entry of J u
     along, size, fan_in = float(np.mean(x * moved)), square, x.shape[1]
-    squares, chis, spread = [], [], 0.0
+    squares: list[float] = []
+    chis, spread = [], 0.0
     for width in spec.widths:
         gain = fan_in * spec.weight_law.entry_variance(fan_in, spec.depth)
         variance = gain * size + bias

@@ -22,7 +22,7 @@ class Group(NamedTuple):
     family: str
     width: int
     depth: int
-    count: int
+    size: int
     data: str = "mnist"
     draw: str = "A"
     norm: str = "none"
@@ -70,12 +70,13 @@ GROUPS = (
 
 def networks() -> list[dict[str, Any]]:
     """Every network, in the order of the groups; equal on every machine."""
-    rng, found = np.random.default_rng(SEED), []
+    rng = np.random.default_rng(SEED)
+    found: list[dict[str, Any]] = []
     for group in GROUPS:
-        for _ in range(group.count):
+        for _ in range(group.size):
             number = len(found)
             common = {"id": f"{group.family}-{number:03d}", "number": number, **group._asdict()}
-            del common["count"]
+            del common["size"]
             network = _DRAWS[group.family](rng, group)
             found.append(common | {name: _plain(value) for name, value in network.items()})
     drawn = [network for network in found if network["draw"] != "R"]
