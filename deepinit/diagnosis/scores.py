@@ -1,13 +1,12 @@
 """Scores of networks at initialization, over random draws, beside their theory."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
+from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.inputs import ArrayInputs, Inputs, arrays
 from deepinit.core.layers import Layer, shape_of
 from deepinit.core.specs import MLP, NetworkSpec
@@ -30,7 +29,9 @@ NAMES = (
 )
 _LEAST_ROWS = 4
 _MOST_ROWS = 16  # that angles and gradients are measured on
-_CHUNK_BYTES = 2**28
+_MOST_AT_ONCE = 16  # networks
+_CHUNK_BYTES, _MOST_BYTES = 2**29, 2**33
+_COPIES = 18  # of the parameters in one network: 12 gradients, and parameters, steps, tangents
 
 
 class Score(NamedTuple):
@@ -108,13 +109,14 @@ def scores(
 
     Raises:
         SpecError: inputs that do not fit; layers without explicit parameters (Tied, dropout).
+        ResourceError: more than about 1e8 parameters.
     """
     validate.integer("num_seeds", num_seeds, 2, "64 is usual.")
     validate.integer("key", key, 0, "Write key=0.", most=2**32 - 1)
     own, shown = _arranged(network, inputs)
     batch = _batch(shown, labels)
-    measure, paths, states = _measure(network, own, batch)
-    values = _run(measure, batch, num_seeds, key, _chunk(batch, num_seeds))
+    measure, paths, states, size = _measure(network, own, batch)
+    values = _run(measure, batch, num_seeds, key, _chunk(size, num_seeds))
     found = estimates({name: np.asarray(value) for name, value in values.items()})
     theory = predictions(network, shown[:_MOST_ROWS])
     ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
@@ -186,27 +188,36 @@ def _batch(rows: Any, labels: Any) -> Batch:
     return Batch(rows[:_MOST_ROWS], rows[:half], labelled[:half], rows[half:], labelled[half:])
 
 
-def _measure(network: Any, own: Inputs, batch: Any) -> tuple[Callable[..., Any], Any, str]:
-    """`(batch, key) -> scores` of one network, names of the layers, and what they are."""
+def _measure(network: Any, own: Inputs, batch: Batch) -> tuple[Any, tuple[str, ...], str, int]:
+    """`(batch, key) -> scores` of one network; names of the layers; what they are; parameters."""
+    import jax
+
     from deepinit.diagnosis.one_network import measured
     from deepinit.networks.network import Network
 
-    if not isinstance(network, Network):
-        validate.instance("network", network, NetworkSpec, "a network", "Write di.MLP((64,) * 8).")
-        from deepinit.diagnosis.doors.layers import layers_probe, site_paths
+    if isinstance(network, Network):
+        return _measure_network(network, own, batch)
+    validate.instance("network", network, NetworkSpec, "a network", "Write di.MLP((64,) * 8).")
+    from deepinit.diagnosis.doors.layers import layers_probe, site_paths
 
-        shape = shape_of(own)
-        probe = layers_probe(network, shape)
-        return functools.partial(measured, probe), site_paths(network, shape), "layers"
-    return _measure_network(network, own, batch)
+    shape = shape_of(own)
+    probe = layers_probe(network, shape)
+    drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
+    paths = site_paths(network, shape)
+    return functools.partial(measured, probe), paths, "layers", _size(drawn)
 
 
-def _measure_network(network: Any, own: Inputs, batch: Any) -> tuple[Callable[..., Any], Any, str]:
+def _measure_network(
+    network: Any, own: Inputs, batch: Batch
+) -> tuple[Any, tuple[str, ...], str, int]:
+    import jax
+
     from deepinit.diagnosis.doors import networks
     from deepinit.diagnosis.one_network import measured
     from deepinit.quantities.own.functions import abstract_outputs
 
     outputs = abstract_outputs(network, own)
+    drawn = jax.eval_shape(network.batch.init, jax.random.key(0), batch.inputs)[0]
     read = _read(network, batch.inputs)
     if read is not None:
         from deepinit.diagnosis.doors.layers import layers_probe, site_paths
@@ -219,14 +230,20 @@ def _measure_network(network: Any, own: Inputs, batch: Any) -> tuple[Callable[..
             alone = measured(probe, Batch(rows), key)
             return alone | networks.parameter_scores(network, batch, key)
 
-        return both, site_paths(layers, shape), "read"
+        return both, site_paths(layers, shape), "read", 2 * _size(drawn)
     places = networks.hidden_places(network, arrays(np.asarray(batch.inputs)))
     products = networks.product_scores(network, places, len(outputs.shape) == 3)
 
     def separate(batch: Any, key: Any) -> Any:
         return products(batch, key) | networks.parameter_scores(network, batch, key)
 
-    return separate, networks.place_names(places), "products"
+    return separate, networks.place_names(places), "products", _size(drawn)
+
+
+def _size(tree: Any) -> int:
+    import jax
+
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def _read(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
@@ -247,10 +264,15 @@ def _read(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
         return None
 
 
-def _chunk(batch: Any, num_seeds: int) -> int:
-    """Networks at once."""
-    size = sum(np.asarray(part).nbytes for part in batch if part is not None)
-    return max(1, min(num_seeds, 16, _CHUNK_BYTES // max(size, 1)))
+def _chunk(size: int, num_seeds: int) -> int:
+    """Networks at once; ResourceError where one is too large."""
+    own = 4 * size * _COPIES
+    if own > _MOST_BYTES:
+        most = _MOST_BYTES // (4 * _COPIES)
+        allowed = f"at most {most:.2g}, whose tangent kernel takes {_MOST_BYTES >> 30} GiB"
+        remedy = "Score the same architecture with fewer blocks or a smaller width."
+        raise ResourceError(f"a network of {size:.2g} parameters", allowed, remedy)
+    return max(1, min(num_seeds, _MOST_AT_ONCE, _CHUNK_BYTES // own))
 
 
 def _run(measure: Any, batch: Any, num_seeds: int, key: int, chunk: int) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 from statistical import assert_value
 
 import deepinit as di
-from deepinit.core.errors import SpecError
+from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.layers import Shape
 from deepinit.diagnosis.doors.layers import layers_probe, site_paths
 from deepinit.diagnosis.estimates import estimate
@@ -159,3 +159,5 @@ def test_refusals():
         scores(tied, inputs())
     with pytest.raises(SpecError, match="without hidden layers"):
         scores(L.Sequential(L.Activation("tanh"), L.Dense(2)), inputs())
+    with pytest.raises(ResourceError, match=r"2\.4e\+08 parameters"):
+        scores(di.MLP((11_000,) * 3, di.relu, output_width=2), inputs())

@@ -41,8 +41,8 @@ def test_share_label_and_interval():
     )
 
 
-def test_the_worst_of_the_study_is_said_to_fail(tmp_path):
-    given = rows(Blocks(tmp_path))
+def test_the_worst_of_the_study_is_said_to_fail():
+    given = rows(Blocks())
     names = ("gradient_spread", "gradient_slope", "collapse", "stretch")
     shares = [
         (found.share, found.label, row.fails)
@@ -74,8 +74,8 @@ def test_damage(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_committed_model_is_that_of_the_committed_results(tmp_path):
-    known = Blocks(tmp_path)
+def test_the_committed_model_is_that_of_the_committed_results():
+    known = Blocks()
     own = verdict.model()
     found = json.loads(json.dumps(document(known)))
     assert found["results_sha256"] == own["results_sha256"]

@@ -16,13 +16,14 @@ STAGES = ("train", "score", "repair", "sgd", "long")
 
 
 class Blocks:
-    """Blocks of a folder, and committed ones."""
+    """Committed blocks and those of a folder; without one they are read only."""
 
-    def __init__(self, folder: str | Path, use_committed: bool = True) -> None:
-        self.folder = Path(folder)
-        self.known = dict(committed()) if use_committed else {}
-        for file in sorted((self.folder / "blocks").glob("*.json")):
-            self.known[file.stem] = loads(file.read_bytes())
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.known = dict(committed())
+        if self.folder is not None:
+            for file in sorted((self.folder / "blocks").glob("*.json")):
+                self.known[file.stem] = loads(file.read_bytes())
 
     def get(self, name: str) -> Any:
         """Content, or None."""
@@ -30,6 +31,7 @@ class Blocks:
 
     def put(self, name: str, content: Any) -> None:
         """Write a block."""
+        assert self.folder is not None
         data = canonical_json(content).encode("ascii")
         replace_file(self.folder, f"blocks/{name}.json", data + b"\n", (0, 1))
         self.known[name] = loads(data)

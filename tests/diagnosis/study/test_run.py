@@ -70,8 +70,8 @@ def test_data_are_the_registered_ones():
 
 
 @pytest.mark.slow
-def test_report_of_committed_results(tmp_path):
-    known = Blocks(tmp_path)
+def test_report_of_committed_results():
+    known = Blocks()
     given, repaired = rows(known), repaired_rows(known)
     assert len(given) > 50
     assert {row.network["id"] for row in repaired} <= {r.network["id"] for r in given if r.fails}
