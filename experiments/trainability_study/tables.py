@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.comparison.compare import with_error
+from deepinit.core.result_views import with_error
+from deepinit.core.tables import Table
 from deepinit.runs.experiment import Results
-from deepinit.runs.tables import Table
 
 from .cases import Config, networks
 
