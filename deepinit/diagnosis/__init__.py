@@ -1,0 +1,1 @@
+"""Diagnosis before training: scores of a network at initialization, and what they predict."""

@@ -1,0 +1,1 @@
+"""Networks of every kind as probes."""

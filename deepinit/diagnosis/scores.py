@@ -1,0 +1,288 @@
+"""Scores of networks at initialization, over random draws, beside their theory."""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core import validate
+from deepinit.core.errors import ResourceError, SpecError
+from deepinit.core.inputs import ArrayInputs, Inputs, arrays
+from deepinit.core.layers import Layer, shape_of
+from deepinit.core.specs import MLP, NetworkSpec
+from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
+from deepinit.diagnosis.probe import Batch
+
+NAMES = (
+    "collapse",
+    "stretch",
+    "gradient_slope",
+    "gradient_spread",
+    "ntk_condition",
+    "ntk_centred",
+    "signal_efficiency",
+    "first_step",
+    "forward_range",
+    "gradient_floor",
+    "token_cosine",
+    "attention_entropy",
+)
+_LEAST_ROWS = 4
+_MOST_ROWS = 16  # that angles and gradients are measured on
+_MOST_AT_ONCE = 16  # networks
+_CHUNK_BYTES, _MOST_BYTES = 2**29, 2**33
+_COPIES = 18  # of the parameters in one network: 12 gradients, and parameters, steps, tangents
+
+
+class Score(NamedTuple):
+    """A score over networks.
+
+    Attributes:
+        mean, standard_error, spread: over networks without an event; NaN of fewer than two.
+        events: networks without a finite value (overflow, underflow to 0).
+        predicted: theory at infinite width, or of order 1/width (gradient_spread); None: none.
+    """
+
+    mean: float
+    standard_error: float
+    spread: float
+    events: int
+    predicted: float | None
+
+
+class Scores(NamedTuple):
+    """Scores of a network.
+
+    Attributes:
+        scores: by name; those that do not apply are left out (labels, tokens, visible attention).
+        layers: `log_norm`, `log_sin2`, `log_gradient2` -> an `Estimate` for every layer.
+        paths: names of the layers.
+        num_seeds: networks.
+        states: what the layers are: "layers" of a spec, "read" by `di.read_layers`, "products"
+            of a Network that no layers of `di.layers` are equal to.
+    """
+
+    scores: dict[str, Score]
+    layers: dict[str, list[Estimate]]
+    paths: tuple[str, ...]
+    num_seeds: int
+    states: str
+
+    def __repr__(self) -> str:
+        lines = [f"{'score':<18} {'mean':>10} {'+-':>9} {'spread':>9} {'theory':>9}  events"]
+        for name, score in self.scores.items():
+            theory = "" if score.predicted is None else f"{score.predicted:.4g}"
+            numbers = f"{score.mean:>10.4g} {score.standard_error:>9.2g} {score.spread:>9.3g}"
+            lines.append(f"{name:<18} {numbers} {theory:>9}  {score.events or ''}".rstrip())
+        return "\n".join([*lines, f"{self.num_seeds} networks"])
+
+
+def scores(
+    network: Any, inputs: Any, labels: Any = None, *, num_seeds: int = 64, key: int = 0
+) -> Scores:
+    """Scores at initialization of a spec, a network of `di.layers`, or a `di.Network`.
+
+    Formulas: docs/diagnosis.md. Rows x, features f (what the readout sees), states z^l after every
+    layer or block, a random linear loss L:
+
+    - collapse: mean over pairs of ln sin^2 of the angle of inputs, less that of features.
+    - stretch: ln of the growth of |J u|^2 relative to |f|^2, u differences of inputs.
+    - gradient_slope, gradient_spread: mean over networks of ln |dL/dz^1|^2 - ln |dL/dz^L|^2, and
+      standard deviation of ln |dL/dz^1|^2.
+    - ntk_condition, ntk_centred: ln of the condition number, and share of the trace that is left
+      after centring, of the tangent kernel of a random output direction on 12 inputs.
+    - first_step: ln of the rms change of logits per rate along -sign(gradient).
+    - signal_efficiency (labels): decrease of the loss on other inputs per rms change of logits.
+    - forward_range: largest |ln rms z^l|. gradient_floor: ln rms of the gradient of the first
+      matrix; of a Network, of its matrix with the smallest.
+    - token_cosine, attention_entropy (sequences): mean cosine of tokens at the end; least entropy
+      over blocks, 1 for uniform attention.
+
+    Standard errors are over networks at these inputs. float32; ln sin^2 is at least ln 1e-12.
+
+    Args:
+        inputs: `di.inputs`, or an array [rows, ...] as the network takes it; at least 4 rows, of
+            which 16 are measured.
+        labels: classes [rows, *positions]: the first half of the rows makes the step, the second
+            judges it.
+        num_seeds: networks.
+
+    Raises:
+        SpecError: inputs that do not fit; layers without explicit parameters (Tied, dropout).
+        ResourceError: more than about 1e8 parameters.
+    """
+    validate.integer("num_seeds", num_seeds, 2, "64 is usual.")
+    validate.integer("key", key, 0, "Write key=0.", most=2**32 - 1)
+    own, shown = _arranged(network, inputs)
+    batch = _batch(shown, labels)
+    measure, paths, states, size = _measure(network, own, batch)
+    values = _run(measure, batch, num_seeds, key, _chunk(size, num_seeds))
+    found = estimates({name: np.asarray(value) for name, value in values.items()})
+    theory = predictions(network, shown[:_MOST_ROWS])
+    ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
+    return Scores(ordered, by_layer(values), paths, num_seeds, states)
+
+
+def predictions(network: Any, inputs: Any) -> dict[str, float]:
+    """Theory of the scores where there is one: fully connected networks of independent weights."""
+    from deepinit.diagnosis.stack_theory import mlp_theory
+
+    if not isinstance(network, MLP):
+        return {}
+    theory = mlp_theory(network, np.asarray(inputs, float).reshape(len(inputs), -1))
+    if theory is None:
+        return {}
+    return {
+        "gradient_slope": theory.gradient_slope,
+        "gradient_spread": theory.gradient_spread,
+        "stretch": theory.stretch,
+    }
+
+
+def _arranged(network: Any, inputs: Any) -> tuple[Inputs, Any]:
+    """Inputs as a record, and as an array for the network."""
+    from deepinit.networks.network import Network
+
+    is_network = isinstance(network, Network)
+    if not isinstance(inputs, Inputs):
+        array = np.asarray(inputs)
+        if array.ndim < 2 or not len(array):
+            allowed = "an array [rows, ...], or di.inputs"
+            raise SpecError(f"inputs of shape {array.shape}", allowed, "Give a row for each input.")
+        if array.dtype == np.float64:
+            array = array.astype(np.float32)
+        if is_network:
+            return arrays(array), array
+        from deepinit.core.inputs.rows import points
+
+        flat = array.reshape(len(array), -1).astype(float)
+        return points(flat), flat.astype(np.float32)
+    if is_network:
+        if isinstance(inputs, ArrayInputs):
+            given = inputs.arrays
+        else:
+            rows = np.concatenate([inputs.points, inputs.partners])
+            given = network.batch.arranged(rows)
+        if len(given) != 1:
+            allowed = "a network of one array"
+            raise SpecError(f"inputs of {len(given)} arrays", allowed, "Wrap it in a function.")
+        return inputs, np.asarray(given[0])
+    rows = np.concatenate([inputs.points, inputs.partners]).astype(np.float32)
+    return inputs, rows
+
+
+def _batch(rows: Any, labels: Any) -> Batch:
+    if len(rows) < _LEAST_ROWS:
+        given = f"{len(rows)} inputs"
+        raise SpecError(given, f"{_LEAST_ROWS} rows or more", "Scores compare inputs; give more.")
+    flat = rows.reshape(len(rows), -1)
+    if np.all(flat == flat[0]):
+        raise SpecError("inputs that are all equal", "different rows", "Give real inputs.")
+    if labels is None:
+        return Batch(rows[:_MOST_ROWS])
+    classes = np.asarray(labels)
+    if classes.dtype.kind not in "iu" or len(classes) != len(rows) or classes.min() < 0:
+        given = f"labels of shape {classes.shape} and type {classes.dtype}"
+        raise SpecError(given, f"classes, integers from 0, for {len(rows)} rows", "One a row.")
+    half, labelled = len(rows) // 2, classes.astype(np.int32)
+    return Batch(rows[:_MOST_ROWS], rows[:half], labelled[:half], rows[half:], labelled[half:])
+
+
+def _measure(network: Any, own: Inputs, batch: Batch) -> tuple[Any, tuple[str, ...], str, int]:
+    """`(batch, key) -> scores` of one network; names of the layers; what they are; parameters."""
+    import jax
+
+    from deepinit.diagnosis.one_network import measured
+    from deepinit.networks.network import Network
+
+    if isinstance(network, Network):
+        return _measure_network(network, own, batch)
+    validate.instance("network", network, NetworkSpec, "a network", "Write di.MLP((64,) * 8).")
+    from deepinit.diagnosis.doors.layers import layers_probe, site_paths
+
+    shape = shape_of(own)
+    probe = layers_probe(network, shape)
+    drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
+    paths = site_paths(network, shape)
+    return functools.partial(measured, probe), paths, "layers", _size(drawn)
+
+
+def _measure_network(
+    network: Any, own: Inputs, batch: Batch
+) -> tuple[Any, tuple[str, ...], str, int]:
+    import jax
+
+    from deepinit.diagnosis.doors import networks
+    from deepinit.diagnosis.one_network import measured
+    from deepinit.quantities.own.functions import abstract_outputs
+
+    outputs = abstract_outputs(network, own)
+    drawn = jax.eval_shape(network.batch.init, jax.random.key(0), batch.inputs)[0]
+    read = _read(network, batch.inputs)
+    if read is not None:
+        from deepinit.diagnosis.doors.layers import layers_probe, site_paths
+
+        layers, shown = read
+        shape = shape_of(shown)
+        probe, rows = layers_probe(layers, shape), shown.points.astype(np.float32)
+
+        def both(batch: Any, key: Any) -> Any:
+            alone = measured(probe, Batch(rows), key)
+            return alone | networks.parameter_scores(network, batch, key)
+
+        return both, site_paths(layers, shape), "read", 2 * _size(drawn)
+    places = networks.hidden_places(network, arrays(np.asarray(batch.inputs)))
+    products = networks.product_scores(network, places, len(outputs.shape) == 3)
+
+    def separate(batch: Any, key: Any) -> Any:
+        return products(batch, key) | networks.parameter_scores(network, batch, key)
+
+    return separate, networks.place_names(places), "products", _size(drawn)
+
+
+def _size(tree: Any) -> int:
+    import jax
+
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def _read(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
+    """The network of `di.layers` that it is and its inputs, or None."""
+    from deepinit.core.inputs import rows as vectors
+    from deepinit.core.inputs import sequences
+    from deepinit.reading.read import read_layers
+
+    try:
+        if rows.dtype.kind in "iu":
+            shown = sequences.token_ids(rows)
+        elif rows.ndim == 2:
+            shown = vectors.points(rows)
+        else:
+            shown = sequences.arranged(rows)
+        return read_layers(network, arrays(rows)), shown
+    except SpecError:
+        return None
+
+
+def _chunk(size: int, num_seeds: int) -> int:
+    """Networks at once; ResourceError where one is too large."""
+    own = 4 * size * _COPIES
+    if own > _MOST_BYTES:
+        most = _MOST_BYTES // (4 * _COPIES)
+        allowed = f"at most {most:.2g}, whose tangent kernel takes {_MOST_BYTES >> 30} GiB"
+        remedy = "Score the same architecture with fewer blocks or a smaller width."
+        raise ResourceError(f"a network of {size:.2g} parameters", allowed, remedy)
+    return max(1, min(num_seeds, _MOST_AT_ONCE, _CHUNK_BYTES // own))
+
+
+def _run(measure: Any, batch: Any, num_seeds: int, key: int, chunk: int) -> dict[str, np.ndarray]:
+    import jax
+    import jax.numpy as jnp
+
+    @jax.jit
+    def many(batch: Any, root: Any) -> Any:
+        of_seed = lambda seed: measure(batch, jax.random.fold_in(root, seed))
+        return jax.lax.map(of_seed, jnp.arange(num_seeds, dtype=jnp.uint32), batch_size=chunk)
+
+    given = jax.tree.map(jnp.asarray, batch)
+    return {name: np.asarray(value) for name, value in many(given, jax.random.key(key)).items()}
