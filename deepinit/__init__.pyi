@@ -11,6 +11,7 @@ from .comparison.covariances import Covariance as Covariance
 from .comparison.covariances import covariance as covariance
 from .comparison.widths import WidthComparison as WidthComparison
 from .comparison.widths import compare_widths as compare_widths
+from .compile_cache import use_compile_cache as use_compile_cache
 from .core import curves as curves
 from .core import frames as frames
 from .core import inputs as inputs
@@ -65,6 +66,7 @@ from .deferral.explain import explain as explain
 from .deferral.function import deferred as deferred
 from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores
+from .ensembles.programs import clear_programs as clear_programs
 from .infinite_width.kernel_matrices import kernels as kernels
 from .infinite_width.neural_tangents import neural_tangents as neural_tangents
 from .networks.doors.flax import from_linen as from_linen

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.array_api import is_traced
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers import outline, shape_of
@@ -33,11 +34,11 @@ def at_unit_size(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> tuple[An
     return scaled, quantity.input_degree * exponent
 
 
-def times_power_of_two(measured: Any, exponent: int) -> Any:
-    """Values times 2^exponent."""
+def times_power_of_two(measured: Any, exponent: Any) -> Any:
+    """Values times 2^exponent, an integer or a traced one that is not 0."""
     import jax.numpy as jnp
 
-    if exponent == 0:
+    if not is_traced(exponent) and exponent == 0:
         return measured
     exponents = jnp.full(measured.value.shape, exponent, jnp.int32)
     return measured._replace(

@@ -16,17 +16,12 @@ from deepinit.core.specs import NetworkSpec
 from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
-from deepinit.quantities.kinds import ExactLaw, Forward
-from deepinit.quantities.measured import at_unit_size, measure_block, times_power_of_two
+from deepinit.quantities.kinds import ExactLaw
+from deepinit.quantities.measured import measure_block
+from deepinit.quantities.programs import measurement_programs
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import INFINITE_WIDTH, Theory
-from deepinit.quantities.validate import (
-    apply_statistic,
-    check_answers,
-    check_kinds,
-    checked,
-    with_checked_tap,
-)
+from deepinit.quantities.validate import apply_statistic, check_answers, check_kinds
 
 
 def simulate(
@@ -73,7 +68,7 @@ def simulate(
     check_kinds(spec, quantity, inputs)
     validate.num_seeds(num_seeds)
     controls, chosen = choose_control(spec, quantity, inputs, control)
-    seed_fn, settings = seed_fn_of(
+    programs, settings = programs_of(
         spec,
         quantity,
         inputs,
@@ -84,7 +79,7 @@ def simulate(
     )
     root = keys.root_key(key)
     ensemble = blocks.compile_ensemble(
-        seed_fn,
+        programs,
         num_seeds,
         seed_bytes=quantity.measurement.bytes(spec, inputs, settings),
         batch_size_one=not isinstance(spec, NetworkSpec),
@@ -225,6 +220,29 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     return quantity.measurement.linear_map(spec, inputs, name)
 
 
+def programs_of(
+    spec: Any,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    linear_map: str = "auto",
+    dtype: str = "float32",
+    precision: str = "highest",
+    keep: bool = False,
+    control: Control | None = None,
+) -> tuple[Any, dict[str, str]]:
+    """Programs of one network's Measurement (`measurement_programs`), and their settings.
+
+    With other stored arrays for `keep`, and the columns of a `control`.
+    """
+    settings = {
+        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
+        "dtype": validate.dtype(dtype),
+        "precision": validate.precision(precision),
+    }
+    return measurement_programs(spec, quantity, inputs, settings, keep, control), settings
+
+
 def seed_fn_of(
     spec: Any,
     quantity: Quantity,
@@ -240,21 +258,14 @@ def seed_fn_of(
 
     The Measurement has the columns of a `control`.
     """
-    settings = {
-        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
-        "dtype": validate.dtype(dtype),
-        "precision": validate.precision(precision),
-    }
-    scaled, exponent = at_unit_size(spec, quantity, inputs)
-    kind = with_checked_tap(quantity)
-    if control is not None and isinstance(kind, Forward):
-        measure = kind.seed_fn(spec, scaled, settings, keep, control.columns)
-    else:
-        measure = kind.seed_fn(spec, scaled, settings, keep)
-    axis = quantity.measurement.axis(spec, inputs)
-    shape = axis.length, len(axis.entries)
-
-    def seed_fn(key: Any) -> Any:
-        return times_power_of_two(checked(measure(key), quantity, shape), exponent)
-
-    return seed_fn, settings
+    programs, settings = programs_of(
+        spec,
+        quantity,
+        inputs,
+        linear_map=linear_map,
+        dtype=dtype,
+        precision=precision,
+        keep=keep,
+        control=control,
+    )
+    return programs[-1].seed_fn, settings
