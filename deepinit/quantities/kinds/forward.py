@@ -88,7 +88,7 @@ class Forward(NamedTuple):
 
             return seed_fn
 
-        return Parts(start(None) if start.is_fixed else (), make, columns is None)
+        return Parts(start(None) if start.is_fixed else (), make)
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Sites from 1; of own networks the measured layers, and the output."""
