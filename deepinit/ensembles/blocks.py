@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from deepinit.ensembles import programs
 from deepinit.ensembles.programs import Form, Program
 
 SeedFn = Callable[[Any], Any]
-Programs = tuple[Program, ...]
+Programs = Sequence[Program]
 BlockFn = Callable[[jax.Array, int], Any]
 
 # Networks per batch on one device. On a CPU their rows should fit a core's cache (measured: 10 to
@@ -238,16 +238,14 @@ def _compile(form: Form, blocks: Blocks, mesh: Mesh) -> Compiled:
 
 def _block_fn(form: Form, compiled: Compiled, blocks: Blocks, mesh: Mesh) -> BlockFn:
     everywhere = NamedSharding(mesh, PartitionSpec())
-    arguments = form.arguments(compiled.recorded)
+    arguments = jax.device_put(tuple(form.arguments(compiled.recorded)), everywhere)
 
     def block_fn(root: jax.Array, block: int) -> Any:
         first, last = blocks.seeds(block)
         # NumPy arrays: equal on all processes, so they may go to devices of other processes
-        host = np.asarray(jax.random.key_data(root)), np.uint32(first), *arguments
-        given = jax.device_put(host, everywhere)
-        return jax.tree.map(
-            lambda leaf: _to_host(leaf)[: last - first], compiled.executable(*given)
-        )
+        host = np.asarray(jax.random.key_data(root)), np.uint32(first)
+        found = compiled.executable(*jax.device_put(host, everywhere), *arguments)
+        return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], found)
 
     return block_fn
 

@@ -5,7 +5,7 @@ share a compilation, whose arguments they are.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -140,13 +140,25 @@ def clear_programs() -> None:
     _CACHE.values.clear()
 
 
-def first_that_traces(variants: tuple[Program, ...], trace: Callable[[Form], Any]) -> Form:
+class Variants(Sequence[Program]):
+    """Programs of one function, the most general first, each built where it is needed."""
+
+    def __init__(self, *build: Callable[[], Program]) -> None:
+        self.build = build
+
+    def __len__(self) -> int:
+        return len(self.build)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.build[number]()
+
+
+def first_that_traces(variants: Sequence[Program], trace: Callable[[Form], Any]) -> Form:
     """The form of the first program that traces without its numbers; the last is not tried.
 
     `variants`: of one function, the most general first.
     """
-    forms = (form(program) for program in variants)
-    first = next(forms)
+    first = form(variants[0])
     if len(variants) == 1:
         return first
     key = None if first.key is None else ("variant", first.key, len(variants))
@@ -154,10 +166,10 @@ def first_that_traces(variants: tuple[Program, ...], trace: Callable[[Form], Any
     return first if number == 0 else form(variants[number])
 
 
-def _first_that_traces(variants: tuple[Program, ...], trace: Callable[[Form], Any]) -> int:
-    for number, program in enumerate(variants[:-1]):
+def _first_that_traces(variants: Sequence[Program], trace: Callable[[Form], Any]) -> int:
+    for number in range(len(variants) - 1):
         try:
-            trace(form(program))
+            trace(form(variants[number]))
         except Exception:  # noqa: BLE001
             continue  # with constants it raises again, or does not
         return number

@@ -11,7 +11,7 @@ from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.structure import Unkeyed, key_of, split
-from deepinit.ensembles.programs import Program
+from deepinit.ensembles.programs import Program, Variants
 from deepinit.quantities.controls import Control
 from deepinit.quantities.kinds import Forward, Parts
 from deepinit.quantities.measured import at_unit_size, times_power_of_two
@@ -42,7 +42,7 @@ def measurement_programs(
     settings: dict[str, str],
     keep: bool,
     control: Control | None,
-) -> tuple[Program, ...]:
+) -> Variants:
     """Programs of `key -> Measurement`, the most general first.
 
     The first is shared by all numbers of the spec and all inputs of one shape. Then: equal numbers
@@ -57,19 +57,22 @@ def measurement_programs(
     shape = axis.length, len(axis.entries)
     arrays = parts.arrays, np.int32(exponent), _sizes(scaled)
     measured = partial(_measured, parts, quantity, shape)
-    constant = Program(
-        lambda _, __: measured(spec, arrays, inputs=scaled),
-        key=_key(quantity, settings, keep, columns, shape, spec, arrays, scaled),
-    )
-    if constant.key is None or not (parts.shares_numbers and isinstance(spec, NetworkSpec)):
-        return (constant,)
     common = quantity, settings, keep, columns, shape
-    shell, variants = _shell(scaled), []
-    for share, seen in ((False, shell), (True, shell), (False, scaled)):
+
+    def constant() -> Program:
+        make = lambda _, __: measured(spec, arrays, inputs=scaled)
+        return Program(make, key=_key(*common, spec, arrays, scaled))
+
+    def shared(seen: Any, *, share: bool = False) -> Program:
         structure, numbers = split(spec, share=share)
         make = partial(measured, inputs=seen)
-        variants.append(Program(make, structure, numbers, arrays, _key(*common, seen)))
-    return (*variants, constant)
+        return Program(make, structure, numbers, arrays, _key(*common, seen))
+
+    if not (parts.shares_numbers and isinstance(spec, NetworkSpec)):
+        return Variants(constant)
+    shell = _shell(scaled)
+    equal = partial(shared, shell, share=True)
+    return Variants(partial(shared, shell), equal, partial(shared, scaled), constant)
 
 
 def _measured(
