@@ -61,6 +61,8 @@ from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
 from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
+from .core.sweep import Sweep as Sweep
+from .core.sweep_results import SweepResult as SweepResult
 from .core.training_config import TrainingConfig as TrainingConfig
 from .deferral.explain import explain as explain
 from .deferral.function import deferred as deferred

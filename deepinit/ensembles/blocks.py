@@ -233,7 +233,7 @@ def _compile(form: Form, blocks: Blocks, mesh: Mesh) -> Compiled:
     jitted = jax.jit(block, in_shardings=NamedSharding(mesh, everywhere))
     lowered = jitted.lower(key_data, first_seed, *programs.abstract_arguments(form))
     compiled = lowered.compile()
-    return Compiled(compiled, recorders[-1].recorded, _bytes_needed(compiled))
+    return Compiled(compiled, recorders[-1].recorded, bytes_needed(compiled))
 
 
 def _block_fn(form: Form, compiled: Compiled, blocks: Blocks, mesh: Mesh) -> BlockFn:
@@ -245,7 +245,7 @@ def _block_fn(form: Form, compiled: Compiled, blocks: Blocks, mesh: Mesh) -> Blo
         # NumPy arrays: equal on all processes, so they may go to devices of other processes
         host = np.asarray(jax.random.key_data(root)), np.uint32(first)
         found = compiled.executable(*jax.device_put(host, everywhere), *arguments)
-        return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], found)
+        return jax.tree.map(lambda leaf: to_host(leaf)[: last - first], found)
 
     return block_fn
 
@@ -296,7 +296,8 @@ def smaller_batches_text(batch: int, smaller: int) -> str:
     )
 
 
-def _to_host(array: jax.Array) -> np.ndarray:
+def to_host(array: jax.Array) -> np.ndarray:
+    """The whole array, also of other processes' devices."""
     if array.is_fully_addressable:
         return np.asarray(array)
     from jax.experimental import multihost_utils
@@ -304,7 +305,7 @@ def _to_host(array: jax.Array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-def _bytes_needed(compiled: Any) -> int:
+def bytes_needed(compiled: Any) -> int:
     """Bytes of a block on device and host; 0 if unknown."""
     analysis = compiled.memory_analysis() if hasattr(compiled, "memory_analysis") else None
     if analysis is None:

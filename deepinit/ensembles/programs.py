@@ -30,7 +30,7 @@ class Program(NamedTuple):
         make: `(spec, arrays) -> (key -> pytree of arrays)`.
         structure: the spec with slots (`core.structure`).
         numbers: in the slots.
-        arrays: pytree of NumPy arrays; those of zeros alone stay constants, which rules may see.
+        arrays: pytree of NumPy arrays.
         key: hashable; whatever else the function depends on. None: never shared.
     """
 
@@ -61,23 +61,19 @@ class Arguments(NamedTuple):
 class Form(NamedTuple):
     """A program, taken apart.
 
-    Attributes:
-        constants: of `tree`, arrays of zeros; None for those that are arguments, `leaves`.
-        key: equal for programs that share a compilation; None for none.
+    `tree`, `leaves`: of its arrays. `key`: equal for programs that share a compilation; None for
+    none.
     """
 
     program: Program
     tree: Any
-    constants: tuple[np.ndarray | None, ...]
     leaves: tuple[np.ndarray, ...]
     key: Hashable | None
 
     def seed_fn(self, recorder: Recorder, leaves: Any) -> Seed:
         """Inside a traced program."""
-        given = iter(leaves)
-        every = [next(given) if each is None else each for each in self.constants]
-        arrays = jax.tree.unflatten(self.tree, every)
-        return self.program.make(structure.joined(self.program.structure, recorder), arrays)
+        spec = structure.joined(self.program.structure, recorder)
+        return self.program.make(spec, jax.tree.unflatten(self.tree, leaves))
 
     def arguments(self, recorded: Recorded) -> Arguments:
         """Its own, checked; SpecError for numbers outside the dtype's range."""
@@ -88,15 +84,13 @@ class Form(NamedTuple):
 def form(program: Program) -> Form:
     """The form of a program."""
     every, tree = jax.tree.flatten(program.arrays)
-    every = [np.asarray(leaf) for leaf in every]
-    constants = tuple(None if leaf.any() else leaf for leaf in every)
-    leaves = tuple(leaf for leaf in every if leaf.any())
+    leaves = tuple(np.asarray(leaf) for leaf in every)
     key = None
     if program.key is not None:
-        shapes = tuple((leaf.shape, str(leaf.dtype), bool(leaf.any())) for leaf in every)
+        shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
         config = tuple(getattr(jax.config, name, None) for name in _CONFIG)
         key = program.structure, program.key, tree, shapes, config
-    return Form(program, tree, constants, leaves, key)
+    return Form(program, tree, leaves, key)
 
 
 def vector_dtype() -> Any:

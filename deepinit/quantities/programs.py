@@ -55,7 +55,7 @@ def measurement_programs(
     parts = kind.parts(spec, scaled, settings, keep, *options)
     axis = quantity.measurement.axis(spec, inputs)
     shape = axis.length, len(axis.entries)
-    arrays = parts.arrays, np.int32(exponent), _sizes(scaled)
+    arrays = parts.arrays, _exponent(exponent), _sizes(scaled)
     measured = partial(_measured, parts, quantity, shape)
     common = quantity, settings, keep, columns, shape
 
@@ -82,7 +82,12 @@ def _measured(
     if isinstance(inputs, _Shell):
         inputs = _replaced(inputs, dict(zip(_SIZES, sizes, strict=True)))
     measure = parts.make(spec, rows, inputs)
-    return lambda key: times_power_of_two(checked(measure(key), quantity, shape), exponent)
+    return lambda key: times_power_of_two(checked(measure(key), quantity, shape), *exponent)
+
+
+def _exponent(exponent: int) -> tuple[np.int32, ...]:
+    """None for 0: the program has no scale then."""
+    return (np.int32(exponent),) if exponent else ()
 
 
 def _key(quantity: Quantity, *others: Any) -> Hashable | None:

@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, overload
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import NetworkSpec
+from deepinit.core.sweep import Sweep
+from deepinit.core.sweep_results import SweepResult
 from deepinit.core.training_config import TrainingConfig
+from deepinit.quantities import swept
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
 from deepinit.quantities.kinds import ExactLaw
@@ -24,8 +28,37 @@ from deepinit.quantities.theory import INFINITE_WIDTH, Theory
 from deepinit.quantities.validate import apply_statistic, check_answers, check_kinds
 
 
+@overload
+def simulate(
+    spec: Sweep,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    num_seeds: int = ...,
+    key: Any = ...,
+    linear_map: str = ...,
+    dtype: str = ...,
+    precision: str = ...,
+    progress: Callable[[float, float], None] | None = ...,
+) -> SweepResult: ...
+@overload
 def simulate(
     spec: NetworkSpec,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    num_seeds: int = ...,
+    key: Any = ...,
+    linear_map: str = ...,
+    dtype: str = ...,
+    precision: str = ...,
+    control: str = ...,
+    keep_samples: bool = ...,
+    block_size: int | None = ...,
+    progress: Callable[[float, float], None] | None = ...,
+) -> Estimate: ...
+def simulate(
+    spec: NetworkSpec | Sweep,
     quantity: Quantity,
     inputs: Any,
     *,
@@ -38,12 +71,13 @@ def simulate(
     keep_samples: bool = False,
     block_size: int | None = None,
     progress: Callable[[float, float], None] | None = None,
-) -> Estimate:
+) -> Estimate | SweepResult:
     """Monte Carlo estimate of a quantity over random networks; its `events` count undefined values.
 
     Args:
         spec: in training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax
-            module through `from_linen` or `from_nnx`).
+            module through `from_linen` or `from_nnx`). Of a `Sweep` every point, with the same
+            keys: the result is a `SweepResult`.
         inputs: rows that every network sees, an array [points, dimension] or of `di.inputs`; in
             training a `TrainingConfig`.
         key: an integer or a threefry `jax.random.key`; network i has `fold_in(key, i)`.
@@ -65,6 +99,12 @@ def simulate(
     from deepinit.ensembles import blocks, controlled, keys
 
     inputs = as_inputs(inputs)
+    if isinstance(spec, Sweep):
+        swept.refuse_options(control, keep_samples, block_size)
+        options = {"linear_map": linear_map, "dtype": dtype, "precision": precision}
+        return swept.simulate(
+            spec, quantity, inputs, num_seeds=num_seeds, key=key, progress=progress, **options
+        )
     check_kinds(spec, quantity, inputs)
     validate.num_seeds(num_seeds)
     controls, chosen = choose_control(spec, quantity, inputs, control)
@@ -133,9 +173,17 @@ def _finished(spec: Any, quantity: Quantity, inputs: Any, estimate: Estimate) ->
     )
 
 
+@overload
+def predict(
+    spec: Sweep, quantity: Quantity, inputs: Any, theory: str | None = None
+) -> SweepResult: ...
+@overload
 def predict(
     spec: NetworkSpec, quantity: Quantity, inputs: Any, theory: str | None = None
-) -> Prediction:
+) -> Prediction: ...
+def predict(
+    spec: NetworkSpec | Sweep, quantity: Quantity, inputs: Any, theory: str | None = None
+) -> Prediction | SweepResult:
     """Finite-width prediction of a quantity, in float64.
 
     Args:
@@ -145,6 +193,8 @@ def predict(
     Raises SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
     inputs = as_inputs(inputs)
+    if isinstance(spec, Sweep):
+        return swept.predict(spec, quantity, inputs, partial(predict, theory=theory))
     check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     finite = [one for one in quantity.theories if not one.is_limit]
@@ -165,9 +215,17 @@ def predict(
     raise SpecError(f"{subject} for {format_spec(spec)}. {why.rstrip('.')}. {remedy}")
 
 
-def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction:
-    """Infinite-width limit in float64; SpecError without one."""
+@overload
+def infinite(spec: Sweep, quantity: Quantity, inputs: Any) -> SweepResult: ...
+@overload
+def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction: ...
+def infinite(
+    spec: NetworkSpec | Sweep, quantity: Quantity, inputs: Any
+) -> Prediction | SweepResult:
+    """Infinite-width limit in float64, of a `Sweep` at every point; SpecError without one."""
     inputs = as_inputs(inputs)
+    if isinstance(spec, Sweep):
+        return swept.predict(spec, quantity, inputs, infinite)
     check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]

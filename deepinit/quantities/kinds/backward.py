@@ -58,6 +58,7 @@ class Backward(NamedTuple):
         """Of `key -> Measurement`."""
         from deepinit.networks.backward import random_gradients
         from deepinit.networks.input_rows import input_rows
+        from deepinit.networks.rows import with_constants, without_constants
 
         del keep
         if is_own(spec):
@@ -68,12 +69,12 @@ class Backward(NamedTuple):
         shape = shape_of(inputs)
 
         def make(spec: Any, arrays: Any, inputs: Any) -> Callable[[Any], Any]:
-            rows, functions = arrays
+            rows, functions = with_constants(arrays[0]), arrays[1]
             return lambda key: self.tap(
                 random_gradients(spec, rows, key, functions, points, **drawn, shape=shape), inputs
             )
 
-        return Parts((start(None), functions), make)
+        return Parts((without_constants(start(None)), functions), make)
 
     def _own(self, spec: Any, arrays: Any, inputs: Any, settings: Settings) -> Any:
         del arrays

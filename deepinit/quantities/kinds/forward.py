@@ -56,6 +56,7 @@ class Forward(NamedTuple):
         """Of `key -> Measurement`, with `columns` of every LayerState if given."""
         from deepinit.networks import forward, linear_maps
         from deepinit.networks.input_rows import input_rows
+        from deepinit.networks.rows import with_constants, without_constants
 
         del keep
         if is_own(spec):
@@ -75,7 +76,7 @@ class Forward(NamedTuple):
             def seed_fn(key: Any) -> Any:
                 measured, _ = forward.random_forward(
                     spec,
-                    arrays if start.is_fixed else start(key),
+                    with_constants(arrays) if start.is_fixed else start(key),
                     key,
                     tap,
                     linear_map=linear_map,
@@ -88,7 +89,7 @@ class Forward(NamedTuple):
 
             return seed_fn
 
-        return Parts(start(None) if start.is_fixed else (), make)
+        return Parts(without_constants(start(None)) if start.is_fixed else (), make)
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Sites from 1; of own networks the measured layers, and the output."""
