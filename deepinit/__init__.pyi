@@ -11,6 +11,7 @@ from .comparison.covariances import Covariance as Covariance
 from .comparison.covariances import covariance as covariance
 from .comparison.widths import WidthComparison as WidthComparison
 from .comparison.widths import compare_widths as compare_widths
+from .compile_cache import use_compile_cache as use_compile_cache
 from .core import curves as curves
 from .core import frames as frames
 from .core import inputs as inputs
@@ -60,11 +61,14 @@ from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
 from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
+from .core.sweep import Sweep as Sweep
+from .core.sweep_results import SweepResult as SweepResult
 from .core.training_config import TrainingConfig as TrainingConfig
 from .deferral.explain import explain as explain
 from .deferral.function import deferred as deferred
 from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores
+from .ensembles.programs import clear_programs as clear_programs
 from .infinite_width.kernel_matrices import kernels as kernels
 from .infinite_width.neural_tangents import neural_tangents as neural_tangents
 from .networks.doors.flax import from_linen as from_linen

@@ -232,12 +232,9 @@ def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> N
 @contextlib.contextmanager
 def _compilation_cache() -> Iterator[None]:
     """Keep compiled programs between commands, unless JAX's cache options are set."""
-    import jax
+    from deepinit.compile_cache import use_compile_cache
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        # By the XDG specification an empty or relative path counts as unset.
-        given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        cache = (given if given.is_absolute() else Path.home() / ".cache") / "deepinit" / "jax"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        with contextlib.suppress(SpecError):  # a home that cannot be written: compiled each time
+            use_compile_cache()
     yield

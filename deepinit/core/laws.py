@@ -1,12 +1,14 @@
 """Laws of weights and biases: samplers with exact moments."""
 
 import dataclasses
+import functools
 import math
 from typing import Any, Literal
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
+from deepinit.core.placeholders import Placeholder, array, check, sqrt
 from deepinit.core.typing import DTypeLike, Float, KeyLike, Like
 
 LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "sparse", "constant"]
@@ -45,6 +47,8 @@ class Law:
     value: float | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.variance, Placeholder):
+            return  # inside a program: the law of a spec that was checked
         object.__setattr__(self, "name", validate.choice("law", self.name, LAW_NAMES))
         object.__setattr__(self, "scaling", validate.choice("scaling", self.scaling, SCALINGS))
         for field in ("variance", "density", "value"):
@@ -87,14 +91,8 @@ class Law:
 
     def entry_std(self, fan_in: int, depth: int = 1, dtype: DTypeLike = "float32") -> float:
         """Entry standard deviation; SpecError beyond the dtype's range."""
-        import jax.numpy as jnp
-
-        std, limits = math.sqrt(self.entry_variance(fan_in, depth)), jnp.finfo(dtype)
-        largest = max(std, abs(self.value or 0.0))
-        if largest > float(limits.max) or 0.0 < std < float(limits.tiny):
-            given = f"the law {self.name!r} with entries of size {largest:.3g} in {limits.dtype}"
-            allowed = f"0, or sizes from {float(limits.tiny):.3g} to {float(limits.max):.3g}"
-            raise SpecError(given, allowed, "Take a variance nearer to 1, or scale the inputs.")
+        std = sqrt(self.entry_variance(fan_in, depth))
+        check(functools.partial(_require_in_range, self.name, dtype), std, self.value or 0.0)
         return std
 
     def standardized_moment(self, order: int, shape: tuple[int, int] | None = None) -> float:
@@ -126,7 +124,7 @@ class Law:
         if self.value is not None:
             import jax.numpy as jnp
 
-            return jnp.full(shape, self.value, dtype)
+            return jnp.full(shape, array(self.value, dtype), dtype)
         with sequential_bits():
             return std * self._sample_standard(key, shape, dtype)
 
@@ -155,6 +153,16 @@ class Law:
     def to_json(self) -> dict[str, Any]:
         """JSON record for `Law(**record)`."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+
+
+def _require_in_range(name: str, dtype: DTypeLike, std: float, value: float) -> None:
+    import jax.numpy as jnp
+
+    limits, largest = jnp.finfo(dtype), max(std, abs(value))
+    if largest > float(limits.max) or 0.0 < std < float(limits.tiny):
+        given = f"the law {name!r} with entries of size {largest:.3g} in {limits.dtype}"
+        allowed = f"0, or sizes from {float(limits.tiny):.3g} to {float(limits.max):.3g}"
+        raise SpecError(given, allowed, "Take a variance nearer to 1, or scale the inputs.")
 
 
 def _is_finite(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,8 +14,12 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from deepinit.core import validate
 from deepinit.core.errors import ResourceError
 from deepinit.core.host import require_unforked
+from deepinit.core.placeholders import Recorded, Recorder
+from deepinit.ensembles import programs
+from deepinit.ensembles.programs import Form, Program
 
 SeedFn = Callable[[Any], Any]
+Programs = Sequence[Program]
 BlockFn = Callable[[jax.Array, int], Any]
 
 # Networks per batch on one device. On a CPU their rows should fit a core's cache (measured: 10 to
@@ -76,7 +80,7 @@ class Ensemble(NamedTuple):
 
 
 def compile_ensemble(
-    seed_fn: SeedFn,
+    seed_fn: SeedFn | Programs,
     num_seeds: int,
     *,
     seed_bytes: int = 2**11,
@@ -90,7 +94,8 @@ def compile_ensemble(
     """Compile one function for all blocks, sized by its memory analysis.
 
     Args:
-        seed_fn: `key -> pytree of arrays`, one network.
+        seed_fn: `key -> pytree of arrays`, one network, compiled anew; or programs of it, the most
+            general first, whose compilation is shared (`ensembles.programs`).
         seed_bytes: of one network's widest layer, for the batch size on a CPU.
         batch_size_one: for convolutions, slow in XLA with a kernel per network.
         blocks: of a continued run.
@@ -108,18 +113,19 @@ def compile_ensemble(
     mesh, on_smaller_batches = mesh or local_mesh(), on_smaller_batches or _warn
     if block_size is not None:
         validate.integer("block_size", block_size, 1)
-    block_fn = partial(_retry_with_smaller_batches, seed_fn, mesh, on_smaller_batches)
+    form = chosen_form(seed_fn)
+    block_fn = partial(_retry_with_smaller_batches, form, mesh, on_smaller_batches)
     if blocks is not None:
-        compiled = _compile(seed_fn, blocks, mesh)
-        return Ensemble(blocks, block_fn(blocks, compiled), _bytes_needed(compiled))
+        compiled = compiled_block(form, blocks, mesh)
+        return Ensemble(blocks, block_fn(blocks, compiled), compiled.bytes_needed)
     fitting = 1 if batch_size_one else fitting_batch(mesh.devices.flat[0].platform, seed_bytes)
     if block_size is not None:
-        blocks = _cut_to_size(seed_fn, num_seeds, block_size, fitting, mesh, memory_budget)
+        blocks = _cut_to_size(form, num_seeds, block_size, fitting, mesh, memory_budget)
     else:
         blocks = _cut_for_devices(num_seeds, fitting, mesh)
     while True:
-        compiled = _compile(seed_fn, blocks, mesh)
-        needed = _bytes_needed(compiled)
+        compiled = compiled_block(form, blocks, mesh)
+        needed = compiled.bytes_needed
         if needed <= memory_budget:
             return Ensemble(blocks, block_fn(blocks, compiled), needed)
         if blocks.batch_size == 1 and (block_size is not None or blocks.block_size <= mesh.size):
@@ -148,12 +154,38 @@ def _in_whole_batches(wanted: int, batch: int, mesh: Mesh) -> int:
     return step * max(1, math.ceil(wanted / step))
 
 
+def chosen_form(seed_fn: SeedFn | Programs) -> Form:
+    """The most general program that traces."""
+    given = (programs.of_seed_fn(seed_fn),) if callable(seed_fn) else seed_fn
+    return programs.first_that_traces(given, outputs)
+
+
+def outputs(form: Form) -> tuple[Any, ...]:
+    """Shapes of one network's arrays; raises where its numbers cannot stay open."""
+    return programs.cached(
+        None if form.key is None else ("outputs", form.key), lambda: _outputs(form)
+    )
+
+
+def _outputs(form: Form) -> tuple[Any, ...]:
+    recorders = []
+
+    def run(key: jax.Array, vector: jax.Array, leaves: Any) -> Any:
+        recorders.append(Recorder(vector))
+        return form.seed_fn(recorders[-1], leaves)(key)
+
+    key = jax.random.key(0, impl="threefry2x32")
+    found = jax.tree.leaves(jax.eval_shape(run, key, *programs.abstract_arguments(form)))
+    for recorder in recorders:
+        recorder.require_resolved()
+    return tuple(found)
+
+
 def _cut_to_size(
-    seed_fn: SeedFn, num_seeds: int, block_size: int, fitting: int, mesh: Mesh, memory_budget: int
+    form: Form, num_seeds: int, block_size: int, fitting: int, mesh: Mesh, memory_budget: int
 ) -> Blocks:
     """Batches do not depend on the number of devices."""
-    outputs = jax.tree.leaves(jax.eval_shape(seed_fn, jax.random.key(0, impl="threefry2x32")))
-    seed_outputs = sum(output.size * output.dtype.itemsize for output in outputs)
+    seed_outputs = sum(output.size * output.dtype.itemsize for output in outputs(form))
     # half of the budget is for temporaries
     room = max(1, memory_budget // 2 // max(1, (1 + _HOST_COPIES) * seed_outputs))
     wanted = min(block_size, num_seeds, room)
@@ -162,53 +194,72 @@ def _cut_to_size(
     return Blocks(num_seeds, wanted, -(-wanted // batches))
 
 
-def _compile(seed_fn: SeedFn, blocks: Blocks, mesh: Mesh) -> Any:
-    spec = PartitionSpec("seeds")
+class Compiled(NamedTuple):
+    """A compiled block: `executable(key data, first seed, vector, leaves)`."""
+
+    executable: Any
+    recorded: Recorded
+    bytes_needed: int
+
+
+def compiled_block(form: Form, blocks: Blocks, mesh: Mesh) -> Compiled:
+    """A block's program, from the cache."""
+    key = None if form.key is None else ("block", form.key, blocks[1:], mesh)
+    return programs.cached(key, lambda: _compile(form, blocks, mesh))
+
+
+def _compile(form: Form, blocks: Blocks, mesh: Mesh) -> Compiled:
+    spec, everywhere = PartitionSpec("seeds"), PartitionSpec()
     rounds = -(-blocks.block_size // (blocks.batch_size * mesh.size))
     num_computed = rounds * blocks.batch_size * mesh.size
+    recorders = []
 
-    def local(root: jax.Array, seeds: jax.Array) -> Any:
+    def local(root: jax.Array, seeds: jax.Array, vector: jax.Array, leaves: Any) -> Any:
+        recorders.append(Recorder(vector))
+        seed_fn = form.seed_fn(recorders[-1], leaves)
         batch_size = blocks.batch_size if blocks.batch_size > 1 else None  # 1 would still batch
         seed = lambda number: seed_fn(jax.random.fold_in(root, number))
         return jax.lax.map(seed, seeds, batch_size=batch_size)
 
-    sharded = jax.shard_map(
-        local, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False
-    )
+    in_specs = everywhere, spec, everywhere, everywhere
+    sharded = jax.shard_map(local, mesh=mesh, in_specs=in_specs, out_specs=spec, check_vma=False)
 
-    def block(key_data: jax.Array, first_seed: jax.Array) -> Any:
+    def block(key_data: jax.Array, first_seed: jax.Array, vector: jax.Array, leaves: Any) -> Any:
         root = jax.random.wrap_key_data(key_data, impl="threefry2x32")
-        return sharded(root, first_seed + jnp.arange(num_computed, dtype=jnp.uint32))
+        seeds = first_seed + jnp.arange(num_computed, dtype=jnp.uint32)
+        return sharded(root, seeds, vector, leaves)
 
-    everywhere = NamedSharding(mesh, PartitionSpec())
     key_data, first_seed = (jax.ShapeDtypeStruct(shape, jnp.uint32) for shape in ((2,), ()))
-    jitted = jax.jit(block, in_shardings=(everywhere, everywhere))
-    return jitted.lower(key_data, first_seed).compile()
+    jitted = jax.jit(block, in_shardings=NamedSharding(mesh, everywhere))
+    lowered = jitted.lower(key_data, first_seed, *programs.abstract_arguments(form))
+    compiled = lowered.compile()
+    return Compiled(compiled, recorders[-1].recorded, bytes_needed(compiled))
 
 
-def _block_fn(compiled: Any, blocks: Blocks, mesh: Mesh) -> BlockFn:
+def _block_fn(form: Form, compiled: Compiled, blocks: Blocks, mesh: Mesh) -> BlockFn:
     everywhere = NamedSharding(mesh, PartitionSpec())
+    arguments = jax.device_put(tuple(form.arguments(compiled.recorded)), everywhere)
 
     def block_fn(root: jax.Array, block: int) -> Any:
         first, last = blocks.seeds(block)
         # NumPy arrays: equal on all processes, so they may go to devices of other processes
         host = np.asarray(jax.random.key_data(root)), np.uint32(first)
-        arguments = jax.device_put(host, everywhere)
-        return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], compiled(*arguments))
+        found = compiled.executable(*jax.device_put(host, everywhere), *arguments)
+        return jax.tree.map(lambda leaf: to_host(leaf)[: last - first], found)
 
     return block_fn
 
 
 def _retry_with_smaller_batches(
-    seed_fn: SeedFn,
+    form: Form,
     mesh: Mesh,
     on_smaller_batches: Callable[[int, int], None],
     blocks: Blocks,
-    compiled: Any,
+    compiled: Compiled,
 ) -> BlockFn:
     """A `block_fn` that halves the batch size out of device memory."""
     batch = blocks.batch_size
-    compute: BlockFn | None = _block_fn(compiled, blocks, mesh)
+    compute: BlockFn | None = _block_fn(form, compiled, blocks, mesh)
 
     def block_fn(root: jax.Array, block: int) -> Any:
         nonlocal batch, compute
@@ -216,7 +267,7 @@ def _retry_with_smaller_batches(
             try:
                 if compute is None:
                     cut = blocks._replace(batch_size=batch)
-                    compute = _block_fn(_compile(seed_fn, cut, mesh), cut, mesh)
+                    compute = _block_fn(form, compiled_block(form, cut, mesh), cut, mesh)
                 return compute(root, block)
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error):
@@ -245,7 +296,8 @@ def smaller_batches_text(batch: int, smaller: int) -> str:
     )
 
 
-def _to_host(array: jax.Array) -> np.ndarray:
+def to_host(array: jax.Array) -> np.ndarray:
+    """The whole array, also of other processes' devices."""
     if array.is_fully_addressable:
         return np.asarray(array)
     from jax.experimental import multihost_utils
@@ -253,7 +305,7 @@ def _to_host(array: jax.Array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-def _bytes_needed(compiled: Any) -> int:
+def bytes_needed(compiled: Any) -> int:
     """Bytes of a block on device and host; 0 if unknown."""
     analysis = compiled.memory_analysis() if hasattr(compiled, "memory_analysis") else None
     if analysis is None:

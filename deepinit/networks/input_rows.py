@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,15 +18,26 @@ from deepinit.networks.renormalization import orthogonalize_partners, rescale
 from deepinit.networks.rows import InnerProducts, Rows, frames_at
 
 
-def input_rows(spec: NetworkSpec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
-    """`network key -> rows of layer 0`; only curve nodes depend on the key.
+class Start(NamedTuple):
+    """Rows of layer 0 by the network's key; the same for all networks if `is_fixed`."""
+
+    rows: Callable[[Any], Rows]
+    is_fixed: bool = True
+
+    def __call__(self, key: Any) -> Rows:
+        """Rows of one network."""
+        return self.rows(key)
+
+
+def input_rows(spec: NetworkSpec, inputs: Any, dtype: str) -> Start:
+    """Rows of layer 0; only curve nodes depend on the key.
 
     Raises SpecError: another dimension, inputs outside the dtype's range, a frame at a kink.
     """
     seen = outline(spec, shape_of(inputs))  # raises where the width does not fit
     if isinstance(inputs, SampledCurve) and inputs.method == "tangents":
         _check_points(_extent(inputs), dtype)
-        return lambda key: _random_nodes(inputs, key, dtype)
+        return Start(lambda key: _random_nodes(inputs, key, dtype), is_fixed=False)
     if isinstance(inputs, SampledCurve):
         rows = rows_from_inputs(_chords(inputs), scale_invariant=False, dtype=dtype)
     elif isinstance(inputs, Frames):
@@ -36,7 +47,7 @@ def input_rows(spec: NetworkSpec, inputs: Any, dtype: str) -> Callable[[Any], Ro
         rows = frames_at(inputs.points.astype(dtype), inputs.tangents.astype(dtype))
     else:
         rows = rows_from_inputs(inputs, scale_invariant=seen.is_homogeneous, dtype=dtype)
-    return lambda key: rows
+    return Start(lambda key: rows)
 
 
 def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:

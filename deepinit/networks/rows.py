@@ -173,6 +173,24 @@ def unit_scales(rows: Rows) -> np.ndarray:
     return np.zeros(len(rows.points), rows.points.dtype)
 
 
+_CONSTANTS = ("point_scales", "events")  # zeros that rules see at tracing
+
+
+def without_constants(rows: Rows) -> Rows:
+    """Rows as arguments of a program: zeros that rules see are left out (None)."""
+    zeros: dict[str, Any] = {name: None for name in _CONSTANTS if not np.any(getattr(rows, name))}
+    return dataclasses.replace(rows, **zeros)
+
+
+def with_constants(rows: Rows) -> Rows:
+    """Inverse of `without_constants`, inside the program."""
+    if rows.point_scales is None:
+        rows = dataclasses.replace(rows, point_scales=unit_scales(rows))
+    if rows.events is None:
+        rows = dataclasses.replace(rows, events=np.zeros(len(rows.bases), np.int8))
+    return rows
+
+
 _LARGEST_RATIO = 35.0  # logarithm; squares of exp(35) stay in float32
 
 

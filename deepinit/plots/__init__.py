@@ -18,6 +18,7 @@ from deepinit.plots.scaling import by_width, widths
 from deepinit.plots.series import series, series_panels
 from deepinit.plots.similarities import similarities
 from deepinit.plots.style import to_png, to_svg
+from deepinit.plots.sweeps import sweep
 
 __all__ = [
     "amplitude_angles",
@@ -37,6 +38,7 @@ __all__ = [
     "series",
     "series_panels",
     "similarities",
+    "sweep",
     "to_png",
     "to_svg",
     "variance_layers",

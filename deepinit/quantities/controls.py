@@ -1,5 +1,6 @@
 """Control variates of a quantity: theory of the columns that a simulation draws."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -27,6 +28,21 @@ class Controls(NamedTuple):
 
     mean: np.ndarray
     square: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """`LayerState -> [length]`, the record of a site; hashable.
+
+    `layout`: (layer of a site, what its record holds).
+    """
+
+    layout: "tuple[tuple[Layer, tuple[_Part, ...]], ...]"
+    length: int
+
+    def __call__(self, state: Any) -> Any:
+        """The record, padded by zeros."""
+        return _record(state.watch, dict(self.layout)[state.watch.site], self.length)
 
 
 class Control(NamedTuple):
@@ -93,8 +109,7 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
     layout = _layout(body, groups)
     length = max(sum(part.request.length for part in parts) for parts in layout.values())
 
-    def columns(state: Any) -> Any:
-        return _record(state.watch, layout[state.watch.site], length)
+    columns = Columns(tuple(layout.items()), length)
 
     def of_chunk(seen: np.ndarray) -> list[np.ndarray]:
         """[sites, networks, entries] of values and squares."""

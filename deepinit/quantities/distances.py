@@ -33,14 +33,8 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     event = jnp.where(
         jnp.isneginf(value), _EQUAL, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE)
     ).astype(jnp.int8)
-    start = jnp.asarray(_log_start(inputs), value.dtype)
+    start = jnp.asarray(inputs.log_distances, value.dtype)
     return Measurement(jnp.where(event == 0, value - start, 0), event)
-
-
-def _log_start(inputs: Inputs) -> np.ndarray:
-    """ln |x_0 - x'_0| [pairs]."""
-    size = np.max(np.abs(inputs.displacements), axis=1)
-    return np.log(size) + np.log(np.linalg.norm(inputs.displacements / size[:, None], axis=1))
 
 
 def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
@@ -106,7 +100,7 @@ def _predict(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
     return Prediction(
         quantity="log_distance",
         name=theory,
-        mean=mean + 0.5 * np.log(np.array(spec.widths))[:, None] - _log_start(inputs),
+        mean=mean + 0.5 * np.log(np.array(spec.widths))[:, None] - inputs.log_distances,
         variance=0.25 * np.array([walk.log_distance2_variance for walk in walks]).T,
         error_order="O(depth / width^2)",
         valid_for=VALID_FOR,
@@ -124,7 +118,9 @@ def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
         squares = mean_square_distances(spec, inputs)
     if np.any(squares == 0.0):
         raise SpecError("the images of a pair are equal at infinite width: their distance is 0")
-    return growth_limit(0.5 * np.log(squares * np.array(spec.widths)[:, None]) - _log_start(inputs))
+    return growth_limit(
+        0.5 * np.log(squares * np.array(spec.widths)[:, None]) - inputs.log_distances
+    )
 
 
 log_distance = Quantity(

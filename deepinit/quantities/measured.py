@@ -33,16 +33,35 @@ def at_unit_size(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> tuple[An
     return scaled, quantity.input_degree * exponent
 
 
-def times_power_of_two(measured: Any, exponent: int) -> Any:
-    """Values times 2^exponent."""
+def times_power_of_two(measured: Any, exponent: Any = None) -> Any:
+    """Values times 2^exponent; None for 1."""
     import jax.numpy as jnp
 
-    if exponent == 0:
+    if exponent is None:
         return measured
     exponents = jnp.full(measured.value.shape, exponent, jnp.int32)
     return measured._replace(
         exponent=exponents if measured.exponent is None else exponents + measured.exponent
     )
+
+
+def block_statistics(quantity: Quantity, measured: Any, *, histogram: bool = True) -> Any:
+    """Statistics of one block of values [seeds, layers, ...]."""
+    from deepinit.ensembles import statistics
+
+    value, event, sizes = _checked_events(quantity, measured)
+    return statistics.statistics(
+        value, event, len(quantity.events), sizes=sizes, histogram=histogram
+    )
+
+
+def _checked_events(quantity: Quantity, measured: Any) -> tuple[Any, Any, Any]:
+    value, event, sizes = _scaled(quantity, measured)
+    if event.size and not (event.min() >= 0 and event.max() <= len(quantity.events)):
+        given = f"events {event.min()} to {event.max()} of {quantity.name}"
+        allowed = f"0 to {len(quantity.events)}, one for each of its events"
+        raise SpecError(given, allowed, "Name every event.")
+    return value, event, sizes
 
 
 def measure_block(
@@ -60,11 +79,7 @@ def measure_block(
     """
     from deepinit.ensembles import controlled, statistics
 
-    value, event, sizes = _scaled(quantity, measured)
-    if event.size and not (event.min() >= 0 and event.max() <= len(quantity.events)):
-        given = f"events {event.min()} to {event.max()} of {quantity.name}"
-        allowed = f"0 to {len(quantity.events)}, one for each of its events"
-        raise SpecError(given, allowed, "Name every event.")
+    value, event, sizes = _checked_events(quantity, measured)
     part: Any = statistics.statistics(value, event, len(quantity.events), sizes=sizes)
     if control is not None:
         controls = control.of_block(measured.columns)

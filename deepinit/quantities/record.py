@@ -72,7 +72,8 @@ def _shapes(measurement: Any, spec: Any, inputs: Any) -> Any:
 
     listening = measurement._replace(tap=training_tap if isinstance(measurement, Trained) else tap)
     settings = {**_SETTINGS, "linear_map": measurement.linear_map(spec, inputs, "auto")}
-    jax.eval_shape(listening.seed_fn(spec, inputs, settings), jax.random.key(0))
+    seed_fn = listening.parts(spec, inputs, settings).seed_fn(spec, inputs)
+    jax.eval_shape(seed_fn, jax.random.key(0))
     return seen[0]
 
 

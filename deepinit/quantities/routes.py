@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, overload
 
 import numpy as np
 
@@ -13,24 +14,51 @@ from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import NetworkSpec
+from deepinit.core.sweep import Sweep
+from deepinit.core.sweep_results import SweepResult
 from deepinit.core.training_config import TrainingConfig
+from deepinit.quantities import swept
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
-from deepinit.quantities.kinds import ExactLaw, Forward
-from deepinit.quantities.measured import at_unit_size, measure_block, times_power_of_two
+from deepinit.quantities.kinds import ExactLaw
+from deepinit.quantities.measured import measure_block
+from deepinit.quantities.programs import measurement_programs
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import INFINITE_WIDTH, Theory
-from deepinit.quantities.validate import (
-    apply_statistic,
-    check_answers,
-    check_kinds,
-    checked,
-    with_checked_tap,
-)
+from deepinit.quantities.validate import apply_statistic, check_answers, check_kinds
 
 
+@overload
+def simulate(
+    spec: Sweep,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    num_seeds: int = ...,
+    key: Any = ...,
+    linear_map: str = ...,
+    dtype: str = ...,
+    precision: str = ...,
+    progress: Callable[[float, float], None] | None = ...,
+) -> SweepResult: ...
+@overload
 def simulate(
     spec: NetworkSpec,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    num_seeds: int = ...,
+    key: Any = ...,
+    linear_map: str = ...,
+    dtype: str = ...,
+    precision: str = ...,
+    control: str = ...,
+    keep_samples: bool = ...,
+    block_size: int | None = ...,
+    progress: Callable[[float, float], None] | None = ...,
+) -> Estimate: ...
+def simulate(
+    spec: NetworkSpec | Sweep,
     quantity: Quantity,
     inputs: Any,
     *,
@@ -43,12 +71,13 @@ def simulate(
     keep_samples: bool = False,
     block_size: int | None = None,
     progress: Callable[[float, float], None] | None = None,
-) -> Estimate:
+) -> Estimate | SweepResult:
     """Monte Carlo estimate of a quantity over random networks; its `events` count undefined values.
 
     Args:
         spec: in training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax
-            module through `from_linen` or `from_nnx`).
+            module through `from_linen` or `from_nnx`). Of a `Sweep` every point, with the same
+            keys: the result is a `SweepResult`.
         inputs: rows that every network sees, an array [points, dimension] or of `di.inputs`; in
             training a `TrainingConfig`.
         key: an integer or a threefry `jax.random.key`; network i has `fold_in(key, i)`.
@@ -70,10 +99,16 @@ def simulate(
     from deepinit.ensembles import blocks, controlled, keys
 
     inputs = as_inputs(inputs)
+    if isinstance(spec, Sweep):
+        swept.refuse_options(control, keep_samples, block_size)
+        options = {"linear_map": linear_map, "dtype": dtype, "precision": precision}
+        return swept.simulate(
+            spec, quantity, inputs, num_seeds=num_seeds, key=key, progress=progress, **options
+        )
     check_kinds(spec, quantity, inputs)
     validate.num_seeds(num_seeds)
     controls, chosen = choose_control(spec, quantity, inputs, control)
-    seed_fn, settings = seed_fn_of(
+    programs, settings = programs_of(
         spec,
         quantity,
         inputs,
@@ -84,7 +119,7 @@ def simulate(
     )
     root = keys.root_key(key)
     ensemble = blocks.compile_ensemble(
-        seed_fn,
+        programs,
         num_seeds,
         seed_bytes=quantity.measurement.bytes(spec, inputs, settings),
         batch_size_one=not isinstance(spec, NetworkSpec),
@@ -138,9 +173,17 @@ def _finished(spec: Any, quantity: Quantity, inputs: Any, estimate: Estimate) ->
     )
 
 
+@overload
+def predict(
+    spec: Sweep, quantity: Quantity, inputs: Any, theory: str | None = None
+) -> SweepResult: ...
+@overload
 def predict(
     spec: NetworkSpec, quantity: Quantity, inputs: Any, theory: str | None = None
-) -> Prediction:
+) -> Prediction: ...
+def predict(
+    spec: NetworkSpec | Sweep, quantity: Quantity, inputs: Any, theory: str | None = None
+) -> Prediction | SweepResult:
     """Finite-width prediction of a quantity, in float64.
 
     Args:
@@ -150,6 +193,8 @@ def predict(
     Raises SpecError: a theory that is unknown or does not apply. Other errors pass unchanged.
     """
     inputs = as_inputs(inputs)
+    if isinstance(spec, Sweep):
+        return swept.predict(spec, quantity, inputs, partial(predict, theory=theory))
     check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     finite = [one for one in quantity.theories if not one.is_limit]
@@ -170,9 +215,17 @@ def predict(
     raise SpecError(f"{subject} for {format_spec(spec)}. {why.rstrip('.')}. {remedy}")
 
 
-def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction:
-    """Infinite-width limit in float64; SpecError without one."""
+@overload
+def infinite(spec: Sweep, quantity: Quantity, inputs: Any) -> SweepResult: ...
+@overload
+def infinite(spec: NetworkSpec, quantity: Quantity, inputs: Any) -> Prediction: ...
+def infinite(
+    spec: NetworkSpec | Sweep, quantity: Quantity, inputs: Any
+) -> Prediction | SweepResult:
+    """Infinite-width limit in float64, of a `Sweep` at every point; SpecError without one."""
     inputs = as_inputs(inputs)
+    if isinstance(spec, Sweep):
+        return swept.predict(spec, quantity, inputs, infinite)
     check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]
@@ -225,6 +278,29 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     return quantity.measurement.linear_map(spec, inputs, name)
 
 
+def programs_of(
+    spec: Any,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    linear_map: str = "auto",
+    dtype: str = "float32",
+    precision: str = "highest",
+    keep: bool = False,
+    control: Control | None = None,
+) -> tuple[Any, dict[str, str]]:
+    """Programs of one network's Measurement (`measurement_programs`), and their settings.
+
+    With other stored arrays for `keep`, and the columns of a `control`.
+    """
+    settings = {
+        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
+        "dtype": validate.dtype(dtype),
+        "precision": validate.precision(precision),
+    }
+    return measurement_programs(spec, quantity, inputs, settings, keep, control), settings
+
+
 def seed_fn_of(
     spec: Any,
     quantity: Quantity,
@@ -240,21 +316,14 @@ def seed_fn_of(
 
     The Measurement has the columns of a `control`.
     """
-    settings = {
-        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
-        "dtype": validate.dtype(dtype),
-        "precision": validate.precision(precision),
-    }
-    scaled, exponent = at_unit_size(spec, quantity, inputs)
-    kind = with_checked_tap(quantity)
-    if control is not None and isinstance(kind, Forward):
-        measure = kind.seed_fn(spec, scaled, settings, keep, control.columns)
-    else:
-        measure = kind.seed_fn(spec, scaled, settings, keep)
-    axis = quantity.measurement.axis(spec, inputs)
-    shape = axis.length, len(axis.entries)
-
-    def seed_fn(key: Any) -> Any:
-        return times_power_of_two(checked(measure(key), quantity, shape), exponent)
-
-    return seed_fn, settings
+    programs, settings = programs_of(
+        spec,
+        quantity,
+        inputs,
+        linear_map=linear_map,
+        dtype=dtype,
+        precision=precision,
+        keep=keep,
+        control=control,
+    )
+    return programs[-1].seed_fn, settings

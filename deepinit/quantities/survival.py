@@ -58,18 +58,18 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
 
     rows = state.postactivations
     norm2 = jnp.sum(rows.points * rows.points, axis=1)
-    start = jnp.asarray(0.5 * np.log(_sizes(inputs, rows.points.shape[1])), norm2.dtype)
+    start = jnp.asarray(_log_sizes(inputs, rows.points.shape[1]), norm2.dtype)
     value = rows.point_scales + 0.5 * jnp.log(jnp.where(norm2 > 0, norm2, 1)) - start
     finite = jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales)
     event = jnp.where(finite, jnp.where(norm2 > 0, 0, _DEAD), _NOT_FINITE)
     return Measurement(value, event.astype(jnp.int8))
 
 
-def _sizes(inputs: Inputs, width: int) -> np.ndarray:
-    """|x_0|^2; the number of neurons where the input is integers: values are root mean squares."""
+def _log_sizes(inputs: Inputs, width: int) -> Any:
+    """ln |x_0|; of sqrt(width) where the input is integers: values are root mean squares."""
     if _is_symbolic(inputs):
-        return np.full(len(inputs.points), float(width))
-    return np.sum(inputs.points**2, axis=1)
+        return np.full(len(inputs.points), 0.5 * np.log(float(width)))
+    return inputs.log_norms
 
 
 def _is_symbolic(inputs: Inputs) -> bool:

@@ -14,7 +14,7 @@ from deepinit.core.terminal import remark
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
 from deepinit.quantities.measured import measure_block
-from deepinit.quantities.routes import seed_fn_of
+from deepinit.quantities.routes import programs_of
 from deepinit.runs.experiment import Case
 from deepinit.runs.inspect import block_name, invalid_block, plan_name, read_plan, read_statistics
 
@@ -140,7 +140,7 @@ def compiled(
     """Compiled ensemble, in blocks by plan or size."""
     from deepinit.ensembles import blocks
 
-    seed_fn, settings = seed_fn_of(
+    programs, settings = programs_of(
         case.spec,
         case.quantity,
         case.inputs,
@@ -151,7 +151,7 @@ def compiled(
         control=control,
     )
     return blocks.compile_ensemble(
-        seed_fn,
+        programs,
         case.num_seeds,
         seed_bytes=case.quantity.measurement.bytes(case.spec, case.inputs, settings),
         batch_size_one=not isinstance(case.spec, NetworkSpec),

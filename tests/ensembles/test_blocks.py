@@ -152,7 +152,7 @@ class Crowded:
     def __init__(self, monkeypatch, room):
         self.tried = []
 
-        def compile_(seed_fn, cut, mesh, compile_=blocks._compile):
+        def compile_(form, cut, mesh, compile_=blocks._compile):
             self.tried.append(cut.batch_size)
 
             def exhausted(*arguments):
@@ -160,7 +160,9 @@ class Crowded:
                     "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."
                 )
 
-            return compile_(seed_fn, cut, mesh) if cut.batch_size <= room else exhausted
+            compiled = compile_(form, cut, mesh)
+            fits = cut.batch_size <= room
+            return compiled if fits else compiled._replace(executable=exhausted)
 
         monkeypatch.setattr(blocks, "_compile", compile_)
 

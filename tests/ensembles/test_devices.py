@@ -44,8 +44,11 @@ np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-5)
 
 cut = blocks.Blocks(64, 32, 2)
 everywhere = jax.sharding.NamedSharding(local_mesh(), jax.P())
-host = np.asarray(jax.random.key_data(root)), np.uint32(0)
-out = blocks._compile(draws, cut, local_mesh())(*jax.device_put(host, everywhere))
+form = blocks.chosen_form(draws)
+compiled = blocks._compile(form, cut, local_mesh())
+arguments = form.arguments(compiled.recorded)
+host = np.asarray(jax.random.key_data(root)), np.uint32(0), *arguments
+out = compiled.executable(*jax.device_put(host, everywhere))
 assert {shard.data.shape for shard in out.addressable_shards} == {(4, 3)}
 starts = [shard.index[0].start or 0 for shard in out.addressable_shards]
 assert sorted(starts) == list(range(0, 32, 4))

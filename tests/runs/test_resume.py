@@ -17,6 +17,7 @@ from paths import TINY_EXPERIMENT
 from deepinit import store
 from deepinit.cli import main
 from deepinit.ensembles import blocks as engine
+from deepinit.ensembles import programs
 
 TINY = str(TINY_EXPERIMENT)
 LONG = [TINY, "--preset", "long", "--block-size", "20"]  # 200 blocks, and time to interrupt them
@@ -233,15 +234,17 @@ def test_a_block_out_of_memory_is_told_journalled_and_ends_the_same(tmp_path, mo
     assert deepinit("run", *short, "--out", tmp_path / "roomy") == 0
     compile_ = engine._compile
 
-    def crowded(seed_fn, cut, mesh):
+    def crowded(form, cut, mesh):
         def exhausted(*arguments):
             raise jax.errors.JaxRuntimeError(
                 "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."
             )
 
-        return compile_(seed_fn, cut, mesh) if cut.batch_size <= 7 else exhausted
+        compiled = compile_(form, cut, mesh)
+        return compiled if cut.batch_size <= 7 else compiled._replace(executable=exhausted)
 
     monkeypatch.setattr(engine, "_compile", crowded)
+    monkeypatch.setattr(programs, "cached", lambda key, compute: compute())
     capsys.readouterr()
     assert deepinit("run", *short, "--out", tmp_path / "crowded") == 0
     assert (

@@ -85,6 +85,20 @@ class Inputs:
         return 2.0 * np.arctan2(np.linalg.norm(minus, axis=1), np.linalg.norm(plus, axis=1))
 
     @property
+    def log_norms(self) -> Float[np.ndarray, "points"]:
+        """ln |x| [num_points]; -inf for 0."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return 0.5 * np.log(np.sum(self.points**2, axis=1))
+
+    @property
+    def log_distances(self) -> Float[np.ndarray, "pairs"]:
+        """ln |x - x'| [num_pairs], also of squares below float64; -inf for 0."""
+        size = np.max(np.abs(self.displacements), axis=1, initial=0.0)
+        units = self.displacements / np.where(size == 0, 1.0, size)[:, None]
+        with np.errstate(divide="ignore"):
+            return np.log(size) + np.log(np.linalg.norm(units, axis=1))
+
+    @property
     def digest(self) -> str:
         """SHA-256 for a run's identity."""
         parts = (self.points, self.displacements, np.asarray(self.bases, dtype=np.int64))

@@ -4,8 +4,8 @@ Common members:
 - `accepts`: type of the inputs; `entries(spec, inputs)`: distinct names along the last axis.
 - `why_not(spec, inputs)`: the refusal where undefined, else None.
 - `linear_map(spec, inputs, name)`: resolves `auto`; SpecError for maps that the law excludes.
-- `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network; `Forward` also
-  records `columns` for control variates;
+- `parts(spec, inputs, settings, keep)`: `Parts` of `key -> Measurement` of one network; `Forward`
+  also records `columns` for control variates;
   `cost(spec, inputs, linear_map)`, `bytes(spec, inputs, settings)`: its random numbers and working
   memory.
 - `axis(spec, inputs)`: the two axes of a Measurement.
@@ -14,7 +14,7 @@ Common members:
   controlled one (`plain` is not None), whose errors are not those of a sample of these values.
 """
 
-from deepinit.quantities.kinds.axis import Axis
+from deepinit.quantities.kinds.axis import Axis, Parts
 from deepinit.quantities.kinds.backward import Backward
 from deepinit.quantities.kinds.exact_law import ExactLaw
 from deepinit.quantities.kinds.forward import Forward
@@ -22,4 +22,4 @@ from deepinit.quantities.kinds.trained import Trained
 
 Kind = Forward | Backward | Trained | ExactLaw
 
-__all__ = ["Axis", "Backward", "ExactLaw", "Forward", "Kind", "Trained"]
+__all__ = ["Axis", "Backward", "ExactLaw", "Forward", "Kind", "Parts", "Trained"]

@@ -31,6 +31,25 @@ class Axis(NamedTuple):
     paths: tuple[str, ...] | None = None
 
 
+class Parts(NamedTuple):
+    """A seed function without its numbers and arrays.
+
+    Attributes:
+        arrays: pytree of NumPy arrays.
+        make: `(spec, arrays, inputs) -> (key -> Measurement)`; numbers of the spec may be
+            placeholders, and `inputs` have shapes alone.
+        shares_numbers: whether it is worth a try to leave numbers open.
+    """
+
+    arrays: Any
+    make: Callable[[Any, Any, Any], Callable[[Any], Any]]
+    shares_numbers: bool = True
+
+    def seed_fn(self, spec: Any, inputs: Any) -> Callable[[Any], Any]:
+        """The seed function itself."""
+        return self.make(spec, self.arrays, inputs)
+
+
 def no_conditions(spec: Any, inputs: Any) -> str | None:
     """Defined for every spec and input."""
     del spec, inputs

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
     Entries,
+    Parts,
     Settings,
     entries_of_inputs,
     is_own,
@@ -52,25 +54,33 @@ class Backward(NamedTuple):
         num_rows = inputs.num_rows + len(self.functions(spec, inputs)[0])
         return maps_of(spec, inputs, name, num_rows, backward=True)
 
-    def seed_fn(
-        self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
-    ) -> Callable[[Any], Any]:
-        """`key -> Measurement`."""
+    def parts(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Parts:
+        """Of `key -> Measurement`."""
         from deepinit.networks.backward import random_gradients
         from deepinit.networks.input_rows import input_rows
+        from deepinit.networks.rows import with_constants, without_constants
 
         del keep
         if is_own(spec):
-            if self.per_layer:
-                return gradients.layers_fn(self.tap, spec, inputs, settings)
-            return gradients.gradients_fn(self.tap, spec, inputs, settings, self.every_output)
+            return Parts((), partial(self._own, settings=settings), shares_numbers=False)
         start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn: Any = {name: settings[name] for name in ("linear_map", "precision")}
         shape = shape_of(inputs)
-        return lambda key: self.tap(
-            random_gradients(spec, start(key), key, functions, points, **drawn, shape=shape), inputs
-        )
+
+        def make(spec: Any, arrays: Any, inputs: Any) -> Callable[[Any], Any]:
+            rows, functions = with_constants(arrays[0]), arrays[1]
+            return lambda key: self.tap(
+                random_gradients(spec, rows, key, functions, points, **drawn, shape=shape), inputs
+            )
+
+        return Parts((without_constants(start(None)), functions), make)
+
+    def _own(self, spec: Any, arrays: Any, inputs: Any, settings: Settings) -> Any:
+        del arrays
+        if self.per_layer:
+            return gradients.layers_fn(self.tap, spec, inputs, settings)
+        return gradients.gradients_fn(self.tap, spec, inputs, settings, self.every_output)
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Hidden layers from 1, or the last layer."""

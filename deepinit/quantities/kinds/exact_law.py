@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.layers import Layer
-from deepinit.quantities.kinds.axis import Axis, Settings
+from deepinit.quantities.kinds.axis import Axis, Parts, Settings
 from deepinit.quantities.kinds.forward import Forward
 
 
@@ -35,13 +35,12 @@ class ExactLaw(NamedTuple):
             return name
         return self.forward.linear_map(spec, inputs, name)
 
-    def seed_fn(
-        self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
-    ) -> Callable[[Any], Any]:
-        """`key -> Measurement`."""
-        if settings["linear_map"] == "chi_square":
-            return self.sampler(spec, inputs, settings["dtype"])
-        return self.forward.seed_fn(spec, inputs, settings, keep)
+    def parts(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Parts:
+        """Of `key -> Measurement`."""
+        if settings["linear_map"] != "chi_square":
+            return self.forward.parts(spec, inputs, settings, keep)
+        make = lambda spec, _, inputs: self.sampler(spec, inputs, settings["dtype"])
+        return Parts((), make, shares_numbers=False)
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Layers from 1."""

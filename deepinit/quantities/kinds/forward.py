@@ -10,6 +10,7 @@ from deepinit.quantities.kinds.axis import (
     Axis,
     Conditions,
     Entries,
+    Parts,
     Settings,
     entries_of_inputs,
     is_own,
@@ -44,45 +45,51 @@ class Forward(NamedTuple):
             return functions.linear_map(name)
         return maps_of(spec, inputs, name, inputs.num_rows)
 
-    def seed_fn(
+    def parts(
         self,
         spec: Any,
         inputs: Any,
         settings: Settings,
         keep: bool = False,
         columns: Callable[[Any], Any] | None = None,
-    ) -> Callable[[Any], Any]:
-        """`key -> Measurement`, with `columns` of every LayerState if given."""
+    ) -> Parts:
+        """Of `key -> Measurement`, with `columns` of every LayerState if given."""
         from deepinit.networks import forward, linear_maps
         from deepinit.networks.input_rows import input_rows
+        from deepinit.networks.rows import with_constants, without_constants
 
         del keep
         if is_own(spec):
-            return rows.forward_fn(self.own_tap or self.tap, spec, inputs, settings)
+            tap_rows = self.own_tap or self.tap
+            own = lambda spec, _, inputs: rows.forward_fn(tap_rows, spec, inputs, settings)
+            return Parts((), own, shares_numbers=False)
         start = input_rows(spec, inputs, settings["dtype"])
         linear_map = linear_maps.FUNCTIONS[settings["linear_map"]]
         taps_output = self.at_output and outline_of(spec, inputs).has_readout
         shape = shape_of(inputs)
 
-        def tap(state: Any) -> Any:
-            measured = self.tap(state, inputs)
-            return measured if columns is None else measured._replace(columns=columns(state))
+        def make(spec: Any, arrays: Any, inputs: Any) -> Callable[[Any], Any]:
+            def tap(state: Any) -> Any:
+                measured = self.tap(state, inputs)
+                return measured if columns is None else measured._replace(columns=columns(state))
 
-        def seed_fn(key: Any) -> Any:
-            measured, _ = forward.random_forward(
-                spec,
-                start(key),
-                key,
-                tap,
-                linear_map=linear_map,
-                precision=settings["precision"],
-                tap_output=taps_output,
-                shape=shape,
-                watch=columns is not None,
-            )
-            return measured
+            def seed_fn(key: Any) -> Any:
+                measured, _ = forward.random_forward(
+                    spec,
+                    with_constants(arrays) if start.is_fixed else start(key),
+                    key,
+                    tap,
+                    linear_map=linear_map,
+                    precision=settings["precision"],
+                    tap_output=taps_output,
+                    shape=shape,
+                    watch=columns is not None,
+                )
+                return measured
 
-        return seed_fn
+            return seed_fn
+
+        return Parts(without_constants(start(None)) if start.is_fixed else (), make)
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Sites from 1; of own networks the measured layers, and the output."""

@@ -10,7 +10,7 @@ from deepinit.core.errors import reason_against
 from deepinit.core.specs import NetworkSpec, Spec
 from deepinit.core.training_config import TrainingConfig
 from deepinit.core.training_options import require_output_layer
-from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings
+from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Parts, Settings
 
 _PROGRESS = ("step", "time", "loss", "status")
 
@@ -45,13 +45,20 @@ class Trained(NamedTuple):
         validate.choice("linear_map", name, ("auto", "explicit"), remedy)
         return "explicit"
 
-    def seed_fn(
+    def parts(
         self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool = False
-    ) -> Callable[[Any], Any]:
-        """`key -> Measurement` [records, entries]; settings apply to an MLP alone.
+    ) -> Parts:
+        """Of `key -> Measurement` [records, entries]; settings apply to an MLP alone.
 
         `keep` adds step, time, loss, status, input vectors and output weights.
         """
+        del inputs
+        make = lambda spec, _, inputs: self._seed_fn(spec, inputs, settings, keep)
+        return Parts((), make, shares_numbers=False)
+
+    def _seed_fn(
+        self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool
+    ) -> Callable[[Any], Any]:
         from deepinit import training
 
         tap = self.tap(spec, inputs)

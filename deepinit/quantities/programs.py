@@ -1,0 +1,130 @@
+"""The measurement of one network as a program, for the cache of compilations."""
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.frames import Frames
+from deepinit.core.inputs import Inputs
+from deepinit.core.specs import NetworkSpec
+from deepinit.core.structure import Unkeyed, key_of, split
+from deepinit.ensembles.programs import Program, Variants
+from deepinit.quantities.controls import Control
+from deepinit.quantities.kinds import Forward, Parts
+from deepinit.quantities.measured import at_unit_size, times_power_of_two
+from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.validate import checked, with_checked_tap
+
+
+@dataclasses.dataclass(frozen=True)
+class Withheld:
+    """An array of inputs inside a program that is shared by inputs: its shape alone."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError("a program that is shared by inputs has no values of theirs")
+
+    __iter__ = __getitem__ = __bool__ = __array__
+
+
+def measurement_programs(
+    spec: Any,
+    quantity: Quantity,
+    inputs: Any,
+    settings: dict[str, str],
+    keep: bool,
+    control: Control | None,
+) -> Variants:
+    """Programs of `key -> Measurement`, the most general first.
+
+    The first is shared by all numbers of the spec and all inputs of one shape. Then: equal numbers
+    known to be equal; inputs as constants; all as constants, which always traces.
+    """
+    scaled, exponent = at_unit_size(spec, quantity, inputs)
+    kind: Any = with_checked_tap(quantity)
+    columns = None if control is None else control.columns
+    options = (columns,) if isinstance(kind, Forward) and columns is not None else ()
+    parts = kind.parts(spec, scaled, settings, keep, *options)
+    axis = quantity.measurement.axis(spec, inputs)
+    shape = axis.length, len(axis.entries)
+    arrays = parts.arrays, _exponent(exponent), _sizes(scaled)
+    measured = partial(_measured, parts, quantity, shape)
+    common = quantity, settings, keep, columns, shape
+
+    def constant() -> Program:
+        make = lambda _, __: measured(spec, arrays, inputs=scaled)
+        return Program(make, key=_key(*common, spec, arrays, scaled))
+
+    def shared(seen: Any, *, share: bool = False) -> Program:
+        structure, numbers = split(spec, share=share)
+        make = partial(measured, inputs=seen)
+        return Program(make, structure, numbers, arrays, _key(*common, seen))
+
+    if not (parts.shares_numbers and isinstance(spec, NetworkSpec)):
+        return Variants(constant)
+    shell = _shell(scaled)
+    equal = partial(shared, shell, share=True)
+    return Variants(partial(shared, shell), equal, partial(shared, scaled), constant)
+
+
+def _measured(
+    parts: Parts, quantity: Quantity, shape: tuple[int, int], spec: Any, arrays: Any, *, inputs: Any
+) -> Callable[[Any], Any]:
+    rows, exponent, sizes = arrays
+    if isinstance(inputs, _Shell):
+        inputs = _replaced(inputs, dict(zip(_SIZES, sizes, strict=True)))
+    measure = parts.make(spec, rows, inputs)
+    return lambda key: times_power_of_two(checked(measure(key), quantity, shape), *exponent)
+
+
+def _exponent(exponent: int) -> tuple[np.int32, ...]:
+    """None for 0: the program has no scale then."""
+    return (np.int32(exponent),) if exponent else ()
+
+
+def _key(quantity: Quantity, *others: Any) -> Hashable | None:
+    """Of a measurement: its kind (functions by identity) and events, and others; None without."""
+    try:
+        return key_of((quantity.measurement, quantity.name, quantity.events, *others))
+    except Unkeyed:
+        return None
+
+
+class _Shell(Inputs):
+    """Inputs inside a program that is shared by inputs: their sizes are traced."""
+
+    log_norms: Any = None
+    log_distances: Any = None
+
+
+_SIZES = ("log_norms", "log_distances")
+_SHELLS: dict[type, type] = {Inputs: _Shell, Frames: Frames}
+
+
+def _sizes(inputs: Any) -> tuple[np.ndarray, ...]:
+    return tuple(getattr(inputs, name) for name in _SIZES) if type(inputs) is Inputs else ()
+
+
+def _shell(inputs: Any) -> Any:
+    """Inputs without their numbers; others unchanged."""
+    if type(inputs) not in _SHELLS:
+        return inputs
+    fields = {field.name: getattr(inputs, field.name) for field in dataclasses.fields(inputs)}
+    for name, value in fields.items():
+        if isinstance(value, np.ndarray):
+            fields[name] = Withheld(value.shape, value.dtype)
+    return _replaced(object.__new__(_SHELLS[type(inputs)]), {**fields, "label": None})
+
+
+def _replaced(inputs: Any, changed: dict[str, Any]) -> Any:
+    copy = object.__new__(type(inputs))
+    copy.__dict__.update(inputs.__dict__, **changed)
+    return copy
