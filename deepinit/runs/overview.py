@@ -33,7 +33,7 @@ def tiles(
     results: Sequence[CaseResult], num_checks: int, num_failed: int, seconds: float | None
 ) -> list[Tile]:
     """Checks held, networks, time."""
-    held = f"{num_checks - num_failed} of {num_checks}" if num_checks else "none"
+    held = f"{max(num_checks - num_failed, 0)} of {num_checks}" if num_checks else "none"
     judged = f"at {THRESHOLD_SIGMA:g} standard errors" if num_checks else "this run compares"
     state = "bad" if num_failed else "good" if num_checks else "empty"
     networks = sum(result.estimate.num_seeds for result in results)

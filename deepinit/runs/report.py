@@ -13,7 +13,7 @@ from typing import Any
 from deepinit.core.symbols import typeset
 from deepinit.core.tables import Table, swatch
 from deepinit.plots.style import route_styles
-from deepinit.runs.figure_html import figure_html, figures_html, palette, variable
+from deepinit.runs.figure_html import FigureHtml, figure_html, figures_html, palette, variable
 from deepinit.runs.figure_items import FigureItem, checks_item, figure_item, plot_item
 from deepinit.runs.report_parts import (
     CaseDetails,
@@ -32,6 +32,7 @@ from deepinit.runs.report_style import STYLE
 __all__ = ["FigureItem", "Report", "checks_item", "figure_item", "plot_item", "render"]
 
 MOST_SENTENCES = 5  # of the first screen
+Section = tuple[str, str, str]  # anchor, title, HTML
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Report:
     """Content of a report, in order.
 
     Attributes:
-        summary: sentences of the first screen; further ones follow below the heat map.
+        name: of the experiment.
+        summary: sentences of the first screen, five at most.
         tiles: numbers of the first screen.
         headline: figure of the first screen.
         heat_map: verdicts, case x theory.
@@ -74,36 +76,14 @@ class Report:
 
 def render(report: Report) -> str:
     """The HTML document; SpecError for figures without a plain picture."""
-    colours = {
-        name: variable(style.colour) for name, style in route_styles(report.meanings).items()
-    }
-    used = {style.colour.lower() for style in route_styles(report.meanings).values()}
-    first, drawn = _first_screen(report, colours)
-    used |= drawn
-    sections = []
-    if report.heat_map is not None and report.heat_map.theories:
-        body = heat_map_html(report.heat_map, colours)
-        sections.append(("theories", "Where theories hold", body))
-    if report.meanings:
-        sections.append(("names", "Theories", glossary_html(report.meanings, colours)))
-    if report.checks:
-        sections.append(("checks", "Checks", checks_html(report.checks)))
-    if report.findings:
-        body = "\n".join(_table(table, colours) for table in report.findings)
-        sections.append(("findings", "Findings", body))
-    if report.figures:
-        figures = [figure_html(item, k) for k, item in enumerate(report.figures, start=1)]
-        used |= {colour for figure in figures for colour in figure.colours}
-        sections.append(("figures", "Figures", figures_html(figures)))
-    if report.cases:
-        body = "\n".join(case_html(case, colours) for case in report.cases)
-        sections.append(("cases", "Cases", body))
-    if report.tables:
-        body = "\n".join(_collapsed(t.title, t.to_html(colours)) for t in report.tables)
-        sections.append(("tables", "Tables", body))
-    sections += _origin(report)
-    long = len(sections) > 1
-    contents = _contents([(anchor, title) for anchor, title, _ in sections]) if long else ""
+    styles = route_styles(report.meanings)
+    colours = {name: variable(style.colour) for name, style in styles.items()}
+    figures = [figure_html(item, k) for k, item in enumerate(report.figures, start=1)]
+    headline = None if report.headline is None else figure_html(report.headline, 0)
+    used = {style.colour.lower() for style in styles.values()}
+    used |= {each for figure in (*figures, headline) if figure for each in figure.colours}
+    sections = [*_results(report, figures, colours), *_origin(report)]
+    contents = _contents(sections) if len(sections) > 1 else ""
     body = "\n".join(
         f'<section id="{anchor}">\n<h2>{title}</h2>\n{content}\n</section>'
         for anchor, title, content in sections
@@ -121,7 +101,7 @@ def render(report: Report) -> str:
 </head>
 <body>
 <main>
-{first}{contents}{body}
+{_first_screen(report, headline, colours)}{contents}{body}
 </main>
 </body>
 </html>
@@ -132,22 +112,22 @@ def _text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
-def _first_screen(report: Report, colours: Mapping[str, str]) -> tuple[str, set[str]]:
-    """Title, tiles, sentences beside the headline figure; colours of the figure."""
+def _first_screen(report: Report, headline: FigureHtml | None, colours: Mapping[str, str]) -> str:
+    """Title, tiles, sentences beside the headline figure."""
     name = f'<p class="eyebrow">deepinit <span>{_text(report.name)}</span></p>\n'
-    head = f"<header>\n{name if report.name else ''}<h1>{typeset(report.title)}</h1>\n</header>\n"
-    parts = [tiles_html(report.tiles)] if report.tiles else []
-    figure, drawn = "", set[str]()
-    if report.headline is not None:
-        first = figure_html(report.headline, 0)
-        figure, drawn = first.element(), first.colours
+    parts = [
+        f"<header>\n{name if report.name else ''}<h1>{typeset(report.title)}</h1>\n</header>\n"
+    ]
+    if report.tiles:
+        parts.append(f"{tiles_html(report.tiles)}\n")
     sentences = "\n".join(
         f"<p>{_sentence(text, colours)}</p>" for text in report.summary[:MOST_SENTENCES]
     )
     summary = f'<div class="summary">\n{sentences}\n</div>' if sentences else ""
+    figure = headline.element() if headline else ""
     if figure or summary:
-        parts.append(f'<div class="first">\n{summary}{figure}\n</div>')
-    return head + "".join(f"{part}\n" for part in parts), drawn
+        parts.append(f'<div class="first">\n{summary}{figure}\n</div>\n')
+    return "".join(parts)
 
 
 def _sentence(text: str, colours: Mapping[str, str]) -> str:
@@ -158,7 +138,33 @@ def _sentence(text: str, colours: Mapping[str, str]) -> str:
     return "".join(swatch(part, colours) for part in parts)
 
 
-def _origin(report: Report) -> list[tuple[str, str, str]]:
+def _results(
+    report: Report, figures: Sequence[FigureHtml], colours: Mapping[str, str]
+) -> list[Section]:
+    """Theories, checks, findings, figures, cases, tables."""
+    parts: list[Section] = []
+    if report.heat_map is not None and report.heat_map.theories:
+        body = heat_map_html(report.heat_map, colours)
+        parts.append(("theories", "Where theories hold", body))
+    if report.meanings:
+        parts.append(("names", "Theories", glossary_html(report.meanings, colours)))
+    if report.checks:
+        parts.append(("checks", "Checks", checks_html(report.checks)))
+    if report.findings:
+        body = "\n".join(_table(table, colours) for table in report.findings)
+        parts.append(("findings", "Findings", body))
+    if figures:
+        parts.append(("figures", "Figures", figures_html(figures)))
+    if report.cases:
+        body = "\n".join(case_html(case, colours) for case in report.cases)
+        parts.append(("cases", "Cases", body))
+    if report.tables:
+        body = "\n".join(_collapsed(t.title, t.to_html(colours)) for t in report.tables)
+        parts.append(("tables", "Tables", body))
+    return parts
+
+
+def _origin(report: Report) -> list[Section]:
     """Files, command, citation, provenance."""
     parts = []
     if report.files:
@@ -182,6 +188,6 @@ def _collapsed(title: str, body: str) -> str:
     return f"<details>\n<summary>{typeset(title)}</summary>\n<div>{body}</div>\n</details>"
 
 
-def _contents(titles: Sequence[tuple[str, str]]) -> str:
-    items = "\n".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title in titles)
+def _contents(sections: Sequence[Section]) -> str:
+    items = "\n".join(f'<li><a href="#{anchor}">{title}</a></li>' for anchor, title, _ in sections)
     return f'<nav aria-label="Contents">\n<ul>\n{items}\n</ul>\n</nav>\n'

@@ -162,7 +162,7 @@ pre code { font: inherit; }
   section { margin-top: 1.6rem; }
   .box { overflow: visible; max-height: none; border: 0; }
   table { font-size: 8pt; }
-  th, td { padding: 0.2rem 0.45rem; }
+  th, td { padding: 0.2rem 0.45rem; white-space: normal; }
   td.prose { min-width: 8rem; }
   .heat td { min-width: 0; }
   thead th, td:first-child:not(.prose), .heat th[scope="row"] { position: static; min-width: 0; }

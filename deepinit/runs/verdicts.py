@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     import xarray
 
 _LAYERS_IN_TABLE = 6
+_MOST_FAILURES = 2  # of the first screen
 AGREES, REJECTED, UNRESOLVED = "agrees", "rejected", "not resolved"
 
 
 def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: int = 0) -> str:
-    """One sentence: all checks held, or which failed."""
+    """All checks held, or how many failed and the first of them."""
     checks = num_joint + sum(len(result.case.checked) for result in results)
     if not checks:
         return "Nothing was checked: this run measures and compares."
     if failures:
-        return f"{len(failures)} of {checks} checks FAILED: " + " ".join(failures)
+        rest = len(failures) - _MOST_FAILURES
+        more = f" And {rest} more." if rest > 0 else ""
+        shown = " ".join(failures[:_MOST_FAILURES])
+        return f"{len(failures)} of {checks} checks FAILED: {shown}{more}"
     where = _where_checked(results)
     judged = f"judged at {THRESHOLD_SIGMA:g} standard errors{where}"
     return f"All {checks} checks of agreement held ({judged})."

@@ -46,6 +46,8 @@ def test_joint_checks_are_reported_counted_and_decide(tmp_path, checks, sentence
 def test_the_headline_counts_joint_checks():
     assert headline((), []).startswith("Nothing was checked")
     assert "All 3 checks" in headline((), [], 3)
+    failed = headline(["One.", "Two.", "Three."], [], 4)
+    assert failed == "3 of 4 checks FAILED: One. Two. And 1 more."
 
 
 @pytest.mark.slow
