@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.diagnosis import formulas
-from deepinit.diagnosis.probe import Batch, Probe
+from deepinit.diagnosis.probe import Batch, Drawn, Pass, Probe
 
 NETWORK, LOSS, DIRECTION = range(3)  # numbers folded into the key
 _NTK_ROWS = 12
@@ -23,10 +23,7 @@ def measured(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     tokens, are left out without them.
     """
     drawn = probe.draw(jax.random.fold_in(key, NETWORK))
-    x = drawn.embed(drawn.parameters, batch.inputs)
-    moved = jnp.roll(x, -1, axis=0) - x
-    through = lambda x: drawn.forward(drawn.parameters, x, None)
-    here, change = jax.jvp(through, (x,), (moved,))
+    here, change, x, moved = _passes(drawn, batch)
     cotangent = random_cotangent(key, here.outputs)
 
     def shifted(parameters: Any, shifts: Any) -> Any:
@@ -38,16 +35,45 @@ def measured(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     zeros = jax.tree.map(jnp.zeros_like, here.states)
     _, pull = jax.vjp(shifted, drawn.parameters, zeros)
     gradients, slopes = pull(cotangent)
+    first = probe.first_weights(gradients)
+    return {
+        **_of_states(probe, here, change, x, moved, slopes),
+        "gradient_floor": formulas.log_rms(first[None])[0],
+        **ntk_scores(lambda back: pull(back)[0], here.outputs, key),
+        **first_step(run, drawn.parameters, gradients, batch),
+    }
+
+
+def state_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
+    """The scores that need no gradient by parameters: weights act on rows alone, so that
+    `di.deferred` draws them only as far.
+    """
+    drawn = probe.draw(jax.random.fold_in(key, NETWORK))
+    here, change, x, moved = _passes(drawn, batch)
+    shifted = lambda shifts: drawn.forward(drawn.parameters, x, shifts).outputs
+    _, pull = jax.vjp(shifted, jax.tree.map(jnp.zeros_like, here.states))
+    slopes = pull(random_cotangent(key, here.outputs))[0]
+    return _of_states(probe, here, change, x, moved, slopes)
+
+
+def _passes(drawn: Drawn, batch: Batch) -> tuple[Pass, Pass, Any, Any]:
+    """Forward pass, its change along differences of rows, rows, and differences."""
+    x = drawn.embed(drawn.parameters, batch.inputs)
+    moved = jnp.roll(x, -1, axis=0) - x
+    through = lambda x: drawn.forward(drawn.parameters, x, None)
+    here, change = jax.jvp(through, (x,), (moved,))
+    return here, change, x, moved
+
+
+def _of_states(
+    probe: Probe, here: Pass, change: Pass, x: Any, moved: Any, slopes: Any
+) -> dict[str, Any]:
     by_layer = layer_scores(here.states, slopes, probe.sequences, probe.order)
     over = lambda formula, values: formulas.mean_of_rows(formula, values, probe.sequences)
-    first = probe.first_weights(gradients)
     found = {
         "collapse": over(formulas.log_sin2, x) - over(formulas.log_sin2, here.features),
         "stretch": formulas.stretch(x, moved, here.features, change.features),
-        "gradient_floor": formulas.log_rms(first[None])[0],
         **depth_scores(by_layer),
-        **ntk_scores(lambda back: pull(back)[0], here.outputs, key),
-        **first_step(run, drawn.parameters, gradients, batch),
     }
     if probe.sequences:
         found["token_cosine"] = over(formulas.cosines, here.features)

@@ -1,6 +1,7 @@
 """Scores of networks at initialization, over random draws, beside their theory."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,10 @@ NAMES = (
 )
 _LEAST_ROWS = 4
 _MOST_ROWS = 16  # that angles and gradients are measured on
+_MAPS = ("auto", "explicit", "deferred")
+_MOST_EXPLICIT = 3_000_000  # parameters, of "auto"
 _MOST_AT_ONCE = 16  # networks
+_MOST_DEFERRED_AT_ONCE = 4
 _CHUNK_BYTES, _MOST_BYTES = 2**29, 2**33
 _COPIES = 18  # of the parameters in one network: 12 gradients, and parameters, steps, tangents
 
@@ -78,7 +82,13 @@ class Scores(NamedTuple):
 
 
 def scores(
-    network: Any, inputs: Any, labels: Any = None, *, num_seeds: int = 64, key: int = 0
+    network: Any,
+    inputs: Any,
+    labels: Any = None,
+    *,
+    num_seeds: int = 64,
+    key: int = 0,
+    linear_map: str = "auto",
 ) -> Scores:
     """Scores at initialization of a spec, a network of `di.layers`, or a `di.Network`.
 
@@ -106,21 +116,31 @@ def scores(
         labels: classes [rows, *positions]: the first half of the rows makes the step, the second
             judges it.
         num_seeds: networks.
+        linear_map: "explicit" draws matrices. "deferred" draws them as far as they act
+            (`di.deferred`), of the same law, and leaves out scores by parameters (ntk_condition,
+            ntk_centred, first_step, signal_efficiency, gradient_floor). "auto": deferred above 3e6
+            parameters.
 
     Raises:
         SpecError: inputs that do not fit; layers without explicit parameters (Tied, dropout).
-        ResourceError: more than about 1e8 parameters.
+        ResourceError: "explicit" with more than about 1e8 parameters.
     """
     validate.integer("num_seeds", num_seeds, 2, "64 is usual.")
     validate.integer("key", key, 0, "Write key=0.", most=2**32 - 1)
     own, shown = _arranged(network, inputs)
     batch = _batch(shown, labels)
-    measure, paths, states, size = _measure(network, own, batch)
-    values = _run(measure, batch, num_seeds, key, _chunk(size, num_seeds))
+    chosen = validate.choice("linear_map", linear_map, _MAPS)
+    functions = _measure(network, own, batch)
+    size = functions.parameters
+    if chosen == "deferred" or (chosen == "auto" and size > _MOST_EXPLICIT):
+        measure, chunk = _deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
+    else:
+        measure, chunk = functions.whole, _chunk(size, num_seeds)
+    values = _run(measure, batch, num_seeds, key, min(chunk, num_seeds))
     found = estimates({name: np.asarray(value) for name, value in values.items()})
     theory = predictions(network, shown[:_MOST_ROWS])
     ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
-    return Scores(ordered, by_layer(values), paths, num_seeds, states)
+    return Scores(ordered, by_layer(values), functions.paths, num_seeds, functions.states)
 
 
 def predictions(network: Any, inputs: Any) -> dict[str, float]:
@@ -188,11 +208,26 @@ def _batch(rows: Any, labels: Any) -> Batch:
     return Batch(rows[:_MOST_ROWS], rows[:half], labelled[:half], rows[half:], labelled[half:])
 
 
-def _measure(network: Any, own: Inputs, batch: Batch) -> tuple[Any, tuple[str, ...], str, int]:
-    """`(batch, key) -> scores` of one network; names of the layers; what they are; parameters."""
+class _Measure(NamedTuple):
+    """Functions `(batch, key) -> scores` of one network.
+
+    Attributes:
+        whole, by_states: all scores; those that need no gradient by parameters.
+        paths, states: as in `Scores`.
+        parameters: their number.
+    """
+
+    whole: Callable[..., Any]
+    by_states: Callable[..., Any]
+    paths: tuple[str, ...]
+    states: str
+    parameters: int
+
+
+def _measure(network: Any, own: Inputs, batch: Batch) -> _Measure:
     import jax
 
-    from deepinit.diagnosis.one_network import measured
+    from deepinit.diagnosis.one_network import measured, state_scores
     from deepinit.networks.network import Network
 
     if isinstance(network, Network):
@@ -203,17 +238,15 @@ def _measure(network: Any, own: Inputs, batch: Batch) -> tuple[Any, tuple[str, .
     shape = shape_of(own)
     probe = layers_probe(network, shape)
     drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
-    paths = site_paths(network, shape)
-    return functools.partial(measured, probe), paths, "layers", _size(drawn)
+    whole, by_states = (functools.partial(f, probe) for f in (measured, state_scores))
+    return _Measure(whole, by_states, site_paths(network, shape), "layers", _size(drawn))
 
 
-def _measure_network(
-    network: Any, own: Inputs, batch: Batch
-) -> tuple[Any, tuple[str, ...], str, int]:
+def _measure_network(network: Any, own: Inputs, batch: Batch) -> _Measure:
     import jax
 
     from deepinit.diagnosis.doors import networks
-    from deepinit.diagnosis.one_network import measured
+    from deepinit.diagnosis.one_network import state_scores
     from deepinit.quantities.own.functions import abstract_outputs
 
     outputs = abstract_outputs(network, own)
@@ -225,19 +258,25 @@ def _measure_network(
         layers, shown = read
         shape = shape_of(shown)
         probe, rows = layers_probe(layers, shape), shown.points.astype(np.float32)
+        by_states = lambda batch, key: state_scores(probe, Batch(rows), key)
+        paths, states = site_paths(layers, shape), "read"
+    else:
+        places = networks.hidden_places(network, arrays(np.asarray(batch.inputs)))
+        by_states = networks.product_scores(network, places, len(outputs.shape) == 3)
+        paths, states = networks.place_names(places), "products"
 
-        def both(batch: Any, key: Any) -> Any:
-            alone = measured(probe, Batch(rows), key)
-            return alone | networks.parameter_scores(network, batch, key)
+    def whole(batch: Any, key: Any) -> Any:
+        return by_states(batch, key) | networks.parameter_scores(network, batch, key)
 
-        return both, site_paths(layers, shape), "read", 2 * _size(drawn)
-    places = networks.hidden_places(network, arrays(np.asarray(batch.inputs)))
-    products = networks.product_scores(network, places, len(outputs.shape) == 3)
+    return _Measure(whole, by_states, paths, states, _size(drawn))
 
-    def separate(batch: Any, key: Any) -> Any:
-        return products(batch, key) | networks.parameter_scores(network, batch, key)
 
-    return separate, networks.place_names(places), "products", _size(drawn)
+def _deferred(measure: Callable[..., Any]) -> Callable[..., Any]:
+    """With the law of `measure`, its matrices drawn as far as they act."""
+    from deepinit.deferral.function import deferred
+
+    run = deferred(lambda key, batch: measure(batch, key))
+    return lambda batch, key: run(key, batch)
 
 
 def _size(tree: Any) -> int:

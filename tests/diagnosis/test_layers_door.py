@@ -160,4 +160,23 @@ def test_refusals():
     with pytest.raises(SpecError, match="without hidden layers"):
         scores(L.Sequential(L.Activation("tanh"), L.Dense(2)), inputs())
     with pytest.raises(ResourceError, match=r"2\.4e\+08 parameters"):
-        scores(di.MLP((11_000,) * 3, di.relu, output_width=2), inputs())
+        scores(di.MLP((11_000,) * 3, di.relu, output_width=2), inputs(), linear_map="explicit")
+
+
+@pytest.mark.slow
+def test_deferred_matrices_have_the_law_of_explicit_ones():
+    net = di.MLP((96,) * 5, di.gelu, di.normal(1.9), output_width=3)
+    x = np.random.default_rng(0).standard_normal((5, 30))
+    explicit = scores(net, x, num_seeds=256, linear_map="explicit").scores
+    deferred = scores(net, x, num_seeds=256, linear_map="deferred", key=1).scores
+    assert "ntk_condition" in explicit
+    assert "ntk_condition" not in deferred
+    for name in ("collapse", "stretch", "gradient_slope", "gradient_spread", "forward_range"):
+        one, other = explicit[name], deferred[name]
+        assert abs(one.mean - other.mean) < 5 * np.hypot(one.standard_error, other.standard_error)
+    rival = scores(
+        di.MLP((16,) * 5, di.gelu, di.normal(1.9), output_width=3), x, num_seeds=256, key=2
+    ).scores["gradient_spread"]
+    own = deferred["gradient_spread"]
+    error = np.hypot(rival.standard_error, own.standard_error)
+    assert abs(rival.mean - own.mean) > 5 * error  # of another width

@@ -12,6 +12,7 @@ from deepinit.diagnosis.one_network import measured, random_cotangent
 from deepinit.diagnosis.probe import Batch
 from deepinit.diagnosis.study import stacks
 
+pytestmark = pytest.mark.slow  # one compilation
 WIDTH, DEPTH, INPUTS, CLASSES, ROWS = 7, 4, 5, 3, 6
 SKIP, ALPHA = 0.6, 0.8
 SHAPE = stacks.Shape(WIDTH, DEPTH, INPUTS, CLASSES)

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.diagnosis.study import analysis, statistics
+from deepinit.diagnosis.study.outcomes import is_short
 from deepinit.diagnosis.study.registered import configurations
+from deepinit.diagnosis.study.repairs import repairs
 from deepinit.diagnosis.study.rows import Row
 
 
@@ -17,7 +19,7 @@ class Line(NamedTuple):
         relation, wanted: as registered.
         held: None if there are too few networks.
         note: interval, or counts.
-        final: whether draws A and B are complete; else the line is interim.
+        final: whether the study is complete; else the line is interim.
     """
 
     name: str
@@ -38,9 +40,7 @@ class Line(NamedTuple):
 def acceptance(given: list[Row], repaired: list[Row]) -> list[Line]:
     """Every line, in the registered order."""
     registered, measured = configurations()["acceptance"], _measured(given, repaired)
-    planned = sum(network["draw"] != "R" for network in configurations()["networks"])
-    final = sum(row.network["draw"] != "R" for row in given) == planned
-    found = []
+    final, found = is_complete(given, repaired), []
     for name, line in registered.items():
         if not isinstance(line, list):
             continue
@@ -51,6 +51,19 @@ def acceptance(given: list[Row], repaired: list[Row]) -> list[Line]:
             held = bool((value >= wanted if relation == ">=" else value <= wanted) and further)
         found.append(Line(name, value, relation, wanted, held, note, final))
     return found
+
+
+def is_complete(given: list[Row], repaired: list[Row]) -> bool:
+    """Whether every registered network is trained, the reserve where it is needed, and every
+    failing one repaired.
+    """
+    trained = {row.network["id"] for row in given}
+    missing = [n for n in configurations()["networks"] if n["id"] not in trained]
+    of = lambda family: [row.fails for row in given if row.network["family"] == family]
+    if any(n["draw"] != "R" or is_short(of(n["family"])) for n in missing):
+        return False
+    failing = {row.network["id"] for row in given if row.fails and repairs(row.network)}
+    return failing <= {row.network["id"] for row in repaired}
 
 
 def _measured(given: list[Row], repaired: list[Row]) -> dict[str, tuple[float, str, bool]]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 THRESHOLD = 0.75  # below: the network fails
+LEAST = 10  # failing and training networks of a family, else its reserve is drawn on
 FINAL, EARLY = 20, (40, 50)  # last steps; steps 41 to 50
 _WORST = -1.0  # P of a network that diverges at every rate
 
@@ -35,3 +36,8 @@ def performance_by_seed(losses: Any, trivial: float, reference: float) -> list[f
     table = np.array([[np.inf if x is None else x for x in row] for row in losses])
     own = table[np.argmin(table.mean(axis=1))]
     return [max((trivial - loss) / (trivial - reference), _WORST) for loss in own]
+
+
+def is_short(fails: list[bool]) -> bool:
+    """Whether a family has fewer than 10 failing, or fewer than 10 training, networks."""
+    return min(sum(fails), len(fails) - sum(fails)) < LEAST

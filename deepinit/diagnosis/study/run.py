@@ -14,11 +14,10 @@ from deepinit.diagnosis.study import training
 from deepinit.diagnosis.study.blocks import Blocks
 from deepinit.diagnosis.study.data import sha256
 from deepinit.diagnosis.study.families import given, programs, reference, values_of
-from deepinit.diagnosis.study.outcomes import THRESHOLD, performance, summary
+from deepinit.diagnosis.study.outcomes import THRESHOLD, is_short, performance, summary
 from deepinit.diagnosis.study.registered import configurations
 from deepinit.diagnosis.study.repairs import repairs
 
-LEAST = 10  # failing and training networks of a family, else its reserve is drawn on
 _TRAIN_KEY, _SCORE_KEY = 1, 2
 
 
@@ -93,7 +92,7 @@ def _short(blocks: Blocks, family: str) -> bool:
         for network in configurations()["networks"]
         if network["family"] == family and (block := blocks.get(f"{network['id']}-train"))
     ]
-    return min(sum(fails), len(fails) - sum(fails)) < LEAST
+    return is_short(fails)
 
 
 def _missing(blocks: Blocks, work: list[Any]) -> Iterator[Any]:

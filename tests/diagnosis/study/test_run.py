@@ -7,7 +7,7 @@ from deepinit.diagnosis.study import acceptance, analysis, blocks, registered, r
 from deepinit.diagnosis.study.blocks import Blocks
 from deepinit.diagnosis.study.data import sha256
 from deepinit.diagnosis.study.report import report
-from deepinit.diagnosis.study.rows import repaired_rows, rows
+from deepinit.diagnosis.study.rows import Row, repaired_rows, rows
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def small(monkeypatch):
     monkeypatch.setattr(training, "STEPS", 50)
     monkeypatch.setattr(training.losses, "__kwdefaults__", {"sgd": False, "steps": 50})
     monkeypatch.setattr(run.trained, "__kwdefaults__", {"sgd": False, "steps": 50})
-    monkeypatch.setattr(run, "LEAST", 0)
+    monkeypatch.setattr(run, "is_short", lambda fails: False)
     monkeypatch.setattr(run, "reference_loss", lambda *_: 0.5)
     monkeypatch.setattr(blocks, "committed", dict)
     return networks
@@ -84,3 +84,21 @@ def test_report_of_committed_results():
     lines = acceptance.acceptance(given, repaired)
     assert len(lines) == 15
     assert all(line.held is None or np.isfinite(line.value) for line in lines)
+
+
+def row(network, performance, repair=""):
+    return Row(network, performance, performance, performance, {}, {}, repair)
+
+
+def test_a_study_is_complete_with_its_reserve_and_repairs(monkeypatch):
+    drawn = registered.configurations()["networks"]
+    mlps = [n for n in drawn if n["family"] == "mlp"][:20]
+    spare = [n for n in drawn if n["draw"] == "R" and n["family"] == "gated"][:1]
+    monkeypatch.setattr(acceptance, "configurations", lambda: {"networks": [*mlps, *spare]})
+    given = [row(n, 0.5 if number < 10 else 1.0) for number, n in enumerate(mlps)]
+    repaired = [row(n, 1.0, "residual") for n in mlps[:10]]
+    assert not acceptance.is_complete(given, repaired)  # the reserve of gated is not trained
+    whole = [*given, row(spare[0], 1.0)]
+    assert acceptance.is_complete(whole, repaired)
+    assert not acceptance.is_complete(whole, repaired[:-1])
+    assert not acceptance.is_complete(whole[1:], repaired)
