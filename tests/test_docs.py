@@ -12,6 +12,7 @@ DOCUMENTS = [
     "docs/architecture.md",
     "docs/adding.md",
     "docs/glossary.md",
+    "docs/sweeps.md",
 ]
 TOPS = ("deepinit", "experiments", "tests", "benchmarks", "docs", "deploy")
 EXAMPLES = {"deepinit/quantities/participation.py"}
