@@ -13,6 +13,7 @@ DOCUMENTS = [
     "docs/adding.md",
     "docs/glossary.md",
     "docs/diagnosis.md",
+    "docs/sweeps.md",
 ]
 TOPS = ("deepinit", "experiments", "tests", "benchmarks", "docs", "deploy")
 EXAMPLES = {"deepinit/quantities/participation.py"}

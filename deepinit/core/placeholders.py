@@ -59,9 +59,11 @@ class Recorder:
         self.checks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.is_resolved = True
 
-    def placeholder(self, number: int, sign: int, apart: tuple[float, ...]) -> "Placeholder":
-        """Number `number`, of this sign, which is none of `apart`."""
-        return Placeholder(self, ("number", number), sign, apart)
+    def placeholder(
+        self, number: int, sign: int, apart: tuple[float, ...], field: str = ""
+    ) -> "Placeholder":
+        """Number `number`, of this sign, none of `apart`, unlike others of its `field`."""
+        return Placeholder(self, ("number", number), sign, apart, field)
 
     def unresolved(self, what: str) -> Unresolved:
         """The signal, also remembered: user code may swallow it."""
@@ -89,10 +91,11 @@ class Recorder:
 class Placeholder:
     """A number that is known when the program runs.
 
-    `sign`: -1, 1, or 0 for unknown. `apart`: numbers that it does not equal.
+    `sign`: -1, 1, or 0 for unknown. `apart`: numbers that it does not equal. `field`: others of it
+    are different; "" if not known.
     """
 
-    __slots__ = ("apart", "expression", "recorder", "sign")
+    __slots__ = ("apart", "expression", "field", "recorder", "sign")
     __array_ufunc__ = None  # NumPy arrays leave operators to this class
 
     def __init__(
@@ -101,8 +104,10 @@ class Placeholder:
         expression: Expression,
         sign: int = 0,
         apart: tuple[float, ...] = (),
+        field: str = "",
     ) -> None:
-        self.recorder, self.expression, self.sign, self.apart = recorder, expression, sign, apart
+        self.recorder, self.expression, self.sign = recorder, expression, sign
+        self.apart, self.field = apart, field
 
     def _with(self, name: str, other: Any, sign: int, *, swapped: bool = False) -> Any:
         """The host's arithmetic is recorded; an array takes the value in its own dtype."""
@@ -150,9 +155,10 @@ class Placeholder:
 
     def __eq__(self, other: Any) -> bool:
         if isinstance(other, Placeholder):
-            same = self.recorder is other.recorder
-            if not same or self.expression == other.expression:
-                return same
+            if self.recorder is not other.recorder:
+                return False
+            if self.expression == other.expression or (self.field and self.field == other.field):
+                return self.expression == other.expression
         elif not isinstance(other, int | float) or self._is_apart(other):
             return False
         raise self.recorder.unresolved(f"whether a number is {other!r}")

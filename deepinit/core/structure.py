@@ -41,11 +41,16 @@ _ACTIVATIONS = ("leaky_relu",)  # whose parameters are numbers
 
 
 class Slot(NamedTuple):
-    """The place of a number in a structure."""
+    """The place of a number in a structure.
+
+    `apart`: what it does not equal. `field`: slots of one field hold different numbers; "" if not
+    known.
+    """
 
     number: int
     sign: int
     apart: tuple[float, ...]
+    field: str = ""
 
 
 class Unkeyed(Exception):
@@ -56,7 +61,7 @@ def split(spec: Any, *, share: bool = False) -> tuple[Any, tuple[float, ...]]:
     """(structure, numbers): the spec with a `Slot` in place of each number, hashable.
 
     `share`: equal numbers of one field (the laws of queries and keys) have one slot, so that they
-    are known to be equal.
+    are known to be equal, and different slots to be different.
     """
     numbers: list[float] = []
     places: dict[Any, Slot] = {}
@@ -66,7 +71,8 @@ def split(spec: Any, *, share: bool = False) -> tuple[Any, tuple[float, ...]]:
             return value
         key = (field, value) if share else len(numbers)
         if key not in places:
-            places[key] = Slot(len(numbers), 1 if value > 0 else -1, special)
+            name = f"{field[0].__name__}.{field[1]}" if share else ""
+            places[key] = Slot(len(numbers), 1 if value > 0 else -1, special, name)
             numbers.append(value)
         return places[key]
 

@@ -57,6 +57,12 @@ def plain_of(part: Part) -> Statistics:
     return part.plain if isinstance(part, Controlled) else part
 
 
+def with_histogram(part: Part, histogram: Any) -> Part:
+    """With the histogram of all values."""
+    plain = plain_of(part)._replace(histogram=histogram)
+    return part._replace(plain=plain) if isinstance(part, Controlled) else plain
+
+
 def merge(a: Part, b: Part) -> Part:
     """Statistics of two disjoint sets of seeds; plain unless both have one centre."""
     plain = statistics.merge(plain_of(a), plain_of(b))

@@ -6,6 +6,7 @@ share a compilation, whose arguments they are.
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -144,6 +145,8 @@ class Variants(Sequence[Program]):
         return len(self.build)
 
     def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return Variants(*self.build[number])
         return self.build[number]()
 
 
@@ -152,19 +155,17 @@ def first_that_traces(variants: Sequence[Program], trace: Callable[[Form], Any])
 
     `variants`: of one function, the most general first.
     """
-    first = form(variants[0])
-    if len(variants) == 1:
-        return first
-    key = None if first.key is None else ("variant", first.key, len(variants))
-    number = cached(key, lambda: _first_that_traces(variants, trace))
-    return first if number == 0 else form(variants[number])
+    for program in variants[:-1]:
+        candidate = form(program)
+        key = None if candidate.key is None else ("traces", candidate.key)
+        if cached(key, partial(_traces, trace, candidate)):
+            return candidate
+    return form(variants[-1])
 
 
-def _first_that_traces(variants: Sequence[Program], trace: Callable[[Form], Any]) -> int:
-    for number in range(len(variants) - 1):
-        try:
-            trace(form(variants[number]))
-        except Exception:  # noqa: BLE001
-            continue  # with constants it raises again, or does not
-        return number
-    return len(variants) - 1
+def _traces(trace: Callable[[Form], Any], candidate: Form) -> bool:
+    try:
+        trace(candidate)
+    except Exception:  # noqa: BLE001
+        return False  # with constants it raises again, or does not
+    return True

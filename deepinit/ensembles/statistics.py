@@ -19,6 +19,7 @@ _BINS_PER_E = 256
 _HALF = int(np.arcsinh(1e5 / _UNIT) * _BINS_PER_E) + 1
 NUM_BINS = 2 * _HALF
 _POWERS = {"moment2": 2, "moment3": 3, "moment4": 4}
+_MOST_PENDING = 2**20  # values
 _NO_VALUE = -2000  # exponent of zeros: below every exponent of float64
 
 
@@ -78,6 +79,39 @@ def statistics(
         histogram=_histogram(values, valid) if histogram else None,
         events=np.stack([(events == code).sum(axis=0) for code in range(1, num_events + 1)]),
     )
+
+
+class Counts:
+    """The histogram of many blocks, counted together: one a block may cost as much as its networks.
+
+    Equal to the sum of the blocks' own histograms.
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
+        self._size = 0
+        self._total: np.ndarray | None = None
+
+    def add(self, values: Any, events: Any) -> None:
+        """Values of one block [seeds, ...]; finite ones with event 0 count."""
+        values = np.asarray(values, np.float64)
+        self._pending.append((values, (np.asarray(events) == 0) & np.isfinite(values)))
+        self._size += values.size
+        if self._size > _MOST_PENDING:
+            self._count()
+
+    @property
+    def histogram(self) -> np.ndarray | None:
+        """[NUM_BINS, entries]; None without values."""
+        self._count()
+        return self._total
+
+    def _count(self) -> None:
+        if self._pending:
+            values, valid = (np.concatenate(parts) for parts in zip(*self._pending, strict=True))
+            counts = _histogram(values, valid)
+            self._total = counts if self._total is None else self._total + counts
+            self._pending, self._size = [], 0
 
 
 def merge(a: Statistics, b: Statistics) -> Statistics:

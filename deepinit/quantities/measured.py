@@ -70,17 +70,23 @@ def measure_block(
     sample_layers: tuple[int, ...] | None,
     num_kept: int = 0,
     control: Control | None = None,
+    counts: Any = None,
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """Statistics of one block, and stored arrays by name [networks, ...].
 
     `measured`: NumPy arrays [seeds, layers, ...]. `sample_layers`: layers (from 1) stored as
     `samples`, NaN where undefined; None for all. Other arrays are stored of the first `num_kept`
-    networks. With a control the statistics are `ensembles.controlled.Controlled`.
+    networks. `counts`: `ensembles.statistics.Counts` that take the histogram; None leaves it in the
+    statistics. With a control the statistics are `ensembles.controlled.Controlled`.
     """
     from deepinit.ensembles import controlled, statistics
 
     value, event, sizes = _checked_events(quantity, measured)
-    part: Any = statistics.statistics(value, event, len(quantity.events), sizes=sizes)
+    part: Any = statistics.statistics(
+        value, event, len(quantity.events), sizes=sizes, histogram=counts is None
+    )
+    if counts is not None:
+        counts.add(value, event)
     if control is not None:
         controls = control.of_block(measured.columns)
         part = controlled.controlled(part, value, event, *controls, control.centre)

@@ -96,7 +96,7 @@ def simulate(
     Raises SpecError: an invalid argument, a linear map that the law excludes, or a control without
         a rule. Other errors of a custom quantity pass unchanged.
     """
-    from deepinit.ensembles import blocks, controlled, keys
+    from deepinit.ensembles import blocks, controlled, keys, statistics
 
     inputs = as_inputs(inputs)
     if isinstance(spec, Sweep):
@@ -126,15 +126,16 @@ def simulate(
         block_size=block_size,
     )
     merged: Any = None
-    samples = []
+    samples, counts = [], statistics.Counts()
     with bar("networks") if progress is None else callback(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
             measured = ensemble.block_fn(root, block)
             kept = None if keep_samples else ()
-            part, saved = measure_block(quantity, measured, kept, control=controls)
+            part, saved = measure_block(quantity, measured, kept, control=controls, counts=counts)
             merged = part if merged is None else controlled.merge(merged, part)
             samples += [saved["samples"]] if keep_samples else []
             report(ensemble.blocks.seeds(block)[1], num_seeds)
+    merged = controlled.with_histogram(merged, counts.histogram)
     every = np.concatenate(samples) if keep_samples else None
     return finished_estimate(spec, quantity, inputs, merged, every, {**settings, **chosen})
 

@@ -7,7 +7,7 @@ import pytest
 from battery import SPECS
 
 import deepinit as di
-from deepinit.core.placeholders import Recorder
+from deepinit.core.placeholders import Recorder, Unresolved
 from deepinit.core.structure import Slot, Unkeyed, joined, key_of, split, with_numbers
 
 GPT = di.zoo.gpt2(width=16, depth=2, heads=2)
@@ -43,6 +43,11 @@ def test_equal_numbers_of_one_field_are_known_to_be_equal():
     assert len(split(GPT)[1]) > len(split(GPT, share=True)[1])
     law = joined(split((di.normal(2.0), di.normal(2.0)), share=True)[0], Recorder(None))
     assert law[0] == law[1]
+    law = joined(split((di.normal(2.0), di.normal(3.0)), share=True)[0], Recorder(None))
+    assert law[0] != law[1]
+    law = joined(split((di.normal(2.0), di.normal(3.0)))[0], Recorder(None))
+    with pytest.raises(Unresolved):
+        assert law[0] != law[1]
 
 
 def test_densities_and_rates_stay_in_the_structure():

@@ -156,3 +156,17 @@ def test_what_a_block_keeps_does_not_grow_with_its_seeds(num_seeds):
         sum(np.asarray(array).nbytes for array in stats)
         == s.NUM_BINS * 4 * 8 + (9 * 4 + 3 * 4) * 8 + 8
     )
+
+
+def test_counts_of_many_blocks_are_the_sum_of_their_histograms(monkeypatch):
+    rng = np.random.default_rng(0)
+    blocks = [(rng.normal(size=(7, 3, 2)), rng.integers(0, 2, (7, 3, 2))) for _ in range(5)]
+    blocks[0][0][0, 0, 0] = np.inf
+    whole = sum(s.statistics(*block, 1).histogram for block in blocks)
+    for most in (2**20, 50):
+        monkeypatch.setattr("deepinit.ensembles.statistics._MOST_PENDING", most)
+        counts = s.Counts()
+        for block in blocks:
+            counts.add(*block)
+        np.testing.assert_array_equal(counts.histogram, whole)
+    assert s.Counts().histogram is None

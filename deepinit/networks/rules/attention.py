@@ -15,6 +15,7 @@ import numpy as np
 
 from deepinit.core.layers import AttentionMix, Shape
 from deepinit.core.layers.attention import score_factor
+from deepinit.core.placeholders import array
 from deepinit.networks.interpreter import ROWS, Applied, Draw, RowRule
 from deepinit.networks.row_map import row_map
 from deepinit.networks.rows import Rows
@@ -82,8 +83,8 @@ def _softmax_change(
 def _heads(layer: AttentionMix, shape: Shape, x: jax.Array) -> jax.Array:
     """q, k, v: [3, heads, positions, head_width]."""
     columns = x.reshape(shape.num_positions, 3, layer.attention.heads, layer.head_width)
-    scales = jnp.asarray(layer.scales, x.dtype)[:, None, None, None]
-    return scales * columns.transpose(1, 2, 0, 3)
+    scales = jnp.stack([jnp.asarray(array(scale, x.dtype), x.dtype) for scale in layer.scales])
+    return scales[:, None, None, None] * columns.transpose(1, 2, 0, 3)
 
 
 def _columns(outputs: jax.Array) -> jax.Array:
