@@ -1,5 +1,6 @@
 from . import diffusions as diffusions
 from . import inference as inference
+from . import init as init
 from . import plots as plots
 from . import quantities as quantities
 from . import theory as theory

@@ -1,0 +1,1 @@
+"""Will it train, why, and what to change."""
