@@ -1,9 +1,7 @@
 """Random arrays of a network, by their place; their laws at initialization."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
-
-from deepinit.core.laws import Law
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["dense", "conv", "query", "key", "value", "output", "embed", "positions"]
 
@@ -41,10 +39,10 @@ class Place(NamedTuple):
 
 
 class Laws(NamedTuple):
-    """Laws of an array and of the bias added behind it; None for no bias."""
+    """Laws (`di.Law`) of an array and of the bias added behind it; None for no bias."""
 
-    weight: Law
-    bias: Law | None = None
+    weight: Any  # Law, or MatrixLaw of one's own
+    bias: Any = None
 
 
 Scheme = Callable[[Place], Laws | None]  # None: the array keeps its own law

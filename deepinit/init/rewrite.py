@@ -1,6 +1,7 @@
 """A network with the laws of an initialization: a transformation of the tree of layers."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from deepinit.core import validate
@@ -29,7 +30,7 @@ from deepinit.core.layers.containers import children, leaves
 from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.init.place import Laws, Place, Scheme
 
-_ATTENTION = ("query", "key", "value", "output")
+Change = Callable[[Place, Laws], Laws]
 
 
 class _Around(NamedTuple):
@@ -62,16 +63,21 @@ def apply(network: NetworkSpec, scheme: Scheme, inputs: Any) -> NetworkSpec:
     """
     if not callable(scheme):
         raise SpecError(f"scheme={scheme!r:.80}", "a function of places", "di.init.keras().")
+    return changed(network, lambda place, own: scheme(place) or own, inputs)
+
+
+def changed(network: NetworkSpec, change: Change, inputs: Any) -> NetworkSpec:
+    """`apply` with a function of a place and its present laws."""
     whole = program(network, input_shape(inputs))
     around = _Around(True, _residual_layers(whole.body))
     embedding = whole.embedding
     if embedding is not None:
-        embedding, around = _changed(embedding, whole.shape, scheme, around)
-    body, around = _changed(whole.body, whole.body_shape, scheme, around)
+        embedding, around = _changed(embedding, whole.shape, change, around)
+    body, around = _changed(whole.body, whole.body_shape, change, around)
     readout = whole.readout
     if readout is not None:
         place = _linear_place(readout, whole.last_shape, around)
-        readout = _with_laws(readout, scheme(place._replace(is_readout=True)))
+        readout = _with_laws(readout, place._replace(is_readout=True), change)
     parts = whole._replace(embedding=embedding, body=body, readout=readout)
     if isinstance(network, MLP):
         return _as_mlp(network, parts) or as_layer(parts)
@@ -117,40 +123,40 @@ def places(network: NetworkSpec, inputs: Any) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _changed(layer: Layer, shape: Shape, scheme: Scheme, around: _Around) -> tuple[Any, _Around]:
+def _changed(layer: Layer, shape: Shape, change: Change, around: _Around) -> tuple[Any, _Around]:
     """The layer with its laws, and what the next one needs to know."""
     if isinstance(layer, Sequential):
         parts = []
         for child in layer.layers:
-            part, around = _changed(child, shape, scheme, around)
+            part, around = _changed(child, shape, change, around)
             parts.append(part)
             shape = output_shape(child, shape)
         return type(layer)(*parts, name=layer.name, keys=layer.keys), around
     if isinstance(layer, Residual):
         inside = around._replace(branch_maps=_num_maps(layer.branch), seen=0)
-        branch, _ = _changed(layer.branch, shape, scheme, inside)
+        branch, _ = _changed(layer.branch, shape, change, inside)
         skip = layer.skip
         if skip is not None:
-            skip, _ = _changed(skip, shape, scheme, around)
+            skip, _ = _changed(skip, shape, change, around)
         after = around._replace(is_first=False)
         return dataclasses.replace(layer, branch=branch, skip=skip), after
     if isinstance(layer, Repeat | Tied):
-        return _repeated(layer, shape, scheme, around)
+        return _repeated(layer, shape, change, around)
     if isinstance(layer, Attention):
-        return _attention(layer, shape, scheme, around)
+        return _attention(layer, shape, change, around)
     if isinstance(layer, Dense | Conv | Embed | Positions):
         place = _linear_place(layer, shape, around)
-        new = _with_laws(layer, scheme(place)) if place.fan_in else layer
+        new = _with_laws(layer, place, change) if place.fan_in else layer
         seen = around.seen + isinstance(layer, Dense | Conv)
         return new, around._replace(is_first=False, seen=seen)
     return layer, around
 
 
 def _repeated(
-    layer: Repeat | Tied, shape: Shape, scheme: Scheme, around: _Around
+    layer: Repeat | Tied, shape: Shape, change: Change, around: _Around
 ) -> tuple[Layer, _Around]:
-    first, after = _changed(layer.layer, shape, scheme, around)
-    rest, after = _changed(layer.layer, shape, scheme, after)
+    first, after = _changed(layer.layer, shape, change, around)
+    rest, after = _changed(layer.layer, shape, change, after)
     if rest == first or layer.times == 1 or isinstance(layer, Tied):
         return dataclasses.replace(layer, layer=first), after
     others = Repeat(rest, layer.times - 1, layer.name, layer.first + 1)
@@ -180,7 +186,7 @@ def _place(kind: Any, rows: int, fan_in: int, around: _Around, patch: int = 1) -
 
 
 def _attention(
-    layer: Attention, shape: Shape, scheme: Scheme, around: _Around
+    layer: Attention, shape: Shape, change: Change, around: _Around
 ) -> tuple[Layer, _Around]:
     """Queries, keys and values are one map, outputs the next."""
     laws: dict[str, Any] = {}
@@ -188,16 +194,13 @@ def _attention(
         after = around._replace(seen=around.seen + (array.name == "output"))
         rows, fan_in = array.shape
         place = _place(array.name, rows, fan_in, after)._replace(heads=layer.heads)
-        found = scheme(place)
-        if found is not None:
-            laws[f"{array.name}_law"] = found.weight
+        laws[f"{array.name}_law"] = change(place, Laws(array.law)).weight
     seen = around.seen + 2
     return dataclasses.replace(layer, **laws), around._replace(is_first=False, seen=seen)
 
 
-def _with_laws(layer: Any, laws: Laws | None) -> Any:
-    if laws is None:
-        return layer
+def _with_laws(layer: Any, place: Place, change: Change) -> Any:
+    laws = change(place, Laws(layer.law, getattr(layer, "bias", None)))
     if isinstance(layer, Embed | Positions):
         return dataclasses.replace(layer, law=laws.weight)
     return dataclasses.replace(layer, law=laws.weight, bias=laws.bias)
