@@ -101,7 +101,7 @@ def width(network: NetworkSpec, inputs: Any, factor: int = 2) -> NetworkSpec:
     Outputs and positions stay; heads of attention keep their number.
     """
     factor = validate.integer("factor", factor, 1)
-    law = getattr(network, "weight_law", None)
+    law: Any = getattr(network, "weight_law", None)
     if isinstance(network, MLP) and law.scaling != "absolute":
         return dataclasses.replace(network, widths=tuple(factor * n for n in network.widths))
     net = composed(network, inputs)

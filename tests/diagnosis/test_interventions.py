@@ -49,7 +49,8 @@ def test_critical_keeps_the_norm_and_the_angle_of_gelu():
     close = di.inputs.pair(3e-3, dimension=20)
     growth = lambda net: np.diff(by_layer(di.infinite(net, di.quantities.log_sin2_angle, close))[0])
     assert np.abs(growth(critical(spec, close))[2:]).max() < 1e-3
-    assert growth(di.MLP((200,) * 12, "gelu", di.normal(2.6)))[-1] > 0.1
+    ordered = di.MLP((200,) * 12, "gelu", di.normal(1.5), di.normal(0.2, "absolute"))
+    assert growth(ordered)[-1] < -0.1
 
 
 def test_critical_of_a_convolution_keeps_the_norm():
