@@ -66,6 +66,8 @@ from .deferral.explain import explain as explain
 from .deferral.function import deferred as deferred
 from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores
+from .diagnosis.scaling import ScalingCheck as ScalingCheck
+from .diagnosis.scaling import scaling_check as scaling_check
 from .infinite_width.kernel_matrices import kernels as kernels
 from .infinite_width.neural_tangents import neural_tangents as neural_tangents
 from .networks.doors.flax import from_linen as from_linen

@@ -35,7 +35,7 @@ class Tap(NamedTuple):
 
 
 def taps(
-    f: Callable[..., Any], match: Match = None, *, gradients: Scalar = None
+    f: Callable[..., Any], match: Match = None, *, gradients: Scalar = None, is_cut: bool = False
 ) -> Callable[..., Any]:
     """A function with the products of f with its drawn arrays added to its outputs.
 
@@ -48,6 +48,7 @@ def taps(
         match: names to keep, as a glob pattern or a predicate; None for all.
         gradients: a real scalar function of the outputs of f, or True if f returns one: cotangents
             of its value at the products are added.
+        is_cut: no derivative passes a product: derivatives at it are those of its own array.
 
     Returns:
         A function of the same arguments to (outputs of f, {name: value}), or {name: Tap} with
@@ -70,7 +71,7 @@ def taps(
 
     @functools.cache
     def of_leaves(tree: Any) -> Any:
-        return jax.jit(lambda *leaves: _tapped(f, match, gradients, tree, leaves))
+        return jax.jit(lambda *leaves: _tapped(f, match, gradients, is_cut, tree, leaves))
 
     @functools.wraps(f)
     def g(key: Any, *args: Any, **kwargs: Any) -> Any:
@@ -87,12 +88,12 @@ def tap_sites(f: Callable[..., Any], match: Match, key: Any, *args: Any) -> list
     return _matched(_with_unique_names(_traced(f, tree, leaves)[2]), match)
 
 
-def _tapped(f: Any, match: Match, gradients: Scalar, tree: Any, leaves: Any) -> Any:
+def _tapped(f: Any, match: Match, gradients: Scalar, is_cut: bool, tree: Any, leaves: Any) -> Any:
     program, outputs, every = _traced(f, tree, leaves)
     sites = _matched(_with_unique_names(every), match)
 
     def whole(zeros: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        found, values = _run(program, leaves, sites, zeros, ())
+        found, values = _run(program, leaves, sites, zeros, (), is_cut)
         return jax.tree.unflatten(outputs, found), values
 
     in_order = lambda tap: collections.OrderedDict((site.name, tap(site.name)) for site in sites)
@@ -165,7 +166,12 @@ def _matched(sites: list[Site], match: Match) -> list[Site]:
 
 
 def _run(
-    program: Program, inputs: Any, sites: list[Site], zeros: dict[str, Any], path: tuple[int, ...]
+    program: Program,
+    inputs: Any,
+    sites: list[Site],
+    zeros: dict[str, Any],
+    path: tuple[int, ...],
+    is_cut: bool,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Outputs, and values at sites, to which zeros are added."""
     known: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
@@ -182,14 +188,19 @@ def _run(
         with contextlib.ExitStack() as scopes:
             for part in filter(None, equation.name.split("/")):
                 scopes.enter_context(jax.named_scope(part))
-            found, recorded = evaluate(equation, operands, own, zeros, here)
+            found, recorded = evaluate(equation, operands, own, zeros, here, is_cut)
         known |= zip(equation.outputs, found, strict=True)
         values |= recorded
     return [value(operand) for operand in program.outputs], values
 
 
 def _product(
-    equation: Equation, operands: list[Any], sites: list[Site], zeros: dict[str, Any], path: Any
+    equation: Equation,
+    operands: list[Any],
+    sites: list[Site],
+    zeros: dict[str, Any],
+    path: Any,
+    is_cut: bool,
 ) -> tuple[list[Any], dict[str, Any]]:
     found = bind(equation, operands)
     if not sites:
@@ -197,11 +208,17 @@ def _product(
     ((_, name, order, *_),) = sites
     if name in zeros:
         found = [found[0] + jnp.transpose(zeros[name], np.argsort(order).tolist())]
-    return found, {name: jnp.transpose(found[0], order)}
+    value = jnp.transpose(found[0], order)
+    return [jax.lax.stop_gradient(found[0])] if is_cut else found, {name: value}
 
 
 def _loop(
-    equation: Equation, operands: list[Any], sites: list[Site], zeros: dict[str, Any], path: Any
+    equation: Equation,
+    operands: list[Any],
+    sites: list[Site],
+    zeros: dict[str, Any],
+    path: Any,
+    is_cut: bool,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Values are stacked; parts of the loop that nobody needs are None."""
     layout, body = layout_of(equation), equation.body
@@ -217,7 +234,8 @@ def _loop(
 
     def step(carry: Any, slices: Any) -> tuple[Any, Any]:
         xs, own = slices
-        found, values = _run(body, (*operands[:first], *carry, *xs), sites, own, path)
+        arguments = (*operands[:first], *carry, *xs)
+        found, values = _run(body, arguments, sites, own, path, is_cut)
         after = [
             None if old is None else jnp.asarray(new, old.dtype)
             for old, new in zip(carry, found, strict=False)
