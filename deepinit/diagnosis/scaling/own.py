@@ -84,8 +84,8 @@ def squares_fn(
 
     def squares(key: Any) -> Any:
         changes = []
-        for is_cut in (True, False):
-            tapped = taps(moved, lambda name: _base(name) in names, is_cut=is_cut)
+        for edit in (jax.lax.stop_gradient, None):
+            tapped = taps(moved, lambda name: _base(name) in names, edit=edit)
             at = lambda eps, tapped=tapped: tapped(key, eps)
             changes.append(jax.jvp(at, (0.0,), (1.0,)))
         ((outputs, values), (own_output, own)), (_, (total_output, total)) = changes
