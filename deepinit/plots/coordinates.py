@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 _COLOURS = (BLUE, GREEN, ORANGE, PURPLE, VERMILLION)
 _PANELS = (
-    ("first layer, change by its own matrix", "first", "own change"),
-    ("hidden layers, change by their own matrix", "hidden", "own change"),
+    ("first layer", "first", "own change"),
+    ("hidden layers", "hidden", "own change"),
     ("change of the output", "output", "total change"),
     ("output at initialization", "output", "size"),
 )
 _MOST_LAYERS = 5  # in one panel
+_LONGEST = 30  # characters of a name
 
 
 def scaling_check(check: Any, *, probe: str = "new input", title: str | None = None) -> "Figure":
@@ -56,7 +57,7 @@ def scaling_check(check: Any, *, probe: str = "new input", title: str | None = N
         raise SpecError(f"probe={probe!r}", "new input, training input", "Leave probe out.")
     n = np.asarray(check.widths, np.float64)
     with styled():
-        fig = new_figure(8.0, 3.4 if len(panels) < 4 else 6.2)
+        fig = new_figure(8.5, 4.2 if len(panels) < 4 else 7.4)
         label = "root mean square"
         axes = panel_grid(fig, len(panels), r"width $n$", label, shared="x")
         for ax, (name, found) in zip(axes, panels, strict=True):
@@ -82,7 +83,7 @@ def _thinned(rows: Sequence[Any]) -> list[Any]:
 
 
 def _draw(ax: Any, n: np.ndarray, row: Any, colour: str) -> None:
-    label = f"{row.layer}: {row.exponent:+.2f} ± {row.error:.2f}"
+    label = f"{_short(row.layer)}: {row.exponent:+.2f} ± {row.error:.2f}"
     errors = np.minimum(row.errors, 0.9 * row.values)
     ax.errorbar(
         n, row.values, yerr=errors, fmt="o", color=colour, capsize=2.0, label=label, zorder=4
@@ -91,6 +92,14 @@ def _draw(ax: Any, n: np.ndarray, row: Any, colour: str) -> None:
     middle = np.exp(np.mean(np.log(row.values[last])))
     line = middle * (n / np.exp(np.mean(np.log(n[last])))) ** row.exponent
     ax.plot(n[last], line[last], color=colour, linewidth=1.4, zorder=3)
+
+
+def _short(name: str) -> str:
+    """At most 30 characters of a path: its second part and its last."""
+    parts = name.split("/")
+    if len(name) <= _LONGEST or len(parts) < 3:
+        return name
+    return f"{parts[1]}/…/{parts[-1]}" if len(parts) > 3 else "/".join(parts[1:])
 
 
 def _draw_guides(ax: Any, n: np.ndarray, rows: Sequence[Any]) -> None:
@@ -107,7 +116,7 @@ def _draw_guides(ax: Any, n: np.ndarray, rows: Sequence[Any]) -> None:
         ax.plot(n, line, linestyle="--", color=GREY, linewidth=1.1, zorder=2)
         rises = value > 0.0
         ax.annotate(
-            f"{value:+.2g} {', '.join(names)}",
+            f"{value:+.2g} " + ",\n".join(names),
             (n[0], line[0]),
             xytext=(16, -3) if rises else (8, 4),
             va="top" if rises else "bottom",

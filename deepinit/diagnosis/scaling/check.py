@@ -135,8 +135,8 @@ def _candidates(optimizer: Any) -> dict[str, Exponents]:
             for name, r in readouts.items()
         }
     return {
-        f"{NAMES[name]} ({how})": predicted(name, cast(Optimizer, how))
-        for how in OPTIMIZERS
+        f"{NAMES[name]} ({text})": predicted(name, cast(Optimizer, how))
+        for how, text in zip(OPTIMIZERS, ("SGD", "Adam"), strict=True)
         for name in PARAMETRIZATIONS
     }
 

@@ -45,14 +45,15 @@ class Row(NamedTuple):
     guides: Mapping[str, float] = {}
 
     @property
-    def like(self) -> tuple[str, ...]:
-        """Parametrizations whose exponent it has; ("all",) if it tells none apart."""
-        near = (name for name, value in self.guides.items() if self._is_near(value))
-        found = tuple(near)
-        return ("all",) if found and len(found) == len(self.guides) else found
+    def near(self) -> tuple[str, ...]:
+        """Parametrizations whose exponent it has."""
+        close = lambda value: is_near(self.exponent, self.error, value)
+        return tuple(name for name, value in self.guides.items() if close(value))
 
-    def _is_near(self, value: float) -> bool:
-        return is_near(self.exponent, self.error, value)
+    @property
+    def like(self) -> tuple[str, ...]:
+        """`near`, or ("all",) if it tells none apart."""
+        return ("all",) if self.guides and len(self.near) == len(self.guides) else self.near
 
     @property
     def z(self) -> float:
@@ -100,7 +101,7 @@ class ScalingCheck:
         at = int(np.argmin(np.abs(np.log(np.asarray(self.widths) / self.width))))
         local = f"local at {self.widths[at]}"
         head = ["layer", "part", "probe", "exponent", local, "predicted", "z", "like"]
-        lines = [head, *(_cells(row, at) for row in self.rows)]
+        lines = [head, *(_cells(row, at) for row in self.rows if self._is_shown(row))]
         widest = [max(len(line[column]) for line in lines) for column in range(len(head))]
         text = ["  ".join(map(str.ljust, line, widest)).rstrip() for line in lines]
         return "\n".join([self.title, text[0], *text[1:], self.summary])
@@ -122,13 +123,25 @@ class ScalingCheck:
             failed = [f"{row.layer} ({row.part})" for row in self.rows if row.agrees is False]
             names = ", ".join(dict.fromkeys(failed))
             return f"differs from {self.parametrization}: {names}" if failed else "as predicted"
+        rows = [
+            row
+            for row in self.rows
+            if row.guides and (row.probe == "training input" or row.part == "size")
+        ]
+        every = dict.fromkeys(name for row in rows for name in row.guides)
+        everywhere = [name for name in every if all(name in row.near for row in rows)]
+        if everywhere:
+            return f"in every layer like {' or '.join(everywhere)}"
         found: dict[str, list[str]] = {}
-        for row in self.rows:
-            aligned = row.probe == "training input" or row.part == "size"
-            if aligned and row.guides and row.like != ("all",):
+        for row in rows:
+            if row.like != ("all",):
                 of = f"{row.layer} at initialization" if row.part == "size" else row.layer
                 found.setdefault(" or ".join(row.like) or "none of them", []).append(of)
         return "\n".join(f"like {name}: {', '.join(layers)}" for name, layers in found.items())
+
+    def _is_shown(self, row: Row) -> bool:
+        """Total changes of one's own layers stay in `rows`."""
+        return bool(self.parametrization or row.guides)
 
 
 def z_score(exponent: float, error: float, predicted: float | None) -> float:
