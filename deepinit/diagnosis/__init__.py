@@ -1,1 +1,1 @@
-"""Will it train, why, and what to change."""
+"""Diagnosis before training: scores of a network at initialization, and what they predict."""

@@ -52,8 +52,8 @@ def orthogonal(gain: float = 1.0) -> Scheme:
 def critical(activation: ActivationLike | Critical, *, mean_square: float = 1.0) -> Scheme:
     """The critical point of an activation (`di.critical`): normal weights, and normal biases.
 
-    The first layer takes inputs of `mean_square` to the fixed point; the readout has variance
-    1 / fan_in and no bias. For the edge of chaos where no point is critical give
+    The first layer takes inputs of `mean_square` to the fixed point; readout and attention have
+    variance 1 / fan_in and no bias. For the edge of chaos where no point is critical give
     `di.critical(activation, fixed_point)` instead of the activation.
 
     Raises SpecError: no critical point (`di.critical` names the remedy).
@@ -67,7 +67,7 @@ def critical(activation: ActivationLike | Critical, *, mean_square: float = 1.0)
         first = point.first_weight_var / mean_square
 
     def scheme(place: Place) -> Laws:
-        if place.is_readout:
+        if place.is_readout or place.kind not in ("dense", "conv"):
             return Laws(normal(1.0))
         if place.is_first:
             return Laws(normal(first), bias)

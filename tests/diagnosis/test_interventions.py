@@ -53,6 +53,7 @@ def test_critical_keeps_the_norm_and_the_angle_of_gelu():
     assert growth(ordered)[-1] < -0.1
 
 
+@pytest.mark.slow
 def test_critical_of_a_convolution_keeps_the_norm():
     conv = [Conv(64, padding="circular"), Activation("gelu")]
     net = Sequential(Repeat(Sequential(*conv, keys=(None, None)), 6), Pool("mean"), Dense(3))

@@ -33,12 +33,23 @@ def assert_law(sample, laws, place):
     assert np.abs(sample).max() <= 1.0001 * largest * math.sqrt(expected)
 
 
+ATTENTION = nn.MultiHeadDotProductAttention(8), (1, 4, 256)
 FLAX = {
     "dense": (nn.Dense(300), (2, 200), "kernel", Place("dense", 300, 200)),
     "conv": (nn.Conv(64, (3, 3)), (1, 8, 8, 32), "kernel", Place("conv", 64, 288, 9)),
     "embed": (nn.Embed(500, 120), None, "embedding", Place("embed", 120, 500)),
-    "query": (nn.SelfAttention(8), (1, 4, 256), "query", Place("query", 256, 256, heads=8)),
-    "output": (nn.SelfAttention(8), (1, 4, 256), "out", Place("output", 256, 256, heads=8)),
+    "query": (
+        nn.MultiHeadDotProductAttention(8),
+        (1, 4, 256),
+        "query",
+        Place("query", 256, 256, heads=8),
+    ),
+    "output": (
+        nn.MultiHeadDotProductAttention(8),
+        (1, 4, 256),
+        "out",
+        Place("output", 256, 256, heads=8),
+    ),
 }
 
 

@@ -70,6 +70,7 @@ def test_a_scheme_without_laws_changes_nothing(network, inputs):
     assert di.init.apply(network, lambda place: None, inputs) == network
 
 
+@pytest.mark.slow
 def test_specs_keep_their_law_as_layers():
     inputs = di.inputs.pair(0.5, dimension=16)
     for spec in (di.ResNet(16, 3), di.ConvResNet((4,), 4, 3, output_width=2)):

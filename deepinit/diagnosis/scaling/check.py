@@ -71,6 +71,9 @@ def scaling_check(
     Raises SpecError: other networks; laws of weights that are not normal; inputs of one row.
     Reference: Yang and Hu 2021, 2011.14522; coordinate check of Yang et al. 2022, 2203.03466.
     """
+    if not callable(make):
+        given, remedy = f"make={make!r:.80}", "Write lambda n: di.MLP((n,) * 3)."
+        raise SpecError(given, "a function of width to a network", remedy)
     sizes = validate.widths(widths, 3, "Write (64, 256, 1024).")
     if list(sizes) != sorted(set(sizes)):
         raise SpecError(f"widths={tuple(widths)}", "increasing widths", "Sort them.")
@@ -102,6 +105,9 @@ def scaling_check(
         ]
         name, expected = NAMES.get(scheme.name, scheme.name), predicted(scheme, how)
         candidates = {NAMES[n]: predicted(n, how) for n in PARAMETRIZATIONS}
+    if any(each.labels != results[0].labels for each in results):
+        remedy = "Change widths alone, not the number or names of layers."
+        raise SpecError("networks whose layers differ between widths", "equal layers", remedy)
     rows = _rows(sizes, results, expected, candidates, key)
     text = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "own")
     return ScalingCheck(sizes, rows, name, text, num_networks, shown)

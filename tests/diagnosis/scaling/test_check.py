@@ -126,5 +126,11 @@ def test_refusals(arguments):
         scaling_check(tanh, **({"widths": (8, 16, 32)} | arguments))
 
 
+def test_refused_networks():
+    for make in (di.MLP((8,)), lambda n: di.MLP((n,) * (n // 4)), lambda n: di.ResNet(16, 2)):
+        with pytest.raises(SpecError):
+            scaling_check(make, (8, 16, 32), num_networks=2)
+
+
 def test_names():
     assert set(PARAMETRIZATIONS) == {"standard", "ntk", "mup", "mean_field"}

@@ -52,7 +52,7 @@ def test_a_law_that_forgets_is_rejected(term, monkeypatch):
         "again": maps.conditional._replace(again=forgets_backward),
         "backward": maps.conditional._replace(backward=forgets_forward),
     }[term]
-    few = dict(width=8, count=3000)
+    few = dict(width=8, count=1500)
     right = squares("conditional", "standard", "sgd", **few).squares
     monkeypatch.setitem(maps.ENGINES, "conditional", wrong)
     z = z_scores(squares("conditional", "standard", "sgd", key=1, **few).squares, right)
@@ -65,7 +65,7 @@ def test_three_uses_of_a_matrix_by_their_covariances():
     moments = {}
     for name, engine in maps.ENGINES.items():
         rows = []
-        for _ in range(20_000):
+        for _ in range(8_000):
             z, memory = engine.forward(rng, std, x, m)
             back, memory = engine.backward(rng, memory, np.tanh(z[:, :1]))
             again = engine.again(rng, memory, v + 0.5 * back)
