@@ -69,24 +69,25 @@ def squares_fn(
     is_matrix = drawn_matrices(network, arrays)
     probes = np.array([count - 1, 0])
 
-    def moved(key: Any, eps: Any) -> Any:
-        parameters, others = network.batch.init(key, *arrays)
+    def outputs_of(parameters: Any, others: Any, key: Any) -> Any:
         own = jax.random.fold_in(key, 1)
-        outputs = lambda p: first_outputs(
-            checked(network.batch.apply(p, others, own, *arrays), count)
-        )
-        gradient = jax.grad(lambda p: jnp.vdot(outputs(p)[:-1], slopes))(parameters)
-        update = step(parameters, gradient)
+        return first_outputs(checked(network.batch.apply(parameters, others, own, *arrays), count))
+
+    def moved(key: Any, eps: Any, update: Any) -> Any:
+        parameters, others = network.batch.init(key, *arrays)
         after = jax.tree.map(
             lambda p, u, matrix: p + eps * u if matrix else p, parameters, update, is_matrix
         )
-        return outputs(after)
+        return outputs_of(after, others, key)
 
     def squares(key: Any) -> Any:
+        parameters, others = network.batch.init(key, *arrays)
+        loss = lambda p: jnp.vdot(outputs_of(p, others, key)[:-1], slopes)
+        update = step(parameters, jax.grad(loss)(parameters))
         changes = []
         for edit in (jax.lax.stop_gradient, None):
             tapped = taps(moved, lambda name: _base(name) in names, edit=edit)
-            at = lambda eps, tapped=tapped: tapped(key, eps)
+            at = lambda eps, tapped=tapped: tapped(key, eps, update)
             changes.append(jax.jvp(at, (0.0,), (1.0,)))
         ((outputs, values), (own_output, own)), (_, (total_output, total)) = changes
         sizes = [_at_rows(place, values[place.name], probes[:1]) for place in places]
