@@ -16,6 +16,7 @@ def test_public_names_are_what_they_say_even_after_every_module_is_loaded():
         "diffusions": types.ModuleType,
         "frames": types.ModuleType,
         "inference": types.ModuleType,
+        "init": types.ModuleType,
         "inputs": types.ModuleType,
         "layers": types.ModuleType,
         "plots": types.ModuleType,

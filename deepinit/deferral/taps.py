@@ -20,6 +20,7 @@ from deepinit.deferral.simplify import simplified
 
 Match = str | Callable[[str], bool] | None
 Scalar = bool | Callable[[Any], Any] | None
+Edit = Callable[[Any], Any] | None
 
 
 class Tap(NamedTuple):
@@ -35,7 +36,7 @@ class Tap(NamedTuple):
 
 
 def taps(
-    f: Callable[..., Any], match: Match = None, *, gradients: Scalar = None
+    f: Callable[..., Any], match: Match = None, *, gradients: Scalar = None, edit: Edit = None
 ) -> Callable[..., Any]:
     """A function with the products of f with its drawn arrays added to its outputs.
 
@@ -48,6 +49,8 @@ def taps(
         match: names to keep, as a glob pattern or a predicate; None for all.
         gradients: a real scalar function of the outputs of f, or True if f returns one: cotangents
             of its value at the products are added.
+        edit: function of each of these products, whose value f goes on with (`lax.stop_gradient`:
+            derivatives at a product are those of its own array); values are as before.
 
     Returns:
         A function of the same arguments to (outputs of f, {name: value}), or {name: Tap} with
@@ -70,7 +73,7 @@ def taps(
 
     @functools.cache
     def of_leaves(tree: Any) -> Any:
-        return jax.jit(lambda *leaves: _tapped(f, match, gradients, tree, leaves))
+        return jax.jit(lambda *leaves: _tapped(f, match, gradients, edit, tree, leaves))
 
     @functools.wraps(f)
     def g(key: Any, *args: Any, **kwargs: Any) -> Any:
@@ -87,12 +90,12 @@ def tap_sites(f: Callable[..., Any], match: Match, key: Any, *args: Any) -> list
     return _matched(_with_unique_names(_traced(f, tree, leaves)[2]), match)
 
 
-def _tapped(f: Any, match: Match, gradients: Scalar, tree: Any, leaves: Any) -> Any:
+def _tapped(f: Any, match: Match, gradients: Scalar, edit: Edit, tree: Any, leaves: Any) -> Any:
     program, outputs, every = _traced(f, tree, leaves)
     sites = _matched(_with_unique_names(every), match)
 
     def whole(zeros: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        found, values = _run(program, leaves, sites, zeros, ())
+        found, values = _run(program, leaves, sites, zeros, (), edit)
         return jax.tree.unflatten(outputs, found), values
 
     in_order = lambda tap: collections.OrderedDict((site.name, tap(site.name)) for site in sites)
@@ -165,7 +168,12 @@ def _matched(sites: list[Site], match: Match) -> list[Site]:
 
 
 def _run(
-    program: Program, inputs: Any, sites: list[Site], zeros: dict[str, Any], path: tuple[int, ...]
+    program: Program,
+    inputs: Any,
+    sites: list[Site],
+    zeros: dict[str, Any],
+    path: tuple[int, ...],
+    edit: Edit,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Outputs, and values at sites, to which zeros are added."""
     known: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
@@ -182,14 +190,19 @@ def _run(
         with contextlib.ExitStack() as scopes:
             for part in filter(None, equation.name.split("/")):
                 scopes.enter_context(jax.named_scope(part))
-            found, recorded = evaluate(equation, operands, own, zeros, here)
+            found, recorded = evaluate(equation, operands, own, zeros, here, edit)
         known |= zip(equation.outputs, found, strict=True)
         values |= recorded
     return [value(operand) for operand in program.outputs], values
 
 
 def _product(
-    equation: Equation, operands: list[Any], sites: list[Site], zeros: dict[str, Any], path: Any
+    equation: Equation,
+    operands: list[Any],
+    sites: list[Site],
+    zeros: dict[str, Any],
+    path: Any,
+    edit: Edit,
 ) -> tuple[list[Any], dict[str, Any]]:
     found = bind(equation, operands)
     if not sites:
@@ -197,11 +210,17 @@ def _product(
     ((_, name, order, *_),) = sites
     if name in zeros:
         found = [found[0] + jnp.transpose(zeros[name], np.argsort(order).tolist())]
-    return found, {name: jnp.transpose(found[0], order)}
+    value = jnp.transpose(found[0], order)
+    return found if edit is None else [edit(found[0])], {name: value}
 
 
 def _loop(
-    equation: Equation, operands: list[Any], sites: list[Site], zeros: dict[str, Any], path: Any
+    equation: Equation,
+    operands: list[Any],
+    sites: list[Site],
+    zeros: dict[str, Any],
+    path: Any,
+    edit: Edit,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Values are stacked; parts of the loop that nobody needs are None."""
     layout, body = layout_of(equation), equation.body
@@ -217,7 +236,8 @@ def _loop(
 
     def step(carry: Any, slices: Any) -> tuple[Any, Any]:
         xs, own = slices
-        found, values = _run(body, (*operands[:first], *carry, *xs), sites, own, path)
+        arguments = (*operands[:first], *carry, *xs)
+        found, values = _run(body, arguments, sites, own, path, edit)
         after = [
             None if old is None else jnp.asarray(new, old.dtype)
             for old, new in zip(carry, found, strict=False)

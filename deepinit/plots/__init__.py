@@ -6,6 +6,7 @@ arguments: `title`, heading; `note`, description of the data; `symbol`, mathtext
 """
 
 from deepinit.plots.animation import animate_orientations, animate_similarities
+from deepinit.plots.coordinates import scaling_check
 from deepinit.plots.directions import direction_field
 from deepinit.plots.functions import correlation_maps, function_draws
 from deepinit.plots.gate import residuals, z_panel
@@ -35,6 +36,7 @@ __all__ = [
     "orientation_paths",
     "phase_diagram",
     "residuals",
+    "scaling_check",
     "series",
     "series_panels",
     "similarities",

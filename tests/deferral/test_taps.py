@@ -351,3 +351,18 @@ def test_taps_of_a_deferred_transformer_are_in_law_those_of_the_explicit_one():
     draw = lambda f, seed: samples(f, num=3000, seed=seed)
     deferred = draw(of(transformed(tapped, share=9.0), 0), 2)
     assert_same_law(deferred, draw(of(tapped, 0), 1), rejects=draw(of(tapped, 1), 3))
+
+
+def test_edited_products_flow_on_and_are_recorded_as_before():
+    net = MLP()
+    params = net.init(KEY, ROWS)["params"]
+    outputs, values = di.taps(applied(net), "*/Dense_0", edit=lambda z: 3 * z)(KEY, ROWS)
+    first = ROWS @ params["Dense_0"]["kernel"]
+    assert_close(values["MLP/Dense_0"], first)
+    second = nn.relu(nn.relu(3 * first) @ params["Dense_1"]["kernel"])
+    assert_close(outputs, second @ params["head"]["kernel"])
+    cut = di.taps(applied(net), edit=jax.lax.stop_gradient)
+    _, change = jax.jvp(lambda x: cut(KEY, x), (ROWS,), (jnp.ones_like(ROWS),))
+    sizes = [float(jnp.abs(value).max()) for value in change[1].values()]
+    assert sizes[0] > 0
+    assert sizes[1:] == [0.0, 0.0]

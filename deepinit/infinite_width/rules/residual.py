@@ -28,10 +28,11 @@ def residual_sum(
         remedy = "End the branch in di.layers.Dense, or simulate."
         raise refuse(path, layer, given, "branches with fresh weights", remedy)
     fresh = state.fresh or (branch.fresh and skip.fresh)
-    return _sum(skip, branch, scale, fresh), absorbed(branch), scale
+    return summed(skip, branch, scale, fresh), absorbed(branch), scale
 
 
-def _sum(skip: State, branch: State, scale: float, fresh: bool) -> State:
+def summed(skip: State, branch: State, scale: float, fresh: bool) -> State:
+    """skip + scale branch; `fresh`: whether a random linear map came before."""
     gaussian = skip.gaussian and branch.gaussian
     had_gains = bool(skip.gain or branch.gain or skip.blurred or branch.blurred)
     skip, branch = absorbed(skip), absorbed(branch)
