@@ -39,6 +39,7 @@ KNOWN_COLOURS = {
     "exact": SKY,
 }
 OTHER_COLOURS = (SKY, PURPLE, ORANGE, GREEN, BLUE, VERMILLION)
+GROUP_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)  # of named curves
 ROUTE_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 # All matplotlib settings that a figure uses, so that a user's style sheet changes nothing.
