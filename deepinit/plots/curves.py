@@ -71,8 +71,10 @@ class Curves:
     @property
     def group_colours(self) -> dict[str, str]:
         """Colour by group; empty without named curves."""
-        names = dict.fromkeys(curve.group for curve in (*self.measured, *self.predicted))
-        named = [name for name in names if name]
+        groups = [curve.group for curve in self.measured] + [
+            curve.group for curve in self.predicted
+        ]
+        named = [name for name in dict.fromkeys(groups) if name]
         return dict(zip(named, itertools.cycle(GROUP_COLOURS), strict=False))
 
     def shown_components(self, component: int | str | None = None) -> list[int]:
@@ -163,8 +165,8 @@ def _from_results(results: tuple[Any, ...], labels: tuple[str, ...], symbol: str
             estimate.variance,
             estimate.variance_standard_error,
         )
-        arrays = [_matrix(array, shape) for array in statistics]
-        measured.append(Measured(name, *arrays, group=label))
+        mean, error, second, second_error = (_matrix(array, shape) for array in statistics)
+        measured.append(Measured(name, mean, error, second, second_error, label))
     predicted: list[Predicted] = []
     for prediction, label in zip(results, labels, strict=True):
         if isinstance(prediction, Prediction):
@@ -204,7 +206,8 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
 
     names = ("mean", "standard_error", "variance", "variance_standard_error")
     axis = str(dataset["mean"].dims[0])
-    measured = Measured("measured", *(table(name, axis, "component") for name in names))
+    mean, error, variance, variance_error = (table(name, axis, "component") for name in names)
+    measured = Measured("measured", mean, error, variance, variance_error)
     values = table("predicted", "theory", axis, "component")
     variances = table("predicted_variance", "theory", axis, "component")
     routes = [str(name) for name in dataset["theory"].values]
