@@ -1,6 +1,7 @@
 """Curves by layer, from results."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,19 +9,20 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction, component_names
-from deepinit.plots.style import spaced
+from deepinit.plots.style import GROUP_COLOURS, spaced
 from deepinit.plots.validate import MAX_PANELS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """Ensemble statistics, each [layers, components]."""
+    """Ensemble statistics, each [layers, components]; `group` of curves with one colour."""
 
     name: str
     mean: np.ndarray
     standard_error: np.ndarray
     variance: np.ndarray
     variance_standard_error: np.ndarray
+    group: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Predicted:
     name: str
     value: np.ndarray
     variance: np.ndarray
+    group: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +67,15 @@ class Curves:
     def route_names(self) -> tuple[str, ...]:
         """Names of predictions."""
         return tuple(route.name for route in self.predicted)
+
+    @property
+    def group_colours(self) -> dict[str, str]:
+        """Colour by group; empty without named curves."""
+        groups = [curve.group for curve in self.measured] + [
+            curve.group for curve in self.predicted
+        ]
+        named = [name for name in dict.fromkeys(groups) if name]
+        return dict(zip(named, itertools.cycle(GROUP_COLOURS), strict=False))
 
     def shown_components(self, component: int | str | None = None) -> list[int]:
         """Indices of one component, or up to six."""
@@ -153,7 +165,8 @@ def _from_results(results: tuple[Any, ...], labels: tuple[str, ...], symbol: str
             estimate.variance,
             estimate.variance_standard_error,
         )
-        measured.append(Measured(name, *(_matrix(array, shape) for array in statistics)))
+        mean, error, second, second_error = (_matrix(array, shape) for array in statistics)
+        measured.append(Measured(name, mean, error, second, second_error, label))
     predicted: list[Predicted] = []
     for prediction, label in zip(results, labels, strict=True):
         if isinstance(prediction, Prediction):
@@ -162,7 +175,7 @@ def _from_results(results: tuple[Any, ...], labels: tuple[str, ...], symbol: str
             if name in [other.name for other in predicted]:
                 name += f" ({len(predicted) + 1})"
             predicted.append(
-                Predicted(name, _matrix(prediction.mean, shape), _matrix(variance, shape))
+                Predicted(name, _matrix(prediction.mean, shape), _matrix(variance, shape), label)
             )
     names = tuple(str(index) for index in range(shape[1]))
     num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
@@ -193,7 +206,8 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
 
     names = ("mean", "standard_error", "variance", "variance_standard_error")
     axis = str(dataset["mean"].dims[0])
-    measured = Measured("measured", *(table(name, axis, "component") for name in names))
+    mean, error, variance, variance_error = (table(name, axis, "component") for name in names)
+    measured = Measured("measured", mean, error, variance, variance_error)
     values = table("predicted", "theory", axis, "component")
     variances = table("predicted_variance", "theory", axis, "component")
     routes = [str(name) for name in dataset["theory"].values]

@@ -1,5 +1,6 @@
 """Mean and spread by layer."""
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def variance_layers(
             curves.position_label,
             f"standard deviation over networks of\n{curves.axis_label}",
         )
-        styles = route_styles(curves.route_names)
+        styles = curve_styles(curves)
         for ax, column in zip(panels, shown, strict=True):
             for index, measured in enumerate(curves.measured):
                 sd = np.sqrt(measured.variance[:, column])
@@ -93,7 +94,8 @@ def variance_layers(
                     out=np.full_like(sd, np.nan),
                     where=sd > 0,
                 )
-                draw_measured(ax, curves.layers, sd, error, measured.name, index)
+                colour = measured_colour(curves, index)
+                draw_measured(ax, curves.layers, sd, error, measured.name, index, colour)
             for route in curves.predicted:
                 sd = np.sqrt(route.variance[:, column])
                 if np.isfinite(sd).any():
@@ -119,7 +121,7 @@ def variance_layers(
 
 def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
     """Means, standard errors and spreads."""
-    styles = route_styles(curves.route_names)
+    styles = curve_styles(curves)
     for route in curves.predicted:
         style = styles[route.name]
         value, sd = route.value[:, column], np.sqrt(route.variance[:, column])
@@ -137,14 +139,38 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
                 label="± predicted standard deviation",
             )
     for index, measured in enumerate(curves.measured):
-        _draw_spread(ax, curves.layers, measured, column, index)
+        colour = measured_colour(curves, index)
+        _draw_spread(ax, curves.layers, measured, column, colour)
         mean, error = measured.mean[:, column], measured.standard_error[:, column]
-        draw_measured(ax, curves.layers, mean, error, measured.name, index)
+        draw_measured(ax, curves.layers, mean, error, measured.name, index, colour)
     _layer_axis(ax, curves.layers)
 
 
+def curve_styles(curves: Curves) -> dict[str, RouteStyle]:
+    """Style by prediction, in the colour of its group."""
+    styles, colours = route_styles(curves.route_names), curves.group_colours
+    for route in curves.predicted:
+        if route.group:
+            styles[route.name] = dataclasses.replace(
+                styles[route.name], colour=colours[route.group]
+            )
+    return styles
+
+
+def measured_colour(curves: Curves, index: int) -> str:
+    """Colour of a measurement: its group's, or black and greys."""
+    group = curves.measured[index].group
+    return curves.group_colours[group] if group else MEASURED_COLOURS[index % len(MEASURED_COLOURS)]
+
+
 def draw_measured(
-    ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0
+    ax: "Axes",
+    x: np.ndarray,
+    y: np.ndarray,
+    error: np.ndarray,
+    name: str,
+    index: int = 0,
+    colour: str = MEASURED_COLOURS[0],
 ) -> None:
     """Markers with error bars, thinned for many layers."""
     step = math.ceil(len(x) / MAX_MARKERS)
@@ -154,7 +180,7 @@ def draw_measured(
         y[::step],
         yerr=np.where(np.isfinite(error), error, 0.0)[::step],
         fmt=MEASURED_MARKERS[index % len(MEASURED_MARKERS)],
-        color=MEASURED_COLOURS[index % len(MEASURED_COLOURS)],
+        color=colour,
         elinewidth=1.0,
         capsize=2.0,
         label=label,
@@ -185,11 +211,10 @@ def _panels(
     return fig, panel_grid(fig, count, x_label, y_label, shared=shared)
 
 
-def _draw_spread(ax: "Axes", x: np.ndarray, measured: Measured, column: int, index: int) -> None:
+def _draw_spread(ax: "Axes", x: np.ndarray, measured: Measured, column: int, colour: str) -> None:
     mean, sd = measured.mean[:, column], np.sqrt(measured.variance[:, column])
     if not (np.isfinite(sd).any() and np.nanmax(sd) > 0.0):
         return
-    colour = MEASURED_COLOURS[index % len(MEASURED_COLOURS)]
     label = "± standard deviation over networks"
     ax.fill_between(
         x, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0.0, label=label, zorder=1

@@ -48,6 +48,7 @@ KNOWN_COLOURS = {
     "random_walk": ORANGE,
 }
 OTHER_COLOURS = (SKY, PURPLE, ORANGE, GREEN, BLUE, VERMILLION, WINE, INDIGO, OLIVE)
+GROUP_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)  # of named curves
 ROUTE_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 # All matplotlib settings that a figure uses, so that a user's style sheet changes nothing.

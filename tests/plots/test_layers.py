@@ -235,6 +235,10 @@ def test_a_dictionary_names_the_curves():
     assert "relu ± standard error" in texts
     assert "tanh ± standard error" in texts
     assert "tanh, paper" in texts
+    (ax,) = plots.layers({"relu": first, "tanh": [second, predicted]}).axes
+    relu, tanh = (bars[0].get_color() for bars in data.errorbars(ax))
+    assert relu != tanh
+    assert data.lines_of(ax, tanh)  # the prediction has the colour of its network
     with pytest.raises(SpecError, match="empty dictionary"):
         plots.layers({})
 
