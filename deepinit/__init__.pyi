@@ -69,7 +69,6 @@ from .deferral.explain import explain as explain
 from .deferral.function import deferred as deferred
 from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores
-from .ensembles.programs import clear_programs as clear_programs
 from .diagnosis.calibrate import calibrate as calibrate
 from .diagnosis.max_depth import DepthLimit as DepthLimit
 from .diagnosis.max_depth import max_depth as max_depth
@@ -77,6 +76,7 @@ from .diagnosis.precision import PrecisionLimit as PrecisionLimit
 from .diagnosis.precision import precision_limits as precision_limits
 from .diagnosis.scaling import ScalingCheck as ScalingCheck
 from .diagnosis.scaling import scaling_check as scaling_check
+from .ensembles.programs import clear_programs as clear_programs
 from .infinite_width.kernel_matrices import kernels as kernels
 from .infinite_width.neural_tangents import neural_tangents as neural_tangents
 from .networks.doors.flax import from_linen as from_linen

@@ -16,8 +16,8 @@ def coverage_page() -> str:
         f"| `{kind}` | " + " | ".join(cells) + " |\n" for kind, cells in table.kinds.items()
     )
     text = (
-        "# Coverage\n\nWhich kinds of layers have rules on which route. `expanded`: read as the layers "
-        "that it consists of.\n\n"
+        "# Coverage\n\nWhich kinds of layers have rules on which route. `expanded`: read as the "
+        "layers that it consists of.\n\n"
     )
     return text + head + line + rows
 

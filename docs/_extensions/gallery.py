@@ -81,7 +81,8 @@ def page(example: Example) -> str:
 def index(found: list[Example]) -> str:
     """The page of cards."""
     parts = [
-        "# Gallery\n\nEvery figure comes from at most fifteen lines of code. Choose one to read them.\n"
+        "# Gallery\n\nEvery figure comes from at most fifteen lines of code. Choose one to read "
+        "them.\n"
     ]
     for section, heading in SECTIONS.items():
         cards = "".join(

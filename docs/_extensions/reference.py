@@ -12,22 +12,80 @@ import deepinit as di
 PARTS = {
     "routes": (
         "Routes and results",
-        ["simulate", "predict", "infinite", "compare", "Estimate", "Prediction", "Comparison"]
-        + ["compare_widths", "WidthComparison", "width_for", "WidthFor", "covariance", "Covariance"]
-        + ["kernels", "coverage", "use_all_cores", "neural_tangents"],
+        [
+            "simulate",
+            "predict",
+            "infinite",
+            "compare",
+            "Estimate",
+            "Prediction",
+            "Comparison",
+            "compare_widths",
+            "WidthComparison",
+            "width_for",
+            "WidthFor",
+            "covariance",
+            "Covariance",
+            "kernels",
+            "coverage",
+            "use_all_cores",
+            "neural_tangents",
+            "Sweep",
+            "SweepResult",
+            "use_compile_cache",
+            "clear_programs",
+        ],
     ),
     "networks": (
         "Networks",
-        ["MLP", "ResNet", "ConvResNet", "Network", "network", "from_linen", "from_nnx"]
-        + ["from_equinox", "from_haiku", "batch_network", "read_layers", "annotate", "Annotation"]
-        + ["spec_from_json"],
+        [
+            "MLP",
+            "ResNet",
+            "ConvResNet",
+            "Network",
+            "network",
+            "from_linen",
+            "from_nnx",
+            "from_equinox",
+            "from_haiku",
+            "batch_network",
+            "read_layers",
+            "annotate",
+            "Annotation",
+            "spec_from_json",
+            "TrainingConfig",
+        ],
+    ),
+    "diagnosis": (
+        "Diagnosis",
+        [
+            "scaling_check",
+            "ScalingCheck",
+            "calibrate",
+            "max_depth",
+            "DepthLimit",
+            "precision_limits",
+            "PrecisionLimit",
+        ],
     ),
     "deferral": ("Functions without their matrices", ["deferred", "explain", "taps"]),
     "laws": (
         "Laws",
-        ["Law", "normal", "truncated_normal", "uniform", "orthogonal", "sparse", "constant"]
-        + ["MatrixLaw", "gaussian_matrix", "matrix_normal", "vector_normal"]
-        + ["critical", "Critical"],
+        [
+            "Law",
+            "normal",
+            "truncated_normal",
+            "uniform",
+            "orthogonal",
+            "sparse",
+            "constant",
+            "MatrixLaw",
+            "gaussian_matrix",
+            "matrix_normal",
+            "vector_normal",
+            "critical",
+            "Critical",
+        ],
     ),
 }
 MODULES = {
@@ -35,6 +93,7 @@ MODULES = {
     "inputs": "Inputs",
     "frames": "Frames of tangents",
     "curves": "Curves",
+    "init": "Initializations by their names",
     "targets": "Targets of training",
     "layers": "Layers",
     "zoo": "Published networks",
@@ -119,7 +178,7 @@ def undocumented() -> list[str]:
     """Public names of `deepinit` on no page."""
     shown = {name for _, names in PARTS.values() for name in names} | set(MODULES)
     activations = {name for name in di.__all__ if isinstance(getattr(di, name), di.Activation)}
-    return sorted(set(di.__all__) - shown - activations - ACTIVATIONS)
+    return sorted(set(di.__all__) - shown - activations - ACTIVATIONS - {"Quantity"})
 
 
 ACTIVATIONS = {"Activation", "from_function", "leaky_relu", "elu", "celu", "rounded", "stored"}

@@ -1,6 +1,7 @@
 """The distribution of an angle over networks.
 
-ln sin^2 of the angle after 1 and 16 layers of width 64, over 10 000 networks, with the density of the second-order theory.
+ln sin^2 of the angle after 1 and 16 layers of width 64, over 10 000 networks, with the density of
+the second-order theory.
 """
 
 import deepinit as di

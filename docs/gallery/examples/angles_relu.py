@@ -1,6 +1,8 @@
 """Angles vanish faster than infinite width says.
 
-Two inputs at an angle of 0.1 through 32 ReLU layers of width 256. The second-order theory of {cite:t}`jakub2024depth` in its exact form follows the simulation; the infinite-width limit does not.
+Two inputs at an angle of 0.1 through 32 ReLU layers of width 256. The second-order theory of
+{cite:t}`jakub2024depth` in its exact form follows the simulation; the infinite-width limit does
+not.
 """
 
 import deepinit as di

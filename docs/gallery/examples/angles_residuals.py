@@ -1,6 +1,7 @@
 """Which theory is rejected.
 
-Distance of every theory from 10 000 networks of width 64, in standard errors. Beyond 5 a theory is rejected.
+Distance of every theory from 10 000 networks of width 64, in standard errors. Beyond 5 a theory
+is rejected.
 """
 
 import deepinit as di

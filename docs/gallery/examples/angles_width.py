@@ -1,6 +1,7 @@
 """The rate of vanishing depends on the width.
 
-Angles by layer at four widths, with the infinite-width limit. Narrow networks degenerate after few layers.
+Angles by layer at four widths, with the infinite-width limit. Narrow networks degenerate after
+few layers.
 """
 
 import deepinit as di

@@ -1,6 +1,7 @@
 """The spread of norms grows with depth over width.
 
-ln norm of a signal in He-ReLU networks of width 16: its mean falls although E|h|^2 is kept, and single networks scatter.
+ln norm of a signal in He-ReLU networks of width 16: its mean falls although E|h|^2 is kept, and
+single networks scatter.
 """
 
 import deepinit as di

@@ -1,6 +1,7 @@
 """A narrow network dies.
 
-Share of ReLU networks of width 1 to 4 whose signal is not exactly 0, by depth. At width 1 it halves with every layer {cite:p}`avelin2022deep`.
+Share of ReLU networks of width 1 to 4 whose signal is not exactly 0, by depth. At width 1 it
+halves with every layer {cite:p}`avelin2022deep`.
 """
 
 import deepinit as di

@@ -1,6 +1,7 @@
 """The same mean, hundreds of times cheaper.
 
-z-scores of the first-order theory with control="theory": error bars so small that its own second order becomes visible.
+z-scores of the first-order theory with control="theory": error bars so small that its own second
+order becomes visible.
 """
 
 import deepinit as di

@@ -1,6 +1,7 @@
 """Tangent kernels fluctuate.
 
-Standard deviation of the NTK of single networks: of order sqrt(depth / width), which infinite width sets to 0.
+Standard deviation of the NTK of single networks: of order sqrt(depth / width), which infinite
+width sets to 0.
 """
 
 import deepinit as di

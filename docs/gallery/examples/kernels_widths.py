@@ -1,9 +1,11 @@
 """1/width, measured.
 
-Finite less infinite width at five widths: a straight line in 1/width, whose slope the theory predicts.
+Finite less infinite width at five widths: a straight line in 1/width, whose slope the theory
+predicts.
 """
 
 import numpy as np
+
 import deepinit as di
 
 pair, kernel, widths = di.inputs.pair(0.5), di.quantities.nngp, (16, 32, 64, 128, 256)

@@ -4,6 +4,7 @@ Norms at every layer of a flax module at its real width, without drawing its wei
 """
 
 from flax import linen as nn
+
 import deepinit as di
 
 

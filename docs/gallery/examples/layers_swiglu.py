@@ -1,6 +1,7 @@
 """Order 1/width of a SwiGLU network.
 
-Cosine of two inputs through residual SwiGLU blocks of width 64: the infinite-width limit, the first correction, and networks.
+Cosine of two inputs through residual SwiGLU blocks of width 64: the infinite-width limit, the
+first correction, and networks.
 """
 
 import deepinit as di

@@ -1,6 +1,7 @@
 """Tokens become similar without residual branches.
 
-Mean cosine between the tokens of a sequence in GPT-2, and in the same blocks without residual sums.
+Mean cosine between the tokens of a sequence in GPT-2, and in the same blocks without residual
+sums.
 """
 
 import deepinit as di

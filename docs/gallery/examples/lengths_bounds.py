@@ -1,6 +1,7 @@
 """Older bounds on the length.
 
-The lower bounds of Raghu et al. and of Price and Tanner against the exact mean, at twice the critical variance.
+The lower bounds of Raghu et al. and of Price and Tanner against the exact mean, at twice the
+critical variance.
 """
 
 import deepinit as di

@@ -1,6 +1,7 @@
 """Random networks do not lengthen curves.
 
-Length of the image of a circle under ReLU networks, relative to the circle. The exact mean decreases with depth {cite:p}`hanin2022deep`, although infinite width says that it stays.
+Length of the image of a circle under ReLU networks, relative to the circle. The exact mean
+decreases with depth {cite:p}`hanin2022deep`, although infinite width says that it stays.
 """
 
 import deepinit as di

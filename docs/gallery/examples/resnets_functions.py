@@ -1,9 +1,11 @@
 """A residual network of infinite width and depth.
 
-Outputs of random residual networks with 100 neurons and 100 blocks along a line of inputs: draws of the limiting process {cite:p}`peluchetti2021doubly`.
+Outputs of random residual networks with 100 neurons and 100 blocks along a line of inputs: draws
+of the limiting process {cite:p}`peluchetti2021doubly`.
 """
 
 import numpy as np
+
 import deepinit as di
 
 line = di.inputs.line(-2 * np.ones(1), 2 * np.ones(1), 41)
