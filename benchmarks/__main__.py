@@ -29,7 +29,7 @@ DEFAULTS = {
     "precision": ("", 30),
     "import_time": ("--repeats 1", 30),
     "compile": ("--part relu --repeats 1", 35),
-    "again": ("--repeats 5", 75),
+    "again": ("--part call values", 25),
     "engines": ("--part 256 1024 --repeats 2", 50),
     "routes": ("", 55),
     "scaling": ("--repeats 2", 55),

@@ -11,6 +11,7 @@ MEASURED = {
     "engines": "width 32: conditional / normals alone",
     "lengths": "polygon (equal) / tangents",
     "compile": "simulation, relu: depth 50 / 10",
+    "again": "second call / its blocks",
     "condensation": "gd: deepinit",  # with PyTorch or without
     "cutoff": "ratio",
     "kernel_corrections": "ratio",
