@@ -13,6 +13,8 @@ from deepinit.core.results import Prediction
 from deepinit.devices import numeric_flags, require_devices
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.quantities.routes import evaluate, finished_estimate
+from deepinit.runs import work
+from deepinit.runs.cutting import stored_plan, works
 from deepinit.runs.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.runs.measure import (
     Options,
@@ -23,10 +25,10 @@ from deepinit.runs.measure import (
     read_part,
     remark_on_first,
     stopped,
-    stored_plan,
     wanted_block,
 )
 from deepinit.runs.outcome import Outcome, conclude
+from deepinit.runs.work import Work
 
 Theory = tuple[
     tuple[Prediction, ...], dict[str, str]
@@ -104,7 +106,7 @@ def merge(
         if store.is_finalized(handle):
             return Outcome.load(out)
         cases = checked_cases(experiment, config)
-        parts = [_stored_parts(handle, case) for case in cases]
+        parts = _stored_parts(handle, cases)
         results = [
             _compare(case, _predictions(case), part)
             for case, part in zip(cases, parts, strict=True)
@@ -112,19 +114,33 @@ def merge(
         return conclude(experiment, config, results, handle, options.command)
 
 
-def _stored_parts(handle: store.Run, case: Case) -> Part:
-    """Merged blocks of a case; ConflictError for missing ones."""
-    present, plan = set(store.finished_blocks(handle)), stored_plan(handle, case)
-    names = [wanted_block(case, plan, block) for block in range(plan.num_blocks)] if plan else []
-    missing = [block for block, name in enumerate(names) if name not in present]
-    if plan is None or missing:
-        blocks = ", ".join(names[block] for block in missing[:_MOST_SHOWN]) or f"all of {case.name}"
-        rest = len(missing) - _MOST_SHOWN
-        given = f"a run in {handle.path} that lacks the blocks {blocks}"
+def _stored_parts(handle: store.Run, cases: tuple[Case, ...]) -> list[Part]:
+    """Merged blocks of every case; ConflictError for missing ones."""
+    present = set(store.finished_blocks(handle))
+    plans = [stored_plan(handle, case) for case in cases]
+    missing = [
+        (number, block)
+        for number, plan in enumerate(plans)
+        for block in range(plan.num_blocks if plan else 0)
+        if wanted_block(cases[number], plan, block) not in present
+    ]
+    if missing or None in plans:
+        names = [wanted_block(cases[number], plans[number], block) for number, block in missing]
+        names += [
+            f"of {case.name}" for case, plan in zip(cases, plans, strict=True) if plan is None
+        ]
+        rest = len(names) - _MOST_SHOWN
+        given = f"a run in {handle.path} that lacks the blocks {', '.join(names[:_MOST_SHOWN])}"
         given += f" and {rest} more" if rest > 0 else ""
-        remedy = f"Run {_missing_shards(handle, missing)}, or merge with --repair."
+        shards = "the missing shards"
+        if None not in plans:
+            shards = _missing_shards(handle, works(cases, plans), missing)
+        remedy = f"Run {shards}, or merge with --repair."
         raise ConflictError(given, "a run whose shards have all finished", remedy)
-    return merge_parts(read_part(handle, case, plan, block) for block in range(len(names)))
+    return [
+        merge_parts(read_part(handle, case, plan, block) for block in range(plan.num_blocks))
+        for case, plan in zip(cases, plans, strict=True)
+    ]
 
 
 def _open(
@@ -164,14 +180,14 @@ def _refuse_other_blocks(out: Path, requested: dict[str, Any]) -> None:
     )
 
 
-def _missing_shards(handle: store.Run, missing: list[int]) -> str:
-    """Shards of these blocks, if known."""
+def _missing_shards(handle: store.Run, works: list[Work], missing: list[tuple[int, int]]) -> str:
+    """Shards of these (case, block), if known."""
     events = store.read_journal(handle.path)
     shards = [event["shard"] for event in events if event["event"] == "start"]
     counts = [int(shard.split("/")[1]) for shard in shards if not shard.endswith("/1")]
-    if not counts or not missing:
+    if not counts:
         return "the missing shards"
-    owners = sorted({block % counts[-1] for block in missing})
+    owners = work.owners(work.shares(works, counts[-1]), missing)
     return ", ".join(f"--shard {shard}/{counts[-1]}" for shard in owners)
 
 

@@ -14,7 +14,7 @@ or special file in place of a file; ResourceError for a full disk, no permission
 with earlier files untouched.
 """
 
-from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block
+from deepinit.store.blocks import create_block, finished_blocks, has_block, read_block, write_block
 from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, JOURNAL, Run, portable_name
@@ -35,6 +35,7 @@ __all__ = [
     "append_event",
     "canonical_json",
     "collect",
+    "create_block",
     "differences",
     "export_provenance",
     "finished_blocks",

@@ -170,7 +170,7 @@ def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
     capsys.readouterr()
     assert deepinit("merge", *LONG, "--out", folder) == 3
     message = capsys.readouterr().err
-    assert "lacks the blocks tiny/000000040-000000059, tiny/000000100-000000119" in message
+    assert "lacks the blocks tiny/000002680-000002699, tiny/000002700-000002719" in message
     assert "Run --shard 2/3, or merge with --repair." in message
     assert not (folder / "result.nc").exists()
     assert deepinit("run", *LONG, "--out", folder, "--shard", "2/3") == 0
