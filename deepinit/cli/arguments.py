@@ -37,6 +37,9 @@ class Run:
     whole run; writes nothing."""
     shard: str = "0/1"
     """i/n: compute share i of n (i from 0) of all blocks; `deepinit merge` finalizes."""
+    executor: str | None = None
+    """process, process:N, dask://HOST:PORT, ray, ray:ADDRESS or submitit:FILE.toml: workers, which
+    must see the run directory, compute the blocks; lost ones are submitted again."""
     distributed: bool = False
     """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM, MPI and
     Kubernetes supply the next three options; elsewhere give them to every process, or set

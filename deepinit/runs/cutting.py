@@ -115,8 +115,8 @@ def stored_plan(handle: store.Run | None, case: Case) -> Any:
 
 def settled(
     handle: store.Run, cases: Sequence[Case], block_size: int | None, workers: int, where: Device
-) -> np.ndarray:
-    """Plans of all cases [cases, 3]: those of the first start, which writes them."""
+) -> list[Any]:
+    """Plans of all cases: those of the first start, which writes them."""
     found = [stored_plan(handle, case) for case in cases]
     if None in found:
         for case, plan, known in zip(
@@ -125,4 +125,4 @@ def settled(
             if known is None:  # another shard may have written it meanwhile: its plan stands
                 store.create_block(handle, plan_name(case.name), {"plan": np.array(plan, np.int64)})
         found = [stored_plan(handle, case) for case in cases]
-    return np.array(found, np.int64)
+    return found

@@ -187,7 +187,7 @@ def shared_plans(cases: tuple[Case, ...], handle: store.Run | None, options: Opt
 
     arguments = cases, options.block_size, options.shard[1], device()
     plans = processes.on_first(settled, handle, *arguments)
-    numbers = processes.from_first(np.zeros((len(cases), 3), np.int64) if plans is None else plans)
+    numbers = processes.from_first(np.array(plans or [(0, 0, 0)] * len(cases), np.int64))
     found = [blocks.Blocks(*(int(number) for number in row)) for row in numbers]
     for case, plan in zip(cases, found, strict=True):
         if options.block_size is not None and plan.block_size < min(

@@ -4,6 +4,7 @@ Functions of the cases and of the number of workers alone: every worker finds th
 its own share, without asking another. Costs are in random numbers drawn.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -95,6 +96,21 @@ def shares(works: Sequence[Work], workers: int, setup: float = COMPILE_COST) -> 
         ]
         for worker in range(workers)
     ]
+
+
+def pieces(works: Sequence[Work], workers: int) -> list[list[Part]]:
+    """Tasks for workers that take the next when they are free: the costliest first.
+
+    Four or more for every worker where there are so many blocks; a case of little cost is one.
+    """
+    grain = sum(work.num_blocks * work.cost for work in works) / (_LEAST_PER_WORKER * workers)
+    found = []
+    for case, work in enumerate(works):
+        count = min(work.num_blocks, math.ceil(work.num_blocks * work.cost / grain))
+        ends = [work.num_blocks * number // count for number in range(count + 1)]
+        found += [Part(case, *limits) for limits in itertools.pairwise(ends)]
+    found.sort(key=lambda part: (-(part.last - part.first) * works[part.case].cost, part))
+    return [[part] for part in found]
 
 
 def _first_fit(

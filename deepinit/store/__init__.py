@@ -22,7 +22,8 @@ from deepinit.store.locks import writers
 from deepinit.store.outputs import is_finalized, write_outputs
 from deepinit.store.provenance import collect, export_provenance, write_provenance
 from deepinit.store.results import has_result, read_result, result_bytes
-from deepinit.store.runs import has_run, load_run, open_run
+from deepinit.store.runs import environment_of as environment
+from deepinit.store.runs import has_run, load_run, open_run, writing
 from deepinit.store.signals import Stop, stop_on_signals
 from deepinit.store.verification import VerifyReport, quarantine_damaged, verify
 
@@ -37,6 +38,7 @@ __all__ = [
     "collect",
     "create_block",
     "differences",
+    "environment",
     "export_provenance",
     "finished_blocks",
     "has_block",
@@ -58,4 +60,5 @@ __all__ = [
     "write_outputs",
     "write_provenance",
     "writers",
+    "writing",
 ]
