@@ -15,6 +15,7 @@ from deepinit.runs.experiment import Case
 
 COMPILE_COST = 2e8  # of one compilation: random numbers drawn in its time
 _LEAST_PER_WORKER = 4  # blocks
+_TASKS_PER_WORKER = 8  # where workers take the next one when they are free: the last ends late
 _ALIKE = 16  # workers for whom a run is always cut alike, so that its bits do not depend on them
 _MORE_ALIKE = 64  # workers for whom it is, if its blocks stay worth their overhead
 _LARGEST_BLOCK = 2**16  # networks
@@ -101,9 +102,9 @@ def shares(works: Sequence[Work], workers: int, setup: float = COMPILE_COST) -> 
 def pieces(works: Sequence[Work], workers: int) -> list[list[Part]]:
     """Tasks for workers that take the next when they are free: the costliest first.
 
-    Four or more for every worker where there are so many blocks; a case of little cost is one.
+    Eight or more for every worker where there are so many blocks; a case of little cost is one.
     """
-    grain = sum(work.num_blocks * work.cost for work in works) / (_LEAST_PER_WORKER * workers)
+    grain = sum(work.num_blocks * work.cost for work in works) / (_TASKS_PER_WORKER * workers)
     found = []
     for case, work in enumerate(works):
         count = min(work.num_blocks, math.ceil(work.num_blocks * work.cost / grain))

@@ -266,12 +266,12 @@ def test_shards_and_executors_exclude_each_other(tmp_path, capsys):
         )  # fmt: skip
 
 
-def test_tasks_are_every_block_once_the_costliest_first_and_four_for_every_worker():
+def test_tasks_are_every_block_once_the_costliest_first_and_eight_for_every_worker():
     works = [Work(7, 1.0), Work(100, 30.0), Work(16, 20.0)]
     found = [part for (part,) in pieces(works, 8)]
     blocks = [(p.case, block) for p in found for block in range(p.first, p.last)]
     assert len(blocks) == len(set(blocks)) == 123
     costs = [(part.last - part.first) * works[part.case].cost for part in found]
     assert costs == sorted(costs, reverse=True)
-    assert len(found) >= 32
+    assert len(found) >= 64
     assert [part for part in found if part.case == 0] == [(0, 0, 7)]  # compiled by one worker

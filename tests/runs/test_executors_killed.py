@@ -164,6 +164,12 @@ def answers(address):
     return False
 
 
+def test_tasks_of_ray_end_with_the_same_bytes(whole, tmp_path):
+    pytest.importorskip("ray")
+    ended(command("run", *WORK, "--out", tmp_path / "ray", "--executor", "ray"))
+    assert_same_run(tmp_path / "ray", whole)
+
+
 def test_a_local_job_of_submitit_is_killed(whole, tmp_path):
     pytest.importorskip("submitit")
     folder, config = tmp_path / "jobs", tmp_path / "jobs.toml"

@@ -178,6 +178,21 @@ def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
     assert_same_run(folder, whole)
 
 
+@pytest.mark.slow
+def test_shards_in_directories_of_their_own_merge_when_their_blocks_are_put_together(
+    whole, tmp_path
+):
+    together = tmp_path / "together"
+    for shard in range(2):
+        folder = tmp_path / str(shard)
+        assert deepinit("run", *LONG, "--out", folder, "--shard", f"{shard}/2") == 0
+        shutil.copytree(
+            folder, together, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock*")
+        )
+    assert deepinit("merge", *LONG, "--out", together) == 0
+    assert_same_run(together, whole)
+
+
 @pytest.mark.exhaustive
 def test_merging_with_repair_computes_holes_and_damaged_blocks(whole, tmp_path, capsys):
     folder = tmp_path / "holes"
