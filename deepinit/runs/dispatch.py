@@ -129,6 +129,7 @@ def compute_all(
         raise
     finally:
         remove_file(handle.path, tasks.MARKER)  # workers stop after their block
+        remove_file(handle.path, tasks.DEVICE)
         wait([future for future in waiting if not future.cancel()], _ANSWER_SECONDS)
 
 

@@ -5,6 +5,7 @@ words. Nothing is raised: an exception that reaches the other side is the execut
 """
 
 import contextlib
+import dataclasses
 import os
 import pickle
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 from deepinit.core.errors import ConflictError, DeepinitError, ResourceError, SpecError
 
 MARKER = ".executor"  # in the run directory: a token of the start; without it workers stop
+DEVICE = ".executor-device"  # of the first worker, where none was asked before
 _RUNS: dict[tuple[str, str], Any] = {}  # prepared runs of this process, the last few
 _MOST_RUNS = 4
 _LOCK = threading.Lock()  # executors with several threads in a process
@@ -100,6 +102,26 @@ def _require_same_environment(expected: dict[str, Any]) -> None:
         )
 
 
+def _require_first_device(run: Any) -> None:
+    """ConflictError: another device than that of the first worker, which writes and records it."""
+    from deepinit import store
+    from deepinit.devices import backend
+    from deepinit.store.atomic import create_file
+
+    here = backend()
+    if create_file(run.path, DEVICE, here.encode("utf-8"), run.shard):
+        environment = store.environment(here)
+        whole = dataclasses.replace(run, shard=(0, 1))
+        store.append_event(whole, "start", environment=environment, mixed=[])
+    first = (run.path / DEVICE).read_text(encoding="utf-8")
+    if first != here:
+        raise ConflictError(
+            f"a worker on {socket.gethostname()} with the device {here}, the first with {first}",
+            "workers with one kind of device, on which the last digits depend",
+            "Ask for one kind, or record the mix: --allow-mixed.",
+        )
+
+
 def _may_go_on(out: Path, token: str) -> bool:
     with contextlib.suppress(OSError):
         return (out / MARKER).read_text() == token
@@ -123,6 +145,8 @@ class _PreparedRun:
         run = store.load_run(task["out"])
         experiment, config = _asked(task, run)
         self.run = store.writing(run, task["start"])
+        if task["environment"] and "backend" not in task["environment"]:
+            _require_first_device(self.run)
         self.cases = checked_cases(experiment, config)
         self.plans = [stored_plan(run, case) for case in self.cases]
         self.compiled: dict[int, Any] = {}

@@ -139,6 +139,24 @@ def test_a_worker_of_another_version_refuses_in_words(task):
     assert told.value.exit_code == 3
 
 
+def test_the_first_worker_tells_the_device_where_none_was_asked_and_others_must_have_it(
+    task, monkeypatch
+):
+    folder, versions = store.load_run(task["out"]).path, store.environment(None)
+    asked = {**task, "environment": {name: v for name, v in versions.items() if v is not None}}
+    tasks._RUNS.clear()
+    assert tasks.compute(asked)["blocks"] == 0
+    known = events(folder, "start")[-1]["environment"]["backend"]
+    tasks._RUNS.clear()
+    assert tasks.compute(asked)["blocks"] == 0  # another process with the same
+    assert events(folder, "start")[-2]["environment"]["backend"] == known
+    monkeypatch.setattr("deepinit.devices.backend", lambda: "gpu, H200, one device")
+    tasks._RUNS.clear()
+    answer = tasks.compute(asked)
+    assert answer["code"] == 3
+    assert f"with the device gpu, H200, one device, the first with {known}" in answer["error"]
+
+
 def test_a_worker_that_does_not_see_the_run_directory_refuses_in_words(task, tmp_path):
     for changed in ({"out": str(tmp_path / "elsewhere")}, {"token": "of another start"}):
         answer = tasks.compute({**task, **changed})
