@@ -18,6 +18,7 @@ class Crew(NamedTuple):
         whole_shares: one process a task (jobs): tasks are shares of the list of work.
         platform: of the workers where no task answers.
         kill: ends tasks at once.
+        closed: whether the executor will never answer again.
     """
 
     make: Callable[[], Executor]
@@ -26,6 +27,7 @@ class Crew(NamedTuple):
     whole_shares: bool = False
     platform: str | None = None
     kill: Callable[[], None] = lambda: None
+    closed: Callable[[], bool] = lambda: False
 
 
 def crew_of(executor: Executor | Callable[[], Executor], workers: int | None = None) -> Crew:
@@ -36,7 +38,9 @@ def crew_of(executor: Executor | Callable[[], Executor], workers: int | None = N
     if isinstance(executor, Executor):
         _refuse_fork(executor)
         given = iter([executor])
-        return Crew(lambda: _once(given), workers or _num_workers(executor))
+        client = getattr(executor, "_client", None)  # of dask
+        closed = lambda: getattr(client, "status", "") == "closed"
+        return Crew(lambda: _once(given), workers or _num_workers(executor), closed=closed)
     if not callable(executor):
         raise SpecError(
             f"executor={executor!r}",

@@ -102,6 +102,12 @@ def compute_all(
     task = {**task, "token": token, "out": os.path.abspath(handle.path), "start": handle.start}
     try:
         while (queue or waiting) and not stop.requested:
+            if dispatcher.crew.closed():
+                raise ResourceError(
+                    "an executor that has closed, with its scheduler",
+                    "one that goes on until the end",
+                    "Start it again; finished blocks are kept, and the same command continues.",
+                )
             for parts in queue:
                 plain = {"parts": [tuple(part) for part in parts], "attempt": losses}
                 waiting[dispatcher.submit(tasks.compute, {**task, **plain})] = parts
@@ -130,7 +136,8 @@ def compute_all(
     finally:
         remove_file(handle.path, tasks.MARKER)  # workers stop after their block
         remove_file(handle.path, tasks.DEVICE)
-        wait([future for future in waiting if not future.cancel()], _ANSWER_SECONDS)
+        if not dispatcher.crew.closed():
+            wait([future for future in waiting if not future.cancel()], _ANSWER_SECONDS)
 
 
 def _answer_of(future: Future[Any]) -> dict[str, Any]:

@@ -54,7 +54,11 @@ def dask(address: str) -> Iterator[Crew]:
                 "one worker or more",
                 f"Start them: dask worker tcp://{address}.",
             )
-        yield Crew(lambda: client.get_executor(pure=False), workers)
+        yield Crew(
+            lambda: client.get_executor(pure=False),
+            workers,
+            closed=lambda: client.status == "closed",
+        )
 
 
 class _RayExecutor(Executor):

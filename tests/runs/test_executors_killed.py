@@ -123,7 +123,7 @@ def test_a_stopped_command_lets_its_workers_finish_their_block(whole, tmp_path):
 
 @contextlib.contextmanager
 def dask_cluster(workers, folder):
-    """A scheduler and worker processes on loopback: its address, and the workers."""
+    """A scheduler and worker processes on loopback: its address, the workers, the scheduler."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -136,7 +136,7 @@ def dask_cluster(workers, folder):
     words += ["--local-directory", str(folder)]
     try:
         started += [subprocess.Popen([*dask, *words], **quiet) for _ in range(workers)]
-        yield address, started[1:]
+        yield address, started[1:], started[0]
     finally:
         for process in reversed(started):
             process.kill()
@@ -147,7 +147,7 @@ def dask_cluster(workers, folder):
 def test_a_dask_worker_of_four_is_killed(whole, tmp_path, workers):
     pytest.importorskip("distributed")
     folder = tmp_path / "dask"
-    with dask_cluster(workers, tmp_path / "scratch") as (address, started):
+    with dask_cluster(workers, tmp_path / "scratch") as (address, started, _):
         wait("the scheduler", lambda: answers(address))
         process = command("run", *WORK, "--out", folder, "--executor", f"dask://{address}")
         killed = kill_one(folder, 8)
@@ -155,6 +155,22 @@ def test_a_dask_worker_of_four_is_killed(whole, tmp_path, workers):
         ended(process)
     assert_same_run(folder, whole)
     assert len(set(worker_ids(folder))) >= 3
+
+
+@pytest.mark.exhaustive
+def test_a_scheduler_of_dask_is_killed(whole, tmp_path):
+    pytest.importorskip("distributed")
+    folder = tmp_path / "dask"
+    with dask_cluster(2, tmp_path / "scratch") as (address, _, scheduler):
+        wait("the scheduler", lambda: answers(address))
+        process = command("run", *WORK, "--out", folder, "--executor", f"dask://{address}")
+        wait("blocks", lambda: num_blocks(folder) >= 8)
+        scheduler.kill()
+        err = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 5, err
+    assert "an executor that has closed, with its scheduler" in err
+    ended(command("run", *WORK, "--out", folder))
+    assert_same_run(folder, whole)
 
 
 def answers(address):
