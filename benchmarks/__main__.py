@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
 
-The default shapes take about sixteen minutes on two idle cores, `--quick` five (small shapes),
+The default shapes take about eighteen minutes on two idle cores, `--quick` five (small shapes),
 `--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
 measurements of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
 
@@ -33,6 +33,7 @@ DEFAULTS = {
     "engines": ("--part 256 1024 --repeats 2", 50),
     "routes": ("", 55),
     "scaling": ("--repeats 2", 55),
+    "workers": ("", 75),
     "shapes": ("--repeats 2", 50),
     "model": ("", 70),
     "memory": ("--networks 1000000", 20),

@@ -1,8 +1,10 @@
 """JAX devices: one per CPU core, numeric flags, unavailable platforms."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from deepinit.core.errors import ResourceError
 
@@ -19,10 +21,50 @@ _NUMERIC = (
 
 
 def num_cores() -> int:
-    """CPU cores of this process, by its affinity mask where the system has one."""
+    """CPU cores of this process, by its affinity mask and its cgroup's quota, if any."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    quota = _cgroup_cores(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def _cgroup_cores(root: Path, own: Path) -> float | None:
+    """CPU quota in cores: the least from the process's cgroup up to the root; None without one.
+
+    A container sees a quota here, not in the affinity mask: all cores of its node are in that.
+    """
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return None
+    quotas = []
+    for line in lines:
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        base = root if number == "0" else root / "cpu"
+        if number != "0" and "cpu" not in controllers.split(","):
+            continue
+        folder = base / path.lstrip("/")
+        for each in (folder, *folder.parents):
+            quotas.append(_quota(each))
+            if each == base:
+                break
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota(folder: Path) -> float | None:
+    """Quota over period of one cgroup, version 2 or 1."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = (
+                (folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+            )
+        cores = int(quota) / int(period)  # "max" and -1: no quota
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+    return cores if cores > 0 else None
 
 
 def _num_devices() -> int:
@@ -53,6 +95,16 @@ def use_all_cores() -> None:
             jax.config.update("jax_num_cpu_devices", _num_devices())
         except RuntimeError:
             return  # JAX is initialized
+
+
+def backend() -> str:
+    """Platform, device, and one or several: what the last digits depend on."""
+    import jax
+
+    # XLA compiles otherwise for one device than for several, and the last digits differ; how
+    # many several are makes no difference.
+    several = "several devices" if jax.device_count() > 1 else "one device"
+    return f"{jax.default_backend()}, {jax.devices()[0].device_kind}, {several}"
 
 
 def numeric_flags(environment: Mapping[str, str]) -> str:

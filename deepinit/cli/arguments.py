@@ -36,7 +36,10 @@ class Run:
     """With --dry-run: compile every case, analyze its memory and time one block to estimate the
     whole run; writes nothing."""
     shard: str = "0/1"
-    """i/n: compute every n-th block from the i-th on (i from 0); `deepinit merge` finalizes."""
+    """i/n: compute share i of n (i from 0) of all blocks; `deepinit merge` finalizes."""
+    executor: str | None = None
+    """process, process:N, dask://HOST:PORT, ray, ray:ADDRESS or submitit:FILE.toml: workers, which
+    must see the run directory, compute the blocks; lost ones are submitted again."""
     distributed: bool = False
     """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM, MPI and
     Kubernetes supply the next three options; elsewhere give them to every process, or set
@@ -50,8 +53,9 @@ class Run:
     join_timeout: float = 300.0
     """Seconds to wait for the other processes."""
     block_size: int | None = None
-    """Networks per block; default: chosen for the devices and their memory. With a block size,
-    runs on any number of devices end with the same bits."""
+    """Networks per block; default: by cost, four blocks or more for every worker, the same for up
+    to 16 workers. With a block size, runs of any number of workers and devices end with the same
+    bits."""
     repair: bool = False
     """Quarantine damaged files and compute them again."""
     allow_mixed: bool = False

@@ -27,6 +27,9 @@ def run(command: Run, rest: list[str], line: str) -> int:
     experiment, config, out = _requested(command, rest)
     options = _options(command, line)
     info = _process_info(command)
+    if command.executor is not None and (info is not None or options.shard[1] > 1):
+        allowed = "one of --executor, --shard and --distributed"
+        raise SpecError("--executor with another of its kind", allowed, "Leave the others out.")
     if command.timed and not command.dry_run:
         raise SpecError("--timed", "it with --dry-run", "Add --dry-run, or leave --timed out.")
     if command.timed or not command.dry_run:
@@ -37,9 +40,11 @@ def run(command: Run, rest: list[str], line: str) -> int:
     with _joined(info, command.join_timeout) as is_first, _compilation_cache():
         if is_first() and not command.json:
             remark(f"deepinit: {experiment.title}\n-> {out}\n")
-        from deepinit.runs import execute
+        from deepinit.runs import execute, executors
 
-        outcome = execute.run(experiment, config, out, options)
+        with contextlib.ExitStack() as stack:
+            crew = command.executor and stack.enter_context(executors.opened(command.executor))
+            outcome = execute.run(experiment, config, out, options, executor=crew or None)
         if not is_first():
             return 0
         if outcome is None:

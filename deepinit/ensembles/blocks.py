@@ -184,14 +184,31 @@ def _outputs(form: Form) -> tuple[Any, ...]:
 def _cut_to_size(
     form: Form, num_seeds: int, block_size: int, fitting: int, mesh: Mesh, memory_budget: int
 ) -> Blocks:
-    """Batches do not depend on the number of devices."""
-    seed_outputs = sum(output.size * output.dtype.itemsize for output in outputs(form))
-    # half of the budget is for temporaries
-    room = max(1, memory_budget // 2 // max(1, (1 + _HOST_COPIES) * seed_outputs))
-    wanted = min(block_size, num_seeds, room)
-    shares = _SHARES.get(mesh.devices.flat[0].platform, _ACCELERATOR_SHARES)
-    batches = -(-wanted // min(fitting, -(-wanted // shares)))
-    return Blocks(num_seeds, wanted, -(-wanted // batches))
+    """`cut_to_size`, within the memory budget."""
+    wanted = min(block_size, num_seeds, room(output_bytes(form), memory_budget))
+    return cut_to_size(num_seeds, wanted, fitting, mesh.devices.flat[0].platform)
+
+
+def output_bytes(form: Form) -> int:
+    """Of one network's measured arrays."""
+    return sum(output.size * output.dtype.itemsize for output in outputs(form))
+
+
+def room(seed_outputs: int, memory_budget: int = MEMORY_BUDGET) -> int:
+    """Networks whose outputs fit half of the budget; the other half is for temporaries."""
+    return max(1, memory_budget // 2 // max(1, (1 + _HOST_COPIES) * seed_outputs))
+
+
+def cut_to_size(
+    num_seeds: int, block_size: int, fitting: int, platform: str, devices: int | None = None
+) -> Blocks:
+    """Equal batches of at most `fitting`.
+
+    The same for any number of devices on CPUs; elsewhere unless `devices`, which share a block.
+    """
+    shares = _SHARES.get(platform, devices or _ACCELERATOR_SHARES)
+    batches = -(-block_size // min(fitting, -(-block_size // shares)))
+    return Blocks(num_seeds, block_size, -(-block_size // batches))
 
 
 class Compiled(NamedTuple):

@@ -3,17 +3,21 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 from deepinit import store
-from deepinit.core.errors import ConflictError, DeepinitError
+from deepinit.core.errors import ConflictError, DeepinitError, SpecError, StoppedError
 from deepinit.core.progress import bar, callback
 from deepinit.core.results import Prediction
-from deepinit.devices import numeric_flags, require_devices
-from deepinit.ensembles import DRAW_SCHEME
+from deepinit.devices import backend, numeric_flags, require_devices
 from deepinit.quantities.routes import evaluate, finished_estimate
-from deepinit.runs.experiment import Case, CaseResult, Experiment, checked_cases
+from deepinit.runs import dispatch, tasks, work
+from deepinit.runs.crew import Crew, crew_of
+from deepinit.runs.cutting import settled, stored_plan, works
+from deepinit.runs.experiment import Case, CaseResult, Experiment, checked_cases, identity
 from deepinit.runs.measure import (
     Options,
     Part,
@@ -23,10 +27,11 @@ from deepinit.runs.measure import (
     read_part,
     remark_on_first,
     stopped,
-    stored_plan,
     wanted_block,
 )
 from deepinit.runs.outcome import Outcome, conclude
+from deepinit.runs.work import Work
+from deepinit.store.atomic import remove_file
 
 Theory = tuple[
     tuple[Prediction, ...], dict[str, str]
@@ -34,35 +39,41 @@ Theory = tuple[
 _MOST_SHOWN = 5
 
 
-def identity(experiment: Experiment, config: Any, block_size: int | None = None) -> dict[str, Any]:
-    """A run's computation as JSON, whose hash names the run. Needs no JAX."""
-    return {
-        "experiment": experiment.name,
-        "config": dataclasses.asdict(config),
-        "cases": [case.identity() for case in checked_cases(experiment, config)],
-        "draw_scheme": DRAW_SCHEME,
-        "block_size": block_size,
-    }
-
-
 def run(
-    experiment: Experiment, config: Any, out: Path, options: Options | None = None
+    experiment: Experiment,
+    config: Any,
+    out: Path,
+    options: Options | None = None,
+    *,
+    executor: Executor | Callable[[], Executor] | Crew | None = None,
+    workers: int | None = None,
 ) -> Outcome | None:
     """Run or continue an experiment; None for one shard of several (see `merge`).
 
-    `out` is a new run directory, or of the same run.
+    Args:
+        out: a new run directory, or of the same run.
+        executor: any `concurrent.futures.Executor` (a process pool that spawns, dask's
+            `client.get_executor()`), or a function that makes one, called again where workers were
+            killed. Its tasks are blocks; the workers write into `out`, which they must see. The
+            bytes are those of a run without it.
+        workers: tasks at the same time; None asks the executor.
+
     Raises ConflictError, DamagedError, ResourceError: an unusable run directory; nothing is lost.
         StoppedError: a stop was requested; a later call continues.
     """
     from deepinit.ensembles import processes
 
     options = options or Options()
+    if executor is not None:
+        crew = executor if isinstance(executor, Crew) else crew_of(executor, workers)
+        return _run_on(crew, experiment, config, out, options)
     requested = identity(experiment, config, options.block_size)
     cases = checked_cases(experiment, config)
     whole = options.shard[1] == 1
     require_devices()
     with contextlib.ExitStack() as stack:
-        handle = processes.on_first(_open, stack, out, requested, options)
+        here = {"backend": backend(), "flags": numeric_flags(os.environ)}
+        handle = processes.on_first(_open, stack, out, requested, options, here)
         if processes.on_any(handle is not None and whole and store.is_finalized(handle)):
             return Outcome.load(out) if handle is not None else None
         processes.on_first(_record_provenance, handle)
@@ -80,6 +91,52 @@ def run(
         report(1, 1, "networks are done; figures and report")
         if handle is None or not finalizes:
             return None
+        results = [_compare(*case) for case in zip(cases, predictions, parts, strict=True)]
+        return conclude(experiment, config, results, handle, options.command)
+
+
+def _run_on(
+    crew: Crew, experiment: Experiment, config: Any, out: Path, options: Options
+) -> Outcome:
+    """`run` by the workers of an executor."""
+    import jax
+
+    if options.shard[1] > 1:
+        given = f"an executor for shard {options.shard[0]}/{options.shard[1]}"
+        raise SpecError(given, "one of the two", "Leave --shard out: the executor shares blocks.")
+    requested = identity(experiment, config, options.block_size)
+    cases = checked_cases(experiment, config)
+    for case in cases:
+        case_control(case)  # refusals come before any simulation
+    task = dispatch.sent(experiment, config)
+    require_devices()
+    _refuse_other_blocks(out, requested)
+    with contextlib.ExitStack() as stack:
+        dispatcher = dispatch.Dispatcher(crew)
+        workers = dispatcher.workers()
+        handle = _open(stack, out, requested, options, workers.environment)
+        if store.is_finalized(handle):
+            return Outcome.load(out)
+        _record_provenance(handle)
+        predictions = _all_predictions(cases)
+        size = options.block_size
+        plans = settled(handle, cases, size, crew.workers, workers.where)
+        listed = works(cases, plans)
+        task |= {
+            "block_size": size,
+            "environment": {} if options.allow_mixed else workers.environment,
+            "cache": getattr(jax.config, "jax_compilation_cache_dir", None),
+        }
+        report = stack.enter_context(bar(experiment.name))
+        with store.stop_on_signals(_remark_stopping) as stop:
+            dispatch.compute_all(dispatcher, task, listed, handle, stop, report)
+            if stop.requested:
+                raise StoppedError(
+                    f"Stopped by {stop.signal_name} after the workers' blocks; nothing is lost. "
+                    "The same command continues."
+                )
+        report(1, 1, "networks are done; figures and report")
+        parts = _stored_parts(handle, cases)
         results = [_compare(*case) for case in zip(cases, predictions, parts, strict=True)]
         return conclude(experiment, config, results, handle, options.command)
 
@@ -104,7 +161,7 @@ def merge(
         if store.is_finalized(handle):
             return Outcome.load(out)
         cases = checked_cases(experiment, config)
-        parts = [_stored_parts(handle, case) for case in cases]
+        parts = _stored_parts(handle, cases)
         results = [
             _compare(case, _predictions(case), part)
             for case, part in zip(cases, parts, strict=True)
@@ -112,37 +169,58 @@ def merge(
         return conclude(experiment, config, results, handle, options.command)
 
 
-def _stored_parts(handle: store.Run, case: Case) -> Part:
-    """Merged blocks of a case; ConflictError for missing ones."""
-    present, plan = set(store.finished_blocks(handle)), stored_plan(handle, case)
-    names = [wanted_block(case, plan, block) for block in range(plan.num_blocks)] if plan else []
-    missing = [block for block, name in enumerate(names) if name not in present]
-    if plan is None or missing:
-        blocks = ", ".join(names[block] for block in missing[:_MOST_SHOWN]) or f"all of {case.name}"
-        rest = len(missing) - _MOST_SHOWN
-        given = f"a run in {handle.path} that lacks the blocks {blocks}"
+def _stored_parts(handle: store.Run, cases: tuple[Case, ...]) -> list[Part]:
+    """Merged blocks of every case; ConflictError for missing ones."""
+    present = set(store.finished_blocks(handle))
+    plans = [stored_plan(handle, case) for case in cases]
+    missing = [
+        (number, block)
+        for number, plan in enumerate(plans)
+        for block in range(plan.num_blocks if plan else 0)
+        if wanted_block(cases[number], plan, block) not in present
+    ]
+    if missing or None in plans:
+        names = [wanted_block(cases[number], plans[number], block) for number, block in missing]
+        names += [
+            f"of {case.name}" for case, plan in zip(cases, plans, strict=True) if plan is None
+        ]
+        rest = len(names) - _MOST_SHOWN
+        given = f"a run in {handle.path} that lacks the blocks {', '.join(names[:_MOST_SHOWN])}"
         given += f" and {rest} more" if rest > 0 else ""
-        remedy = f"Run {_missing_shards(handle, missing)}, or merge with --repair."
+        shards = "the missing shards"
+        if None not in plans:
+            shards = _missing_shards(handle, works(cases, plans), missing)
+        remedy = f"Run {shards}, or merge with --repair."
         raise ConflictError(given, "a run whose shards have all finished", remedy)
-    return merge_parts(read_part(handle, case, plan, block) for block in range(len(names)))
+    return [
+        merge_parts(read_part(handle, case, plan, block) for block in range(plan.num_blocks))
+        for case, plan in zip(cases, plans, strict=True)
+    ]
 
 
 def _open(
-    stack: contextlib.ExitStack, out: Path, requested: dict[str, Any], options: Options
+    stack: contextlib.ExitStack,
+    out: Path,
+    requested: dict[str, Any],
+    options: Options,
+    environment: dict[str, Any],
 ) -> store.Run:
     _refuse_other_blocks(out, requested)
     if options.repair and store.has_run(out):
         store.quarantine_damaged(out)
-    return stack.enter_context(
+    handle = stack.enter_context(
         store.open_run(
             out,
             requested,
-            backend=_backend(),
-            flags=numeric_flags(os.environ),
+            backend=environment.get("backend"),
+            flags=environment.get("flags"),
             shard=options.shard,
             allow_mixed=options.allow_mixed,
         )
     )
+    if options.shard[1] == 1:
+        remove_file(out, tasks.MARKER)  # workers of a start that was killed stop
+    return handle
 
 
 def _refuse_other_blocks(out: Path, requested: dict[str, Any]) -> None:
@@ -164,14 +242,14 @@ def _refuse_other_blocks(out: Path, requested: dict[str, Any]) -> None:
     )
 
 
-def _missing_shards(handle: store.Run, missing: list[int]) -> str:
-    """Shards of these blocks, if known."""
+def _missing_shards(handle: store.Run, works: list[Work], missing: list[tuple[int, int]]) -> str:
+    """Shards of these (case, block), if known."""
     events = store.read_journal(handle.path)
     shards = [event["shard"] for event in events if event["event"] == "start"]
     counts = [int(shard.split("/")[1]) for shard in shards if not shard.endswith("/1")]
-    if not counts or not missing:
+    if not counts:
         return "the missing shards"
-    owners = sorted({block % counts[-1] for block in missing})
+    owners = work.owners(work.shares(works, counts[-1]), missing)
     return ", ".join(f"--shard {shard}/{counts[-1]}" for shard in owners)
 
 
@@ -211,15 +289,6 @@ def _control_setting(case: Case, merged: Any) -> dict[str, str]:
     if setting.get("control") == "theory":
         return {"control": "none: blocks without controls, or with other centres"}
     return setting
-
-
-def _backend() -> str:
-    import jax
-
-    # XLA compiles otherwise for one device than for several, and the last digits differ; how
-    # many several are makes no difference.
-    several = "several devices" if jax.device_count() > 1 else "one device"
-    return f"{jax.default_backend()}, {jax.devices()[0].device_kind}, {several}"
 
 
 def _record_provenance(handle: store.Run) -> None:

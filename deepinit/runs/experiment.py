@@ -16,6 +16,7 @@ from deepinit.core.layers import Layer
 from deepinit.core.layers.outline import activations
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import NetworkSpec, Spec
+from deepinit.ensembles import DRAW_SCHEME
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.controlled import checked_control
 from deepinit.quantities.own.record import record
@@ -265,3 +266,14 @@ def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
         given = f"two cases called {', '.join(twice)}"
         raise SpecError(given, "cases with unique names", "Give every width and activation once.")
     return cases
+
+
+def identity(experiment: Experiment, config: Any, block_size: int | None = None) -> dict[str, Any]:
+    """A run's computation as JSON, whose hash names the run. Needs no JAX."""
+    return {
+        "experiment": experiment.name,
+        "config": dataclasses.asdict(config),
+        "cases": [case.identity() for case in checked_cases(experiment, config)],
+        "draw_scheme": DRAW_SCHEME,
+        "block_size": block_size,
+    }

@@ -292,8 +292,10 @@ def _format_start(event: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {versions[name]}" for name in shown)
     devices = f"{record.get('device_count', '?')} x {record.get('device_kind', 'device')}"
     processes = record.get("process_count", 1)
+    worker = record.get("worker")
+    part = f"shard {event['shard']}" if worker is None else f"worker {worker}"
     return (
-        f"start {record.get('time', event['time'])}, shard {event['shard']}, "
+        f"start {record.get('time', event['time'])}, {part}, "
         f"on {record.get('host', '?')}: {packages}{commit}; Python {record.get('python', '?')}; "
         f"{devices}{f' in {processes} processes' if processes != 1 else ''}; "
         f"{' '.join(record.get('command') or ())}"

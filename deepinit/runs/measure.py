@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 
 from deepinit import store
-from deepinit.core.errors import DamagedError, StoppedError
+from deepinit.core.errors import DamagedError, ResourceError, StoppedError
 from deepinit.core.progress import Report
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.terminal import remark
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
 from deepinit.quantities.measured import measure_block
-from deepinit.quantities.routes import programs_of
+from deepinit.runs import work
+from deepinit.runs.cutting import case_programs, device, settled, works
 from deepinit.runs.experiment import Case
-from deepinit.runs.inspect import block_name, invalid_block, plan_name, read_plan, read_statistics
+from deepinit.runs.inspect import block_name, invalid_block, read_statistics
+from deepinit.runs.work import COMPILE_COST
 
 _SAVED = "kept."  # prefix, in a block, of the names of arrays of single networks
-_COMPILE_COST = 2e8  # random numbers drawn in the time of one compilation, for progress
 
 Saved = dict[str, np.ndarray]  # arrays of single networks
 Part = tuple[Any, Saved]  # statistics of one or more blocks, and what is saved of their networks
@@ -30,8 +31,8 @@ class Options:
     """Execution options; none changes numbers beyond rounding.
 
     Attributes:
-        shard: (i, n): blocks i, i + n, i + 2n, ...
-        block_size: seeds; None fits it to memory.
+        shard: (i, n): share i of n of the list of work.
+        block_size: seeds; None cuts by cost.
         allow_mixed: accept versions or a backend unlike the first start's.
         repair: quarantine damaged files and recompute; in `merge` also missing ones.
         command: for the report.
@@ -51,18 +52,42 @@ def measure_all(
     stop: store.Stop,
     report: Report,
 ) -> Iterator[Part]:
-    """Merged statistics and saved arrays by case; StoppedError after a block."""
+    """Merged statistics and saved arrays of each case in the shard; StoppedError after a block.
+
+    The whole run goes by case, a shard by cost.
+    """
     controls = [case_control(case)[0] for case in cases]  # refusals come before any simulation
-    total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
-    done = 0.0
-    for case, control in zip(cases, controls, strict=True):
+    plans = shared_plans(cases, handle, options)
+    own = _own_blocks(cases, plans, options.shard)
+    costs = [COMPILE_COST + _cost(cases[part.case], plans[part.case], part) for part in own]
+    total, done = sum(costs), 0.0
+    for part, cost in zip(own, costs, strict=True):
+        case, plan = cases[part.case], plans[part.case]
         report(done, total, case.name)
 
-        def advance(seeds: int, case: Case = case, before: float = done) -> None:
-            report(before + _COMPILE_COST + case.cost * seeds, total, case.name)
+        def advance(
+            block: int, case: Case = case, plan: Any = plan, part: Any = part, before: float = done
+        ) -> None:
+            finished = part._replace(last=block + 1)
+            report(before + COMPILE_COST + _cost(case, plan, finished), total, case.name)
 
-        yield merge_parts(_measure(case, control, handle, options, stop, advance))
-        done += _COMPILE_COST + case.cost * case.num_seeds
+        blocks = range(part.first, part.last)
+        measured = _measure(case, controls[part.case], plan, blocks, handle, stop, advance)
+        yield merge_parts(measured)
+        done += cost
+
+
+def _own_blocks(
+    cases: tuple[Case, ...], plans: list[Any], shard: tuple[int, int]
+) -> list[work.Part]:
+    if shard[1] == 1:
+        return [work.Part(case, 0, plan.num_blocks) for case, plan in enumerate(plans)]
+    return work.shares(works(cases, plans), shard[1])[shard[0]]
+
+
+def _cost(case: Case, plan: Any, part: work.Part) -> float:
+    """Random numbers of a part's networks."""
+    return case.cost * (plan.seeds(part.last - 1)[1] - plan.seeds(part.first)[0])
 
 
 def case_control(case: Case) -> tuple[Control | None, dict[str, str]]:
@@ -73,34 +98,16 @@ def case_control(case: Case) -> tuple[Control | None, dict[str, str]]:
 def _measure(
     case: Case,
     control: Control | None,
+    plan: Any,
+    own: range,
     handle: store.Run | None,
-    options: Options,
     stop: store.Stop,
     advance: Callable[[int], None],
 ) -> Iterator[Part]:
-    """Parts of the shard; only in the first process."""
-    from deepinit.ensembles import blocks, keys, processes
+    """Parts of the blocks; only in the first process."""
+    from deepinit.ensembles import keys, processes
 
-    def halved(batch: int, smaller: int) -> None:
-        remark_on_first(f"{case.name}: {blocks.smaller_batches_text(batch, smaller)}")
-        if handle is not None:
-            fields = {"case": case.name, "batch": batch, "smaller": smaller}
-            store.append_event(handle, "retry", reason="out of memory", **fields)
-
-    plan = _shared_plan(handle, case)
     ensemble = None
-    if plan is None:
-        ensemble = compiled(case, None, options.block_size, halved, control)
-        plan, requested = ensemble.blocks, options.block_size
-        processes.on_first(_write_plan, handle, case, plan)
-        if requested is not None and plan.block_size < min(requested, case.num_seeds):
-            remark_on_first(
-                f"{case.name}: {plan.block_size} networks per block; "
-                f"memory has no room for {requested}"
-            )
-        plan = _shared_plan(handle, case)
-    first, step = options.shard
-    own = range(first, plan.num_blocks, step)
     names = {block: wanted_block(case, plan, block) for block in own}
     finished = processes.from_first(
         [handle is not None and store.has_block(handle, names[block]) for block in own]
@@ -109,18 +116,30 @@ def _measure(
         if is_finished:
             part = processes.on_first(read_part, handle, case, plan, block)
         else:
-            if ensemble is None or ensemble.blocks != plan:
-                ensemble = compiled(case, plan, None, halved, control)
+            ensemble = ensemble or compiled(case, plan, on_smaller_batches(handle, case), control)
             values = ensemble.block_fn(keys.root_key(case.key), block)
             start = plan.seeds(block)[0]
             part = processes.on_first(
-                _write_part, handle, names[block], values, case, start, control
+                write_part, handle, names[block], values, case, start, control
             )
         if part is not None:
             yield part
-        advance(plan.seeds(block)[1])
+        advance(block)
         if processes.on_any(stop.requested):
             raise stopped(handle, stop, case)
+
+
+def on_smaller_batches(handle: store.Run | None, case: Case) -> Callable[[int, int], None]:
+    """Says and records that a device ran out of memory."""
+    from deepinit.ensembles import blocks
+
+    def halved(batch: int, smaller: int) -> None:
+        remark_on_first(f"{case.name}: {blocks.smaller_batches_text(batch, smaller)}")
+        if handle is not None:
+            fields = {"case": case.name, "batch": batch, "smaller": smaller}
+            store.append_event(handle, "retry", reason="out of memory", **fields)
+
+    return halved
 
 
 def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> StoppedError:
@@ -133,50 +152,52 @@ def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> StoppedEr
 def compiled(
     case: Case,
     plan: Any,
-    block_size: int | None,
     halved: Callable[[int, int], None] | None = None,
     control: Control | None = None,
 ) -> Any:
-    """Compiled ensemble, in blocks by plan or size."""
+    """Compiled ensemble in the plan's blocks, with batches that the memory budget has room for."""
     from deepinit.ensembles import blocks
 
-    programs, settings = programs_of(
-        case.spec,
-        case.quantity,
-        case.inputs,
-        linear_map=case.linear_map,
-        dtype=case.dtype,
-        precision=case.precision,
-        keep=case.num_saved > 0,
-        control=control,
-    )
-    return blocks.compile_ensemble(
-        programs,
-        case.num_seeds,
-        seed_bytes=case.quantity.measurement.bytes(case.spec, case.inputs, settings),
-        batch_size_one=not isinstance(case.spec, NetworkSpec),
-        blocks=plan,
-        block_size=block_size,
-        on_smaller_batches=halved,
-    )
+    measured = case_programs(case, control)
+    while True:
+        ensemble = blocks.compile_ensemble(
+            measured,
+            case.num_seeds,
+            batch_size_one=not isinstance(case.spec, NetworkSpec),
+            blocks=plan,
+            on_smaller_batches=halved,
+        )
+        over = ensemble.bytes_needed / blocks.MEMORY_BUDGET
+        if over <= 1:
+            return ensemble
+        if plan.batch_size == 1:
+            raise ResourceError(
+                f"blocks of {plan.block_size} networks of {case.name} that need "
+                f"{ensemble.bytes_needed / 2**20:.0f} MiB of memory",
+                f"{blocks.MEMORY_BUDGET / 2**20:.0f} MiB",
+                "Use conditional linear maps, smaller widths, or a smaller --block-size in a new "
+                "directory.",
+            )
+        plan = plan._replace(batch_size=max(1, int(plan.batch_size / over / 1.1)))
 
 
-def stored_plan(handle: store.Run | None, case: Case) -> Any:
-    """`Blocks` of a case; None before its first."""
-    from deepinit.ensembles import blocks
-
-    if handle is None or not store.has_block(handle, plan_name(case.name)):
-        return None
-    return blocks.Blocks(*read_plan(handle, case.name, case.num_seeds))
-
-
-def _shared_plan(handle: store.Run | None, case: Case) -> Any:
-    """`stored_plan` of the first process."""
+def shared_plans(cases: tuple[Case, ...], handle: store.Run | None, options: Options) -> list[Any]:
+    """`Blocks` of all cases, of the first process."""
     from deepinit.ensembles import blocks, processes
 
-    plan = stored_plan(handle, case)
-    numbers = processes.from_first(np.asarray(plan if plan is not None else (0, 0, 0), np.int64))
-    return blocks.Blocks(*(int(number) for number in numbers)) if numbers[0] else None
+    arguments = cases, options.block_size, options.shard[1], device()
+    plans = processes.on_first(settled, handle, *arguments)
+    numbers = processes.from_first(np.array(plans or [(0, 0, 0)] * len(cases), np.int64))
+    found = [blocks.Blocks(*(int(number) for number in row)) for row in numbers]
+    for case, plan in zip(cases, found, strict=True):
+        if options.block_size is not None and plan.block_size < min(
+            options.block_size, case.num_seeds
+        ):
+            remark_on_first(
+                f"{case.name}: {plan.block_size} networks per block; "
+                f"memory has no room for {options.block_size}"
+            )
+    return found
 
 
 def wanted_block(case: Case, plan: Any, block: int) -> str:
@@ -184,15 +205,10 @@ def wanted_block(case: Case, plan: Any, block: int) -> str:
     return block_name(case.name, *plan.seeds(block))
 
 
-def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
-    # If another shard has written it meanwhile, its plan is used.
-    if not store.has_block(handle, plan_name(case.name)):
-        store.write_block(handle, plan_name(case.name), {"plan": np.asarray(plan, np.int64)})
-
-
-def _write_part(
+def write_part(
     handle: store.Run, name: str, values: Any, case: Case, first_seed: int, control: Control | None
 ) -> Part:
+    """Part of a computed block, written."""
     from deepinit.ensembles import controlled
 
     num_saved = max(case.num_saved - first_seed, 0)

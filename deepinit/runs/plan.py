@@ -8,7 +8,9 @@ from deepinit.core.layers import Layer
 from deepinit.core.layers.containers import leaves
 from deepinit.core.specs import Spec
 from deepinit.core.training_config import TrainingConfig
+from deepinit.runs.cutting import cut, device, works
 from deepinit.runs.experiment import Case
+from deepinit.runs.work import shares
 from deepinit.store.canonical import canonical_json
 
 COLUMNS = ("case", "network", "inputs", "networks", "linear map", "random numbers")
@@ -68,14 +70,18 @@ def timed(cases: Sequence[Case], options: Any) -> list[TimedCase]:
     """Compile distinct cases and time their first block; writes nothing."""
     programs: dict[str, tuple[Any, ...]] = {}
     results = []
-    first, step = options.shard
-    for case in cases:
-        shape = canonical_json({**case.identity(), "name": "", "inputs": _shape(case), "key": 0})
+    plans = cut(cases, options.block_size, options.shard[1], device())
+    counts = dict.fromkeys(range(len(cases)), 0)
+    for part in shares(works(cases, plans), options.shard[1])[options.shard[0]]:
+        counts[part.case] += part.last - part.first
+    for number, (case, blocks) in enumerate(zip(cases, plans, strict=True)):
+        key = {**case.identity(), "name": "", "inputs": _shape(case), "key": 0, "cut": blocks}
+        shape = canonical_json(key)
         shared = shape in programs
         if not shared:
-            programs[shape] = _one_block(case, options.block_size)
-        blocks, memory, block_bytes, compile_seconds, block_seconds = programs[shape]
-        count = len(range(first, blocks.num_blocks, step))
+            programs[shape] = _one_block(case, blocks)
+        memory, block_bytes, compile_seconds, block_seconds = programs[shape]
+        count = counts[number]
         results.append(
             TimedCase(
                 count,
@@ -90,7 +96,7 @@ def timed(cases: Sequence[Case], options: Any) -> list[TimedCase]:
     return results
 
 
-def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
+def _one_block(case: Case, blocks: Any) -> tuple[Any, ...]:
     from deepinit.ensembles import controlled, keys
     from deepinit.quantities.measured import measure_block
     from deepinit.runs.measure import case_control, compiled
@@ -98,13 +104,13 @@ def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
 
     start = time.perf_counter()
     control, _ = case_control(case)
-    ensemble = compiled(case, None, block_size, control=control)
+    ensemble = compiled(case, blocks, control=control)
     ready = time.perf_counter()
     values = ensemble.block_fn(keys.root_key(case.key), 0)
     part, saved = measure_block(case.quantity, values, case.sample_layers, case.num_saved, control)
     data = block_bytes("0" * 64, "block", {**controlled.to_arrays(part), **saved})
     end = time.perf_counter()
-    return ensemble.blocks, ensemble.bytes_needed, len(data), ready - start, end - ready
+    return ensemble.bytes_needed, len(data), ready - start, end - ready
 
 
 def _shape(case: Case) -> Any:

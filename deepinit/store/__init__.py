@@ -14,7 +14,7 @@ or special file in place of a file; ResourceError for a full disk, no permission
 with earlier files untouched.
 """
 
-from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block
+from deepinit.store.blocks import create_block, finished_blocks, has_block, read_block, write_block
 from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, JOURNAL, Run, portable_name
@@ -22,7 +22,8 @@ from deepinit.store.locks import writers
 from deepinit.store.outputs import is_finalized, write_outputs
 from deepinit.store.provenance import collect, export_provenance, write_provenance
 from deepinit.store.results import has_result, read_result, result_bytes
-from deepinit.store.runs import has_run, load_run, open_run
+from deepinit.store.runs import environment_of as environment
+from deepinit.store.runs import has_run, load_run, open_run, writing
 from deepinit.store.signals import Stop, stop_on_signals
 from deepinit.store.verification import VerifyReport, quarantine_damaged, verify
 
@@ -35,7 +36,9 @@ __all__ = [
     "append_event",
     "canonical_json",
     "collect",
+    "create_block",
     "differences",
+    "environment",
     "export_provenance",
     "finished_blocks",
     "has_block",
@@ -57,4 +60,5 @@ __all__ = [
     "write_outputs",
     "write_provenance",
     "writers",
+    "writing",
 ]

@@ -47,8 +47,10 @@ def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> 
 def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> bool:
     """As `replace_file` for a new name; else False."""
     with system_refusals(root / name, len(data)):
+        path = own_path(root, name)
+        make_folder(path.parent)
         try:
-            _write(own_path(root, name), data, shard, _link)
+            _write(path, data, shard, _link)
         except FileExistsError:
             return False
     return True

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from deepinit.core.errors import DamagedError, SpecError
-from deepinit.store.atomic import replace_file, system_refusals
+from deepinit.store.atomic import create_file, replace_file, system_refusals
 from deepinit.store.canonical import canonical_json, loads
 from deepinit.store.entries import UNREADABLE, has_own, read_own
 from deepinit.store.journal import append_event
@@ -33,6 +33,18 @@ def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
     data = block_bytes(run.identity_hash, name, arrays)
     replace_file(run.path, file, data, run.shard)
     record_block(run, name, data)
+
+
+def create_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
+    """As `write_block` for a new name; False, and nothing is written, where the block exists."""
+    require_writable(run)
+    if has_block(run, name):
+        return False
+    data = block_bytes(run.identity_hash, name, arrays)
+    created = create_file(run.path, block_file(name), data, run.shard)
+    if created:
+        record_block(run, name, data)
+    return created
 
 
 def record_block(run: Run, name: str, data: bytes) -> None:

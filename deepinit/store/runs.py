@@ -1,6 +1,7 @@
 """Run directories: created or reopened."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -62,7 +63,7 @@ def open_run(
         _refuse_other_run(folder, here, asked)
         run = Run(folder, asked, identity_hash(asked), shard, secrets.token_hex(4), version)
         removed = remove_leftovers(folder, shard)
-        environment = {**_environment(backend), "flags": flags}
+        environment = {**environment_of(backend), "flags": flags}
         mixed = _mixed(folder, environment)
         if mixed and not allow_mixed:
             raise ConflictError(
@@ -150,7 +151,17 @@ def _refuse_other_run(folder: Path, here: dict[str, Any], asked: dict[str, Any])
     )
 
 
-def _environment(backend: str | None) -> dict[str, str | None]:
+def writing(run: Run, start: str) -> Run:
+    """Handle by which a worker writes blocks of a run that another process holds open.
+
+    `start`: of the holder. Blocks are the same bytes whoever writes them, so that a worker that
+    outlives its holder does no harm.
+    """
+    return dataclasses.replace(run, start=start, shard=(1, 2))
+
+
+def environment_of(backend: str | None) -> dict[str, str | None]:
+    """Versions that numbers depend on, and the backend."""
     versions: dict[str, str | None] = {}
     for package in ("deepinit", "jax", "jaxlib"):
         try:
@@ -161,12 +172,13 @@ def _environment(backend: str | None) -> dict[str, str | None]:
 
 
 def _mixed(folder: Path, environment: dict[str, str | None]) -> list[str]:
-    """Known differences from the first start."""
-    first = next(
-        (event.get("environment") for event in read_journal(folder) if event["event"] == "start"),
-        None,
-    )
-    known = first if isinstance(first, dict) else {}
+    """Differences from what earlier starts were the first to know."""
+    known: dict[str, Any] = {}
+    for event in read_journal(folder):
+        found = event.get("environment") if event["event"] == "start" else None
+        for name, value in (found if isinstance(found, dict) else {}).items():
+            if known.get(name) is None:
+                known[name] = value
     return [
         f"{name} {known[name] or 'none'} then, {now or 'none'} now"
         for name, now in environment.items()

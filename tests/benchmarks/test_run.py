@@ -23,6 +23,7 @@ MEASURED = {
     "precision": "operands in TF32 (planted): error of tangent kernels",
     "routes": "depth 8: simulate / infinite",
     "scaling": "2 processes / 1",
+    "workers": "longest of 64 shares / ideal, simulated",
     "shapes": "2 inputs: conditional",
     "layers": "24 over 2 blocks",
     "kernel_matrices": "neural-tangents over di.kernels, time",
@@ -139,10 +140,10 @@ def runner_defaults():
     return DEFAULTS
 
 
-def test_the_runner_knows_every_benchmark_and_takes_less_than_seventeen_minutes():
+def test_the_runner_knows_every_benchmark_and_takes_less_than_eighteen_minutes():
     defaults = runner_defaults()
     assert defaults.keys() == MEASURED.keys()
-    assert sum(seconds for _, seconds in defaults.values()) < 17 * 60
+    assert sum(seconds for _, seconds in defaults.values()) < 18 * 60
 
 
 PLANTED = """

@@ -11,7 +11,9 @@ of high priority share one node of four nominal cores. Then
 2.  two arrays of two shards run, one in each partition of low priority, until a job of high
     priority takes the node;
 3.  all four shards are requeued automatically and finish;
-4.  no block is computed twice or changed, and the merged result has the bytes of one process.
+4.  no block is computed twice or changed, and the merged result has the bytes of one process;
+5.  a worker leaves another run for good, `merge` names its shard, this shard alone is submitted
+    again, and a job that waits for it merges.
 
 Exit code 0 if all of that holds. Otherwise, or with --keep, the folder of runs and logs is kept.
 """
@@ -31,6 +33,7 @@ from loopback_slurm import MINUTE, NEEDED, Failure, command, field, report, requ
 
 ROOT = Path(__file__).parents[2]
 ARRAY = ROOT / "deploy" / "slurm" / "array.sbatch"
+MERGE = ROOT / "deploy" / "slurm" / "merge.sbatch"
 EXPERIMENT = [str(ROOT / "tests" / "support" / "tiny_experiment.py"), "--preset", "quick"]
 SIZE = {"width": "256", "depth": "24", "linear-map": "explicit", "num-seeds": "800"}
 WORK = [
@@ -86,6 +89,7 @@ def rehearse(folder: Path) -> None:
     report(f"  {len(blocks)} blocks")
     with slurm(folder):
         rehearse_cancelling(folder)
+        rehearse_leaving_and_joining(folder, whole)
         runs = {partition: folder / partition for partition in ("abrupt", "graceful")}
         jobs = {partition: submit(partition, runs[partition]) for partition in runs}
         wait(
@@ -134,6 +138,45 @@ def rehearse_cancelling(folder: Path) -> None:
     require(states == ["CANCELLED"] * SHARDS, "a cancelled array must stay cancelled")
 
 
+def rehearse_leaving_and_joining(folder: Path, whole: Path) -> None:
+    """One task of an array is cancelled; its shard is named, and submitted by itself."""
+    run = folder / "elastic"
+    job = submit("abrupt", run)
+    wait("blocks of both", lambda: shards_with_blocks(run) == SHARDS)
+    command(["scancel", f"{job}_1"])
+    wait("the other to end", lambda: field(f"{job}_0", "JobState") in ENDED, 4 * MINUTE)
+    merged = subprocess.run(
+        ["deepinit", "merge", *WORK, "--out", str(run)], capture_output=True, text=True, check=False
+    )
+    require(merged.returncode == 3, f"merging ended with {merged.returncode}")
+    require("--shard 1/2" in merged.stderr, f"merging said {merged.stderr}")
+    report(f"a worker left: {len(finished_blocks(run))} blocks; merge names --shard 1/2")
+    wrong = submit("abrupt", run, "1")
+    wait("the array without SHARDS", lambda: field(f"{wrong}_1", "JobState") in ENDED)
+    require(field(f"{wrong}_1", "ExitCode") == "2:0", "an incomplete array without SHARDS ran")
+    os.environ["SHARDS"] = str(SHARDS)
+    again = submit("abrupt", run, "1")
+    del os.environ["SHARDS"]
+    words = ["sbatch", "--parsable", f"--dependency=afterok:{again}", f"--cpus-per-task={CORES}"]
+    words += ["--time=10", f"--output={folder}/elastic-merge.log", str(MERGE), *WORK]
+    merge = command([*words, "--out", str(run)]).strip()
+    wait("the merge", lambda: field(merge, "JobState") in ENDED, 6 * MINUTE)
+    require(field(merge, "ExitCode") == "0:0", "the merge that waited failed")
+    require_same_bytes("elastic", run, whole)
+    report("another joined for shard 1/2 alone; merged by afterok; the same bytes")
+
+
+def require_same_bytes(name: str, run: Path, whole: Path) -> None:
+    """Blocks and result are those of the undisturbed run."""
+    files = {path.relative_to(whole) for path in whole.glob("blocks/**/*.npz")}
+    differing = [
+        str(file)
+        for file in sorted(files | {Path("result.nc")})
+        if (run / file).read_bytes() != (whole / file).read_bytes()
+    ]
+    require(not differing, f"{name}: {len(differing)} files differ, as {differing[:1]}")
+
+
 def check(partition: str, run: Path, kept: dict[str, tuple[int, bytes]], whole: Path) -> None:
     """The journal, the blocks and the merged result of an array that was preempted."""
     log = "".join(file.read_text() for file in run.parent.glob(f"{partition}-*.log"))
@@ -163,31 +206,20 @@ def check(partition: str, run: Path, kept: dict[str, tuple[int, bytes]], whole: 
         all(now[name] == kept[name] for name in kept), f"{partition}: finished blocks were touched"
     )
     command(["deepinit", "merge", *WORK, "--out", str(run)])
-    files = {path.relative_to(whole) for path in whole.glob("blocks/**/*.npz")} | {
-        Path("result.nc")
-    }
-    differing = [
-        str(name)
-        for name in sorted(files)
-        if (run / name).read_bytes() != (whole / name).read_bytes()
-    ]
-    require(
-        not differing,
-        f"{partition}: {len(differing)} files differ from the undisturbed run, as {differing[:1]}",
-    )
+    require_same_bytes(partition, run, whole)
     report(f"{partition}: {len(kept)} blocks kept, {len(now) - len(kept)} added; the same bytes")
 
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
 
 
-def submit(partition: str, run: Path) -> str:
+def submit(partition: str, run: Path, tasks: str = f"0-{SHARDS - 1}") -> str:
     """Submit an array; returns its number."""
     return command(
         [
             "sbatch",
             "--parsable",
-            f"--array=0-{SHARDS - 1}",
+            f"--array={tasks}",
             f"--partition={partition}",
             f"--cpus-per-task={CORES}",
             "--time=30",

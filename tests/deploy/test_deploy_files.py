@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 import yaml
@@ -14,15 +15,22 @@ from deepinit.cli import main
 
 DEPLOY = ROOT / "deploy"
 ARRAY = DEPLOY / "slurm" / "array.sbatch"
-MANIFESTS = sorted(DEPLOY.glob("**/*.yaml"))
+SKYPILOT = DEPLOY / "skypilot" / "shard.yaml"
+MANIFESTS = sorted({*DEPLOY.glob("**/*.yaml")} - {SKYPILOT})
 SCRIPTS = sorted([*DEPLOY.glob("**/*.sbatch"), *DEPLOY.glob("**/*.sh")])
 ALL_FILES = sorted(
     path for path in DEPLOY.glob("**/*") if path.is_file() and path.suffix not in {".pyc", ".py"}
 )
+FILL = DEPLOY / "kubernetes" / "manifest.sh"
+WORDS = ["vanishing_angles", "--preset", "full", "--out", "/runs/full"]
 VARIABLES = {
     "SLURM_ARRAY_TASK_ID": "3",
-    "SLURM_ARRAY_TASK_COUNT": "16",
+    "SHARDS": "16",
     "JOB_COMPLETION_INDEX": "15",
+    "SLICE": "15",
+    "ARGUMENTS": "vanishing_angles --preset full",
+    "out": "runs/full",
+    "SHARD": "3/16",
     "@": "vanishing_angles --preset full --out runs/full",
 }
 COMMAND = re.compile(r"\bdeepinit (?:run|merge|show|verify) [^\n`]*")
@@ -30,11 +38,20 @@ COMMAND = re.compile(r"\bdeepinit (?:run|merge|show|verify) [^\n`]*")
 
 def substituted(text):
     text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).replace('"$@"', VARIABLES["@"])
-    return re.sub(r"\$\{?(\w+)\}?", lambda match: VARIABLES[match[1]], text)
+    return re.sub(r"\$[{(]?(\w+)[})]?", lambda match: VARIABLES[match[1]], text)
 
 
-def documents(manifest):
-    return list(yaml.safe_load_all(manifest.read_text()))
+def filled(manifest, shards, *words):
+    """A manifest as it is applied: with the number of shards and the arguments."""
+    command = ["sh", str(FILL), os.path.relpath(manifest, FILL.parent), str(shards), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def documents(manifest, shards=16, words=WORDS):
+    text = manifest.read_text()
+    if "ARGUMENTS," in text:
+        text = filled(manifest, shards, *words)
+    return list(yaml.safe_load_all(text))
 
 
 def jobs():
@@ -42,29 +59,33 @@ def jobs():
         (manifest, document)
         for manifest in MANIFESTS
         for document in documents(manifest)
-        if document["kind"] == "Job"
+        if document.get("kind") in ("Job", "JobSet")
     ]
 
 
+def job_spec(document):
+    """The spec of a Job, or of the job that a JobSet repeats."""
+    if document["kind"] == "Job":
+        return document["spec"]
+    (replicated,) = document["spec"]["replicatedJobs"]
+    return replicated["template"]["spec"]
+
+
 def containers(job):
-    return job["spec"]["template"]["spec"]["containers"]
+    return job_spec(job)["template"]["spec"]["containers"]
 
 
 def commands_of(job):
     """The words that a job's containers run."""
     for container in containers(job):
-        words = [*container["command"], *container.get("args", [])]
-        yield (
-            shlex.split(substituted(words[2].removeprefix("exec ")))
-            if words[:2] == ["/bin/sh", "-c"]
-            else words
-        )
+        yield [substituted(word) for word in container["command"]]
 
 
 def commands_in(path):
     """The deepinit command lines in a text file, without comments and shell operators."""
     text = re.sub(r"\\\n\s*", "", path.read_text()).replace("`deepinit", "\n`deepinit")
     text = re.sub(r"sbatch .*deploy/slurm/array\.sbatch", "deepinit run", text)
+    text = re.sub(r"sbatch .*deploy/slurm/merge\.sbatch", "deepinit merge", text)
     for found in COMMAND.findall(text):
         line = re.split(r"\s+#|\s+[;&|>]|'$|\*\*|, |\. ", found)[0].rstrip("`',.;")
         if "..." not in line and len(line.split()) > 2:
@@ -93,8 +114,9 @@ def checkout(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: path.name)
 def test_every_command_line_is_accepted(path, capsys, checkout):
-    lines = list(commands_in(path)) if path.suffix != ".yaml" else []
-    if path.suffix == ".yaml":
+    is_manifest = path in MANIFESTS
+    lines = list(commands_in(path)) if not is_manifest else []
+    if is_manifest:
         lines = [
             words for manifest, job in jobs() if manifest == path for words in commands_of(job)
         ]
@@ -103,6 +125,9 @@ def test_every_command_line_is_accepted(path, capsys, checkout):
     if path.name in {
         "README.md",
         "array.sbatch",
+        "merge.sbatch",
+        "jobset.yaml",
+        "shard.yaml",
         "slice.sh",
         "shards.yaml",
         "merge.yaml",
@@ -120,33 +145,83 @@ def test_a_wrong_command_line_would_be_noticed(tmp_path, capsys, checkout):
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
 def test_manifests_name_what_they_make_and_claim_the_same_volume(manifest):
     made = documents(manifest)
+    versions = {"v1", "batch/v1", "jobset.x-k8s.io/v1alpha2", "kueue.x-k8s.io/v1beta1"}
     assert all(
-        document["apiVersion"] in {"v1", "batch/v1"} and document["metadata"]["name"]
-        for document in made
+        document["apiVersion"] in versions and document["metadata"]["name"] for document in made
     )
     claims = [
         volume["persistentVolumeClaim"]["claimName"]
         for document in made
-        if document["kind"] == "Job"
-        for volume in document["spec"]["template"]["spec"]["volumes"]
+        if document["kind"] in ("Job", "JobSet")
+        for volume in job_spec(document)["template"]["spec"]["volumes"]
     ]
     (volume,) = documents(DEPLOY / "kubernetes" / "runs_volume.yaml")
     assert set(claims) <= {volume["metadata"]["name"]}
     assert volume["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
-def test_every_shard_has_a_pod():
-    (job,) = documents(DEPLOY / "kubernetes" / "shards.yaml")
+@pytest.mark.parametrize("count", [1, 16, 200])
+def test_every_shard_has_a_pod_and_their_number_is_given_once(count):
+    (job,) = documents(DEPLOY / "kubernetes" / "shards.yaml", count)
     (words,) = commands_of(job)
-    _, count = words[words.index("--shard") + 1].split("/")
+    assert words[words.index("--shard") + 1] == f"15/{count}"
     assert job["spec"]["completionMode"] == "Indexed"
-    assert job["spec"]["completions"] == int(count)
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == count
+    (jobset,) = documents(DEPLOY / "tpu" / "jobset.yaml", count)
+    (words,) = commands_of(jobset)
+    assert words[words.index("--shard") + 1] == f"15/{count}"
+    assert jobset["spec"]["replicatedJobs"][0]["replicas"] == count
 
 
-@pytest.mark.parametrize("name", ["kubernetes/shards.yaml", "tpu/gke_slice.yaml"])
+def test_arguments_reach_the_pods_as_they_are_given():
+    words = ["an experiment.py", "--out", '/runs/a "b" & c|d\\e', "--config.law", "normal"]
+    for name in ("kubernetes/shards.yaml", "kubernetes/merge.yaml", "tpu/jobset.yaml"):
+        (job,) = documents(DEPLOY / name, 4, words)
+        (container,) = containers(job)
+        assert container["command"][2:7] == words
+
+
+@pytest.mark.parametrize("count", ["0", "x", "", "4x", "-1"])
+def test_a_wrong_number_of_shards_is_refused(count):
+    command = ["sh", str(FILL), "shards.yaml", count, *WORDS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "number of shards" in done.stderr
+
+
+def test_the_merge_has_the_devices_of_the_shards_and_the_limit_of_cpus_is_said():
+    (shards,), (merge,) = (
+        documents(DEPLOY / "kubernetes" / f"{name}.yaml") for name in ("shards", "merge")
+    )
+    resources = [containers(job)[0]["resources"] for job in (shards, merge)]
+    assert resources[0] == resources[1]
+    assert resources[0]["limits"]["cpu"]
+    assert "env" not in containers(shards)[0]  # JAX's devices are counted by the cgroup's quota
+
+
+def test_slices_are_queued_with_room_for_one_and_as_the_flavor_of_their_nodes():
+    (jobset,) = documents(DEPLOY / "tpu" / "jobset.yaml")
+    flavor, cluster_queue, queue = documents(DEPLOY / "tpu" / "kueue.yaml")
+    pod = job_spec(jobset)["template"]["spec"]
+    chips = pod["containers"][0]["resources"]["limits"]["google.com/tpu"]
+    rows, columns = map(int, pod["nodeSelector"]["cloud.google.com/gke-tpu-topology"].split("x"))
+    assert chips == rows * columns  # one host: a slice is a shard
+    assert jobset["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == queue["metadata"]["name"]
+    assert queue["spec"]["clusterQueue"] == cluster_queue["metadata"]["name"]
+    (group,) = cluster_queue["spec"]["resourceGroups"]
+    (used,) = group["flavors"]
+    assert used["name"] == flavor["metadata"]["name"]
+    assert used["resources"][0]["nominalQuota"] >= chips
+    labels = flavor["spec"]["nodeLabels"]
+    assert {name: pod["nodeSelector"][name] for name in labels} == labels
+
+
+@pytest.mark.parametrize(
+    "name", ["kubernetes/shards.yaml", "tpu/gke_slice.yaml", "tpu/jobset.yaml"]
+)
 def test_a_pod_that_stops_between_blocks_is_no_failure_and_one_in_conflict_ends_the_job(name):
     job = documents(DEPLOY / name)[-1]
-    rules = job["spec"]["podFailurePolicy"]["rules"]
+    rules = job_spec(job)["podFailurePolicy"]["rules"]
     by_code = {
         code: rule["action"]
         for rule in rules
@@ -156,7 +231,7 @@ def test_a_pod_that_stops_between_blocks_is_no_failure_and_one_in_conflict_ends_
     assert by_code == {75: "Ignore", 2: "FailJob", 3: "FailJob", 4: "FailJob"}
     assert [rule["action"] for rule in rules if "onPodConditions" in rule] == ["Ignore"]
     assert (
-        job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+        job_spec(job)["template"]["spec"]["restartPolicy"] == "Never"
     )  # what a pod failure policy asks for
 
 
@@ -187,17 +262,22 @@ STAND_INS = {
 }
 
 
-def calls_of_array(folder, code, state):
-    """Exit code and calls of the sbatch script, for a run's exit code and a job's state."""
-    for name, body in STAND_INS.items():
+def write_stand_ins(folder, bodies):
+    for name, body in bodies.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / name).chmod(0o755)
+
+
+def calls_of_array(folder, code, state, **variables):
+    """Exit code and calls of the sbatch script, for a run's exit code and a job's state."""
+    write_stand_ins(folder, STAND_INS)
     own = {
         "SLURM_ARRAY_JOB_ID": "40",
         "SLURM_ARRAY_TASK_ID": "3",
         "SLURM_ARRAY_TASK_COUNT": "16",
+        "SLURM_ARRAY_TASK_MAX": "15",
         "SLURM_JOB_ID": "40",
-    }
+    } | variables
     own |= {
         "SLURM_CPUS_PER_TASK": "4",
         "CALLS": str(folder / "calls"),
@@ -207,7 +287,8 @@ def calls_of_array(folder, code, state):
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     words = ["bash", str(ARRAY), "experiments/a file.py", "--preset", "full"]
     done = subprocess.run(words, env={**os.environ, **own, "PATH": path}, timeout=30)
-    return done.returncode, (folder / "calls").read_text().splitlines()
+    calls = folder / "calls"
+    return done.returncode, calls.read_text().splitlines() if calls.exists() else []
 
 
 def test_an_array_task_runs_its_shard_with_all_its_cores(tmp_path):
@@ -233,3 +314,91 @@ def test_cancelled_and_failed_tasks_are_not_queued_again(tmp_path, code, state):
     found, calls = calls_of_array(tmp_path, code, state)
     assert found == code
     assert len(calls) == 1
+
+
+RESUBMITTED = {"SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_MAX": "7"}  # --array=3,7
+
+
+def test_shards_that_are_submitted_again_are_those_of_the_whole_array(tmp_path, capfd):
+    code, calls = calls_of_array(tmp_path, 0, "RUNNING", **RESUBMITTED, SHARDS="16")
+    assert code == 0
+    assert calls[0].endswith(" --shard 3/16")
+    # without the number of all shards, two of them would be taken for the whole
+    (tmp_path / "calls").unlink()
+    code, calls = calls_of_array(tmp_path, 0, "RUNNING", **RESUBMITTED)
+    assert (code, calls) == (2, [])
+    assert "SHARDS=16 sbatch --array=3,7" in capfd.readouterr().err
+
+
+def test_the_merge_waits_for_the_array_and_has_its_cores(tmp_path):
+    write_stand_ins(tmp_path, STAND_INS)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    own = {"SLURM_CPUS_PER_TASK": "4", "CALLS": str(tmp_path / "calls"), "RUN_CODE": "6"}
+    words = ["bash", str(DEPLOY / "slurm" / "merge.sbatch"), *WORDS]
+    done = subprocess.run(words, env={**os.environ, **own, "PATH": path}, timeout=30)
+    assert done.returncode == 6
+    assert (tmp_path / "calls").read_text() == (
+        f"srun --cpus-per-task=4 deepinit merge {' '.join(WORDS)}\n"
+    )
+    assert "--dependency=afterok:$array" in (DEPLOY / "slurm" / "merge.sbatch").read_text()
+
+
+GCLOUD = """
+echo "$*" >> "$CALLS"
+case "$*" in
+*describe*) echo ACTIVE ;;
+*ssh*) count=$(grep -c " ssh " "$CALLS"); set -- $CODES; shift $((count - 1)); exit "$1" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("codes", "slices"), [("0", 1), ("255 75 0", 3), ("134 6", 2), ("2", 1), ("255 4", 2)]
+)
+def test_a_spot_slice_is_asked_for_again_until_the_run_ends(tmp_path, codes, slices):
+    write_stand_ins(tmp_path, {"gcloud": GCLOUD})
+    own = {"ZONE": "z", "TYPE": "v5litepod-16", "OUT": "/mnt/runs/tpu", "POLL_SECONDS": "0"}
+    own |= {"CALLS": str(tmp_path / "calls"), "CODES": codes}
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    words = ["sh", str(DEPLOY / "tpu" / "spot.sh"), "slice"]
+    done = subprocess.run(words, env={**os.environ, **own, "PATH": path}, timeout=30)
+    assert done.returncode == int(codes.split()[-1])
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sum(" create slice " in call and "--spot" in call for call in calls) == slices
+    assert sum(" delete slice " in call for call in calls) == slices
+    assert all("OUT=/mnt/runs/tpu sh deploy/tpu/slice.sh" in c for c in calls if " ssh " in c)
+
+
+@pytest.mark.parametrize("code", [0, 75, 6])
+def test_a_job_of_skypilot_copies_what_is_finished_and_ends_with_the_code_of_the_run(
+    tmp_path, code
+):
+    task = yaml.safe_load(SKYPILOT.read_text())
+    assert task["resources"]["use_spot"]
+    assert task["file_mounts"]["/bucket"]["mode"] == "MOUNT"
+    assert set(task["envs"]) == {"SHARD", "ARGUMENTS"}
+    stand_ins = {"rsync": 'echo "rsync $*" >> "$CALLS"', "sleep": "exec /bin/sleep 0.2"}
+    stand_ins["uv"] = f'echo "uv $*" >> "$CALLS"; /bin/sleep 0.5; exit {code}'
+    write_stand_ins(tmp_path, stand_ins)
+    run = task["run"].replace("/bucket", str(tmp_path / "bucket"))
+    own = {"SHARD": "3/4", "ARGUMENTS": "vanishing_angles --preset full"}
+    own |= {"CALLS": str(tmp_path / "calls"), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", run], env={**os.environ, **own}, cwd=tmp_path, timeout=30)
+    assert done.returncode == code
+    calls = (tmp_path / "calls").read_text().splitlines()
+    place = f"{tmp_path}/bucket/full/3-4/"
+    assert calls[0] == f"rsync -a {place} runs/full/"
+    assert "--out runs/full --shard 3/4 --repair" in calls[1]
+    assert len(calls) >= 4
+    assert set(calls[2:]) == {f"rsync -a --exclude=.* runs/full/ {place}"}
+
+
+def test_the_example_of_submitit_names_parameters_that_it_has(tmp_path):
+    submitit = pytest.importorskip("submitit")
+    given = tomllib.loads((DEPLOY / "slurm" / "submitit.toml").read_text())
+    executor = submitit.AutoExecutor(folder=tmp_path, cluster="debug")
+    own = {"workers", "cluster", "folder", "platform"}
+    executor.update_parameters(**{k: v for k, v in given.items() if k not in own})
+    assert given["workers"] >= 1
+    with pytest.raises(NameError):
+        executor.update_parameters(nonsense=1)

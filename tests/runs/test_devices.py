@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from deepinit.devices import num_cores
+from deepinit.devices import _cgroup_cores, num_cores
 
 
 def devices(code, **environment):
@@ -64,6 +64,37 @@ def test_the_affinity_mask_counts():
     finally:
         os.sched_setaffinity(0, mask)
     assert num_cores() == len(mask)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "cores"),
+    [
+        ("0::/", {"cpu.max": "150000 100000"}, 1.5),
+        ("0::/", {"cpu.max": "max 100000"}, None),
+        ("0::/", {}, None),
+        ("0::/a/b", {"a/cpu.max": "200000 100000", "a/b/cpu.max": "max 100000"}, 2.0),
+        ("0::/a/b", {"a/cpu.max": "400000 100000", "a/b/cpu.max": "50000 100000"}, 0.5),
+        ("0::/gone", {"cpu.max": "300000 100000"}, 3.0),
+        ("4:cpu,cpuacct:/x", {"cpu/x/cpu.cfs_quota_us": "1", "cpu/x/cpu.cfs_period_us": "2"}, 0.5),
+        ("4:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ("4:memory:/", {"cpu/cpu.cfs_quota_us": "1", "cpu/cpu.cfs_period_us": "2"}, None),
+        ("nonsense", {"cpu.max": "nonsense"}, None),
+    ],
+)
+def test_the_quota_of_the_cgroup_counts(tmp_path, own, files, cores):
+    (tmp_path / "own").write_text(f"{own}\n")
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert _cgroup_cores(tmp_path, tmp_path / "own") == cores
+    assert _cgroup_cores(tmp_path, tmp_path / "absent") is None
+
+
+def test_a_quota_limits_the_cores_and_leaves_one(monkeypatch):
+    cores = num_cores()
+    for quota, expected in ((0.3, 1), (1.0, 1), (10_000.0, cores), (None, cores)):
+        monkeypatch.setattr("deepinit.devices._cgroup_cores", lambda *_, quota=quota: quota)
+        assert num_cores() == expected
 
 
 @pytest.mark.slow

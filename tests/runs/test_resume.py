@@ -171,12 +171,27 @@ def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
     capsys.readouterr()
     assert deepinit("merge", *LONG, "--out", folder) == 3
     message = capsys.readouterr().err
-    assert "lacks the blocks tiny/000000040-000000059, tiny/000000100-000000119" in message
+    assert "lacks the blocks tiny/000002680-000002699, tiny/000002700-000002719" in message
     assert "Run --shard 2/3, or merge with --repair." in message
     assert not (folder / "result.nc").exists()
     assert deepinit("run", *LONG, "--out", folder, "--shard", "2/3") == 0
     assert deepinit("merge", *LONG, "--out", folder) == 0
     assert_same_run(folder, whole)
+
+
+@pytest.mark.slow
+def test_shards_in_directories_of_their_own_merge_when_their_blocks_are_put_together(
+    whole, tmp_path
+):
+    together = tmp_path / "together"
+    for shard in range(2):
+        folder = tmp_path / str(shard)
+        assert deepinit("run", *LONG, "--out", folder, "--shard", f"{shard}/2") == 0
+        shutil.copytree(
+            folder, together, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock*")
+        )
+    assert deepinit("merge", *LONG, "--out", together) == 0
+    assert_same_run(together, whole)
 
 
 @pytest.mark.exhaustive

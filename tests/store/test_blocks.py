@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from deepinit import store
 from deepinit.core.errors import ConflictError, SpecError
 from deepinit.store import (
     finished_blocks,
@@ -209,3 +210,31 @@ def test_block_bytes_are_a_zip_file_that_other_tools_open():
     with zipfile.ZipFile(io.BytesIO(block_bytes(HASH, "b", ARRAYS))) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == sorted(f"{key}.npy" for key in ARRAYS)
+
+
+def test_a_block_is_created_once_and_kept(tmp_path):
+    with open_run(tmp_path, {"seeds": 3}) as run:
+        assert store.create_block(run, "case/plan", {"plan": np.arange(3)})
+        assert not store.create_block(run, "case/plan", {"plan": np.zeros(3)})
+        np.testing.assert_array_equal(store.read_block(run, "case/plan")["plan"], np.arange(3))
+    events = [event for event in store.read_journal(tmp_path) if event["event"] == "block"]
+    assert [event["name"] for event in events] == ["case/plan"]
+    assert store.verify(tmp_path).ok
+
+
+def test_a_worker_writes_into_a_run_that_another_process_holds(tmp_path):
+    with open_run(tmp_path, {"seeds": 3}) as holder:
+        worker = store.writing(store.load_run(tmp_path), holder.start)
+        store.write_block(worker, "a", {"x": np.ones(2)})
+        store.write_provenance(worker, store.collect({"worker": 1}))
+        assert store.has_block(holder, "a")
+    assert store.verify(tmp_path).ok
+
+
+def test_the_backend_of_a_later_start_counts_where_the_first_knew_none(tmp_path):
+    with open_run(tmp_path, {"seeds": 3}):
+        pass
+    with open_run(tmp_path, {"seeds": 3}, backend="cpu"):
+        pass
+    with pytest.raises(ConflictError, match="backend cpu then, gpu now"):
+        open_run(tmp_path, {"seeds": 3}, backend="gpu").__enter__()
