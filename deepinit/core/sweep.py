@@ -132,14 +132,6 @@ class Sweep:
         """A point as `name = value, ...`."""
         return ", ".join(f"{name} = {value}" for name, value in self.at(number).items())
 
-    @property
-    def digest_record(self) -> list[dict[str, str]]:
-        """The points as text, for a run's identity."""
-        return [
-            {name: repr(value) for name, value in self.at(number).items()}
-            for number in range(len(self))
-        ]
-
 
 def _made(inputs: Callable[..., Any], own: dict[str, Any]) -> Any:
     try:
