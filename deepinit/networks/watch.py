@@ -1,7 +1,8 @@
 """Rows of the calls inside a site, and moments of their columns.
 
 A column holds one neuron (channel) of the k rows, inputs x positions: F_a. Its features are t =
-(F_a F_b, a <= b; F_a); of a sum x + F that keeps x, t = features of x + F less those of x.
+(F_a F_b, a <= b; F_a); of a sum x + F that keeps x, t = features of x + F less those of x. Of two
+rows they are those of F_1 and F_2 - c F_1, so that rounding leaves small angles alone.
 """
 
 from collections.abc import Sequence
@@ -48,19 +49,21 @@ class Watch:
         """Mean of f f^T over columns, entries i <= j, f = (1, t) or (1, t, x), x that of `beyond`.
 
         Of heads of width d: q k^T / d, [heads, k, k], then o o^T / d, entries a <= b.
-        In units of the rows' scales, which follow as [k], natural logarithms.
+        In units of the rows' scales, which follow as [k], natural logarithms; of two rows then c.
         """
         if isinstance(columns, Heads):
             return self._heads(columns, inputs)
         rows, scales = self._rows(columns, inputs)
+        share = _share(rows)
+        rows = _apart(rows, share)
         features = _features(rows)
         if columns.beyond is not None:
             start, own = self._rows(columns.beyond, inputs)
-            start = start * jnp.exp(own - scales)[:, None]
+            start = _apart(start * jnp.exp(own - scales)[:, None], share)
             features = jnp.concatenate([features - _features(start), start])
         every = jnp.concatenate([jnp.ones_like(features[:1]), features])
         products = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
-        return jnp.concatenate([products[np.triu_indices(len(every))], scales])
+        return jnp.concatenate([products[np.triu_indices(len(every))], scales, share])
 
     def _heads(self, heads: Heads, inputs: Sequence[int]) -> Any:
         """Products in units of the scales of (q, k, v) and of outputs, which follow."""
@@ -97,6 +100,19 @@ def _vectors(rows: Rows) -> tuple[Any, Any]:
 def _products(left: Any, right: Any) -> Any:
     """[heads, k, k]."""
     return jnp.matmul(left, jnp.swapaxes(right, 1, 2), precision="highest")
+
+
+def _share(rows: Any) -> Any:
+    """c of two rows [1], that of the first in the second; [0] of others."""
+    if len(rows) != 2:
+        return jnp.zeros(0, rows.dtype)
+    size, product = jnp.sum(rows[0] ** 2), jnp.sum(rows[0] * rows[1])
+    return jnp.where(size > 0, product / jnp.where(size > 0, size, 1), 0)[None]
+
+
+def _apart(rows: Any, share: Any) -> Any:
+    """Two rows as the first, and the second less c times the first."""
+    return jnp.stack([rows[0], rows[1] - share[0] * rows[0]]) if len(rows) == 2 else rows
 
 
 def _features(rows: Any) -> Any:

@@ -62,7 +62,7 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
 
     Reference: deepinit.theory.layers.controls.
     """
-    from deepinit.theory.layers import check, controls
+    from deepinit.theory.layers import check, controls, taylor
     from deepinit.theory.layers.precision import host_float64
 
     if quantity.target is None:
@@ -80,8 +80,7 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
     with host_float64():
         places = controls.plan(net, rows.shape[1])
         around = [
-            controls.expand(net, functions, *group, _HALF)
-            for group in zip(grams, means, strict=True)
+            taylor.expand(net, functions, *group, _HALF) for group in zip(grams, means, strict=True)
         ]
     centre = _chosen(
         np.array([[site.functions.after for site in group] for group in around]), target

@@ -13,7 +13,7 @@ from deepinit.theory.layers.column_means import column_means
 NETWORKS = {64: 4000, 256: 2000}
 ROUNDING = 1e-6  # of float32 values of order 1
 
-SHORT = ("activations", "gate", "layernorm", "angle")
+SHORT = ("activations", "gate", "layernorm", "angle", "small_angle")
 LONG = tuple(name for name in CASES if name not in SHORT)
 
 pytestmark = pytest.mark.slow
@@ -101,4 +101,4 @@ def test_networks_with_a_dead_layer_have_controls(inputs):
     """At width 6 one ReLU row in 64 is dead: 0, or rounding where a displacement is added."""
     options = {"num_seeds": 20_000, "control": "theory", "progress": lambda done, total: None}
     saved = di.simulate(di.MLP((6,) * 3), di.quantities.nngp, inputs, **options).variance_saved
-    assert (saved > 1.3).all()
+    assert (saved > 10).all()

@@ -53,7 +53,7 @@ CASES = {
     ),
     "kinks": Case(
         lambda n: S(Dense(n), Act("gelu"), Dense(n, TWO, BIAS), Act("hard_swish"), Dense(n)),
-        resolves=1.0e-4,
+        resolves=2.6e-5,
     ),
     "gate": Case(
         lambda n: S(Dense(n), _block(L.RMSNorm(), Dense(4 * n), L.Gate("silu"), Dense(n, TWO))),
@@ -115,7 +115,8 @@ CASES = {
         Q.log_norm,
         resolves=1.7e-5,
     ),
-    "angle": Case(lambda n: di.MLP((n,) * 4), di.inputs.pair(1.0), Q.log_sin2_angle, 3.4e-4),
+    "angle": Case(lambda n: di.MLP((n,) * 4), di.inputs.pair(1.0), Q.log_sin2_angle, 1.8e-4),
+    "small_angle": Case(lambda n: di.MLP((n,) * 4), di.inputs.pair(0.01), Q.log_sin2_angle, 3.8e-5),
     "batchnorm": Case(
         lambda n: S(Dense(n), L.BatchNorm(), Act("tanh"), Dense(n), L.BatchNorm(), Dense(n)),
         BATCH,

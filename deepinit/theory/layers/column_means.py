@@ -63,6 +63,7 @@ def column_means(chain: Chain, variance: Any, dimensions: float = math.inf) -> t
     missing = jnp.maximum(square - jnp.sum(coefficients**2, axis=0), 0.0)
     tail = last * jnp.sqrt(missing[a] * missing[b])
     resolved = tail <= _LARGEST_TAIL * jnp.sqrt(square[a] * square[b])
+    series = series + jnp.where(rho > 0, tail, 0.0)  # exact at equal rows
     return first, second.at[where.mixed].set(jnp.where(resolved, series, jnp.nan))
 
 

@@ -1,19 +1,11 @@
 """Control variates of drawn networks: functions of exact mean 0 that follow their fluctuations.
 
-Around infinite width, with J and H the Jacobian and Hessian of a layer's map in y = (s, M), s the
-state and M the averages' noises, a = s - s* that of the drawn network, D an estimate of M M^T:
-
-    x' = J (x, M),
-    P  = [[X, a M^T], [M a^T, M M^T - D]],
-    X' = J P J^T,
-    u' = J u + H : P / 2.
-
-x, u and X have mean 0 for every width, whatever J and H are: M and M M^T - D have, given the past.
-f - f* is x + u, and (f - f*)^2 is X, up to third order in the noises and their mean.
+`taylor` expands every layer around infinite width, `fluctuations` gives the noises of a drawn
+network's averages, `deviations` how they add up to those of its states. Functions f of a place's
+rows are expanded in the state before, and in the noise of the rows' own average where it is drawn.
 """
 
 import functools
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -23,42 +15,22 @@ import numpy as np
 from deepinit.core.layers.containers import kind_name
 from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program
-from deepinit.theory.layers.coordinates import coordinates, state_at
+from deepinit.theory.layers import deviations
 from deepinit.theory.layers.entries import matrix_of
-from deepinit.theory.layers.flow import derivatives
-from deepinit.theory.layers.replay import Entered, Noise, Replay, Request
+from deepinit.theory.layers.fluctuations import Noise, of_function, separated
+from deepinit.theory.layers.replay import Entered, Replay, Request
 from deepinit.theory.layers.rules_table import apply
-from deepinit.theory.layers.state import Settled, State, settle
-from deepinit.theory.layers.tape import Tape
-from deepinit.theory.layers.walk import QUICKLY, Functions, Path, places
-from deepinit.theory.numerics.entries import entries
-
-_FAR = 8.0  # e-folds: rows that are dead, up to rounding, are farther
-
-
-class Taylor(NamedTuple):
-    """A map around infinite width.
-
-    Attributes:
-        before, after: coordinates of s* and of its image.
-        jacobian, hessian: in y.
-        state: s*.
-    """
-
-    before: Any
-    after: Any
-    jacobian: Any
-    hessian: Any
-    state: Any
+from deepinit.theory.layers.state import Settled, State, num_rows, settle
+from deepinit.theory.layers.state_vectors import coordinates_of
+from deepinit.theory.layers.taylor import Expansions, Taylor, steps
+from deepinit.theory.layers.walk import Functions, Path
 
 
 class Deviation(NamedTuple):
-    """Of one network: a state or functions of it, and the parts of mean 0 (module docstring)."""
+    """Of one network: its state, and `deviations.Deviation` of its coordinates."""
 
     state: Any
-    linear: Any
-    quadratic: Any
-    product: Any
+    parts: deviations.Deviation
 
 
 class Place(NamedTuple):
@@ -83,7 +55,7 @@ def plan(program: Program, count: int) -> tuple[Place, ...]:
     """
     found: list[Place] = []
     state: State = _start_shapes(count)
-    for layer, shape, path in _steps(program):
+    for layer, shape, path in steps(program):
         entered = Entered(None, Noise(None, None)) if found and found[-1].after else None
         tape, after = Replay(entered=entered), Replay()
         name = path or kind_name(layer)
@@ -99,12 +71,6 @@ def _start_shapes(count: int) -> Settled:
     return Settled(number(count * (count + 1) // 2), number(count))
 
 
-def _steps(program: Program) -> Iterator[tuple[Layer, Shape, str]]:
-    if program.embedding is not None:
-        yield program.embedding, program.shape, "embedding"
-    yield from places(program.body, program.body_shape)
-
-
 def _applied(
     layer: Layer, shape: Shape, depth: int, path: str, tape: Replay, state: State
 ) -> State:
@@ -115,72 +81,6 @@ def _applied(
 def _settled(layer: Layer, tape: Replay, state: State) -> Settled:
     tape.start(state, layer, "out")
     return settle(state, tape)
-
-
-class Expansions(NamedTuple):
-    """Expansions of a place's layer, and of functions of the rows after it."""
-
-    layer: Taylor
-    functions: Taylor
-
-
-def expand(
-    program: Program, functions: Functions, gram: np.ndarray, mean: np.ndarray, half: int
-) -> tuple[Expansions, ...]:
-    """Expansions of every place around infinite width.
-
-    Args:
-        functions: `(gram [k, k], mean [k]) -> [m]` in JAX.
-        gram, mean: [k, k], [k] of the rows of the inputs.
-        half: steps of quadratures on [0, 9].
-    """
-    state: State = _start(gram, mean)
-    found = []
-    for layer, shape, path in _steps(program):
-        own, state = _layer_around(
-            layer, state, shape, program.depth, Path(path or kind_name(layer)), half
-        )
-        found.append(Expansions(own, _functions_around(functions, state, half)))
-    return tuple(found)
-
-
-def _start(gram: np.ndarray, mean: np.ndarray) -> Settled:
-    where = entries(gram.shape[-1])
-    return Settled(jnp.asarray(gram[where.rows, where.columns]), jnp.asarray(mean))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=QUICKLY)
-def _layer_around(
-    layer: Layer, state: State, shape: Shape, depth: int, path: Path, half: int
-) -> tuple[Taylor, State]:
-    step = lambda state, tape: apply(layer, state, shape, depth, str(path), tape)
-    return _taylor(step, state, half)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=QUICKLY)
-def _functions_around(functions: Functions, state: State, half: int) -> Taylor:
-    return _taylor(lambda state, tape: _values(functions, settle(state, tape)), state, half)[0]
-
-
-def _values(functions: Functions, rows: Settled) -> Any:
-    return functions(matrix_of(rows.gram), rows.mean)
-
-
-def _taylor(step: Any, state: State, half: int) -> tuple[Taylor, Any]:
-    tape = Tape(half, relative=True)
-    after = step(state, tape)
-    before, like = coordinates(state, state), after
-
-    def of_vector(y: Any) -> Any:
-        at, noises = len(before), []
-        for average in tape.averages:
-            noises.append(y[at : at + len(average.bias)])
-            at += len(average.bias)
-        own = Tape(half, noises, tape.jets, relative=True)
-        return coordinates(step(state_at(y[: len(before)], state), own), like)
-
-    jacobian, hessian = derivatives(of_vector, before, tape.averages)
-    return Taylor(before, coordinates(after, after), jacobian, hessian, state), after
 
 
 def control_variates(
@@ -199,7 +99,7 @@ def control_variates(
     Returns:
         [places, networks, m] each.
     """
-    deviation: Deviation = _undisturbed(around[0].layer, networks)
+    deviation = _undisturbed(around[0].state, networks)
     entered: Entered | None = None
     controls = []
     for place, expansions, seen in zip(found, around, records, strict=True):
@@ -215,12 +115,9 @@ def control_variates(
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _undisturbed(taylor: Taylor, networks: int) -> Deviation:
-    size = len(taylor.before)
-    zero = jnp.zeros((networks, size))
-    many = lambda leaf: jnp.broadcast_to(leaf, (networks, *leaf.shape))
-    product = jnp.zeros((networks, size, size))
-    return Deviation(jax.tree.map(many, taylor.state), zero, zero, product)
+def _undisturbed(state: State, networks: int) -> Deviation:
+    start = Deviation(state, deviations.undisturbed(len(coordinates_of(state))))
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (networks, *leaf.shape)), start)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
@@ -239,7 +136,10 @@ def _advance(
     def one(deviation: Deviation, records: list[Any], entered: Entered | None) -> Deviation:
         tape = Replay(records, entered)
         after = _applied(layer, shape, depth, str(path), tape, deviation.state)
-        return _pushed(after, deviation, tape.drawn, taylor)
+        away = coordinates_of(deviation.state) - taylor.before
+        noises = [deviations.alive(away, noise) for noise in tape.drawn]
+        away = deviations.limited(away)
+        return Deviation(after, deviations.pushed(taylor, deviation.parts, away, noises))
 
     return jax.vmap(one)(deviation, records, entered)
 
@@ -253,29 +153,18 @@ def _control(
     def one(deviation: Deviation, records: list[Any]) -> tuple[Any, Any, Entered | None]:
         tape = Replay(records)
         rows = _settled(layer, tape, deviation.state)
-        after = _pushed(None, deviation, tape.drawn, taylor)
+        value, square, _ = deviations.image(taylor, deviation.parts)
+        square = jnp.diagonal(square)
+        if not tape.rows:
+            return value, square, None
+        size = num_rows(rows)
+        of_vector = lambda x: functions(matrix_of(x[:-size]), x[-size:])
+        fluctuation = separated(tape.rows[0])
+        away = coordinates_of(deviation.state) - taylor.before
+        noise, within = deviations.alive(away, of_function(of_vector, fluctuation))
+        change = jnp.nan_to_num(of_vector(fluctuation.mean) - taylor.after)
+        square = square + 2.0 * change * noise + jnp.diagonal(within)
         average = jnp.concatenate([rows.gram, rows.mean])
-        entered = Entered(average, tape.drawn[0]) if tape.requests else None
-        return after.linear + after.quadratic, jnp.diagonal(after.product), entered
+        return value + noise, square, Entered(average, tape.drawn[0])
 
     return jax.vmap(one)(deviation, records)
-
-
-def _pushed(state: Any, deviation: Deviation, drawn: list[Noise], taylor: Taylor) -> Deviation:
-    """The deviation after a map (module docstring)."""
-    jacobian, hessian = taylor.jacobian, taylor.hessian
-    size = len(taylor.before)
-    away = coordinates(deviation.state, taylor.state) - taylor.before
-    away = jnp.where(jnp.abs(away) < _FAR, away, 0.0)  # also NaN
-    noise = jnp.concatenate([jnp.zeros(0), *(each.value for each in drawn)])
-    squares = jax.scipy.linalg.block_diag(jnp.zeros((0, 0)), *(each.square for each in drawn))
-    crossed = jnp.outer(away, noise)
-    within = jnp.outer(noise, noise) - squares
-    product = jnp.block([[deviation.product, crossed], [crossed.T, within]])
-    quadratic = jacobian[:, :size] @ deviation.quadratic
-    return Deviation(
-        state,
-        jacobian @ jnp.concatenate([deviation.linear, noise]),
-        quadratic + 0.5 * jnp.einsum("iab,ab->i", hessian, product),
-        jacobian @ product @ jacobian.T,
-    )

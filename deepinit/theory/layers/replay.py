@@ -9,8 +9,16 @@ import numpy as np
 from deepinit.core.errors import SpecError
 from deepinit.core.layers.calls import Call, Calls, Columns, Heads
 from deepinit.core.layers.layer import Layer
+from deepinit.theory.layers.coordinates import num_rows_of
+from deepinit.theory.layers.fluctuations import (
+    Fluctuation,
+    Noise,
+    fluctuation,
+    noise_of,
+    of_coordinates,
+)
 from deepinit.theory.layers.tape import Average, Tape, Terms
-from deepinit.theory.numerics.entries import entries
+from deepinit.theory.numerics.entries import count_rows, entries
 
 
 class Request(NamedTuple):
@@ -36,22 +44,37 @@ class Request(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Numbers of a record: entries i <= j of f f^T, or products of heads; then log-scales."""
+        """Numbers of a record: entries i <= j of f f^T, or products of heads; then log-scales.
+
+        Of two rows f has those of the first and of the second less c times it; c is the last.
+        """
         if isinstance(self.columns, Heads):
             own = self.rows**2 + self.rows * (self.rows + 1) // 2
             return self.columns.number * own + 2 * self.rows
-        return self.size * (self.size + 1) // 2 + self.rows
+        return self.size * (self.size + 1) // 2 + self.rows + (self.rows == 2)
 
 
 def moments_of(record: Any, request: Request) -> Any:
     """[size, size], mean of f f^T over columns at true scale, of a record [length]."""
-    products, scales = record[: -request.rows], record[-request.rows :]
+    count = request.size * (request.size + 1) // 2
+    products, scales = record[:count], record[count : count + request.rows]
     first, second = np.triu_indices(request.rows)
     logs = [jnp.zeros(1), scales[first] + scales[second], scales]
     if request.has_beyond:
         logs.append(scales)
     factor = jnp.exp(jnp.concatenate(logs))
-    return products[entries(request.size).at] * jnp.outer(factor, factor)
+    found = products[entries(request.size).at]
+    if request.rows == 2:
+        found = _together(_together(found, record[-1]).T, record[-1]).T
+    return found * factor[:, None] * factor
+
+
+def _together(parts: Any, share: Any) -> Any:
+    """Features of F_1 and F_2 [size, n], of those of F_1 and F_2 - c F_1."""
+    one, own, crossed, rest, *means = parts
+    both, pairs = share * own + crossed, zip(means[::2], means[1::2], strict=True)
+    products = (one, own, both, share * (both + crossed) + rest)
+    return jnp.stack([*products, *(row for a, d in pairs for row in (a, share * a + d))])
 
 
 def products_of_heads(record: Any, heads: int, rows: int) -> tuple[Any, Any]:
@@ -63,19 +86,8 @@ def products_of_heads(record: Any, heads: int, rows: int) -> tuple[Any, Any]:
     return scores, outputs.reshape(heads, -1) * (sizes[first] * sizes[second])
 
 
-class Noise(NamedTuple):
-    """M = average - mean [d], E M = 0, and an estimate [d, d] of E M M^T, both given the past.
-
-    In units of the average's scale. Zero where the mean is not known exactly; M M^T itself where
-    no estimate is.
-    """
-
-    value: Any
-    square: Any
-
-
 class Entered(NamedTuple):
-    """The average of the columns that enter, and its noise, if they are known."""
+    """The average of the columns that enter, and the noise of its coordinates, if known."""
 
     average: Any
     noise: Noise
@@ -87,6 +99,10 @@ class Replay(Tape):
     Args:
         records: `Request.length` numbers each, in the order of `requests`; None to learn them.
         entered: of the first state; None to read its columns.
+
+    Attributes:
+        drawn: noises of every average, those of rows that enter in `coordinates`.
+        rows: fluctuations of averages of rows.
     """
 
     only_means: ClassVar[bool] = True
@@ -95,6 +111,7 @@ class Replay(Tape):
         super().__init__(half=0)
         self.requests: list[Request] = []
         self.drawn: list[Noise] = []
+        self.rows: list[Fluctuation] = []
         self._records, self._entered = records, entered
         self._calls = Calls()
         self._places: dict[int, tuple[Any, Columns]] = {}
@@ -159,7 +176,13 @@ class Replay(Tape):
             return mean
         found = moments_of(self._records[len(self.requests) - 1], self.requests[-1])
         own = found[0, 1 : 1 + len(mean)]
-        self.drawn.append(_noise(own, found, terms))
+        square = None if terms.dependent else _spread(found, mean, terms.slope) / terms.units
+        if terms.of_rows:
+            self.rows.append(fluctuation(own, mean, square))
+            first = len(self.averages) == 1
+            self.drawn.append(of_coordinates(self.rows[-1]) if first else self.rows[-1].noise)
+        else:
+            self.drawn.append(noise_of(own, mean, square, jnp.isfinite(mean)))
         return own
 
     def average_of_heads(self, heads: Heads, rows: int, terms: Callable[[Any, Any], Any]) -> Any:
@@ -178,35 +201,26 @@ class Replay(Tape):
             self._records[len(self.requests) - 1], heads.number, rows
         )
         found = terms(scores, outputs)
-        square = found.T @ found / heads.number**2
-        self.drawn.append(Noise(jnp.mean(found, axis=0), square))
+        value = jnp.mean(found, axis=0)
+        within = jnp.outer(value, value) - found.T @ found / heads.number**2
+        self.drawn.append(Noise(value, within))
         return jnp.mean(outputs, axis=0)
-
-
-def _noise(own: Any, moments: Any, terms: Terms) -> Noise:
-    """Of the average `own`; 0 where its mean is NaN or its scale 0."""
-    scale = jnp.broadcast_to(jnp.asarray(terms.scale), own.shape)
-    known = jnp.isfinite(terms.mean) & (scale > 0)  # 0 after dead layers
-    value = jnp.where(known, (own - terms.mean) / scale, 0.0)
-    if terms.dependent:
-        return Noise(value, jnp.outer(value, value))
-    spread = _spread(moments, terms.mean, terms.slope) / (terms.units * jnp.outer(scale, scale))
-    return Noise(value, jnp.where(known[:, None] & known, spread, 0.0))
 
 
 def _spread(moments: Any, mean: Any, slope: Any) -> Any:
     """Mean over columns of (t - E t) (t - E t)^T, E t = slope x + constant."""
     size = len(mean)
-    unit = jnp.eye(size, dtype=mean.dtype)
+    average, products = moments[0, 1 : 1 + size], moments[1 : 1 + size, 1 : 1 + size]
     if slope is None:
-        weights = jnp.concatenate([-mean[:, None], unit], axis=1)
-        return weights @ moments[: 1 + size, : 1 + size] @ weights.T
+        crossed = jnp.outer(average, mean)
+        return products - crossed - crossed.T + jnp.outer(mean, mean)
     constant = mean - slope @ moments[0, 1 + size :]
+    unit = jnp.eye(size, dtype=mean.dtype)
     weights = jnp.concatenate([-constant[:, None], unit, -slope], axis=1)
     return weights @ moments @ weights.T
 
 
 def _count(size: int) -> int:
     """k of d = k (k + 3) / 2, or of p = k (k + 1) / 2 (products alone)."""
-    k = int(((8 * size + 9) ** 0.5 - 3) / 2 + 0.5)
-    return k if k * (k + 3) // 2 == size else int(((8 * size + 1) ** 0.5 - 1) / 2 + 0.5)
+    k = num_rows_of(size)
+    return k if k * (k + 3) // 2 == size else count_rows(size)

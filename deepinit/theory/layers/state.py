@@ -7,12 +7,11 @@ import dataclasses
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 
 from deepinit.theory.layers.columns import ColumnLaw, haar_means, tuple_moments
 from deepinit.theory.layers.haar import dependence
 from deepinit.theory.layers.tape import Tape, Terms
-from deepinit.theory.numerics.entries import count_rows, entries
+from deepinit.theory.numerics.entries import count_rows
 
 Frame = Literal["", "rms", "centred"]
 
@@ -98,14 +97,6 @@ def settle(state: State, tape: Tape) -> Settled:
 
 def _averaged(state: Pending | Normed, terms: Terms, tape: Tape) -> Settled:
     """Rows of the averages of (F_a F_b, F_a)."""
-    scale = _sizes(terms.mean, num_rows(state))
-    average = tape.average(terms._replace(columns=tape.of(state), scale=scale))
+    average = tape.average(terms._replace(columns=tape.of(state), of_rows=True))
     size = len(state.variance)
     return Settled(average[:size], average[size:])
-
-
-def _sizes(mean: Any, rows: int) -> Any:
-    """sqrt(E F_a^2 E F_b^2) of products and sqrt(E F_a^2) of means."""
-    where = entries(rows)
-    root = jnp.sqrt(mean[where.diagonal])
-    return jnp.concatenate([root[where.rows] * root[where.columns], root])

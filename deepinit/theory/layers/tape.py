@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from deepinit.core.layers.calls import Columns
 from deepinit.core.layers.layer import Layer
+from deepinit.theory.layers.coordinates import moved
 
 
 class Terms(NamedTuple):
@@ -31,7 +32,7 @@ class Terms(NamedTuple):
         columns: whose features are the terms, by `Tape.of` or `Tape.added`.
         slope: [d, k]; a term has the mean slope x + constant, x its part of the rows beyond which
             it counts. None for 0.
-        scale: [d], unit of relative noises.
+        of_rows: the average is of products and means of rows.
         dependent: the terms depend on each other.
     """
 
@@ -42,7 +43,7 @@ class Terms(NamedTuple):
     mean_units: float | None = None
     columns: Columns | None = None
     slope: Any = None
-    scale: Any = 1.0
+    of_rows: bool = False
     dependent: bool = False
 
 
@@ -79,7 +80,8 @@ class Tape:
     averages: list[Average] = dataclasses.field(default_factory=list)
     error: Any = 0.0
     jets: list[Any] = dataclasses.field(default_factory=list)
-    relative: bool = False  # noises are in units of `Terms.scale`; covariances are not read
+    # noises of rows that enter are those of `coordinates`; covariances are not read
+    relative: bool = False
     only_means: ClassVar[bool] = False  # covariances and derivatives are not read
 
     def average(self, terms: Terms) -> Any:
@@ -91,7 +93,10 @@ class Tape:
         self.averages.append(Average(covariance / terms.units, in_shifts, bias))
         if self.noises is None:
             return terms.mean
-        return terms.mean + (terms.scale if self.relative else 1.0) * self.noises[number]
+        noise = self.noises[number]
+        if self.relative and terms.of_rows and number == 0:
+            return moved(terms.mean, noise)
+        return terms.mean + noise
 
     def jet(self, compute: Callable[[], Any]) -> Any:
         """Arrays that depend on the state's values only, once for all passes at a state."""

@@ -10,10 +10,10 @@ import pytest
 
 from deepinit.core.activations import BUILTIN, as_activation
 from deepinit.core.layers import Dense
-from deepinit.theory.layers import columns, controls, replay
+from deepinit.theory.layers import columns, replay
 from deepinit.theory.layers.column_means import column_means
 from deepinit.theory.layers.precision import host_float64
-from deepinit.theory.layers.state import ColumnLaw, Normed, Pending, Settled, settle
+from deepinit.theory.layers.state import ColumnLaw, Pending, settle
 from deepinit.theory.numerics.entries import entries
 
 STDS = ((0.05**0.5, 0.05**0.5), (0.05**0.5, 20**0.5), (1.0, 1.3), (2.0, 20**0.5), (20**0.5,) * 2)
@@ -89,29 +89,6 @@ def test_means_of_columns_of_every_activation(name):
     assert all(abs(rho) > RESOLVED or (name in STEEP and b > 8**0.5) for _, b, rho in unresolved)
 
 
-STATES = {
-    "settled": lambda gram: Settled(gram, jnp.array([0.3, -0.2, 0.0])),
-    "pending": lambda gram: Pending(gram, 8, ColumnLaw()),
-    "normed": lambda gram: Normed(gram, 8, ColumnLaw(), 8, "rms"),
-}
-
-
-@pytest.mark.parametrize("kind", STATES)
-def test_coordinates_and_states_are_inverse(kind):
-    """With equal rows, whose correlation is its own coordinate."""
-    for equal in (False, True):
-        with host_float64():
-            gram = jnp.array([2.0, 0.4, 1.8 if not equal else 2.0, 0.5, 0.4, 2.0])
-            like = STATES[kind](gram)
-            vector = controls.coordinates(like, like)
-            back = controls.state_at(vector, like)
-            for found, given in zip(jax.tree.leaves(back), jax.tree.leaves(like), strict=True):
-                np.testing.assert_allclose(found, given, rtol=1e-12, atol=1e-15)
-            moved = vector + 1e-3 * jnp.arange(1.0, len(vector) + 1) * (-1.0 if equal else 1.0)
-            again = controls.coordinates(controls.state_at(moved, like), like)
-            np.testing.assert_allclose(again, moved, rtol=1e-10)
-
-
 def _features(rows):
     """t [..., p + k, n]."""
     first, second = np.triu_indices(rows.shape[-2])
@@ -137,22 +114,22 @@ def test_the_estimate_of_the_square_is_the_sum_over_columns(sloped):
 DRAWS, LAYER = 100_000, Dense(8)
 
 
-def _record(rows):
-    """[draws, length] of rows [draws, k, n]."""
-    features = np.concatenate([np.ones_like(rows[:, :1]), _features(rows)], axis=1)
+def _record(rows, share=0.7):
+    """[draws, length] of two rows [draws, 2, n], at any share of the first in the second."""
+    parts = np.stack([rows[:, 0], rows[:, 1] - share * rows[:, 0]], axis=1)
+    features = np.concatenate([np.ones_like(rows[:, :1]), _features(parts)], axis=1)
     size = features.shape[1]
     products = features @ np.swapaxes(features, 1, 2) / rows.shape[2]
     a, b = np.triu_indices(size)
-    return np.concatenate([products[:, a, b], np.zeros(rows.shape[:2])], axis=1)
+    last = np.full((len(rows), 1), share)
+    return np.concatenate([products[:, a, b], np.zeros(rows.shape[:2]), last], axis=1)
 
 
 def _worst(drawn):
-    """Largest |z| of the means of M and of M M^T - D."""
-    value, square = (np.asarray(part) for part in drawn)
-    within = np.einsum("ai,aj->aij", value, value) - square
+    """Largest |z| of the means of differences and of products."""
     return tuple(
         np.max(np.abs(part.mean(axis=0)) / (part.std(axis=0) / DRAWS**0.5))
-        for part in (value, within)
+        for part in map(np.asarray, drawn)
     )
 
 
