@@ -32,7 +32,7 @@ class WidthComparison:
     `dataset`: dims width, theory, layer, component. Variables: difference, standard_error
     [width, layer, component]; predicted_difference [width, theory, layer, component]; slope (c1),
     slope_standard_error, curvature (c2), chi_square, judged [layer, component]; predicted_slope,
-    slope_z [theory, layer, component].
+    slope_z, truncation [theory, layer, component].
     """
 
     dataset: "xarray.Dataset"
@@ -64,6 +64,10 @@ def compare_widths(
     with z = (measured - predicted) / standard error. No verdict: |z| = 5 rejects only in large
     ensembles (1000 networks); see `comparison.compare.threshold`.
 
+    `truncation` estimates the powers of 1/n that the fit omits: |change| of slope - predicted slope
+    without the narrowest width; NaN where no width can be spared. Small errors (control variates)
+    resolve it: `beyond_truncation`.
+
     Args:
         results: width n -> (Estimate, finite-width Predictions ..., infinite-width Prediction) of
             one quantity; networks differ in width alone, ensembles in keys. For unequal widths: any
@@ -88,18 +92,39 @@ def compare_widths(
     difference = rows.measured - rows.limit
     fit = fit_widths(rows.widths, difference, rows.error, terms)
     predicted = {name: values - rows.limit for name, values in rows.predicted.items()}
-    slopes = {
-        name: fit_widths(rows.widths, values, rows.error, terms).coefficients[0]
-        for name, values in predicted.items()
-    }
     predicted["infinite_width"] = np.zeros_like(difference)
-    slopes["infinite_width"] = np.zeros_like(fit.coefficients[0])
+    slopes = {name: _slope(rows, values, terms, 0) for name, values in predicted.items()}
     dataset = _dataset(rows, difference, fit, predicted, slopes, components)
+    changes = []
+    for values in predicted.values():
+        whole, wider = (_slope(rows, difference - values, terms, first) for first in (0, 1))
+        changes.append(np.abs(wider - whole))
+    dataset["truncation"] = (dataset["slope_z"].dims, np.stack(changes))
     heavy = np.any([_is_heavy(estimate, statistic) for estimate in rows.estimates], axis=0)
     judged = np.isfinite(dataset["slope_standard_error"].values) & ~heavy
     dataset["judged"] = (dataset["slope"].dims, judged)
     dataset.attrs["statistic"] = statistic
     return WidthComparison(dataset)
+
+
+def _slope(rows: Results, differences: np.ndarray, terms: int, first: int) -> np.ndarray:
+    """c1 of the widths from `first` on; NaN if fewer than `terms`."""
+    if len(rows.widths) - first < terms:
+        return np.full(differences.shape[1:], np.nan)
+    parts = (part[first:] for part in (rows.widths, differences, rows.error))
+    return fit_widths(*parts, terms).coefficients[0]
+
+
+def beyond_truncation(dataset: "xarray.Dataset", theory: str) -> np.ndarray:
+    """max(|slope - predicted slope| - truncation, 0) / standard error; NaN where not judged.
+
+    Args:
+        dataset: of `compare_widths`; a NaN `truncation` counts as 0.
+    """
+    chosen = dataset.sel(theory=theory)
+    allowed = chosen["truncation"].fillna(0.0) / dataset["slope_standard_error"]
+    z = np.abs(chosen["slope_z"]) - allowed
+    return z.clip(min=0.0).where(dataset["judged"]).values
 
 
 def _are_labels(labels: Any, count: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
+from deepinit.comparison.widths import beyond_truncation
 from deepinit.core.levels import THRESHOLD_SIGMA
 from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
@@ -116,9 +117,10 @@ def slope_groups(config: Config, results: Results) -> dict[tuple[str, str, str],
 class Deviation(NamedTuple):
     """The largest deviation z of slopes from first order; infinite if a slope is not judged.
 
-    `slope`, `component`: its place. `zero_z`: the largest |z| of slope 0, infinite width. `held`: z
-    is
-    within the threshold.
+    z = max(|measured - predicted| - truncation, 0) / standard error.
+
+    `slope`, `component`: its place. `zero_z`: the largest z of slope 0, infinite width. `held`: z
+    is within the threshold.
     """
 
     slope: Slope
@@ -129,14 +131,9 @@ class Deviation(NamedTuple):
 
 
 def largest_deviation(slopes: list[Slope]) -> Deviation:
-    """The largest |z| over depths and components."""
+    """The largest z over depths and components."""
     size, zero = (
-        np.abs(
-            [
-                slope.dataset["slope_z"].sel(theory=name).where(slope.dataset["judged"]).values
-                for slope in slopes
-            ]
-        )
+        np.array([beyond_truncation(slope.dataset, name) for slope in slopes])
         for name in ("first_order", "infinite_width")
     )
     size = np.where(np.isnan(size), np.inf, size)  # a missing slope is no agreement

@@ -150,7 +150,7 @@ def tangent_name(activation: str, width: int, depth: int) -> str:
 
 
 def kernel_cases(config: Config) -> list[Case]:
-    """A case per activation and width, each with its own key."""
+    """A case per activation and width with control variates, each with its own key."""
     return [
         Case(
             kernel_name(activation, width),
@@ -158,6 +158,7 @@ def kernel_cases(config: Config) -> list[Case]:
             di.quantities.nngp,
             pair(activation),
             config.num_networks,
+            control="theory",
             key=config.key + 1 + place,
         )
         for place, (activation, width) in enumerate(

@@ -23,7 +23,8 @@ def slope_check(kind: str, activation: str, statistic: str, slopes: list[Slope])
     ending = "" if worst.held else ": NOT SO"
     return Check(
         f"{kind}, {activation}: slopes of the {statistic} in 1/width at depths {depths} are those "
-        f"of first order (|z| <= {worst.z:.1f}){ending}.",
+        f"of first order (z <= {worst.z:.1f} beyond the truncation of the fit; slope 0: "
+        f"{worst.zero_z:.0f}){ending}.",
         worst.held,
     )
 

@@ -41,15 +41,18 @@ def slope_table(config: Config, results: Results) -> Table:
         data = worst.slope.dataset.isel(component=worst.component)
         measured = with_error(float(data["slope"]), float(data["slope_standard_error"]))
         predicted = float(data["predicted_slope"].sel(theory="first_order"))
+        truncation = float(data["truncation"].sel(theory="first_order"))
         widths = ", ".join(map(str, worst.slope.widths))
-        rows.append([*name, worst.slope.depth, widths, measured, predicted, worst.z, worst.zero_z])
-    columns = ["kernel", "activation", "of the", "depth", "widths", "measured", "first order"]
+        place = [*name, worst.slope.depth, widths]
+        rows.append([*place, measured, truncation, predicted, worst.z, worst.zero_z])
+    columns = ["kernel", "activation", "of the", "depth", "widths", "measured", "truncation"]
     return Table(
         "Slopes in 1/width: largest deviation from first order",
-        [*columns, "z", "z of slope 0, largest"],
+        [*columns, "first order", "z", "z of slope 0, largest"],
         rows,
         "Over depths and components. Fitted to three widths or more with a relative variance of at "
-        f"most {MOST_VARIANCE:g} by first order.",
+        f"most {MOST_VARIANCE:g} by first order. Truncation: change of the slope without the "
+        "narrowest width; z beyond it. NNGP kernels with control variates.",
     )
 
 

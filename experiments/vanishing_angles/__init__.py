@@ -7,7 +7,7 @@ deepinit run vanishing_angles --preset full      widths 16 to 4096, several angl
 
 from deepinit.runs.experiment import Experiment
 
-from . import cases, figures, tables
+from . import cases, figures, slopes, tables
 
 EXPERIMENT = Experiment(
     name="vanishing_angles",
@@ -16,7 +16,8 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
-    minutes={"smoke": 0.5},
+    checks=slopes.checks,
+    minutes={"smoke": 1},
     question="How does the angle between two inputs shrink with depth in networks of finite width, "
     "and which theory predicts it?",
     citation="""@article{jakub2024depth,

@@ -11,6 +11,9 @@ ANGLE = di.quantities.log_sin2_angle
 
 # The second-order theory omits O(1/width^3) per layer; from this width on it must hold everywhere.
 CHECKED_FROM_WIDTH = 64
+# Up to this angle: beyond it Gaussian steps omit O(1/width^2), up to 23 / width^2 at right angles,
+# which control variates resolve. Slopes in 1/width are compared at every angle.
+CHECKED_TO_ANGLE = 0.2
 # hybrid and tapered add an exact small-angle term; hybrid keeps it at large angles, which is wrong.
 SMALL_ANGLE = 0.5
 
@@ -40,7 +43,7 @@ class Config:
     histogram_width: int = 64
     """Width of the case whose distribution is shown."""
     key: int = 0
-    """Root key of the ensembles."""
+    """Root key. ReLU networks of several widths, fitted together, take the keys from key + 1 on."""
 
 
 PRESETS = {
@@ -76,8 +79,8 @@ def cases(config: Config) -> tuple[Case, ...]:
     shared = {"num_seeds": config.num_seeds, "key": config.key}
     square = (config.activation_width,) * config.depth
     result = [
-        relu_case(config, f"relu-w{width}", (width,) * config.depth, pairs)
-        for width in config.widths
+        relu_case(config, relu_name(width), (width,) * config.depth, pairs, 1 + place)
+        for place, width in enumerate(config.widths)
     ]
     result += [
         relu_case(config, f"relu-{text}", unequal_widths(text), pairs) for text in config.unequal
@@ -92,9 +95,17 @@ def cases(config: Config) -> tuple[Case, ...]:
     return tuple(result)
 
 
-def relu_case(config: Config, name: str, widths: tuple[int, ...], pairs: di.inputs.Inputs) -> Case:
-    """A ReLU network with all theories."""
+def relu_name(width: int) -> str:
+    """The case of ReLU networks of this width."""
+    return f"relu-w{width}"
+
+
+def relu_case(
+    config: Config, name: str, widths: tuple[int, ...], pairs: di.inputs.Inputs, key: int = 0
+) -> Case:
+    """A ReLU network with all theories, measured with control variates; `key` after the root's."""
     spec = di.MLP(widths)
+    holds = min(spec.widths) >= CHECKED_FROM_WIDTH and max(config.angles) <= CHECKED_TO_ANGLE
     hybrid = ("hybrid",) if max(config.angles) <= SMALL_ANGLE else ()
     checked = ("tapered", "second_order", *hybrid)
     shown = set(spec.widths) == {config.histogram_width}
@@ -104,10 +115,11 @@ def relu_case(config: Config, name: str, widths: tuple[int, ...], pairs: di.inpu
         ANGLE,
         pairs,
         config.num_seeds,
-        checked=checked if min(spec.widths) >= CHECKED_FROM_WIDTH else (),
+        checked=checked if holds else (),
         rejected=("infinite_width", "paper", "approximation"),
         sample_layers=histogram_layers(config) if shown else (),
-        key=config.key,
+        control="theory",
+        key=config.key + key,
     )
 
 

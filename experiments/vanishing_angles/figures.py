@@ -4,13 +4,13 @@ import deepinit as di
 from deepinit.runs.experiment import CaseResult, Results
 from deepinit.runs.report import FigureItem, checks_item, figure_item, plot_item
 
-from .cases import ANGLE, Config, histogram_layers
+from .cases import ANGLE, Config, histogram_layers, relu_name
 from .tables import density_walks, finite_samples, ks_distances
 
 
 def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    name = f"relu-w{config.histogram_width}"
+    name = relu_name(config.histogram_width)
     main = results[name if config.histogram_width in config.widths else next(iter(results))]
     items = [
         figure_item(
@@ -93,7 +93,7 @@ def ks_note(result: CaseResult, walks: dict, index: int) -> str:
 def bias_by_width(config: Config, results: Results, pair: int) -> FigureItem:
     """|predicted - measured| against width at the last layer, for one of the angles."""
     last = [
-        results[f"relu-w{width}"].dataset.isel(layer=-1, component=pair) for width in config.widths
+        results[relu_name(width)].dataset.isel(layer=-1, component=pair) for width in config.widths
     ]
     theories = [str(name) for name in last[0]["theory"].values]
     angle = f"angle {config.angles[pair]:.3g}"

@@ -9,20 +9,25 @@ from deepinit.core.tables import Table
 from deepinit.runs.experiment import CaseResult, Results
 from deepinit.theory.angles import log_sin2_propagation, rho, small_angle_log_sin2_moments
 
-from .cases import Config, histogram_layers
+from .cases import Config, histogram_layers, relu_name
+from .slopes import slope_table
 
 
 def tables(config: Config, results: Results) -> list[Table]:
-    """Theories by width; Kolmogorov-Smirnov distances where values are stored."""
-    main = results.get(f"relu-w{config.histogram_width}")
+    """Theories by width; slopes; Kolmogorov-Smirnov distances where values are stored."""
+    main = results.get(relu_name(config.histogram_width))
     distances = main is not None and main.estimate.samples is not None
-    return [width_table(config, results), *([ks_table(config, main)] if distances else [])]
+    return [
+        width_table(config, results),
+        *slope_table(config, results),
+        *([ks_table(config, main)] if distances else []),
+    ]
 
 
 def width_table(config: Config, results: Results) -> Table:
     """Decrease of ln sin^2 per layer, and the largest |z| of every theory."""
     widths = [width for width in config.widths if width > 1]
-    data = {width: results[f"relu-w{width}"].dataset for width in widths}
+    data = {width: results[relu_name(width)].dataset for width in widths}
     theories = dict.fromkeys(str(name) for each in data.values() for name in each["theory"].values)
     rows = []
     for width, each in data.items():

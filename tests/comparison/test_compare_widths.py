@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit.comparison.widths import fit_widths
+from deepinit.comparison.widths import beyond_truncation, fit_widths
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction, heavy_tails
 from deepinit.ensembles import statistics
+
+_ERROR = "slope_standard_error"
 
 
 def estimated(values, quantity="thing"):
@@ -68,6 +70,22 @@ def test_one_term_is_biased_by_the_curvature_that_two_terms_take_up():
     assert one["chi_square"].item() > 30
     assert abs(two["slope_z"].sel(theory="first_order").item()) < 5
     assert two["chi_square"].item() < 20
+
+
+def test_truncation_is_the_change_of_the_slope_without_the_narrowest_width():
+    results = made(3.0, 40.0, np.random.default_rng(2))
+    whole = di.compare_widths(results, terms=1).dataset
+    wider = di.compare_widths({n: results[n] for n in (8, 16, 32)}, terms=1).dataset
+    for theory in ("first_order", "infinite_width"):
+        change = (wider["slope"] - whole["slope"]).item()
+        assert whole["truncation"].sel(theory=theory).item() == pytest.approx(abs(change))
+        left = abs(whole["slope_z"].sel(theory=theory)) - abs(change) / whole[_ERROR]
+        assert beyond_truncation(whole, theory).item() == pytest.approx(left.item())
+    assert 0.7 < change / (40.0 * (0.094 - 0.177)) < 1.3  # weights 1/n
+    exact = di.compare_widths(results, terms=4).dataset
+    assert np.isnan(exact["truncation"]).all()
+    found = beyond_truncation(exact, "first_order").item()
+    assert found == pytest.approx(abs(exact["slope_z"].sel(theory="first_order").item()))
 
 
 def test_variances_have_slopes_too():

@@ -94,7 +94,7 @@ def test_covariances_agree_within_r_and_no_further(monkeypatch):
 def test_a_slope_that_is_missing_is_no_agreement():
     import xarray
 
-    def check(z, judged=(True, True)):
+    def check(z, judged=(True, True), truncation=0.0):
         data = xarray.Dataset(
             {
                 "slope_z": (("theory", "component"), np.array([z, [9.0, 9.0]])),
@@ -102,6 +102,7 @@ def test_a_slope_that_is_missing_is_no_agreement():
                 "predicted_slope": (("theory", "component"), np.zeros((2, 2))),
                 "slope": ("component", np.ones(2)),
                 "slope_standard_error": ("component", np.ones(2)),
+                "truncation": (("theory", "component"), np.full((2, 2), truncation)),
             },
             coords={"theory": ["first_order", "infinite_width"]},
         )
@@ -111,6 +112,8 @@ def test_a_slope_that_is_missing_is_no_agreement():
 
     assert check([1.0, 4.9]).held
     assert "NOT SO" in check([1.0, -5.1]).sentence
+    assert check([1.0, -5.1], truncation=0.2).held
+    assert not check([1.0, -5.1], truncation=0.05).held
     for z in ([1.0, np.nan], [np.nan, np.nan]):
         assert not check(z).held
     assert not check([1.0, 1.0], (True, False)).held  # tails too heavy
@@ -125,7 +128,7 @@ def test_a_small_run_shows_everything(capsys, tmp_path):
     for row in slopes:
         assert row["z"] < 5
         slope, error = measured(row["measured"])
-        assert abs(slope - row["first order"]) < 5.1 * error
+        assert abs(slope - row["first order"]) < 5.1 * error + row["truncation"]
     growth = tables["Growth: Var / mean^2 over depth / width"]
     assert [(row["kernel"], row["activation"]) for row in growth] == [
         ("NNGP kernel", "relu"),

@@ -1,10 +1,12 @@
 """vanishing_angles through the real command: the smoke preset, every case of full in small."""
 
+import numpy as np
 import pytest
-from experiment_runs import assert_refused, run, tables_of
+from experiment_runs import assert_refused, measured, run, tables_of
 
 from deepinit import store
 from deepinit.theory import angles
+from experiments.vanishing_angles import slopes
 
 EXPERIMENT = "vanishing_angles"
 
@@ -30,13 +32,20 @@ def test_smoke_prints_tables_that_reject_the_papers_correction(tmp_path, capsys)
     rows = {row["width"]: row for row in tables["Theories by width"]}
     assert list(rows) == [16, 64, 256]
     row = rows[64]
-    for theory in ("tapered", "hybrid", "second_order", "first_order"):
+    for theory in ("tapered", "hybrid", "second_order"):
         assert row[f"z {theory}"] < 5
+    assert row["z first_order"] > 5  # O(1 / width^2), which control variates resolve
     for theory in ("paper", "infinite_width"):
         assert row[f"z {theory}"] == pytest.approx(float(z.sel(theory=theory).max())) > 5
     assert row["paper: rho(n)"] == pytest.approx(angles.rho(64))
     exact = -angles.small_angle_log_sin2_moments(64).mean
     assert 2 / 64 < row["decrease, exact"] == pytest.approx(exact) < row["paper: rho(n)"]
+    (slope,) = tables["Slopes of the mean of ln sin^2 in 1/width"]
+    assert max(slope["z second_order"], slope["z tapered"]) < 5 < slope["z of slope 0"]
+    value, error = measured(slope["slope measured"])
+    assert abs(value - slope["slope first_order"]) < 5 * error < 0.02 * abs(value)
+    plain = data.sel(case="relu-w256")["plain_standard_error"]
+    assert (plain > 30 * data.sel(case="relu-w256")["standard_error"]).all()
     distances = tables["Kolmogorov-Smirnov distances at width 64"]
     assert [row["layer"] for row in distances] == [1, 16]
     for row in distances:
@@ -62,6 +71,28 @@ def test_every_case_of_full_runs_in_small(tmp_path, capsys):
     assert len(list((out / "figures").iterdir())) >= 9
     layers = [row["layer"] for row in tables["Kolmogorov-Smirnov distances at width 64"]]
     assert layers == [1, 3]
+
+
+def test_a_slope_off_by_more_than_its_error_does_not_hold():
+    import xarray
+
+    places = "theory", "layer", "component"
+
+    def check(z, judged=True):
+        data = {
+            "slope_z": (places, np.array([z, [[900.0], [700.0]]])),
+            "truncation": (places, np.full((2, 2, 1), np.nan)),
+            "slope_standard_error": (places[1:], np.ones((2, 1))),
+            "judged": (("layer", "component"), [[True], [judged]]),
+        }
+        theories = {"theory": ["second_order", "infinite_width"]}
+        return slopes.slope_check(xarray.Dataset(data, coords=theories), "second_order")
+
+    assert check([[1.0], [-4.9]]).held
+    assert "infinite width: 900" in check([[1.0], [-4.9]]).sentence
+    assert "NOT SO" in check([[1.0], [-5.1]]).sentence
+    assert not check([[1.0], [np.nan]]).held
+    assert not check([[1.0], [1.0]], judged=False).held
 
 
 @pytest.mark.parametrize(
