@@ -36,16 +36,17 @@ def test_smoke_prints_tables_that_reject_the_papers_correction(tmp_path, capsys)
         assert row[f"z {theory}"] < 5
     assert row["z first_order"] > 5  # O(1 / width^2), which control variates resolve
     for theory in ("paper", "infinite_width"):
-        assert row[f"z {theory}"] == pytest.approx(float(z.sel(theory=theory).max())) > 5
+        assert 5 < row[f"z {theory}"] == pytest.approx(float(z.sel(theory=theory).max()))
     assert row["paper: rho(n)"] == pytest.approx(angles.rho(64))
     exact = -angles.small_angle_log_sin2_moments(64).mean
-    assert 2 / 64 < row["decrease, exact"] == pytest.approx(exact) < row["paper: rho(n)"]
+    assert row["decrease, exact"] == pytest.approx(exact)
+    assert 2 / 64 < exact < row["paper: rho(n)"]
     (slope,) = tables["Slopes of the mean of ln sin^2 in 1/width"]
     assert max(slope["z second_order"], slope["z tapered"]) < 5 < slope["z of slope 0"]
     value, error = measured(slope["slope measured"])
     assert abs(value - slope["slope first_order"]) < 5 * error < 0.02 * abs(value)
-    plain = data.sel(case="relu-w256")["plain_standard_error"]
-    assert (plain > 30 * data.sel(case="relu-w256")["standard_error"]).all()
+    wide = data.sel(case="relu-w256")
+    assert np.nanmin(wide["plain_standard_error"] / wide["standard_error"]) > 30
     distances = tables["Kolmogorov-Smirnov distances at width 64"]
     assert [row["layer"] for row in distances] == [1, 16]
     for row in distances:
