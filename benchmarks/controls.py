@@ -5,6 +5,15 @@
 Controlled and plain means of the same networks, means of other networks: they agree. A control with
 a wrong mean map is rejected. Then: standard errors, plain over controlled, and seconds of a second
 call, controlled over plain.
+
+Two busy cores, 8192 networks of width 256, standard errors and seconds:
+
+    relu, depth 5, log_sin2_angle     36 times smaller     1.8 times the processor time
+    relu, depth 32, log_sin2_angle    33                   1.9
+    tanh, depth 6, nngp               297, goal 300        2.0
+
+The gain is in proportion to the width: tanh 53, 131, 297, 614 and relu of depth 5 9.2, 19, 36, 71
+at widths 64, 128, 256, 512. It is limited by cubes of one average (`theory.layers.controls`).
 """
 
 from typing import Any, NamedTuple

@@ -111,8 +111,8 @@ def _slope(rows: Results, differences: np.ndarray, terms: int, first: int) -> np
     """c1 of the widths from `first` on; NaN if fewer than `terms`."""
     if len(rows.widths) - first < terms:
         return np.full(differences.shape[1:], np.nan)
-    widths, error = rows.widths[first:], rows.error[first:]
-    return fit_widths(widths, differences[first:], error, terms).coefficients[0]
+    wide = fit_widths(rows.widths[first:], differences[first:], rows.error[first:], terms)
+    return wide.coefficients[0]
 
 
 def beyond_truncation(dataset: "xarray.Dataset", theory: str) -> np.ndarray:
@@ -123,8 +123,8 @@ def beyond_truncation(dataset: "xarray.Dataset", theory: str) -> np.ndarray:
     """
     chosen = dataset.sel(theory=theory)
     allowed = chosen["truncation"].fillna(0.0) / dataset["slope_standard_error"]
-    z = np.abs(chosen["slope_z"]) - allowed
-    return np.where(dataset["judged"], np.maximum(z, 0.0), np.nan)
+    z = np.maximum(np.abs(chosen["slope_z"].values) - allowed.values, 0.0)
+    return np.where(dataset["judged"].values, z, np.nan)
 
 
 def _are_labels(labels: Any, count: int) -> bool:

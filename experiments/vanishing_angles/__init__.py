@@ -16,8 +16,8 @@ EXPERIMENT = Experiment(
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,
-    minutes={"smoke": 0.5},
     checks=slopes.checks,
+    minutes={"smoke": 1},
     question="How does the angle between two inputs shrink with depth in networks of finite width, "
     "and which theory predicts it?",
     citation="""@article{jakub2024depth,

@@ -13,8 +13,8 @@ from experiments.kernel_corrections import analysis, cases, checks
 EXPERIMENT = "kernel_corrections"
 SMALL = (
     "--config.activations relu tanh --config.widths 16 24 32 --config.depth 3 "
-    "--config.shown-depths 1 3 --config.num-networks 2000 --config.tangent-widths 16 24 32 "
-    "--config.tangent-depths 2 --config.tangent-networks 1000 --config.narrow-networks 4000 "
+    "--config.shown-depths 1 3 --config.num-networks 2000 --config.tangent-widths 24 32 48 "
+    "--config.tangent-depths 2 --config.tangent-networks 2000 --config.narrow-networks 4000 "
     "--config.covariance-networks 2000 --config.num-images 2 --config.image-networks 200 "
     "--config.image-width 32 --config.image-depth 2"
 )
