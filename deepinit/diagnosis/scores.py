@@ -9,7 +9,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.inputs import ArrayInputs, Inputs, arrays
-from deepinit.core.layers import Layer, shape_of
+from deepinit.core.layers import Layer, Shape, shape_of
 from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
 from deepinit.diagnosis.probe import Batch
@@ -127,16 +127,23 @@ def scores(
     """
     validate.integer("num_seeds", num_seeds, 2, "64 is usual.")
     validate.integer("key", key, 0, "Write key=0.", most=2**32 - 1)
+    import jax
+    import jax.numpy as jnp
+
+    from deepinit.networks.network import Network
+
+    if not isinstance(network, NetworkSpec):
+        validate.instance("network", network, Network, "a network", "Write di.MLP((64,) * 8).")
     own, shown = _arranged(network, inputs)
     batch = _batch(shown, labels)
     chosen = validate.choice("linear_map", linear_map, _MAPS)
-    functions = _measure(network, own, batch)
-    size = functions.parameters
-    if chosen == "deferred" or (chosen == "auto" and size > _MOST_EXPLICIT):
-        measure, chunk = _deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
+    if isinstance(network, NetworkSpec):
+        functions, run = _spec_program(network, shape_of(own), num_seeds, chosen)
     else:
-        measure, chunk = functions.whole, _chunk(size, num_seeds)
-    values = _run(measure, batch, num_seeds, key, min(chunk, num_seeds))
+        functions = _measure_network(network, own, batch)
+        run = _program(functions, num_seeds, chosen)
+    given, root = jax.tree.map(jnp.asarray, batch), jax.random.key(key)
+    values = {name: np.asarray(value) for name, value in run(given, root).items()}
     found = estimates({name: np.asarray(value) for name, value in values.items()})
     theory = predictions(network, shown[:_MOST_ROWS])
     ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
@@ -224,22 +231,21 @@ class _Measure(NamedTuple):
     parameters: int
 
 
-def _measure(network: Any, own: Inputs, batch: Batch) -> _Measure:
+@functools.lru_cache(maxsize=16)
+def _spec_program(
+    network: Any, shape: Shape, num_seeds: int, linear_map: str
+) -> tuple[_Measure, Callable[..., Any]]:
+    """Compiled once for a spec and a shape of inputs."""
     import jax
 
-    from deepinit.diagnosis.one_network import measured, state_scores
-    from deepinit.networks.network import Network
-
-    if isinstance(network, Network):
-        return _measure_network(network, own, batch)
-    validate.instance("network", network, NetworkSpec, "a network", "Write di.MLP((64,) * 8).")
     from deepinit.diagnosis.doors.layers import layers_probe, site_paths
+    from deepinit.diagnosis.one_network import measured, state_scores
 
-    shape = shape_of(own)
     probe = layers_probe(network, shape)
     drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
     whole, by_states = (functools.partial(f, probe) for f in (measured, state_scores))
-    return _Measure(whole, by_states, site_paths(network, shape), "layers", _size(drawn))
+    functions = _Measure(whole, by_states, site_paths(network, shape), "layers", _size(drawn))
+    return functions, _program(functions, num_seeds, linear_map)
 
 
 def _measure_network(network: Any, own: Inputs, batch: Batch) -> _Measure:
@@ -314,14 +320,20 @@ def _chunk(size: int, num_seeds: int) -> int:
     return max(1, min(num_seeds, _MOST_AT_ONCE, _CHUNK_BYTES // own))
 
 
-def _run(measure: Any, batch: Any, num_seeds: int, key: int, chunk: int) -> dict[str, np.ndarray]:
+def _program(functions: _Measure, num_seeds: int, linear_map: str) -> Callable[..., Any]:
+    """`(batch, key) -> values [num_seeds, ...]`."""
     import jax
     import jax.numpy as jnp
 
-    @jax.jit
+    size = functions.parameters
+    if linear_map == "deferred" or (linear_map == "auto" and size > _MOST_EXPLICIT):
+        measure, chunk = _deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
+    else:
+        measure, chunk = functions.whole, _chunk(size, num_seeds)
+
     def many(batch: Any, root: Any) -> Any:
         of_seed = lambda seed: measure(batch, jax.random.fold_in(root, seed))
-        return jax.lax.map(of_seed, jnp.arange(num_seeds, dtype=jnp.uint32), batch_size=chunk)
+        seeds = jnp.arange(num_seeds, dtype=jnp.uint32)
+        return jax.lax.map(of_seed, seeds, batch_size=min(chunk, num_seeds))
 
-    given = jax.tree.map(jnp.asarray, batch)
-    return {name: np.asarray(value) for name, value in many(given, jax.random.key(key)).items()}
+    return jax.jit(many)

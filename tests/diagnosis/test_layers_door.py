@@ -154,6 +154,8 @@ def test_refusals():
         scores(MLP, inputs()[:2])
     with pytest.raises(SpecError, match="labels of shape"):
         scores(MLP, inputs(), np.ones(3, int))
+    with pytest.raises(SpecError, match="network"):
+        scores((64, 64), inputs())
     tied = L.Sequential(L.Dense(5), L.Tied(L.Dense(5), 2), L.Dense(2))
     with pytest.raises(SpecError, match="weights of their own"):
         scores(tied, inputs())

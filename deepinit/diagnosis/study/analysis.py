@@ -8,6 +8,7 @@ import numpy as np
 
 from deepinit.diagnosis import logistic
 from deepinit.diagnosis.study import statistics
+from deepinit.diagnosis.study.outcomes import THRESHOLD
 from deepinit.diagnosis.study.rows import Row, parameters
 
 FAMILIES = ("mlp", "layernorm", "residual", "conv", "transformer", "gated")
@@ -247,3 +248,31 @@ def best_repairs(given: list[Row], repaired: list[Row]) -> tuple[int, int, int]:
     rescuable = {name: found for name, found in by_network.items() if any(ok for _, ok in found)}
     working = sum(min(found)[1] for found in rescuable.values())
     return working, len(by_network), len(rescuable)
+
+
+class Other(NamedTuple):
+    """Outcomes of another training of the same networks.
+
+    Attributes:
+        networks, fails: trained so, and failing so.
+        same: with the verdict of the main training.
+        auc, steps: of the label-free model (families left out) and of 50 steps of the main
+            training, for these outcomes.
+    """
+
+    networks: int
+    fails: int
+    same: int
+    auc: float
+    steps: float
+
+
+def other(given: list[Row], outcomes: dict[str, float]) -> Other:
+    """Of P by network id."""
+    share = leave_family_out("label-free", given)
+    own = [number for number, row in enumerate(given) if row.network["id"] in outcomes]
+    rows = [given[number] for number in own]
+    fails = [outcomes[row.network["id"]] < THRESHOLD for row in rows]
+    same = sum(row.fails == now for row, now in zip(rows, fails, strict=True))
+    areas = (statistics.auc(score, fails) for score in (share[own], [-row.early for row in rows]))
+    return Other(len(rows), sum(fails), same, *areas)

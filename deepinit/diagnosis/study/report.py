@@ -5,7 +5,7 @@ import numpy as np
 from deepinit.diagnosis.study import acceptance, analysis
 from deepinit.diagnosis.study.blocks import Blocks
 from deepinit.diagnosis.study.registered import configurations
-from deepinit.diagnosis.study.rows import Row, repaired_rows, rows
+from deepinit.diagnosis.study.rows import Row, other_outcomes, repaired_rows, rows
 
 
 def report(blocks: Blocks) -> str:
@@ -19,6 +19,7 @@ def report(blocks: Blocks) -> str:
             _calibration(given),
             _regimes(given),
             _rescues(given, repaired),
+            _others(blocks, given),
             _acceptance(given, repaired),
         ]
     return "\n\n".join(parts)
@@ -105,6 +106,15 @@ def _rescues(given: list[Row], repaired: list[Row]) -> str:
             f"{rescuable} rescued by one repair or more",
         ]
     )
+
+
+def _others(blocks: Blocks, given: list[Row]) -> str:
+    lines = []
+    for stage, name in (("sgd", "SGD with momentum"), ("long", "4000 steps of Adam")):
+        own = analysis.other(given, other_outcomes(blocks, stage))
+        text = f"{own.fails}/{own.networks} fail, {own.same} as in the main training; AUC "
+        lines.append(f"{name}: {text}{own.auc:.2f} (label-free), {own.steps:.2f} (50 steps)")
+    return "\n".join(lines)
 
 
 def _acceptance(given: list[Row], repaired: list[Row]) -> str:

@@ -14,6 +14,7 @@ from deepinit.diagnosis.study.outcomes import THRESHOLD, performance
 from deepinit.diagnosis.study.registered import configurations
 from deepinit.diagnosis.study.repairs import repairs
 from deepinit.diagnosis.study.run import reference_loss
+from deepinit.diagnosis.study.training import LONG_STEPS, STEPS
 
 
 class Row(NamedTuple):
@@ -82,6 +83,17 @@ def repaired_rows(blocks: Blocks) -> list[Row]:
             for name, content in block.items():
                 row = _row(blocks, changed[name], content, content["scores"])
                 found.append(row._replace(repair=name))
+    return found
+
+
+def other_outcomes(blocks: Blocks, stage: str) -> dict[str, float]:
+    """P by network id of the stages `sgd` and `long`, each beside its own reference."""
+    found, steps = {}, {"sgd": STEPS, "long": LONG_STEPS}[stage]
+    for network in configurations()["networks"]:
+        block, data = blocks.get(f"{network['id']}-{stage}"), network["data"]
+        if block is not None:
+            own = reference_loss(blocks, data, stage == "sgd", steps)
+            found[network["id"]] = performance(block["final"], given(data).trivial, own)
     return found
 
 

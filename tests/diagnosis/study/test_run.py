@@ -102,3 +102,13 @@ def test_a_study_is_complete_with_its_reserve_and_repairs(monkeypatch):
     assert acceptance.is_complete(whole, repaired)
     assert not acceptance.is_complete(whole, repaired[:-1])
     assert not acceptance.is_complete(whole[1:], repaired)
+
+
+def test_outcomes_of_another_training(monkeypatch):
+    drawn = [n for n in registered.configurations()["networks"] if n["family"] == "mlp"][:4]
+    given = [row(n, p) for n, p in zip(drawn, (1.0, 0.9, 0.5, 0.4), strict=True)]
+    monkeypatch.setattr(analysis, "leave_family_out", lambda *_: np.array([0.1, 0.9, 0.3, 0.8]))
+    outcomes = {n["id"]: p for n, p in zip(drawn, (1.0, 0.5, 0.9, 0.1), strict=True)}
+    found = analysis.other(given, outcomes)
+    # 50 steps rank by `early`, here the main outcome: of four pairs it has three
+    assert found == (4, 2, 2, 1.0, 0.75)
