@@ -52,9 +52,9 @@ class Trained(NamedTuple):
 
         `keep` adds step, time, loss, status, input vectors and output weights.
         """
-        del inputs
-        make = lambda spec, _, inputs: self._seed_fn(spec, inputs, settings, keep)
-        return Parts((), make, shares_numbers=False)
+        # built here, outside of traces: training examines its first gradients
+        seed_fn = self._seed_fn(spec, inputs, settings, keep)
+        return Parts((), lambda *_: seed_fn, shares_numbers=False)
 
     def _seed_fn(
         self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool
