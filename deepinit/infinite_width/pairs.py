@@ -43,10 +43,10 @@ class Rows(NamedTuple):
         first, second: indices of the points.
     """
 
-    variance: jax.Array
-    growth: jax.Array
+    variance: Like
+    growth: Like
     angle: HalfAngle
-    covariance: jax.Array
+    covariance: Like
     first: Any
     second: Any
 
