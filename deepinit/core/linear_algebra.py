@@ -37,24 +37,53 @@ def layer_norms(tree: PyTree) -> Float[Like, "layers"]:
     return jnp.stack([norm(leaves) for leaves in groups.values()])
 
 
-_MANY, _LOOPED = 16, 128  # rows: by blocks from here, by a loop over blocks beyond
+_SEVERAL, _MANY, _LOOPED = 4, 16, 128  # rows: by a Gram matrix, by blocks, by a loop over blocks
+_MANY_FACTORS = 32  # rows: a factor alone by a Gram matrix
 _BLOCK, _LONG_BLOCK = 8, 32  # rows orthonormalized one by one
+_TOLERANCE = 4.0  # roundings: rows below it are dependent
 
 
 def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
     """H = L [K; Q]: orthonormal rows Q [k, n], lower triangular L [k, r + k].
 
     K = `known` [r, n], orthonormal or zero rows orthogonal to Q, or absent. Gram-Schmidt, two
-    projections per row; by blocks from 16 rows. Dependent rows (to rounding) have zero rows of Q
+    projections per row; 4 to 15 float32 rows by their Gram matrix in float64
+    (`core.gram_factors`); by blocks from 16 rows. Dependent rows (to rounding) have zero rows of Q
     and zero diagonal entries of L. LAPACK's QR can deadlock on several CPU devices: its batches
     wait for pool threads that wait for it (jaxlib 0.10).
     """
     import jax.numpy as jnp
 
     rows = jnp.asarray(rows)
-    if known is None and len(rows) < _MANY:
-        return _row_by_row(rows, jnp.sqrt(jnp.sum(rows * rows, axis=1)), passes=2)
-    return _by_blocks(rows, rows[:0] if known is None else known)
+    if known is not None or len(rows) >= _MANY:
+        return _by_blocks(rows, rows[:0] if known is None else known)
+    if len(rows) >= _SEVERAL and rows.dtype == jnp.float32:
+        return _by_gram(rows, with_directions=True)
+    return _twice(rows)
+
+
+def lower_factor_of(rows: Any) -> Any:
+    """L [k, k] of `orthonormalize_rows` alone, faster up to 32 rows."""
+    import jax.numpy as jnp
+
+    if _SEVERAL <= len(rows) <= _MANY_FACTORS and rows.dtype == jnp.float32:
+        return _by_gram(rows, with_directions=False)[1]
+    return orthonormalize_rows(rows)[1]
+
+
+def _by_gram(rows: Any, *, with_directions: bool) -> tuple[Any, Any]:
+    import numpy as np
+
+    from deepinit.core.gram_factors import gram_factors
+
+    tolerance = _TOLERANCE * float(np.finfo(np.float32).eps)
+    return gram_factors(_twice, tolerance, with_directions=with_directions)(rows)
+
+
+def _twice(rows: Any) -> tuple[Any, Any]:
+    import jax.numpy as jnp
+
+    return _row_by_row(rows, jnp.sqrt(jnp.sum(rows * rows, axis=1)), passes=2)
 
 
 def _row_by_row(rows: Any, sizes: Any, *, passes: int) -> tuple[Any, Any]:
@@ -62,7 +91,7 @@ def _row_by_row(rows: Any, sizes: Any, *, passes: int) -> tuple[Any, Any]:
     import jax
     import jax.numpy as jnp
 
-    tolerance = 4.0 * float(jnp.finfo(rows.dtype).eps)
+    tolerance = _TOLERANCE * float(jnp.finfo(rows.dtype).eps)
     num_rows = rows.shape[0]
 
     def step(index: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:

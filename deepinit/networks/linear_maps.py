@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.layers.outline import is_conditional
-from deepinit.core.linear_algebra import orthonormalize_rows
+from deepinit.core.linear_algebra import lower_factor_of, orthonormalize_rows
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.networks.rows import Rows
 
@@ -72,11 +72,13 @@ def _without_dependent_rows(factor: jax.Array, normals: jax.Array) -> jax.Array:
 class Saved(NamedTuple):
     """Residuals of W = mean + A Z B^T, Z acting on rows H = L Q.
 
-    Q [k, fan_in] are orthonormal `directions`, `normals` [k, fan_out] their images.
+    Q [k, fan_in] are orthonormal `directions`, `normals` [k, fan_out] their images; L [k, k] is
+    None where earlier uses are known.
     """
 
     directions: jax.Array
     normals: jax.Array
+    factor: jax.Array | None = None
 
 
 def explicit_with_residuals(
@@ -112,10 +114,10 @@ def conditional_with_residuals(
         images = _product(images, outer.T)
     if mean is not None:
         images = images + _product(stacked, mean.T)
-    return images, Saved(directions, normals)
+    return images, Saved(directions, normals, None if earlier else factor)
 
 
-_MOST_UNROLLED = 8
+_MOST_UNROLLED = 3
 
 
 def factor_of(rows: Rows) -> jax.Array:
@@ -133,11 +135,11 @@ def factor_of(rows: Rows) -> jax.Array:
 def lower_factor(rows: jax.Array) -> jax.Array:
     """L [k, k], lower triangular, L L^T = H H^T, by twice projected Gram-Schmidt on H.
 
-    Dependent rows (to rounding) get no direction; Cholesky would fail.
+    Dependent rows (to rounding) get no direction.
     """
     num_rows = rows.shape[0]
     if num_rows > _MOST_UNROLLED:
-        return orthonormalize_rows(rows)[1]
+        return lower_factor_of(rows)
     directions: list[jax.Array] = []
     factor = []
     for i in range(num_rows):
