@@ -3,7 +3,7 @@
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
     python -m benchmarks --device [cuda | cpu] [--quick] [--out DIR] [--write-results]
 
-The default shapes take about sixteen minutes on two idle cores, `--quick` five (small shapes),
+The default shapes take about seventeen minutes on two idle cores, `--quick` five (small shapes),
 `--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
 measurements of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
 
@@ -42,10 +42,10 @@ DEVICE_SECONDS = 470.0
 DEFAULTS = {
     "precision": ("", 30),
     "import_time": ("--repeats 1", 30),
-    "first_result": ("--repeats 1", 50),
+    "first_result": ("--repeats 1", 27),
     "compile": ("--part relu --repeats 1", 35),
     "engines": ("--part 256 1024 --repeats 2", 50),
-    "large_ensemble": ("--repeats 1", 20),
+    "large_ensemble": ("--repeats 1", 12),
     "routes": ("", 55),
     "scaling": ("--repeats 2", 55),
     "shapes": ("--repeats 2", 50),
