@@ -1,10 +1,14 @@
 """Runs benchmarks, each in a process of its own: one record, one table of ratios, figures.
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
+    python -m benchmarks --device [cuda | cpu] [--quick] [--out DIR] [--write-results]
 
-The default shapes take about eighteen minutes on two idle cores, `--quick` five (small shapes),
+The default shapes take about nineteen minutes on two idle cores, `--quick` five (small shapes),
 `--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
 measurements of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
+
+`--device` is for a machine lent for minutes: precision, engines and one large ensemble on its GPU
+(or the CPU), within eight minutes; what was measured until then is recorded.
 
 Exit code 1 if a check failed or a benchmark crashed; the others still run. A missed goal is shown
 and is no failure.
@@ -12,25 +16,37 @@ and is no failure.
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks import harness, record
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 
+# Of --device: arguments of each benchmark, the most telling first. A GPU's time is compilation.
+ON_DEVICE = {
+    "precision": "",
+    "large_ensemble": "--repeats 2",
+    "engines": "--part 256 1024 --repeats 2",
+}
+DEVICE_SECONDS = 470.0
+
 # Default arguments of a benchmark, and its seconds on two idle cores.
 DEFAULTS = {
     "precision": ("", 30),
     "import_time": ("--repeats 1", 30),
+    "first_result": ("--repeats 1", 27),
     "compile": ("--part relu --repeats 1", 35),
     "again": ("--part call values", 25),
     "engines": ("--part 256 1024 --repeats 2", 50),
+    "large_ensemble": ("--repeats 1", 12),
     "routes": ("", 55),
     "scaling": ("--repeats 2", 55),
     "workers": ("", 75),
@@ -62,7 +78,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list(DEFAULTS), metavar="NAME")
     parser.add_argument("--out", type=Path, help="new or empty folder; runs/benchmarks-TIME")
     parser.add_argument("--write-results", action="store_true", help="also write RESULTS.md")
+    parser.add_argument("--device", nargs="?", const="cuda", choices=("cuda", "cpu"))
     options = parser.parse_args()
+    if options.device and (options.full or options.only):
+        parser.error("--device has a plan of its own: leave out --full and --only")
+    if options.device and (missing := missing_platform(options.device)):
+        parser.error(f"--device {options.device}: {missing}")
     if options.write_results and (options.quick or options.only):
         parser.error("--write-results is for complete runs: leave out --quick and --only")
     options.out = options.out or Path("runs") / f"benchmarks-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -72,18 +93,46 @@ def parsed() -> argparse.Namespace:
     return options
 
 
-def run(name: str, options: argparse.Namespace, place: str) -> record.Record:
-    """One benchmark: its output goes to a file, its outcome to the terminal."""
+def platforms(device: str) -> str:
+    """JAX_PLATFORMS: theory in float64 needs the CPU too."""
+    return device if device == "cpu" else f"{device},cpu"
+
+
+def missing_platform(device: str) -> str:
+    """Why JAX cannot compute on it; empty if it can."""
+    environment = {**os.environ, "JAX_PLATFORMS": platforms(device)}
+    code = f"import jax; jax.devices({device!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    if done.returncode == 0:
+        return ""
+    why = (done.stderr.strip().splitlines() or ["JAX does not start"])[-1][:200]
+    return f"{why}. Install the extra `cuda`, or write --device cpu"
+
+
+def run(
+    name: str,
+    options: argparse.Namespace,
+    place: str,
+    default: str = "",
+    seconds: float | None = None,
+) -> record.Record:
+    """One benchmark: its output goes to a file, its outcome to the terminal.
+
+    `default`: arguments without `--quick` and `--full`; `seconds`: after which it is stopped.
+    """
     found, text = options.out / f"{name}.json", options.out / f"{name}.txt"
-    arguments = [] if options.full else shlex.split(DEFAULTS[name][0])
+    arguments = [] if options.full else shlex.split(default)
     arguments = ["--quick"] if options.quick else arguments
     command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(found), *arguments]
     before, start = harness.load_average(), time.perf_counter()
     print(f"{place} {name} ...", flush=True)
+    environment = dict(os.environ)
+    if options.device:
+        environment["JAX_PLATFORMS"] = platforms(options.device)
     with text.open("w") as file:
-        code = subprocess.run(
-            command, stdout=file, stderr=subprocess.STDOUT, check=False
-        ).returncode
+        code = within(seconds, command, stdout=file, stderr=subprocess.STDOUT, env=environment)
     output = [line for line in text.read_text().splitlines() if line.strip()]
     missing = [line.removeprefix("missing: ") for line in output if line.startswith("missing: ")]
     entry = {
@@ -102,6 +151,21 @@ def run(name: str, options: argparse.Namespace, place: str) -> record.Record:
     notes = [f"missing: {what}" for what in missing] + (output[-3:] if code else [])
     print("".join(f"    {note}\n" for note in notes), end="", flush=True)
     return entry
+
+
+def within(seconds: float | None, command: list[str], **options: Any) -> int:
+    """Exit code of a process; 124 if it was stopped."""
+    try:
+        return subprocess.run(command, check=False, timeout=seconds, **options).returncode
+    except subprocess.TimeoutExpired:
+        return 124
+
+
+def plan(options: argparse.Namespace) -> dict[str, str]:
+    """Arguments by name of benchmark."""
+    if options.device:
+        return ON_DEVICE
+    return {name: DEFAULTS[name][0] for name in options.only or DEFAULTS}
 
 
 def draw(found: record.Record, folder: Path) -> None:
@@ -133,9 +197,12 @@ def write_results(found: record.Record, folder: Path = RESULTS) -> Path:
 def main() -> int:
     """Runs the benchmarks; writes record, ratios and figures."""
     options = parsed()
-    names, start = options.only or list(DEFAULTS), time.perf_counter()
-    facts = harness.facts()
-    entries = [run(name, options, f"[{i}/{len(names)}]") for i, name in enumerate(names, start=1)]
+    chosen, start = plan(options), time.perf_counter()
+    facts, entries = harness.facts(), []
+    for number, (name, arguments) in enumerate(chosen.items(), start=1):
+        left = start + DEVICE_SECONDS - time.perf_counter() if options.device else None
+        place = f"[{number}/{len(chosen)}]"
+        entries.append(run(name, options, place, arguments, None if left is None else max(1, left)))
     for key in ("backend", "device", "num_devices", "torch"):  # this process has no JAX
         known = (entry["provenance"].get(key) for entry in entries)
         facts[key] = next((value for value in known if value is not None), None)

@@ -152,6 +152,7 @@ def measure(
         }
         runs["default threads"] = torch_loop(mode, few, num_steps, DEFAULT_THREADS)
     seconds = harness.least_seconds(runs, repeats)
+    work = harness.least_processor_seconds(runs, repeats)
     shape = {
         "num_seeds": num_seeds,
         "num_steps": num_steps,
@@ -162,6 +163,8 @@ def measure(
     report.add(
         f"{mode}: deepinit", per_step * seconds["deepinit"], "us per step and network", **shape
     )
+    name = f"{mode}: deepinit, processor time of all cores"
+    report.add(name, per_step * work["deepinit"], "us per step and network", **shape)
     report.add(
         f"{mode}: {num_seeds} networks, compilation included", with_compilation, "s", **shape
     )
@@ -178,6 +181,8 @@ def measure(
     linear = per_seed["one thread"] / (seconds["few"] / few)
     report.add(f"{mode}: PyTorch, a seed among {more} / among {few}", linear, "x", **shape)
     whole = num_seeds * min(per_seed.values())  # scaled
+    busy = num_seeds * work["one thread"] / more / work["deepinit"]
+    report.add(f"{mode}: PyTorch / deepinit, processor time", busy, "x", **shape)
     ratio, peer = whole / seconds["deepinit"], f"PyTorch loop, training ({mode})"
     report.add(f"{mode}: PyTorch / deepinit", ratio, "x", (">=", GOAL), peer=peer, **shape)
     report.add(

@@ -9,11 +9,11 @@ _MACHINE = ("cpu", "num_cpus", "memory_gb", "device", "num_devices", "platform",
 _GPU = """Not run on a GPU yet. On a machine with one, from the root of the repository:
 
 ```
-uv run --extra cuda python -m benchmarks --write-results
+uv run --extra cuda python -m benchmarks --device --write-results
 ```
 
-adds this section and leaves the others. `benchmarks/precision.py` fails where float32 products are
-computed in TF32."""
+adds this section within eight minutes and leaves the others; without `--device` all benchmarks run.
+`benchmarks/precision.py` fails where float32 products are computed in TF32."""
 
 Record = dict[str, Any]
 

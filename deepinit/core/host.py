@@ -3,10 +3,11 @@
 JAX's threads do not survive a fork: a forked process would hang.
 """
 
+import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -62,14 +63,28 @@ def outside_traces(call: Callable[[], T]) -> T:
     return value
 
 
-def in_float64(call: Callable[[], T]) -> T:
-    """call() outside traces, on the CPU, in 64-bit mode."""
+@contextlib.contextmanager
+def host_float64() -> Iterator[None]:
+    """Context in which JAX computes in float64 on the CPU.
+
+    On the default device where JAX has no CPU (JAX_PLATFORMS=cuda alone).
+    """
     import jax
 
+    try:
+        device = jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        device = jax.local_devices()[0]
+    with jax.enable_x64(True), jax.default_device(device):
+        yield
+
+
+def in_float64(call: Callable[[], T]) -> T:
+    """call() outside traces, on the CPU, in 64-bit mode."""
     require_unforked()
 
     def work() -> T:
-        with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        with host_float64():
             return call()
 
     return outside_traces(work)

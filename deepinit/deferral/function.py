@@ -79,8 +79,9 @@ class Source(NamedTuple):
 
 def source_of(f: Callable[..., Any], gaussianize: bool) -> Source:
     """Of a deferred function; of another one itself."""
-    source = getattr(f, _SOURCE, None)
-    if source is None or source.f is not getattr(f, "__wrapped__", None):  # copied by `wraps`
+    source: Any = getattr(f, _SOURCE, None)
+    wrapped: Any = getattr(f, "__wrapped__", None)
+    if source is None or source.f is not wrapped:  # copied by `wraps`
         return Source(f, gaussianize)
     return Source(source.f, gaussianize or source.gaussianize)
 

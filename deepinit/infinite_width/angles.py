@@ -30,9 +30,9 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> Float[np.ndarray, "layers pair
         from deepinit.infinite_width.resolution import check_resolution
 
         rows = rows_of_inputs(inputs)
-        check_resolution(spec.activation, np.asarray(rows.variance), *layers, with_derivative=False)
+        check_resolution(spec.activation, rows.variance, *layers, with_derivative=False)
         run = jax.jit(angle_scan, static_argnums=0)
-        angles = np.asarray(run(spec.activation, rows, *map(jax.numpy.asarray, layers)))
+        angles = np.asarray(run(spec.activation, rows, *layers))
     return checked_limit(angles, "ln sin^2 of the angle", along="layer", is_log=True)
 
 

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.activations import Activation
+from deepinit.core.typing import Like
 from deepinit.infinite_width.attached import attach
 from deepinit.infinite_width.quadrature import pair_rule, point_rule, root
 
@@ -32,8 +33,8 @@ _ARC_SERIES = [(-1) ** k * (2 * k + 2) / math.factorial(2 * k + 3) for k in rang
 class HalfAngle(NamedTuple):
     """sin^2(theta/2) and cos^2(theta/2), to relative accuracy from 1e-150 to pi - 1e-150."""
 
-    sin2: jax.Array
-    cos2: jax.Array
+    sin2: Like
+    cos2: Like
 
     @property
     def log_sin2(self) -> jax.Array:

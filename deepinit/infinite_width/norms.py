@@ -107,9 +107,9 @@ def _mlp_distances(spec: MLP, inputs: Inputs) -> np.ndarray:
         from deepinit.infinite_width.resolution import check_resolution
 
         rows = rows_of_inputs(inputs)
-        check_resolution(spec.activation, np.asarray(rows.variance), *layers, with_derivative=False)
+        check_resolution(spec.activation, rows.variance, *layers, with_derivative=False)
         run = jax.jit(_distance_scan, static_argnums=0)
-        return np.asarray(run(spec.activation, rows, *map(jax.numpy.asarray, layers)))
+        return np.asarray(run(spec.activation, rows, *layers))
 
 
 def _distance_scan(activation, rows, weight_vars, bias_vars):

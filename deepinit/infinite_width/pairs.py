@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.activations import Activation
+from deepinit.core.array_api import array_namespace
 from deepinit.core.inputs import Inputs
+from deepinit.core.typing import Float, Like
 from deepinit.infinite_width.duals import HalfAngle, bend, pair_moments, point_moments, sine
 from deepinit.infinite_width.kernel_derivatives import (
     arc_cosine_derivatives,
@@ -41,10 +43,10 @@ class Rows(NamedTuple):
         first, second: indices of the points.
     """
 
-    variance: jax.Array
-    growth: jax.Array
+    variance: Like
+    growth: Like
     angle: HalfAngle
-    covariance: jax.Array
+    covariance: Like
     first: Any
     second: Any
 
@@ -176,32 +178,35 @@ def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
 
 
 def rows_of_inputs(inputs: Inputs) -> Rows:
-    """Base points and partners; every displacement is a pair."""
-    points, displacements = jnp.asarray(inputs.points), jnp.asarray(inputs.displacements)
+    """Base points and partners; every displacement is a pair. NumPy: nothing to compile."""
+    points, displacements = (
+        np.asarray(rows, np.float64) for rows in (inputs.points, inputs.displacements)
+    )
     bases = np.asarray(inputs.bases)
     start = points[bases]
     partners = start + displacements
     return Rows(
-        variance=jnp.mean(jnp.concatenate([points, partners]) ** 2, axis=1),
-        growth=jnp.mean(displacements * (start + partners), axis=1),
+        variance=np.mean(np.concatenate([points, partners]) ** 2, axis=1),
+        growth=np.mean(displacements * (start + partners), axis=1),
         angle=half_angle(start, displacements),
-        covariance=jnp.mean(start * partners, axis=1),
+        covariance=np.mean(start * partners, axis=1),
         first=bases,
         second=points.shape[0] + np.arange(inputs.num_pairs),
     )
 
 
-def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
-    """Angles of points and points + displacements, by Kahan's formula."""
+def half_angle(points: Float[Like, "n d"], displacements: Float[Like, "n d"]) -> HalfAngle:
+    """Angles of points and points + displacements, by Kahan's formula; NumPy or JAX."""
+    xp = array_namespace(points, displacements)
     partners = points + displacements
-    norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
+    norm_1, norm_2 = (root(xp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
     total = norm_1 + norm_2
-    growth = jnp.sum(displacements * (points + partners), axis=1, keepdims=True) / jnp.where(
+    growth = xp.sum(displacements * (points + partners), axis=1, keepdims=True) / xp.where(
         total > 0, total, 1.0
     )
-    minus = jnp.sum((growth * points - norm_1 * displacements) ** 2, axis=1)
-    plus = jnp.sum((norm_2 * points + norm_1 * partners) ** 2, axis=1)
-    both = jnp.where(minus + plus > 0, minus + plus, 1.0)
+    minus = xp.sum((growth * points - norm_1 * displacements) ** 2, axis=1)
+    plus = xp.sum((norm_2 * points + norm_1 * partners) ** 2, axis=1)
+    both = xp.where(minus + plus > 0, minus + plus, 1.0)
     return HalfAngle(minus / both, plus / both)
 
 

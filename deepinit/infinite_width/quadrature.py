@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.array_api import array_namespace
 from deepinit.core.typing import Like, Real
 
 Kinks = tuple[Any, ...]
@@ -110,9 +111,10 @@ def quotient(numerator: Real[Like, "..."], denominator: Real[Like, "..."]) -> ja
     )  # XLA turns (0 / x) / y into 0 / (x y), which may be 0 / 0
 
 
-def root(x: jax.Array) -> jax.Array:
-    """sqrt(x), with derivative 0 at 0 (a zero row)."""
-    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
+def root(x: Like) -> Any:
+    """sqrt(x), with derivative 0 at 0 (a zero row); NumPy or JAX."""
+    xp = array_namespace(x)
+    return xp.where(x > 0, xp.sqrt(xp.where(x > 0, x, 1.0)), 0.0)
 
 
 def _shifted(kinks: Kinks, mean: jax.Array | None) -> Kinks:

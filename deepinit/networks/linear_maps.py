@@ -72,11 +72,13 @@ def _without_dependent_rows(factor: jax.Array, normals: jax.Array) -> jax.Array:
 class Saved(NamedTuple):
     """Residuals of W = mean + A Z B^T, Z acting on rows H = L Q.
 
-    Q [k, fan_in] are orthonormal `directions`, `normals` [k, fan_out] their images.
+    Q [k, fan_in] are orthonormal `directions`, `normals` [k, fan_out] their images; L [k, k] is
+    None where earlier uses are known.
     """
 
     directions: jax.Array
     normals: jax.Array
+    factor: jax.Array | None = None
 
 
 def explicit_with_residuals(
@@ -112,10 +114,10 @@ def conditional_with_residuals(
         images = _product(images, outer.T)
     if mean is not None:
         images = images + _product(stacked, mean.T)
-    return images, Saved(directions, normals)
+    return images, Saved(directions, normals, None if earlier else factor)
 
 
-_MOST_UNROLLED = 8
+_MOST_UNROLLED = 3
 
 
 def factor_of(rows: Rows) -> jax.Array:
@@ -133,7 +135,7 @@ def factor_of(rows: Rows) -> jax.Array:
 def lower_factor(rows: jax.Array) -> jax.Array:
     """L [k, k], lower triangular, L L^T = H H^T, by twice projected Gram-Schmidt on H.
 
-    Dependent rows (to rounding) get no direction; Cholesky would fail.
+    Dependent rows (to rounding) get no direction.
     """
     num_rows = rows.shape[0]
     if num_rows > _MOST_UNROLLED:

@@ -58,19 +58,20 @@ def _predict(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
 
 
 def _angle_chain(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
-    from deepinit.theory.angles import log_sin2_propagation
+    from deepinit.theory.angles import log_sin2_moments
 
-    walks = [
-        log_sin2_propagation(float(theta), spec.widths, theory=theory, activation=spec.activation)
+    moments = [
+        log_sin2_moments(float(theta), spec.widths, theory=theory, activation=spec.activation)
         for theta in inputs.angles
     ]
+    means, variances = zip(*moments, strict=True)
     derived = "derived in deepinit.theory.numerics.delta_method and deepinit.theory.angles.layer"
     of_paper = theory in ("paper", "approximation")
     return Prediction(
         quantity="log_sin2_angle",
         name=theory,
-        mean=np.stack([walk.mean for walk in walks], axis=1),
-        variance=np.stack([walk.variance for walk in walks], axis=1),
+        mean=np.stack(means, axis=1),
+        variance=np.stack(variances, axis=1),
         error_order=_ERRORS[theory],
         valid_for="Gaussian weights (other independent laws add a term of order excess kurtosis / "
         "width), no bias, homogeneous activation; networks with a defined angle",

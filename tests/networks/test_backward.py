@@ -12,7 +12,10 @@ from statistical import assert_value
 import deepinit as di
 from deepinit.networks.backward import random_gradients
 from deepinit.networks.checkpointing import checkpoint_shapes, num_stored
+from deepinit.networks.linear_layers import LinearLayer
+from deepinit.networks.linear_maps import lower_factor
 from deepinit.networks.rows import points_alone
+from deepinit.networks.transposes import Factors, parameter_products
 from deepinit.theory.cutoff import log_norm_drift
 
 BIAS = di.normal(0.25, "depth")
@@ -266,3 +269,43 @@ def test_a_general_covariance_that_is_a_product_has_the_gradients_of_the_product
     assert np.asarray(general.weights) == pytest.approx(np.asarray(product.weights), rel=1e-4)
     assert np.asarray(general.biases) == pytest.approx(np.asarray(product.biases), rel=1e-4)
     assert np.asarray(general.layers) == pytest.approx(np.asarray(product.layers), abs=1e-4)
+
+
+def test_products_from_factors_are_those_of_the_gradients():
+    """At several positions and repeated points, also where rows are dependent."""
+    generator = np.random.default_rng(3)
+    rows, vectors = generator.normal(size=(3 * 2, 7)), generator.normal(size=(4 * 2, 5))
+    rows[4] = rows[1]
+    rows, vectors = jnp.asarray(rows, jnp.float32), jnp.asarray(vectors, jnp.float32)
+    layer, points = LinearLayer(5, di.normal(1.7), None, 1), (0, 2, 2, 1)
+    factors = Factors(lower_factor(vectors), lower_factor(rows))
+    products = lambda at, factors: parameter_products(layer, rows, vectors, at, 4, 3, factors)[0]
+    one, other = products(points, factors), products(points, None)
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)
+    assert np.abs(one - products((0, 1, 2, 1), None)).max() > 0.1  # another point
+
+
+@pytest.mark.slow
+def test_tangent_kernels_of_several_inputs_have_one_law():
+    """Explicit and conditional maps, more rows than neurons; the rival has two neurons more."""
+    inputs = di.inputs.points(np.random.default_rng(4).normal(size=(5, 3)))
+
+    def moments(widths, linear_map, key):
+        found = di.simulate(
+            di.MLP(widths, "tanh", output_width=1),
+            di.quantities.ntk,
+            inputs,
+            num_seeds=3000,
+            key=key,
+            linear_map=linear_map,
+            keep_samples=True,
+        )
+        values = found.samples[:, 0]
+        every = np.concatenate([values, np.sqrt(np.abs(values * values[:, :1]))], axis=1)
+        return every.mean(axis=0), every.var(axis=0) / len(every)
+
+    mean, error2 = moments((2, 5, 8), "explicit", 0)
+    for widths, agrees in (((2, 5, 8), True), ((4, 5, 8), False)):
+        other, other2 = moments(widths, "conditional", 1)
+        z = np.abs(mean - other) / np.sqrt(error2 + other2)
+        assert (z.max() < 5) == agrees, z.max()

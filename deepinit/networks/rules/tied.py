@@ -143,7 +143,7 @@ def _transposing(draw: Draw, act: Callable[..., jax.Array]) -> Draw:
     def transpose(source: Any, saved: Any, *rest: Any) -> tuple[Cotangents, WeightsAndBiases]:
         if not isinstance(saved, Place):
             return outside(source, saved, *rest)
-        by_place = lambda key, saved, *of_map: act(saved.number, key, *of_map)
+        by_place = lambda key, saved, *of_map: (act(saved.number, key, *of_map), None)
         return transposes(by_place, draw.points)(source, saved, *rest)
 
     return draw._replace(transpose=transpose)

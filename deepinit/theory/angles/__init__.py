@@ -2,7 +2,7 @@
 
 from deepinit.theory.angles.chain import approximation_1, infinite_width_angles
 from deepinit.theory.angles.layer import THEORIES, log_sin2_mean, log_sin2_variance, rho
-from deepinit.theory.angles.propagation import Walk, log_sin2_propagation
+from deepinit.theory.angles.propagation import Walk, log_sin2_moments, log_sin2_propagation
 from deepinit.theory.angles.small_angle import (
     Degeneracy,
     SmallAngleMoments,
@@ -19,6 +19,7 @@ __all__ = [
     "degeneracy_probability",
     "infinite_width_angles",
     "log_sin2_mean",
+    "log_sin2_moments",
     "log_sin2_propagation",
     "log_sin2_variance",
     "rho",

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.theory.numerics.monotone_cubic import monotone_cubic
+
 _STEP = 0.5  # cell width in units of the shortest step's standard deviation
 _MOST_POINTS = 3000
 _LEAST_POINTS = 600
@@ -22,12 +24,10 @@ def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
     `scale`: standard deviation of a step at the increasing `table`, floored at 1/50 of its maximum.
     600 to 3000 points, cells of half the scale if that many suffice.
     """
-    from scipy.interpolate import PchipInterpolator
-
     rate = 1.0 / np.maximum(scale, max(0.02 * scale.max(), 1e-8))
     lengths = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(table))])
     count = int(np.clip(math.ceil(lengths[-1] / _STEP) + 1, _LEAST_POINTS, _MOST_POINTS))
-    grid = PchipInterpolator(lengths, table)(np.linspace(0.0, lengths[-1], count))
+    grid = monotone_cubic(lengths, table, np.linspace(0.0, lengths[-1], count))
     grid[[0, -1]] = table[[0, -1]]
     return grid
 
@@ -132,7 +132,10 @@ def _gaussian_masses(grid: np.ndarray, steps: _Steps) -> tuple[np.ndarray, np.nd
 
     # mass * (p0 + p1 z + p2 z^2) with the exact moments; z from the clipped mean, in units of sigma
     z = (grid[index] - center[:, None]) / sigma[:, None]
-    powers = np.stack([(mass * z**k).sum(axis=1) for k in range(5)], axis=1)
+    weighted = [mass]
+    for _ in range(4):
+        weighted.append(weighted[-1] * z)  # a power of z, by `**`, would take most of the time
+    powers = np.stack([power.sum(axis=1) for power in weighted], axis=1)
     hankel = powers[:, np.arange(3)[:, None] + np.arange(3)]
     target = np.stack([np.ones_like(sigma), np.zeros_like(sigma), spread / sigma**2], axis=1)
     # Uncorrected where the step passes an end of the grid other than 0: there is no mass there.

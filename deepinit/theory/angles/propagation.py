@@ -15,7 +15,7 @@ derivatives of mu in X diverge at X = 0.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ from deepinit.theory.angles.layer import (
 from deepinit.theory.angles.mixed_moments import mixed_moment
 
 _DEGREE = 40  # of the Chebyshev series: coefficients beyond are rounding
+_NODES = 0.25 * math.pi * (1.0 + np.polynomial.chebyshev.chebpts1(_DEGREE + 1))
 _CLOSURE_POINTS = 801
 _REACH = 12.0  # initial half width of the grid, in standard deviations of the closure
 
@@ -87,15 +88,42 @@ def log_sin2_propagation(
     at width 256 (31 layers), 0.14 at width 16 (12 layers), tapered 0.03 at width 16. First steps
     from obtuse angles: error 0.02 at width 16, 0.006 at width 64. Reference: arXiv:2302.09712v3.
     """
-    activation = as_activation(activation)
-    _check(theta0, widths, theory, activation)
-    start = min(float(theta0), math.pi)  # pi in float32 is above pi
-    if _is_odd(activation):
-        start = min(start, math.pi - start)  # by the symmetry b -> -b
-    sizes = [int(width) for width in widths]
+    walk = _walk(*_checked(theta0, widths, theory, activation))
+    xp = array_namespace(theta0)
+    if xp is np:
+        return walk
+    dtype = as_floats(xp, theta0)[0].dtype
+    return Walk(*(xp.asarray(part, dtype=dtype) for part in walk))
+
+
+def log_sin2_moments(
+    theta0: float,
+    widths: Sequence[int],
+    theory: str = "second_order",
+    *,
+    activation: ActivationLike = relu,
+) -> tuple[Float[np.ndarray, "layers"], Float[np.ndarray, "layers"]]:
+    """Mean and variance of `log_sin2_propagation`, host float64; read-only.
+
+    The last 64 results are kept.
+    """
+    return _moments(*_checked(theta0, widths, theory, activation))
+
+
+@lru_cache(maxsize=64)
+def _moments(
+    start: float, sizes: tuple[int, ...], theory: str, activation: Activation
+) -> tuple[np.ndarray, np.ndarray]:
+    walk = _walk(start, sizes, theory, activation)
+    mean, variance = np.array(walk.mean), np.array(walk.variance)
+    mean.flags.writeable = variance.flags.writeable = False  # shared by all callers
+    return mean, variance
+
+
+def _walk(start: float, sizes: tuple[int, ...], theory: str, activation: Activation) -> Walk:
     raw_law = partial(_raw_law, theory=theory, activation=activation)
     mean, variance = (float(value[0]) for value in _law(raw_law, np.array([start]))(sizes[0]))
-    closure = _closure(mean, variance, sizes, raw_law)
+    closure = _closure(mean, variance, sizes, theory, activation)
     reach = _REACH
     while True:
         grid = _grid(*closure, reach, max(sizes), raw_law)
@@ -104,12 +132,7 @@ def log_sin2_propagation(
         if masses[:, :2].sum(axis=1).max() < 1e-13 or reach > 100.0:
             break
     density = masses / density_grid.cells(grid)
-    walk = Walk(moments[:, 0], moments[:, 1], grid, density, *closure)
-    xp = array_namespace(theta0)
-    if xp is np:
-        return walk
-    dtype = as_floats(xp, theta0)[0].dtype
-    return Walk(*(xp.asarray(part, dtype=dtype) for part in walk))
+    return Walk(moments[:, 0], moments[:, 1], grid, density, *closure)
 
 
 def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
@@ -134,22 +157,28 @@ def _raw_law(theta: np.ndarray, theory: str, activation: Activation) -> _Law:
 
 
 def _closure(
-    mean: float, variance: float, widths: list[int], raw_law: _RawLaw
+    mean: float, variance: float, widths: tuple[int, ...], theory: str, activation: Activation
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means and variances, [layers] each."""
-    nodes = 0.25 * math.pi * (1.0 + np.polynomial.chebyshev.chebpts1(_DEGREE + 1))
-    law = raw_law(nodes)  # smooth in theta
-    domain = [0.0, 0.5 * math.pi]
-    series: dict[int, tuple[Chebyshev, Chebyshev]] = {}
-    for n in set(widths[1:]):
-        mu, sigma2 = law(n)
-        smooth = Chebyshev.fit(nodes, mu - 2.0 * np.log(nodes), _DEGREE, domain=domain)
-        series[n] = smooth, Chebyshev.fit(nodes, sigma2, _DEGREE, domain=domain)
     states = [(mean, variance)]
     for n in widths[1:]:
-        states.append(_closure_step(*states[-1], series[n]))
+        states.append(_closure_step(*states[-1], _series(n, theory, activation)))
     means, variances = np.array(states).T
     return means, variances
+
+
+@lru_cache(maxsize=256)
+def _series(n: int, theory: str, activation: Activation) -> tuple[Chebyshev, Chebyshev]:
+    """Of mu - 2 ln(theta) and sigma^2 on [0, pi/2], smooth in theta."""
+    mu, sigma2 = _node_law(theory, activation)(n)
+    domain = [0.0, 0.5 * math.pi]
+    smooth = Chebyshev.fit(_NODES, mu - 2.0 * np.log(_NODES), _DEGREE, domain=domain)
+    return smooth, Chebyshev.fit(_NODES, sigma2, _DEGREE, domain=domain)
+
+
+@lru_cache(maxsize=16)
+def _node_law(theory: str, activation: Activation) -> _Law:
+    return _raw_law(_NODES, theory, activation)
 
 
 def _closure_step(
@@ -176,7 +205,7 @@ def _grid(
 
 
 def _propagate(
-    grid: np.ndarray, mean: float, variance: float, widths: list[int], raw_law: _RawLaw
+    grid: np.ndarray, mean: float, variance: float, widths: tuple[int, ...], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masses, [layers, points]; mean and variance."""
     law = _law(raw_law, acute_angle(grid))
@@ -197,6 +226,18 @@ def _propagate(
         masses.append(mass)
         moments.append((center, mass @ (grid - center) ** 2))
     return np.array(masses), np.array(moments)
+
+
+def _checked(
+    theta0: float, widths: Sequence[int], theory: str, activation: ActivationLike
+) -> tuple[float, tuple[int, ...], str, Activation]:
+    """Arguments of `_walk`; SpecError."""
+    phi = as_activation(activation)
+    _check(theta0, widths, theory, phi)
+    start = min(float(theta0), math.pi)  # pi in float32 is above pi
+    if _is_odd(phi):
+        start = min(start, math.pi - start)  # by the symmetry b -> -b
+    return start, tuple(int(width) for width in widths), theory, phi
 
 
 def _check(theta0: float, widths: Sequence[int], theory: str, activation: Activation) -> None:
