@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from deepinit.core import structure
@@ -73,6 +72,8 @@ class Form(NamedTuple):
 
     def seed_fn(self, recorder: Recorder, leaves: Any) -> Seed:
         """Inside a traced program."""
+        import jax
+
         spec = structure.joined(self.program.structure, recorder)
         return self.program.make(spec, jax.tree.unflatten(self.tree, leaves))
 
@@ -84,6 +85,8 @@ class Form(NamedTuple):
 
 def form(program: Program) -> Form:
     """The form of a program."""
+    import jax
+
     every, tree = jax.tree.flatten(program.arrays)
     leaves = tuple(np.asarray(leaf) for leaf in every)
     key = None
@@ -96,11 +99,15 @@ def form(program: Program) -> Form:
 
 def vector_dtype() -> Any:
     """Of the vector of numbers: float64 where JAX has it."""
+    import jax
+
     return np.float64 if jax.dtypes.canonicalize_dtype(np.float64) == np.float64 else np.float32
 
 
 def abstract_arguments(given: Form) -> tuple[Any, Any]:
     """Shapes of the vector and leaves."""
+    import jax
+
     shape = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
     vector = jax.ShapeDtypeStruct((CAPACITY,), vector_dtype())
     return vector, tuple(shape(leaf) for leaf in given.leaves)
