@@ -1,6 +1,6 @@
 """Missing optional packages."""
 
-import sys
+import importlib
 
 import pytest
 
@@ -9,7 +9,10 @@ from deepinit.core.extras import missing_extra, optional
 
 
 def test_a_missing_package_is_refused_with_its_install_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flax", None)  # as if not installed
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name="flax")
+
+    monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(ResourceError, match=r"no flax.*pip install 'deepinit\[flax\]'"):
         optional("flax.linen")
 
