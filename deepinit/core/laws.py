@@ -146,7 +146,7 @@ class Law:
             values_key, mask_key = jax.random.split(key)
             kept = jax.random.bernoulli(mask_key, self.density, shape)
             return kept * jax.random.normal(values_key, shape, dtype) / math.sqrt(self.density)
-        from deepinit.core.linear_algebra import orthonormalize_rows
+        from deepinit.core.orthonormal import orthonormalize_rows
 
         few, many = sorted(shape)
         frame = math.sqrt(many) * orthonormalize_rows(jax.random.normal(key, (few, many), dtype))[0]

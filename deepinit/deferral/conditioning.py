@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.generator import standard_normals
-from deepinit.core.linear_algebra import orthonormalize_rows
+from deepinit.core.orthonormal import orthonormalize_rows
 
 
 class State(NamedTuple):
@@ -58,12 +58,12 @@ def split_rows(rows: Any, known: Any) -> Split:
     would be a direction that was seen before. Rows are scaled first: squares of gradients of 1e-30
     underflow. Rows that are not finite are left out.
     """
-    is_finite = jnp.all(jnp.isfinite(rows), axis=1, keepdims=True)
-    rows = jnp.where(is_finite, rows, 0)
     largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    largest = jnp.where(largest == 0, 1, largest)
+    is_finite = jnp.isfinite(largest)
+    largest = jnp.where(is_finite & (largest > 0), largest, 1)
+    scaled = jnp.where(is_finite, rows / largest, 0)
     count = known.shape[0]
-    directions, lower = orthonormalize_rows(rows / largest, known if count else None)
+    directions, lower = orthonormalize_rows(scaled, known if count else None)
     lower = lower * largest
     return Split(lower[:, :count], lower[:, count:], directions, is_finite)
 
@@ -89,9 +89,8 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
         split: of X on `state.rows`, if it is known.
     """
     found = split_rows(rows, state.rows) if split is None else split
-    normal = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
-    # a product with a diagonal matrix: fused with an entrywise one, XLA draws five times slower
-    images = _product(jnp.diag(_is_direction(found)), normal)
+    # images of directions of zeros are normals too: nothing has a coordinate on them
+    images = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
     if state.columns.shape[0]:
         seen = _product(found.directions, state.preimages.T) - _product(images, state.columns.T)
         images = images + _product(seen, state.columns)

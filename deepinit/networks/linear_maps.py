@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.layers.outline import is_conditional
-from deepinit.core.linear_algebra import orthonormalize_rows
+from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.networks.rows import Rows
 

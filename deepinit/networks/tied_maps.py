@@ -20,7 +20,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.layers.outline import is_conditional
-from deepinit.core.linear_algebra import orthonormalize_rows
+from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.networks.linear_layers import LinearLayer, drawn_layer
 from deepinit.networks.linear_maps import Saved, conditional_with_residuals, explicit
 from deepinit.networks.rows import Rows

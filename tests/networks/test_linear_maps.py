@@ -9,7 +9,7 @@ import pytest
 from statistical import assert_value
 
 import deepinit as di
-from deepinit.core.linear_algebra import orthonormalize_rows
+from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.networks import linear_maps
 from deepinit.networks.input_rows import rows_from_inputs
 from deepinit.networks.rows import points_alone
