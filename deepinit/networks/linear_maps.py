@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.layers.outline import is_conditional
-from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.core.matrix_laws import MatrixLaw
+from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.networks.rows import Rows
 
 
