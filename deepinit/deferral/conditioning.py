@@ -91,17 +91,18 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     found = split_rows(rows, state.rows) if split is None else split
     # images of directions of zeros are normals too: nothing has a coordinate on them
     images = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
+    result = _product(found.new, images)
     if state.columns.shape[0]:
         seen = _product(found.directions, state.preimages.T) - _product(images, state.columns.T)
         images = images + _product(seen, state.columns)
-    result = _product(found.new, images)
+        # not found.new of the images: where these are not used again, they are not computed
+        result = result + _product(_product(found.new, seen), state.columns)
     if found.known.shape[1]:
         result = result + _product(found.known, state.images)
     if found.is_finite is not None:
         result = jnp.where(found.is_finite, result, jnp.nan)
-    joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
-        rows=joined(state.rows, found.directions), images=joined(state.images, images)
+        rows=_joined(state.rows, found.directions), images=_joined(state.images, images)
     )
 
 
@@ -136,9 +137,8 @@ def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
     new, _ = orthonormalize_rows(frame, images if len(images) else None)
     result = _product(found.new, new) + _product(found.known, images)
     result = jnp.where(found.is_finite, result, jnp.nan)
-    joined = lambda old, new: jnp.concatenate([old, new])
     return result, state._replace(
-        rows=joined(state.rows, found.directions), images=joined(state.images, new)
+        rows=_joined(state.rows, found.directions), images=_joined(state.images, new)
     )
 
 
@@ -146,6 +146,11 @@ def rotate_left(state: State, rows: Any, key: Any) -> tuple[Any, State]:
     """X O^T [k, n] of rows X [k, n], and what is known then."""
     result, mirrored = rotate_right(_transposed(state), rows, key)
     return result, _transposed(mirrored)
+
+
+def _joined(old: Any, new: Any) -> Any:
+    """The same array where nothing was known: arrays that see the same rows share directions."""
+    return jnp.concatenate([old, new]) if len(old) else new
 
 
 def _transposed(state: State) -> State:

@@ -1,6 +1,7 @@
 """Implicit arrays and drawn arrays, a slice at a time along one axis."""
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -30,7 +31,13 @@ def sliced(value: Implicit, bases: dict[Any, Base]) -> tuple[Implicit, dict[Any,
                 raise NotDeferred("sliced in a loop after it was used otherwise")
             atoms[term.base] = name
             diagonals, of_diagonals = _along(term.diagonals, term.of_diagonals, name, length)
-            scale = jnp.broadcast_to(term.scale, (length,))
+            scale = math.prod(
+                (own for own, rest in zip(diagonals, of_diagonals, strict=True) if not rest),
+                start=jnp.broadcast_to(term.scale, (length,)),
+            )
+            kept = [place for place, rest in enumerate(of_diagonals) if rest]
+            diagonals = tuple(diagonals[place] for place in kept)
+            of_diagonals = tuple(of_diagonals[place] for place in kept)
             terms.append(Gauss(term.base, term.axes[1:], scale, diagonals, of_diagonals))
         else:
             factors, labels = _along(term.factors, term.labels, name, length)
@@ -124,8 +131,8 @@ def found_in(base: Base, before: Base | None) -> Known:
     """What uses of a slice have found beyond what was known before."""
     if base.state is None or before is None or before.state is None:
         return Known(base.keys, base.state)
-    pairs = zip(base.state, before.state, strict=True)
-    return Known(base.keys, State(*(new[..., old.shape[-2] :, :] for new, old in pairs)))
+    rest = lambda new, old: new[..., old.shape[-2] :, :] if old.shape[-2] else new
+    return Known(base.keys, State(*map(rest, base.state, before.state)))
 
 
 def stack_of(inner: Base, atom: int, length: int, found: Known, before: Base | None) -> Base:

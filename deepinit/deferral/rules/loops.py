@@ -140,7 +140,8 @@ def _loop(
             if name in named or _goes_on(session, name, base, own.get(name))
         }
         after["bases"] = child.bases
-        return final, (ys, leaving)
+        left, after["left"] = _distinct((ys, leaving))
+        return final, left
 
     repeated = {
         name: dataclasses.replace(base, repeats=base.repeats * length)
@@ -148,8 +149,11 @@ def _loop(
     }
     slots = _slots(repeated, after, lambda: step(carry, _at_start((xs, known)), repeated), length)
 
+    distinct, entered = _distinct((xs, known))
+
     def whole(carry: Any, entering: Any) -> tuple[Any, Any]:
         index, own, states = carry
+        entering = entered(entering)
         repeated = {name: _at_step(base, states[name], index) for name, (base, _) in slots.items()}
         own, left = step(own, entering, repeated)
         states = {
@@ -159,9 +163,10 @@ def _loop(
         return (index + 1, own, states), left
 
     start = jnp.zeros((), jnp.int32), carry, {name: base.state for name, (base, _) in slots.items()}
-    (_, final, states), (ys, leaving) = jax.lax.scan(
-        whole, start, (xs, known), length=length, reverse=layout.reverse
+    (_, final, states), left = jax.lax.scan(
+        whole, start, distinct, length=length, reverse=layout.reverse
     )
+    ys, leaving = after["left"](left)
     bases = after["bases"]
     for name, (base, _) in slots.items():
         uses, repeats = bases[name].uses, kept[name].repeats
@@ -239,6 +244,17 @@ def _leaving(child: Session, value: Any, kept: set[Any]) -> Any:
 def _typed(new: Any, old: Any) -> Any:
     new = jnp.asarray(new)
     return new if new.dtype == old.dtype else new.astype(old.dtype)
+
+
+def _distinct(tree: Any) -> tuple[list[Any], Any]:
+    """Leaves without repetitions, and a function of such leaves that gives the tree: arrays that
+    see the same rows share directions, which a loop then holds once.
+    """
+    leaves, structure = jax.tree.flatten(tree)
+    distinct = list({id(leaf): leaf for leaf in leaves}.values())
+    place = {id(leaf): at for at, leaf in enumerate(distinct)}
+    places = [place[id(leaf)] for leaf in leaves]
+    return distinct, lambda found: jax.tree.unflatten(structure, [found[at] for at in places])
 
 
 def _at_start(tree: Any) -> Any:
