@@ -7,7 +7,7 @@ import jax
 
 from deepinit.core.errors import SpecError
 from deepinit.deferral.arguments import split_arguments
-from deepinit.deferral.function import prepared
+from deepinit.deferral.function import prepared, source_of
 from deepinit.deferral.listing import SMALL, law_reason
 from deepinit.deferral.names import labels
 from deepinit.deferral.plan import COSTLY, planned, totals
@@ -22,8 +22,8 @@ def explain(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[...
     """The plan of `deferred(f, gaussianize=gaussianize)(key, *args)`, without computing anything.
 
     Args:
-        f: any JAX function of a key and arrays; not `deferred(f)`.
-        gaussianize: as in `deferred`.
+        f: any JAX function of a key and arrays, or `deferred(f)`.
+        gaussianize: as in `deferred`; that of `deferred(f, gaussianize=True)` holds.
 
     Returns:
         A function of the same arguments, arrays or `jax.ShapeDtypeStruct`. It returns a `Plan`: a
@@ -32,6 +32,7 @@ def explain(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[...
     """
     if not callable(f):
         raise SpecError(f"f={f!r}", "a function f(key, *args)", "explain(lambda key, x: ...)")
+    f, gaussianize = source_of(f, gaussianize)
 
     def plan(key: Any, *args: Any, **kwargs: Any) -> Plan:
         leaves, structure = split_arguments((key, *args), kwargs)

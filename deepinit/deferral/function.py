@@ -18,6 +18,7 @@ from deepinit.deferral.simplify import simplified
 from deepinit.deferral.versions import misread
 from deepinit.deferral.warn import warn_user
 
+_SOURCE = "__deferred__"
 _SEE = "see di.explain(f)(key, ...)"
 
 
@@ -46,7 +47,7 @@ def deferred(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[..
     """
     if not callable(f):
         raise SpecError(f"f={f!r}", "a function f(key, *args)", "deferred(lambda key, x: ...)")
-    return transformed(f, gaussianize)
+    return transformed(*source_of(f, gaussianize))
 
 
 def transformed(
@@ -65,7 +66,23 @@ def transformed(
         arrays, structure = split_arguments((key, *args), kwargs)
         return of_arrays(structure)(*arrays)
 
+    vars(g)[_SOURCE] = Source(f, gaussianize)
     return g
+
+
+class Source(NamedTuple):
+    """What a deferred function was made of."""
+
+    f: Callable[..., Any]
+    gaussianize: bool
+
+
+def source_of(f: Callable[..., Any], gaussianize: bool) -> Source:
+    """Of a deferred function; of another one itself."""
+    source = getattr(f, _SOURCE, None)
+    if source is None or source.f is not getattr(f, "__wrapped__", None):  # copied by `wraps`
+        return Source(f, gaussianize)
+    return Source(source.f, gaussianize or source.gaussianize)
 
 
 def _guarded(f: Any, gaussianize: bool, share: float, structure: Structure, warn: Any) -> Any:

@@ -1,5 +1,6 @@
 """`explain`: counts against hand and against the computed program, names, text."""
 
+import functools
 import math
 import re
 
@@ -79,6 +80,17 @@ def test_numbers_drawn_are_those_of_the_computation(f):
     assert sum(row.drawn for row in plan.rows) == normals_in(di.deferred(f), KEY, X)
     assert sum(row.size for row in plan.rows) == normals_in(f, KEY, X)  # the rival: all of f's
     assert plan.share == 1
+
+
+def test_a_deferred_function_is_explained_as_its_source():
+    assert di.explain(di.deferred(two_layers))(KEY, X).rows == di.explain(two_layers)(KEY, X).rows
+    uniform = lambda key, x: x @ jax.random.uniform(key, (N, N))
+    deferred = di.deferred(uniform, gaussianize=True)
+    for f in (deferred, di.deferred(di.deferred(two_layers))):
+        assert di.explain(f)(KEY, X).share == 1
+    assert di.explain(uniform)(KEY, X).share == 0
+    twice = functools.wraps(deferred)(lambda key, x: 2 * uniform(key, x))
+    assert di.explain(twice)(KEY, X).share == 0  # another function with its attributes
 
 
 def test_draws_in_a_loop_are_one_row():

@@ -73,6 +73,22 @@ def test_ids_outside_are_as_in_jax():
         np.testing.assert_allclose(found, table.at[ids].get(**options), atol=1e-6)
 
 
+def test_gradients_of_entries_taken_in_batches_are_formed():
+    """The best two of four experts: a scatter with axes of batches, onto zeros that are lazy."""
+    from deferral_laws import reasons
+
+    def f(key, x):
+        gates = jax.random.normal(key, (WIDTH, 8))
+
+        def net(x):
+            best, _ = jax.lax.top_k(jax.nn.softmax(x @ gates), 2)
+            return jnp.sum(best**2)
+
+        return jax.value_and_grad(net)(x)
+
+    assert reasons(f, ROWS) == []  # no failure of the plan, and the gates are deferred
+
+
 def test_single_ones_are_split_as_any_rows():
     known, ids = jnp.array([4, -1, 2]), jnp.array([2, 5, 5, 9, 12, 0, 2])
     one_hot = lambda ids: jax.nn.one_hot(ids, 10)

@@ -63,6 +63,7 @@ def _added(session: Session, number: int, equation: Equation, values: list[Any])
     """The gradient of rows that are looked up: rows with a single 1, times updates."""
     table, starts, updates = values
     params, numbers = equation.params, equation.params["dimension_numbers"]
+    _refuse_batches(numbers.operand_batching_dims)
     mode, index_axes = str(params["mode"]).lower(), tuple(numbers.scatter_dims_to_operand_dims)
     windows = tuple(own for own in range(table.ndim) if own not in numbers.inserted_window_dims)
     of_updates = tuple(numbers.update_window_dims)
@@ -70,7 +71,6 @@ def _added(session: Session, number: int, equation: Equation, values: list[Any])
     for own, place in zip(windows, of_updates, strict=True):
         sizes[own] = updates.shape[place]
     axis = _axis(table.shape, tuple(sizes), index_axes, mode)
-    _refuse_batches(numbers.operand_batching_dims)
     found = starts[..., index_axes.index(axis)]
     if "fill" not in mode:
         found = jnp.clip(found, 0, table.shape[axis] - 1)
