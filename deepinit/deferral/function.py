@@ -79,9 +79,9 @@ class Source(NamedTuple):
 
 def source_of(f: Callable[..., Any], gaussianize: bool) -> Source:
     """Of a deferred function; of another one itself."""
-    source: Any = getattr(f, _SOURCE, None)
-    wrapped: Any = getattr(f, "__wrapped__", None)
-    if source is None or source.f is not wrapped:  # copied by `wraps`
+    source: Source | None = getattr(f, _SOURCE, None)
+    is_own = source is not None and source.f is getattr(f, "__wrapped__", None)  # not by `wraps`
+    if source is None or not is_own:
         return Source(f, gaussianize)
     return Source(source.f, gaussianize or source.gaussianize)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from deferral_laws import ALWAYS, KEY, decisions, matrix
+from deferral_laws import ALWAYS, KEY, ROWS, decisions, matrix
 
 from deepinit.deferral.function import transformed
 
@@ -175,3 +175,18 @@ def test_random_program(seed):
 @pytest.mark.parametrize("seed", range(3, 40))
 def test_random_programs(seed):
     check(seed, length=5)
+
+
+def test_arrays_that_see_the_same_rows_in_a_loop_share_directions():
+    def f(number):
+        def g(key, x):
+            stacks = [
+                jax.random.normal(own, (3, 24, 24)) / 5 for own in jax.random.split(key, number)
+            ]
+            step = lambda x, own: (jnp.tanh(sum(x @ w for w in own)), None)
+            return jax.lax.scan(step, x, stacks)[0]
+
+        return transformed(g, share=ALWAYS)
+
+    searches = lambda number: str(jax.make_jaxpr(f(number))(KEY, ROWS)).count("while[")
+    assert searches(3) == searches(1) > 0
