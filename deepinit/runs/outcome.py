@@ -43,6 +43,7 @@ _MALFORMED = (
     ArithmeticError,
     RecursionError,
 )
+MOST_DETAILED = 60  # cases; reports of more have tables, figures and the heat map
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,6 +153,7 @@ def _report(
     first = next((item for item in figures if item.title == experiment.headline), None)
     first = first or (figures[0] if figures else None)
     summary = [experiment.question, headline(failures, results, len(checks))]
+    detailed = results if len(results) <= MOST_DETAILED else ()
     return report.Report(
         title=experiment.title,
         name=experiment.name,
@@ -161,7 +163,7 @@ def _report(
         meanings=overview.meanings(results, chart.theories, experiment.meanings),
         checks=[*checks, *((text, False) for text in of_cases)],
         figures=[item for item in figures if item is not first],
-        cases=[overview.case_details(result, verdicts[result.case.name]) for result in results],
+        cases=[overview.case_details(result, verdicts[result.case.name]) for result in detailed],
         citation=f"{experiment.citation}\n\n{CITATION}",
     )
 

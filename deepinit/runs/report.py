@@ -144,7 +144,7 @@ def _results(
     """Theories, checks, findings, figures, cases, tables."""
     parts: list[Section] = []
     if report.heat_map is not None and report.heat_map.theories:
-        body = heat_map_html(report.heat_map, colours)
+        body = heat_map_html(report.heat_map, colours, linked=bool(report.cases))
         parts.append(("theories", "Where theories hold", body))
     if report.meanings:
         parts.append(("names", "Theories", glossary_html(report.meanings, colours)))

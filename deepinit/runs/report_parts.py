@@ -3,7 +3,8 @@
 import dataclasses
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from deepinit.core.levels import THRESHOLD_SIGMA
@@ -66,8 +67,9 @@ def tiles_html(tiles: Sequence[Tile]) -> str:
     return f'<ul class="tiles">\n{items}\n</ul>'
 
 
-def heat_map_html(heat_map: HeatMap, colours: Mapping[str, str]) -> str:
-    """A table of links, coloured by |z| and told by words."""
+def heat_map_html(heat_map: HeatMap, colours: Mapping[str, str], *, linked: bool = True) -> str:
+    """A table coloured by |z| and told by words; `linked`: to the details of its cases."""
+    to = lambda case, text: f'<a href="#case-{_text(case)}">{text}</a>' if linked else text
     head = "".join(
         f'<th scope="col"><a href="#theory-{_text(name)}">{swatch(name, colours)}</a></th>'
         for name in heat_map.theories
@@ -75,8 +77,8 @@ def heat_map_html(heat_map: HeatMap, colours: Mapping[str, str]) -> str:
     bare = [case for case, cells in heat_map.rows.items() if not cells]
     legend = f"{_LEGEND} Cases without a prediction: {', '.join(bare)}." if bare else _LEGEND
     rows = "\n".join(
-        f'<tr><th scope="row"><a href="#case-{_text(case)}">{_text(case)}</a></th>'
-        + "".join(_heat_cell(case, cells.get(name)) for name in heat_map.theories)
+        f'<tr><th scope="row">{to(case, _text(case))}</th>'
+        + "".join(_heat_cell(cells.get(name), partial(to, case)) for name in heat_map.theories)
         + "</tr>"
         for case, cells in heat_map.rows.items()
         if cells
@@ -90,10 +92,10 @@ def heat_map_html(heat_map: HeatMap, colours: Mapping[str, str]) -> str:
     )
 
 
-def _heat_cell(case: str, cell: Cell | None) -> str:
+def _heat_cell(cell: Cell | None, linked: Callable[[str], str]) -> str:
     if cell is None:
         return '<td class="none"><span title="does not apply">–</span></td>'
-    link = f'<a href="#case-{_text(case)}">{_number(cell.z)}<small>{_text(cell.words)}</small></a>'
+    link = linked(f"{_number(cell.z)}<small>{_text(cell.words)}</small>")
     mark = " failed" if cell.failed else ""
     return f'<td class="{_level(cell)}{mark}">{link}</td>'
 
