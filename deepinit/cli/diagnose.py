@@ -99,7 +99,8 @@ def _mlp(command: Diagnose, rows: Any) -> tuple[Any, None]:
     if rows is not None and rows[0].size != widths[0]:
         given = f"inputs of {rows[0].size} numbers for --widths {command.widths}"
         raise SpecError(given, f"{widths[0]} numbers", "Change the first width.")
-    network: NetworkSpec = di.MLP(widths[1:-1], command.activation, output_width=widths[-1])
+    phi: Any = command.activation
+    network: NetworkSpec = di.MLP(widths[1:-1], phi, output_width=widths[-1])
     if command.init is None:
         return network, None
     if command.init not in INITS:

@@ -6,10 +6,10 @@ import numpy as np
 
 from deepinit.core.errors import DeepinitError, SpecError
 from deepinit.core.inputs import Inputs, arranged, points, token_ids, tokens
-from deepinit.core.layers import Conv, Embed, Positions, Repeat, Residual, Sequential
+from deepinit.core.layers import Conv, Dense, Embed, Layer
 from deepinit.core.layers.containers import leaves
-from deepinit.core.specs import MLP, NetworkSpec
-from deepinit.diagnosis.stacks import composed
+from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.specs import NetworkSpec
 
 ROWS = 16
 _LENGTH, _SEQUENCES = 8, 4  # tokens; gradients and angles take their square
@@ -76,7 +76,10 @@ def usual_rows(network: Any, dimension: int | None = None) -> Rows:
         images = generator.normal(size=(_IMAGES, _SIDE, _SIDE, _CHANNELS))
         name = f"{_IMAGES} Gaussian images, {_SIDE} x {_SIDE} x {_CHANNELS}"
         return Rows(arranged(images), name, False)
-    size = 784 if dimension is None else dimension
+    if isinstance(network, ConvResNet):
+        raise SpecError("ConvResNet without inputs", "images [rows, ...]", "Give inputs.")
+    own = network.width if isinstance(network, ResNet) and not network.embedding_law else 784
+    size = own if dimension is None else dimension
     found = _images(size)
     if found is not None:
         return Rows(points(found), f"{ROWS} images of {_DATA[size]}", False)
@@ -103,18 +106,8 @@ def _images(size: int) -> np.ndarray | None:
 
 
 def _first(network: NetworkSpec) -> type:
-    """Kind of the first random layer."""
-    if isinstance(network, MLP):
-        return MLP
-    kinds = (Embed, Conv, Positions)
-    net = (
-        composed(network, 64)
-        if not isinstance(network, Sequential | Repeat | Residual)
-        else network
-    )
-    for leaf in leaves(net):
-        if isinstance(leaf, kinds):
-            return type(leaf)
-        if type(leaf).__name__ == "Dense":
-            return type(leaf)
-    return MLP
+    """Kind of the first random layer of a network of layers; else of the spec."""
+    if not isinstance(network, Layer):
+        return type(network)
+    kinds = (type(leaf) for leaf in leaves(network))
+    return next((kind for kind in kinds if kind in (Embed, Conv, Dense)), Dense)

@@ -1,6 +1,7 @@
 """Will it train? Verdict, causes, and changes that are measured again."""
 
 import dataclasses
+import functools
 import html
 import math
 import time
@@ -16,7 +17,7 @@ from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.diagnosis.causes import Cause, causes
 from deepinit.diagnosis.default_inputs import Rows, own_rows, usual_rows
 from deepinit.diagnosis.fixes import Fix, applied, fixes
-from deepinit.diagnosis.judgement import Judgement, judgement
+from deepinit.diagnosis.judgement import Judgement, family_of, judgement
 from deepinit.diagnosis.precision import PrecisionLimit, precision_limits
 from deepinit.diagnosis.scores import Scores, read_as_layers, scores
 from deepinit.init import places
@@ -131,14 +132,14 @@ def diagnose(
             given = "apply for a network that no layers of di.layers are equal to"
             raise SpecError(given, "a spec, or a network that di.read_layers reads", remarks[-1])
         network = applied(apply, network, rows.inputs)
-        title = f"{title}, with {apply}"
+        title = f"with {apply}: {title}"
     parameters = num_parameters(network, rows.inputs) if isinstance(network, NetworkSpec) else 0
     is_large = parameters > _LARGE
     seeds = num_seeds if num_seeds is not None else _FEWER if is_large else 64
     validate.integer("num_seeds", seeds, 2, "64 is usual.")
     parts = "states" if is_large else "first_step"
     found = scores(network, _given(rows), num_seeds=seeds, key=key, parts=parts)
-    judged = judgement(found, network, fresh)
+    judged = judgement(found, network, rows.inputs, fresh)
     own = causes(found, judged.share)
     changes: tuple[Fix, ...] = ()
     if judged.label != "trains" and isinstance(network, NetworkSpec) and fresh:
@@ -171,7 +172,7 @@ def _prepared(network: Any, inputs: Any) -> tuple[Any, Rows, str, tuple[str, ...
         if not places(network, rows.inputs):
             given = "a network without random weights"
             raise SpecError(given, "one or more random layers", "Add di.layers.Dense(64).")
-        return network, rows, "spec", (), True
+        return network, rows, "spec", _without_theory(network, rows), True
     from deepinit.networks.network import Network
 
     validate.instance("network", network, Network, "a network", "Write di.MLP((64,) * 8).")
@@ -179,12 +180,18 @@ def _prepared(network: Any, inputs: Any) -> tuple[Any, Rows, str, tuple[str, ...
     given = _given(rows)
     if not _depends_on_key(network, given):
         remark = "not at initialization: this network is measured alone, spreads are of the loss"
-        return network, rows, "products", (remark,), False
+        return _tapped(network), rows, "products", (remark,), False
     read = read_as_layers(network, np.asarray(given))
     if read is None:
         return network, rows, "products", (_uncovered(network, rows),), True
     layers, shown = read
-    return layers, rows._replace(inputs=shown), "read", (), True
+    return (
+        layers,
+        rows._replace(inputs=shown),
+        "read",
+        _without_theory(layers, rows._replace(inputs=shown)),
+        True,
+    )
 
 
 def _given(rows: Rows) -> Any:
@@ -199,15 +206,15 @@ def _depends_on_key(network: Any, array: Any) -> bool:
     batch = array[:2]
     try:
         first, second = (network.batch.init(jax.random.key(at), batch)[0] for at in (0, 1))
-        jax.eval_shape(lambda key: network.batch.init(key, batch)[0], jax.random.key(0))
+        jax.eval_shape(functools.partial(_outputs, network), jax.random.key(0), batch)
     except SpecError:
         raise
     except Exception as error:  # of the user's own code
         lines = str(error).splitlines() or [type(error).__name__]
-        given = f"a network that cannot be traced ({type(error).__name__}: {lines[0][:200]})"
-        raise SpecError(
-            given, "code that jax.jit and jax.vmap take", "Try jax.jit of it."
-        ) from error
+        shape = " x ".join(map(str, array.shape))
+        given = f"a network that inputs {shape} do not fit, or that cannot be traced"
+        cause = f"{given} ({type(error).__name__}: {lines[0][:200]})"
+        raise SpecError(cause, "code that jax.jit takes", "Try jax.jit of it.") from error
     pairs = [
         (np.asarray(a), np.asarray(b))
         for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
@@ -219,6 +226,34 @@ def _depends_on_key(network: Any, array: Any) -> bool:
     return any(not np.array_equal(a, b) for a, b in pairs)
 
 
+def _tapped(network: Any) -> Any:
+    """The network with parameters that depend on the key by name alone, as measurements need it."""
+    import jax
+
+    own = network.batch
+
+    def init(key: Any, *arrays: Any) -> Any:
+        parameters, others = own.init(key, *arrays)
+        leaves, tree = jax.tree.flatten(parameters)
+
+        def shown(leaf: Any, key: Any) -> Any:
+            leaf = jax.numpy.asarray(leaf)
+            if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
+                return leaf
+            return leaf + 0 * jax.random.normal(key, leaf.shape, leaf.dtype)
+
+        keys = jax.random.split(key, len(leaves))
+        changed = [shown(leaf, each) for leaf, each in zip(leaves, keys, strict=True)]
+        return jax.tree.unflatten(tree, changed), others
+
+    return network._replace(own_batch=own._replace(init=init))
+
+
+def _outputs(network: Any, key: Any, batch: Any) -> Any:
+    parameters, others = network.batch.init(key, batch)
+    return network.batch.apply(parameters, others, key, batch)
+
+
 def _uncovered(network: Any, rows: Rows) -> str:
     """Why no theory covers a network of one's own."""
     from deepinit.core.errors import reason_against
@@ -226,6 +261,12 @@ def _uncovered(network: Any, rows: Rows) -> str:
 
     reason = reason_against(lambda: read_layers(network, rows.inputs)) or ""
     return f"simulated only: {reason.removeprefix('Got ').partition(' Allowed:')[0]}"
+
+
+def _without_theory(network: NetworkSpec, rows: Rows) -> tuple[str, ...]:
+    if isinstance(network, MLP):
+        return ()
+    return (f"theory: scores of family {family_of(network, rows.inputs)} are simulated only",)
 
 
 def _unseen(rows: Rows) -> tuple[str, ...]:

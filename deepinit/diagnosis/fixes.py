@@ -58,7 +58,7 @@ def fixes(network: NetworkSpec, inputs: Inputs, num_seeds: int, key: int) -> tup
             own = scores(changed, inputs, num_seeds=num_seeds, key=key, parts="states")
         except SpecError:  # a layer that cannot be measured
             continue
-        judged = judgement(own, changed)
+        judged = judgement(own, changed, inputs)
         words = _words(name, network, changed)
         found.append(
             Fix(name, words, judged.share, judged.interval, judged.label, own.scores, changed)

@@ -11,11 +11,8 @@ from deepinit.core.layers import (
     GroupNorm,
     Layer,
     LayerNorm,
-    Repeat,
     Residual,
     RMSNorm,
-    Sequential,
-    Tied,
 )
 from deepinit.core.layers.containers import children
 from deepinit.core.specs import NetworkSpec
@@ -58,10 +55,12 @@ class Judgement(NamedTuple):
     reason: str = ""
 
 
-def judgement(found: Scores, network: Any, at_initialization: bool = True) -> Judgement:
+def judgement(
+    found: Scores, network: Any, inputs: Any, at_initialization: bool = True
+) -> Judgement:
     """Of scores of a spec or of layers; of other networks there is no family."""
     record = model()
-    family = family_of(network) if isinstance(network, NetworkSpec) else "unknown"
+    family = family_of(network, inputs) if isinstance(network, NetworkSpec) else "unknown"
     count = int(record["families"].get(family, 0))
     auc = record["label_free"]["auc_of_left_out_families"].get(family)
     none = Judgement(
@@ -81,21 +80,16 @@ def judgement(found: Scores, network: Any, at_initialization: bool = True) -> Ju
     return none._replace(label=own.label, share=own.share, interval=own.interval, in_range=True)
 
 
-def family_of(network: NetworkSpec) -> str:
+def family_of(network: NetworkSpec, inputs: Any) -> str:
     """The study's family with such layers: transformer, gated, conv, residual, layernorm, mlp."""
-    kinds = set(_kinds(_as_layer(network)))
+    kinds = set(_kinds(composed(network, inputs)))
     for layers, name in _FAMILIES:
         if any(issubclass(kind, layers) for kind in kinds):
             return name
     return "mlp"
 
 
-def _as_layer(network: NetworkSpec) -> Layer:
-    return network if isinstance(network, Layer) else composed(network, 64)
-
-
 def _kinds(layer: Layer) -> Iterable[type]:
     yield type(layer)
-    if isinstance(layer, Sequential | Residual | Repeat | Tied):
-        for child in children(layer):
-            yield from _kinds(child)
+    for child in children(layer):
+        yield from _kinds(child)

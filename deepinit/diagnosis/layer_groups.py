@@ -1,5 +1,6 @@
 """Layers of a diagnosis in at most 6 groups."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ def _bounds(depth: int, most: int) -> list[tuple[int, int]]:
     if depth <= most:
         return [(at, at) for at in range(1, depth + 1)]
     ends = np.linspace(1, depth - 1, most - 1).round().astype(int)
-    inner = [(int(a) + 1, int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    inner = [(int(a) + 1, int(b)) for a, b in itertools.pairwise(ends)]
     return [(1, 1), *inner, (depth, depth)]
 
 

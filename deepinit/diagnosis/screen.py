@@ -66,8 +66,8 @@ def _verdict(found: Any) -> str:
     auc = "too few to leave out" if own.auc is None else f"AUC {own.auc:.2f} when left out"
     return (
         f"{own.label}: {percent(own.share)} of networks like this get 3/4 of the way to a linear "
-        f"model in 400 steps of Adam (95 % range {100 * low:.0f}-{100 * high:.0f}; from {evidence}, "
-        f"{auc}; inside the range seen; interim data)"
+        f"model in 400 steps of Adam (95 % range {100 * low:.0f}-{100 * high:.0f}; from "
+        f"{evidence}, {auc}; inside the range seen; interim data)"
     )
 
 

@@ -25,7 +25,7 @@ from deepinit.quantities.own.places import Place, is_among, sites
 
 
 def parameter_scores(network: Any, batch: Batch, key: Any, kernel: bool = True) -> dict[str, Any]:
-    """Tangent kernel (`kernel`), first step, and the gradient of the matrix where it is smallest."""
+    """Tangent kernel (`kernel`), first step, and the smallest gradient of a matrix."""
     own = jax.random.fold_in(key, NETWORK)
     drawn, others = network.batch.init(own, batch.inputs)
     leaves, tree = jax.tree.flatten(drawn)
