@@ -91,7 +91,7 @@ def _network(command: Diagnose, rows: Any) -> tuple[Any, str | None, int | None]
     return network, name, None
 
 
-def _mlp(command: Diagnose, rows: Any) -> tuple[Any, None]:
+def _mlp(command: Diagnose, rows: Any) -> tuple[Any, str | None]:
     import deepinit as di
     from deepinit.core.specs import NetworkSpec
 
@@ -109,7 +109,10 @@ def _mlp(command: Diagnose, rows: Any) -> tuple[Any, None]:
         )
     scheme = di.init.critical(command.activation) if command.init == "critical" else None
     scheme = scheme or getattr(di.init, command.init)()
-    return di.init.apply(network, scheme, widths[0]), None
+    from deepinit.diagnosis.diagnose import widths_text
+
+    title = f"MLP {widths[0]}, {widths_text(widths[1:-1])}, {widths[-1]}   {command.activation}"
+    return di.init.apply(network, scheme, widths[0]), f"{title}, init {command.init}"
 
 
 def _zoo(name: str) -> Any:

@@ -237,6 +237,15 @@ def test_networks_without_a_value_come_first(mean, kind):
     assert "40 of 64 networks" in first.sentence
 
 
+@pytest.mark.parametrize(
+    ("label", "disagreement", "code"),
+    [("trains", "", 0), ("fails", "", 10), ("uncertain", "", 11), ("trains", "z = 9", 6)],
+)
+def test_exit_codes(label, disagreement, code):
+    found = SimpleNamespace(verdict=SimpleNamespace(label=label), disagreement=disagreement)
+    assert di.Diagnosis.exit_code.fget(found) == code
+
+
 def test_theory_that_simulation_rejects_is_a_disagreement():
     net = di.MLP((100,) * 10)
     theory = {"gradient_slope": 0.0, "gradient_spread": 0.7}
