@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from deepinit.diagnosis.features import LABEL_FREE
 from deepinit.diagnosis.scores import Score, Scores
-from deepinit.diagnosis.verdict import verdict
+from deepinit.diagnosis.verdict import calibrated, verdict
 
 MOST = 3
 LARGE = 2.0  # of ln |gradient|^2 from end to end, ln sin^2, ln relative length^2: a factor e^2
@@ -43,7 +43,8 @@ def causes(found: Scores, share: float | None) -> tuple[Cause, ...]:
         if share is None or not complete or cause.score not in LABEL_FREE:
             return cause
         without = {**found.scores, cause.score: Score(0.0, 0.0, 0.0, 0, None)}
-        return cause._replace(share_without=verdict(_label_free(without), found.num_seeds).share)
+        own = verdict(_label_free(without), found.num_seeds)
+        return cause._replace(share_without=calibrated(own))
 
     own = [judged(cause) for cause in candidates]
     gain = lambda c: 0.0 if c.share_without is None or share is None else c.share_without - share

@@ -24,6 +24,7 @@ from deepinit.init import places
 
 _LARGE = 3_000_000  # parameters: scores by states, fewer networks
 _FEWER = 16
+_OF_CHANGES = 32  # networks
 _FEWEST_RATIO = 0.3  # depth/width up to which infinite-width slopes are checked
 
 
@@ -106,8 +107,8 @@ def diagnose(
 
     The share is of a model fitted on networks that were trained (`deepinit.diagnosis.verdict`):
     400 steps of Adam, three quarters of the way from the best constant answer to a linear model.
-    Labels are not used. Changes (`fixes`) are measured on the changed network, unless the verdict
-    is "trains".
+    Labels are not used. Changes (`fixes`) are measured again on the changed network (32 draws),
+    unless the verdict is "trains".
 
     Args:
         network: spec, network of `di.layers`, or `di.Network` (flax, nnx, equinox, haiku,
@@ -143,7 +144,7 @@ def diagnose(
     own = causes(found, judged.share)
     changes: tuple[Fix, ...] = ()
     if judged.label != "trains" and isinstance(network, NetworkSpec) and fresh:
-        changes = fixes(network, rows.inputs, seeds, key)
+        changes = fixes(network, rows.inputs, min(seeds, _OF_CHANGES), key)
     return Diagnosis(
         name=title,
         network=network,

@@ -19,7 +19,7 @@ from deepinit.core.specs import NetworkSpec
 from deepinit.diagnosis.features import LABEL_FREE
 from deepinit.diagnosis.scores import Scores
 from deepinit.diagnosis.stacks import composed
-from deepinit.diagnosis.verdict import model, verdict
+from deepinit.diagnosis.verdict import calibrated, model, verdict
 
 _FAMILIES: tuple[tuple[tuple[type, ...], str], ...] = (  # first match
     ((Attention,), "transformer"),
@@ -35,7 +35,8 @@ class Judgement(NamedTuple):
 
     Attributes:
         label: trains (share >= 0.75), fails (<= 0.25), uncertain.
-        share, interval: None without a share; the interval is of 95 %.
+        share, interval: None without a share; the interval is of 95 %. The share is moved into it:
+            a claim does not exceed what was observed among networks of a predicted share like this.
         in_range: whether trained networks with such scores and of this family exist.
         networks, family, family_networks: fitted ones, and those of its family.
         auc: area under the curve on this family when it is left out of the fit; None: too few.
@@ -77,7 +78,8 @@ def judgement(
     own = verdict({name: found.scores[name] for name in LABEL_FREE}, found.num_seeds)
     if not own.in_range:
         return none._replace(reason="no trained network resembles this one: scores only")
-    return none._replace(label=own.label, share=own.share, interval=own.interval, in_range=True)
+    share = calibrated(own)
+    return none._replace(label=own.label, share=share, interval=own.interval, in_range=True)
 
 
 def family_of(network: NetworkSpec, inputs: Any) -> str:
