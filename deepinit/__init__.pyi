@@ -70,6 +70,8 @@ from .deferral.function import deferred as deferred
 from .deferral.taps import taps as taps
 from .devices import use_all_cores as use_all_cores
 from .diagnosis.calibrate import calibrate as calibrate
+from .diagnosis.diagnose import Diagnosis as Diagnosis
+from .diagnosis.diagnose import diagnose as diagnose
 from .diagnosis.max_depth import DepthLimit as DepthLimit
 from .diagnosis.max_depth import max_depth as max_depth
 from .diagnosis.precision import PrecisionLimit as PrecisionLimit

@@ -6,7 +6,18 @@ import sys
 import traceback
 
 from deepinit.cli import commands
-from deepinit.cli.arguments import Command, List, Merge, New, Run, Show, Verify, config_of, parsed
+from deepinit.cli.arguments import (
+    Command,
+    Diagnose,
+    List,
+    Merge,
+    New,
+    Run,
+    Show,
+    Verify,
+    config_of,
+    parsed,
+)
 from deepinit.core.errors import DeepinitError, SpecError, refusal
 from deepinit.core.extras import missing_extra
 from deepinit.core.terminal import discard, remark, write
@@ -18,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point.
 
     Exit codes: 0 done, 1 bug of deepinit, 2 usage, 3 conflict, 4 damaged files, 5 resources, 6 a
-    check failed, 75 stopped.
+    check failed, 75 stopped. Of diagnose also 10 fails, 11 uncertain.
     """
     sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
 
@@ -63,6 +74,8 @@ def _dispatch(given: list[str]) -> int:
             return commands.list_known()
         case New():
             return commands.new(command)
+        case Diagnose():
+            return commands.diagnose(command)
 
 
 def _parsed(given: list[str]) -> tuple[Command, list[str]]:

@@ -126,6 +126,41 @@ class New:
     """Where to write it."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Diagnose:
+    """Will it train? Verdict, causes and re-measured changes of a network, before training.
+
+    Exit codes: 0 trains, 10 fails, 11 uncertain or outside the range of the study, 6 theory and
+    simulation disagree, 2 usage, 5 resources.
+    """
+
+    network: tyro.conf.Positional[str | None] = None
+    """gpt2, gpt2-medium, gpt2-large, gpt2-xl, llama, resnet18, vit; or FILE.py:NAME, a spec, a
+    di.Network, a linen module, or a function of nothing, rngs (nnx) or key (equinox)."""
+    widths: str | None = None
+    """An MLP: inputs, hidden widths, outputs. 784,100x50,10 has 50 layers of width 100."""
+    activation: str = "relu"
+    """Of --widths."""
+    init: str | None = None
+    """Of --widths: pytorch, keras, flax, he, glorot, lecun, orthogonal, mup, critical; default:
+    that of di.MLP."""
+    inputs: Path | None = None
+    """A .npy file [rows, ...]; default: images, Gaussian rows or random tokens."""
+    apply: str | None = None
+    """Diagnose the changed network: critical, residual, norm, width, depth, first_weight_var,
+    center, readout."""
+    scaling: bool = False
+    """Add the scaling check of --widths."""
+    num_seeds: int | None = None
+    """Networks; default 64, above 3e6 parameters 16."""
+    html: Path | None = None
+    """Write a page with figures."""
+    json: bool = False
+    """Print one JSON object instead of the screen."""
+    traceback: bool = False
+    """Print Python's traceback of an error, such as one in the file's own code."""
+
+
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Merge, tyro.conf.subcommand("merge")]
@@ -133,6 +168,7 @@ Command = (
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[New, tyro.conf.subcommand("new")]
+    | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
 )
 
 

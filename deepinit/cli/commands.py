@@ -1,4 +1,4 @@
-"""The commands run, merge, show, verify, list; each returns its exit code."""
+"""The commands run, merge, show, verify, list, new, diagnose; each returns its exit code."""
 
 import contextlib
 import errno
@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from deepinit.cli.arguments import Merge, New, Run, Show, Verify, config_of, merge_command, shard_of
+from deepinit.cli.arguments import (
+    Diagnose,
+    Merge,
+    New,
+    Run,
+    Show,
+    Verify,
+    config_of,
+    merge_command,
+    shard_of,
+)
 from deepinit.cli.printing import print_outcome, print_rows
 from deepinit.core import validate
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError
@@ -135,6 +145,15 @@ def new(command: New) -> int:
     write_line(f"{folder}: edit cases.py, then run it:")
     write_line(f"deepinit run {shlex.quote(str(folder))}")
     return 0
+
+
+def diagnose(command: Diagnose) -> int:
+    """Diagnose a network before training."""
+    _require_address_space()
+    with _compilation_cache():
+        from deepinit.cli.diagnose import diagnose
+
+        return diagnose(command)
 
 
 def _require_address_space() -> None:

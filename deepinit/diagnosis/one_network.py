@@ -14,13 +14,13 @@ NETWORK, LOSS, DIRECTION = range(3)  # numbers folded into the key
 _NTK_ROWS = 12
 
 
-def measured(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
+def measured(probe: Probe, batch: Batch, key: Any, kernel: bool = True) -> dict[str, Any]:
     """Every score of the network of one key.
 
     Scalars by name, and by layer [layers]: `log_gradient2` ln |dL/dz^l|^2, `log_norm` ln rms z^l,
     `log_sin2`. L is a random linear loss: cotangents c / rows, c normal of the size of those of
     cross-entropy at equal probabilities (1 - 1/classes in square). Scores that need labels, or
-    tokens, are left out without them.
+    tokens, are left out without them, those of the tangent kernel without `kernel`.
     """
     drawn = probe.draw(jax.random.fold_in(key, NETWORK))
     here, change, x, moved = _passes(drawn, batch)
@@ -36,10 +36,11 @@ def measured(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     _, pull = jax.vjp(shifted, drawn.parameters, zeros)
     gradients, slopes = pull(cotangent)
     first = probe.first_weights(gradients)
+    of_kernel = ntk_scores(lambda back: pull(back)[0], here.outputs, key) if kernel else {}
     return {
         **_of_states(probe, here, change, x, moved, slopes),
         "gradient_floor": formulas.log_rms(first[None])[0],
-        **ntk_scores(lambda back: pull(back)[0], here.outputs, key),
+        **of_kernel,
         **first_step(run, drawn.parameters, gradients, batch),
     }
 

@@ -31,6 +31,7 @@ NAMES = (
 _LEAST_ROWS = 4
 _MOST_ROWS = 16  # that angles and gradients are measured on
 _MAPS = ("auto", "explicit", "deferred")
+_PARTS = ("all", "first_step", "states")
 _MOST_EXPLICIT = 3_000_000  # parameters, of "auto"
 _MOST_AT_ONCE = 16  # networks
 _MOST_DEFERRED_AT_ONCE = 4
@@ -89,6 +90,7 @@ def scores(
     num_seeds: int = 64,
     key: int = 0,
     linear_map: str = "auto",
+    parts: str = "all",
 ) -> Scores:
     """Scores at initialization of a spec, a network of `di.layers`, or a `di.Network`.
 
@@ -120,6 +122,8 @@ def scores(
             (`di.deferred`), of the same law, and leaves out scores by parameters (ntk_condition,
             ntk_centred, first_step, signal_efficiency, gradient_floor). "auto": deferred above 3e6
             parameters.
+        parts: "first_step" leaves out the tangent kernel, "states" every score by parameters: half
+            the time, most of which compiles.
 
     Raises:
         SpecError: inputs that do not fit; layers without explicit parameters (Tied, dropout).
@@ -137,11 +141,12 @@ def scores(
     own, shown = _arranged(network, inputs)
     batch = _batch(shown, labels)
     chosen = validate.choice("linear_map", linear_map, _MAPS)
+    part = validate.choice("parts", parts, _PARTS)
     if isinstance(network, NetworkSpec):
-        functions, run = _spec_program(network, shape_of(own), num_seeds, chosen)
+        functions, run = _spec_program(network, shape_of(own), num_seeds, chosen, part)
     else:
-        functions = _measure_network(network, own, batch)
-        run = _program(functions, num_seeds, chosen)
+        functions = _measure_network(network, own, batch, part)
+        run = _program(functions, num_seeds, chosen, part)
     given, root = jax.tree.map(jnp.asarray, batch), jax.random.key(key)
     values = {name: np.asarray(value) for name, value in run(given, root).items()}
     found = estimates({name: np.asarray(value) for name, value in values.items()})
@@ -233,7 +238,7 @@ class _Measure(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _spec_program(
-    network: Any, shape: Shape, num_seeds: int, linear_map: str
+    network: Any, shape: Shape, num_seeds: int, linear_map: str, parts: str
 ) -> tuple[_Measure, Callable[..., Any]]:
     """Compiled once for a spec and a shape of inputs."""
     import jax
@@ -243,12 +248,13 @@ def _spec_program(
 
     probe = layers_probe(network, shape)
     drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
-    whole, by_states = (functools.partial(f, probe) for f in (measured, state_scores))
+    whole = functools.partial(measured, probe, kernel=parts == "all")
+    by_states = functools.partial(state_scores, probe)
     functions = _Measure(whole, by_states, site_paths(network, shape), "layers", _size(drawn))
-    return functions, _program(functions, num_seeds, linear_map)
+    return functions, _program(functions, num_seeds, linear_map, parts)
 
 
-def _measure_network(network: Any, own: Inputs, batch: Batch) -> _Measure:
+def _measure_network(network: Any, own: Inputs, batch: Batch, parts: str) -> _Measure:
     import jax
 
     from deepinit.diagnosis.doors import networks
@@ -257,7 +263,7 @@ def _measure_network(network: Any, own: Inputs, batch: Batch) -> _Measure:
 
     outputs = abstract_outputs(network, own)
     drawn = jax.eval_shape(network.batch.init, jax.random.key(0), batch.inputs)[0]
-    read = _read(network, batch.inputs)
+    read = read_as_layers(network, batch.inputs)
     if read is not None:
         from deepinit.diagnosis.doors.layers import layers_probe, site_paths
 
@@ -272,7 +278,8 @@ def _measure_network(network: Any, own: Inputs, batch: Batch) -> _Measure:
         paths, states = networks.place_names(places), "products"
 
     def whole(batch: Any, key: Any) -> Any:
-        return by_states(batch, key) | networks.parameter_scores(network, batch, key)
+        own = networks.parameter_scores(network, batch, key, kernel=parts == "all")
+        return by_states(batch, key) | own
 
     return _Measure(whole, by_states, paths, states, _size(drawn))
 
@@ -291,7 +298,7 @@ def _size(tree: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def _read(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
+def read_as_layers(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
     """The network of `di.layers` that it is and its inputs, or None."""
     from deepinit.core.inputs import rows as vectors
     from deepinit.core.inputs import sequences
@@ -320,7 +327,9 @@ def _chunk(size: int, num_seeds: int) -> int:
     return max(1, min(num_seeds, _MOST_AT_ONCE, _CHUNK_BYTES // own))
 
 
-def _program(functions: _Measure, num_seeds: int, linear_map: str) -> Callable[..., Any]:
+def _program(
+    functions: _Measure, num_seeds: int, linear_map: str, parts: str
+) -> Callable[..., Any]:
     """`(batch, key) -> values [num_seeds, ...]`."""
     import jax
     import jax.numpy as jnp
@@ -328,6 +337,8 @@ def _program(functions: _Measure, num_seeds: int, linear_map: str) -> Callable[.
     size = functions.parameters
     if linear_map == "deferred" or (linear_map == "auto" and size > _MOST_EXPLICIT):
         measure, chunk = _deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
+    elif parts == "states":
+        measure, chunk = functions.by_states, _chunk(size, num_seeds)
     else:
         measure, chunk = functions.whole, _chunk(size, num_seeds)
 
@@ -336,4 +347,6 @@ def _program(functions: _Measure, num_seeds: int, linear_map: str) -> Callable[.
         seeds = jnp.arange(num_seeds, dtype=jnp.uint32)
         return jax.lax.map(of_seed, seeds, batch_size=min(chunk, num_seeds))
 
-    return jax.jit(many)
+    if parts == "all":
+        return jax.jit(many)
+    return jax.jit(many, compiler_options={"xla_backend_optimization_level": 1})

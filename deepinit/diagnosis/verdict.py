@@ -78,6 +78,12 @@ def verdict(scores: Mapping[str, Any], num_seeds: int) -> Verdict:
     )
 
 
+def calibrated(found: Verdict) -> float:
+    """The share, moved into the interval of what was observed among networks like this."""
+    low, high = found.interval
+    return min(max(found.share, low), high)
+
+
 @functools.cache
 def model() -> dict[str, Any]:
     """`model.json`; DamagedError if its checksum does not match."""

@@ -59,6 +59,8 @@ PARTS = {
     "diagnosis": (
         "Diagnosis",
         [
+            "diagnose",
+            "Diagnosis",
             "scaling_check",
             "ScalingCheck",
             "calibrate",

@@ -24,8 +24,8 @@ from deepinit.diagnosis.probe import Batch
 from deepinit.quantities.own.places import Place, is_among, sites
 
 
-def parameter_scores(network: Any, batch: Batch, key: Any) -> dict[str, Any]:
-    """Tangent kernel, first step, and the gradient of the matrix where it is smallest."""
+def parameter_scores(network: Any, batch: Batch, key: Any, kernel: bool = True) -> dict[str, Any]:
+    """Tangent kernel (`kernel`), first step, and the smallest gradient of a matrix."""
     own = jax.random.fold_in(key, NETWORK)
     drawn, others = network.batch.init(own, batch.inputs)
     leaves, tree = jax.tree.flatten(drawn)
@@ -42,9 +42,10 @@ def parameter_scores(network: Any, batch: Batch, key: Any) -> dict[str, Any]:
     outputs, pull = jax.vjp(lambda p: run(p, batch.inputs), parameters)
     gradients = pull(random_cotangent(key, outputs))[0]
     floors = [formulas.log_rms(leaf[None])[0] for leaf in gradients if leaf.ndim > 1]
+    of_kernel = ntk_scores(lambda back: pull(back)[0], outputs, key) if kernel else {}
     return {
         "gradient_floor": jnp.min(jnp.stack(floors)),
-        **ntk_scores(lambda back: pull(back)[0], outputs, key),
+        **of_kernel,
         **first_step(run, parameters, gradients, batch),
     }
 

@@ -1,0 +1,113 @@
+"""Inputs of a diagnosis: one's own, checked, or usual ones."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import DeepinitError, SpecError
+from deepinit.core.inputs import Inputs, arranged, points, token_ids, tokens
+from deepinit.core.layers import Conv, Dense, Embed, Layer
+from deepinit.core.layers.containers import leaves
+from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.specs import NetworkSpec
+
+ROWS = 16
+_LENGTH, _SEQUENCES = 8, 4  # tokens; gradients and angles take their square
+_SIDE, _CHANNELS, _IMAGES = 64, 3, 4  # ResNet-18 leaves 2 x 2 positions
+_DATA = {784: "MNIST", 196: "MNIST, 14 x 14", 64: "digits"}
+
+
+class Rows(NamedTuple):
+    """Inputs, and a name for them; `own`: whether the user's."""
+
+    inputs: Inputs
+    name: str
+    own: bool
+
+
+def own_rows(network: Any, inputs: Any) -> Rows:
+    """The user's inputs for a spec or network.
+
+    Raises SpecError: inputs that are not numbers, not finite, all equal, or of another shape.
+    """
+    if isinstance(inputs, Rows):
+        return inputs
+    if isinstance(inputs, Inputs):
+        return Rows(inputs, f"{inputs.label or 'inputs'}", True)
+    array = np.asarray(inputs)
+    if array.dtype.kind not in "fiub" or array.ndim < 2 or not array.size:
+        given = f"inputs of shape {array.shape} and type {array.dtype}"
+        raise SpecError(given, "numbers [rows, ...]", "Give a row for each input.")
+    if not np.all(np.isfinite(array)):
+        raise SpecError("inputs with NaN or infinite entries", "finite numbers", "Clean them.")
+    if np.all(array == array[:1]):
+        raise SpecError(
+            "constant inputs: all rows are equal", "different rows", "Give real inputs."
+        )
+    name = f"{len(array)} rows of yours, shape {' x '.join(map(str, array.shape[1:]))}"
+    if not isinstance(network, NetworkSpec):
+        from deepinit.core.inputs import arrays
+
+        own = array.astype(np.float32) if array.dtype == np.float64 else array
+        return Rows(arrays(own), name, True)
+    if _first(network) is Embed:
+        return Rows(token_ids(array[:ROWS]), name, True)
+    rows = array[:ROWS].astype(float)
+    return Rows(arranged(rows) if rows.ndim > 2 else points(rows), name, True)
+
+
+def usual_rows(network: Any, dimension: int | None = None) -> Rows:
+    """Tokens, images, MNIST or digits of its size (with their packages), or Gaussian rows.
+
+    Args:
+        dimension: of one input of a dense network; None for 784.
+
+    Raises SpecError: a network of one's own, whose inputs only its author knows.
+    """
+    if not isinstance(network, NetworkSpec):
+        given = "a network of one's own without inputs"
+        raise SpecError(given, "an array [rows, ...]", "Give inputs (--inputs FILE.npy).")
+    first = _first(network)
+    generator = np.random.default_rng(0)
+    if first is Embed:
+        name = f"{_SEQUENCES} random sequences of {_LENGTH} tokens"
+        return Rows(tokens(_LENGTH, _SEQUENCES), name, False)
+    if first is Conv:
+        images = generator.normal(size=(_IMAGES, _SIDE, _SIDE, _CHANNELS))
+        name = f"{_IMAGES} Gaussian images, {_SIDE} x {_SIDE} x {_CHANNELS}"
+        return Rows(arranged(images), name, False)
+    if isinstance(network, ConvResNet):
+        raise SpecError("ConvResNet without inputs", "images [rows, ...]", "Give inputs.")
+    own = network.width if isinstance(network, ResNet) and not network.embedding_law else 784
+    size = own if dimension is None else dimension
+    found = _images(size)
+    if found is not None:
+        return Rows(points(found), f"{ROWS} images of {_DATA[size]}", False)
+    name = f"{ROWS} Gaussian rows of dimension {size}"
+    return Rows(points(generator.normal(size=(ROWS, size))), name, False)
+
+
+def _images(size: int) -> np.ndarray | None:
+    """Images of mean 0 and mean square 1, as the study's; None without their package."""
+    from deepinit.core.inputs.rows import images
+    from deepinit.diagnosis.study.data import data
+
+    if size not in _DATA:
+        return None
+    try:
+        if size != 784:
+            return data("mnist" if size == 196 else "digits").inputs[:ROWS].astype(float)
+        pixels, labels = images()
+        order = np.random.default_rng(0).permutation(len(labels))[:ROWS]
+        pixels = pixels.reshape(len(pixels), -1)
+        return (pixels[order] - pixels.mean()) / pixels.std()
+    except DeepinitError:
+        return None
+
+
+def _first(network: NetworkSpec) -> type:
+    """Kind of the first random layer of a network of layers; else of the spec."""
+    if not isinstance(network, Layer):
+        return type(network)
+    kinds = (type(leaf) for leaf in leaves(network))
+    return next((kind for kind in kinds if kind in (Embed, Conv, Dense)), Dense)
