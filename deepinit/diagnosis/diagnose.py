@@ -320,7 +320,7 @@ def _disagreement(network: Any, found: Scores) -> str:
     ratio = sum(1 / width for width in network.widths)
     if ratio > _FEWEST_RATIO or not math.isfinite(score.mean + score.predicted + spread):
         return ""
-    allowed = 5 * score.standard_error + 0.2 * abs(score.predicted) + 0.3 + spread**2
+    allowed = 5 * score.standard_error + 0.1 * abs(score.predicted) + 0.3 + spread**2
     if abs(score.mean - score.predicted) <= allowed:
         return ""
     return (

@@ -1,5 +1,6 @@
 """Verdict, causes and changes of small networks; the screen and the record."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from deepinit.diagnosis.default_inputs import usual_rows
 from deepinit.diagnosis.diagnose import _disagreement
 from deepinit.diagnosis.estimates import BY_LAYER, Estimate
 from deepinit.diagnosis.features import LABEL_FREE
-from deepinit.diagnosis.judgement import family_of
+from deepinit.diagnosis.judgement import family_of, judgement
 from deepinit.diagnosis.layer_groups import groups
 from deepinit.diagnosis.record import finite
 from deepinit.diagnosis.scores import Score, Scores
@@ -89,17 +90,31 @@ def test_a_shallow_wide_he_network_trains(shallow):
 
 
 @pytest.mark.slow
-def test_a_network_outside_the_range_gets_no_share():
-    chaotic = di.MLP((64,) * 60, "tanh", di.normal(25.0), output_width=10)
-    found = di.diagnose(chaotic, ROWS, num_seeds=8)
-    assert found.verdict.share is None
-    assert found.verdict.interval is None
+def test_a_network_outside_the_range_gets_no_share(shallow):
+    scores = measured(gradient_slope=1e6)
+    judged = judgement(scores, shallow.network, di.inputs.points(ROWS))
+    assert judged.share is None
+    assert judged.interval is None
+    found = dataclasses.replace(shallow, verdict=judged, causes=causes(scores, judged.share))
     assert found.exit_code == 11
     assert "no trained network resembles this one: scores only" in screen_of(found)
-    assert {cause.id for cause in found.causes} & {"chaos", "exploding"}
+    assert [cause.share_without for cause in found.causes] == [None]
     record = record_of(found)
     assert record["verdict"]["share"] is None
     assert record["verdict"]["calibration"]["in_range"] is False
+    inside = judgement(measured(), shallow.network, di.inputs.points(ROWS))
+    assert inside.in_range
+    low, high = inside.interval
+    assert low <= inside.share <= high
+
+
+@pytest.mark.slow
+def test_a_chaotic_network_is_said_to_be_chaotic():
+    chaotic = di.MLP((64,) * 60, "tanh", di.normal(25.0), output_width=10)
+    found = di.diagnose(chaotic, ROWS, num_seeds=8)
+    assert found.verdict.label != "trains"
+    assert {"chaos", "exploding"} <= {cause.id for cause in found.causes}
+    screen_of(found)
 
 
 @pytest.mark.slow
