@@ -72,7 +72,8 @@ def row_use(
 
     def draw(key: jax.Array, rows: Rows, law: Any, fan_out: int, depth: int, precision: str) -> Any:
         key = key if known is None else jax.random.fold_in(key, use)
-        return conditional_with_residuals(key, rows, law, fan_out, depth, precision, known)
+        images, new = conditional_with_residuals(key, rows, law, fan_out, depth, precision, known)
+        return images, new._replace(factor=None)  # of one use; the same fields at every use
 
     (images, new), bias = drawn_layer(draw, maps.precision)(key, rows, layer)
     return images, bias, new
@@ -89,7 +90,7 @@ def cotangent_use(
 ) -> tuple[jax.Array, Saved]:
     """W^T u after all uses of `rows` (Q, N), and what it adds to `known` (P, B)."""
     key = jax.random.fold_in(jax.random.fold_in(key, 3), use)
-    earlier = () if known is None else known
+    earlier = () if known is None else (known.directions, known.normals)
     normals = standard_normals(key, (len(vectors), fan_in), vectors.dtype)
 
     def act(cotangents: jax.Array) -> tuple[jax.Array, Saved]:
