@@ -151,6 +151,7 @@ def test_a_network_and_its_gradient_are_in_law_those_of_explicit_kernels():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_kernels_of_tangents_are_in_law_those_of_explicit_kernels():
     images = IMAGES[:, :3, :3]
 

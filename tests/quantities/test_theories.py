@@ -25,7 +25,7 @@ def test_the_battery_has_every_quantity():
 
 
 @pytest.mark.slow_cases("cosine-16")
-@pytest.mark.exhaustive_cases("nngp-1", "training_loss-1")
+@pytest.mark.exhaustive_cases("nngp-1", "training_loss-1", "cosine-1", "ntk-1")
 @pytest.mark.slow_cases("nngp-16", "training_loss-16")
 @pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(INPUTS))

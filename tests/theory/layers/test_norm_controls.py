@@ -172,6 +172,7 @@ def test_controls(phi):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_wrong_mean_shows(monkeypatch):
     def wrong(*given):
         first, second = norm_means.norm_means(*given)
