@@ -9,8 +9,8 @@ gpt      GPT-2 small, XL and GPT-3 in fresh processes: seconds of a call over th
 ntk      the tangent kernel of an MLP of 6 x 1024 by jacrev and einsum: explicit over deferred.
 engine   angles of a pair in ReLU networks: the explicit engine, deferred, over `conditional`.
 
-Measured on 2 busy cores, processor seconds over JAX's and over our generator: GPT-3, 8 tokens 1.33
-and 1.42, with gradient 2.0 and 2.6, 64 tokens 1.9 and 2.0. Tangent kernel: 210 times faster.
+Measured on 2 quiet cores, seconds over JAX's and over our generator: GPT-3, 8 tokens 1.15 and 1.61,
+with gradient 1.74 and 3.13, 64 tokens 1.75 and 2.55. Tangent kernel: 210 times faster.
 """
 
 import json
