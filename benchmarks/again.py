@@ -17,7 +17,7 @@ import numpy as np
 
 import deepinit as di
 from deepinit.ensembles import blocks, keys, programs
-from deepinit.quantities.routes import programs_of
+from deepinit.quantities.programs import programs_of
 
 Q = di.quantities
 SESSION = di.MLP(widths=(256,) * 32)

@@ -24,7 +24,7 @@ from deepinit.infinite_width.kernels import nngp_and_ntk
 from deepinit.infinite_width.neural_tangents.layers import stax_network
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
-from deepinit.quantities.routes import seed_fn_of
+from deepinit.quantities.programs import seed_fn_of
 
 GOAL = 1.5
 PAIR = di.inputs.pair(1.0)

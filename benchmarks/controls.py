@@ -105,7 +105,7 @@ def seconds(job: Job, width: int, networks: int) -> dict[str, Any]:
     from deepinit.ensembles.keys import root_key
     from deepinit.quantities.controls import control_of
     from deepinit.quantities.measured import measure_block
-    from deepinit.quantities.routes import seed_fn_of
+    from deepinit.quantities.programs import seed_fn_of
 
     net = di.MLP((width,) * job.depth, getattr(di, job.activation))
     arguments, root, calls = (net, job.quantity, PAIR), root_key(0), {}

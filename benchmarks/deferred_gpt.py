@@ -156,7 +156,7 @@ def ntk(report: harness.Report, width: int, repeats: int) -> None:
 
 def engine(report: harness.Report, depth: int, networks: int, repeats: int) -> None:
     """Width 256."""
-    from deepinit.quantities.routes import seed_fn_of
+    from deepinit.quantities.programs import seed_fn_of
 
     arguments = di.MLP((256,) * depth), di.quantities.log_sin2_angle, di.inputs.pair(0.1)
     one = {name: seed_fn_of(*arguments, linear_map=name)[0] for name in ("conditional", "explicit")}

@@ -160,7 +160,7 @@ def ensemble(
     """The compiled engine of `di.simulate`, in one block if no size is given."""
     from deepinit.ensembles.blocks import compile_ensemble
     from deepinit.quantities.kinds.axis import pass_bytes
-    from deepinit.quantities.routes import seed_fn_of
+    from deepinit.quantities.programs import seed_fn_of
 
     seed_fn, settings = seed_fn_of(
         spec, quantity, inputs, linear_map=linear_map, precision=precision

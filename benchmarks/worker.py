@@ -22,7 +22,7 @@ from deepinit.ensembles import statistics
 from deepinit.ensembles.blocks import Blocks, Ensemble, compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.measured import measure_block
-from deepinit.quantities.routes import seed_fn_of
+from deepinit.quantities.programs import seed_fn_of
 
 ANGLE = 1.0
 

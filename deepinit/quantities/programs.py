@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core import validate
+from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.structure import Unkeyed, key_of, split
 from deepinit.ensembles.programs import Program, Variants
 from deepinit.quantities.controls import Control
-from deepinit.quantities.kinds import Forward, Parts
+from deepinit.quantities.kinds import ExactLaw, Forward, Parts
 from deepinit.quantities.measured import at_unit_size, times_power_of_two
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.validate import checked, with_checked_tap
+from deepinit.quantities.validate import check_answers, check_kinds, checked, with_checked_tap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,68 @@ class Withheld:
         raise TypeError("a program that is shared by inputs has no values of theirs")
 
     __iter__ = __getitem__ = __bool__ = __array__
+
+
+def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
+    """Resolves `auto`; SpecError for undefined quantities and excluded maps."""
+    check_kinds(spec, quantity, inputs)
+    check_answers(quantity, spec, inputs)
+    if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
+        given = f"linear_map={name!r} for {quantity.name}"
+        allowed = "quantities at one point with an exact law of each layer (log_volume)"
+        raise SpecError(given, allowed, "Leave linear_map out.")
+    return quantity.measurement.linear_map(spec, inputs, name)
+
+
+def programs_of(
+    spec: Any,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    linear_map: str = "auto",
+    dtype: str = "float32",
+    precision: str = "highest",
+    keep: bool = False,
+    control: Control | None = None,
+) -> tuple[Any, dict[str, str]]:
+    """Programs of one network's Measurement (`measurement_programs`), and their settings.
+
+    With other stored arrays for `keep`, and the columns of a `control`.
+    """
+    settings = {
+        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
+        "dtype": validate.dtype(dtype),
+        "precision": validate.precision(precision),
+    }
+    return measurement_programs(spec, quantity, inputs, settings, keep, control), settings
+
+
+def seed_fn_of(
+    spec: Any,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    linear_map: str = "auto",
+    dtype: str = "float32",
+    precision: str = "highest",
+    keep: bool = False,
+    control: Control | None = None,
+) -> tuple[Callable[[Any], Any], dict[str, str]]:
+    """Seed function `key -> Measurement`, with other stored arrays for `keep`, and its settings.
+
+    The Measurement has the columns of a `control`.
+    """
+    programs, settings = programs_of(
+        spec,
+        quantity,
+        inputs,
+        linear_map=linear_map,
+        dtype=dtype,
+        precision=precision,
+        keep=keep,
+        control=control,
+    )
+    return programs[-1].seed_fn, settings
 
 
 def measurement_programs(

@@ -19,10 +19,8 @@ from deepinit.core.sweep_results import SweepResult
 from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities import swept
 from deepinit.quantities.controlled import choose_control
-from deepinit.quantities.controls import Control
-from deepinit.quantities.kinds import ExactLaw
 from deepinit.quantities.measured import measure_block
-from deepinit.quantities.programs import measurement_programs
+from deepinit.quantities.programs import programs_of
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import INFINITE_WIDTH, Theory
 from deepinit.quantities.validate import apply_statistic, check_answers, check_kinds
@@ -266,65 +264,3 @@ def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Pre
     if isinstance(result, str):
         return result
     return dataclasses.replace(result, quantity=quantity.name, symbol=quantity.symbol)
-
-
-def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
-    """Resolves `auto`; SpecError for undefined quantities and excluded maps."""
-    check_kinds(spec, quantity, inputs)
-    check_answers(quantity, spec, inputs)
-    if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
-        given = f"linear_map={name!r} for {quantity.name}"
-        allowed = "quantities at one point with an exact law of each layer (log_volume)"
-        raise SpecError(given, allowed, "Leave linear_map out.")
-    return quantity.measurement.linear_map(spec, inputs, name)
-
-
-def programs_of(
-    spec: Any,
-    quantity: Quantity,
-    inputs: Any,
-    *,
-    linear_map: str = "auto",
-    dtype: str = "float32",
-    precision: str = "highest",
-    keep: bool = False,
-    control: Control | None = None,
-) -> tuple[Any, dict[str, str]]:
-    """Programs of one network's Measurement (`measurement_programs`), and their settings.
-
-    With other stored arrays for `keep`, and the columns of a `control`.
-    """
-    settings = {
-        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
-        "dtype": validate.dtype(dtype),
-        "precision": validate.precision(precision),
-    }
-    return measurement_programs(spec, quantity, inputs, settings, keep, control), settings
-
-
-def seed_fn_of(
-    spec: Any,
-    quantity: Quantity,
-    inputs: Any,
-    *,
-    linear_map: str = "auto",
-    dtype: str = "float32",
-    precision: str = "highest",
-    keep: bool = False,
-    control: Control | None = None,
-) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """Seed function `key -> Measurement`, with other stored arrays for `keep`, and its settings.
-
-    The Measurement has the columns of a `control`.
-    """
-    programs, settings = programs_of(
-        spec,
-        quantity,
-        inputs,
-        linear_map=linear_map,
-        dtype=dtype,
-        precision=precision,
-        keep=keep,
-        control=control,
-    )
-    return programs[-1].seed_fn, settings

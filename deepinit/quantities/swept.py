@@ -15,6 +15,7 @@ from deepinit.core.specs import NetworkSpec
 from deepinit.core.sweep import Sweep
 from deepinit.core.sweep_results import SweepResult, of_points
 from deepinit.quantities.measured import block_statistics
+from deepinit.quantities.programs import programs_of
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.validate import apply_statistic, check_kinds
 
@@ -84,7 +85,6 @@ def _point(
     sweep: Sweep, number: int, quantity: Quantity, inputs: Any, options: dict[str, Any]
 ) -> _Point:
     from deepinit.ensembles import blocks
-    from deepinit.quantities.routes import programs_of
 
     spec, own = sweep.networks[number], sweep.inputs(number, inputs)
     sweep.saying(number, check_kinds, spec, quantity, own)

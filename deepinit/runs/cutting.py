@@ -8,7 +8,7 @@ import numpy as np
 from deepinit import store
 from deepinit.core.specs import NetworkSpec
 from deepinit.quantities.controls import Control
-from deepinit.quantities.routes import programs_of
+from deepinit.quantities.programs import programs_of
 from deepinit.runs.experiment import Case
 from deepinit.runs.inspect import plan_name, read_plan
 from deepinit.runs.work import Work, block_sizes

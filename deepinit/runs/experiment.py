@@ -20,9 +20,9 @@ from deepinit.ensembles import DRAW_SCHEME
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.controlled import checked_control
 from deepinit.quantities.own.record import record
+from deepinit.quantities.programs import chosen_linear_map
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.record import quantity_record
-from deepinit.quantities.routes import chosen_linear_map
 from deepinit.runs.user_code import check_experiment, listed
 
 if TYPE_CHECKING:

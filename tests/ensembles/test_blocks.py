@@ -10,7 +10,8 @@ from deepinit.core.errors import ResourceError, SpecError
 from deepinit.ensembles import blocks
 from deepinit.ensembles.blocks import MEMORY_BUDGET, Blocks, compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.quantities.routes import seed_fn_of, simulate
+from deepinit.quantities.programs import seed_fn_of
+from deepinit.quantities.routes import simulate
 
 ROOT = root_key(3)
 SPEC = di.MLP(widths=(3,) * 4)  # narrow: dead and collinear networks occur

@@ -10,7 +10,7 @@ EIGHT_DEVICES = """
 import jax, numpy as np
 import deepinit as di
 from deepinit.ensembles import blocks, keys
-from deepinit.quantities.routes import seed_fn_of
+from deepinit.quantities.programs import seed_fn_of
 from deepinit.ensembles.blocks import compile_ensemble, local_mesh
 
 root = keys.root_key(3)

@@ -9,7 +9,8 @@ import pytest
 import deepinit as di
 from deepinit.ensembles import blocks, keys, programs
 from deepinit.ensembles.blocks import Blocks
-from deepinit.quantities.routes import programs_of, simulate
+from deepinit.quantities.programs import programs_of
+from deepinit.quantities.routes import simulate
 
 Q = di.quantities
 CUT = Blocks(12, 12, 12)

@@ -167,7 +167,7 @@ def test_orientations_under_an_optax_transformation_need_its_geometry():
 @pytest.mark.exhaustive
 def test_weights_of_a_network_are_kept_on_request():
     from deepinit.quantities.measured import measure_block
-    from deepinit.quantities.routes import seed_fn_of
+    from deepinit.quantities.programs import seed_fn_of
 
     options = {"linear_map": "explicit", "dtype": "float32", "precision": "highest"}
     seed_fn, _ = seed_fn_of(NET, Q.relative_distance, RUN, keep=True, **options)

@@ -12,7 +12,8 @@ from deepinit.core.errors import SpecError
 from deepinit.ensembles import blocks, keys
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.measured import measure_block
-from deepinit.quantities.routes import finished_estimate, seed_fn_of
+from deepinit.quantities.programs import seed_fn_of
+from deepinit.quantities.routes import finished_estimate
 
 Q = di.quantities
 SPEC = di.MLP((8,) * 3)

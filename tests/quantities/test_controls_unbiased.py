@@ -12,7 +12,7 @@ import pytest
 import deepinit as di
 from deepinit.ensembles import blocks, keys
 from deepinit.quantities.controlled import choose_control
-from deepinit.quantities.routes import seed_fn_of
+from deepinit.quantities.programs import seed_fn_of
 from deepinit.theory.layers import columns, controls
 from deepinit.theory.layers.column_means import column_means
 

@@ -12,7 +12,8 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
 from deepinit.observables.measurement import Measurement
-from deepinit.quantities.routes import evaluate, seed_fn_of
+from deepinit.quantities.programs import seed_fn_of
+from deepinit.quantities.routes import evaluate
 from deepinit.quantities.theory import Theory, always, theories
 from deepinit.runs.experiment import Case
 

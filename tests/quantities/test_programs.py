@@ -10,7 +10,7 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.ensembles import blocks
 from deepinit.quantities.controlled import choose_control
-from deepinit.quantities.routes import programs_of
+from deepinit.quantities.programs import programs_of
 
 Q, L = di.quantities, di.layers
 NUMBERS, EQUAL_NUMBERS, INPUTS_FIXED, CONSTANTS = range(4)

@@ -10,7 +10,8 @@ from statistical import assert_mean
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
-from deepinit.quantities.routes import chosen_linear_map, evaluate
+from deepinit.quantities.programs import chosen_linear_map
+from deepinit.quantities.routes import evaluate
 from deepinit.quantities.theory import Theory
 
 Q = di.quantities

@@ -10,7 +10,7 @@ from deepinit.ensembles import blocks, keys
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
 from deepinit.quantities.measured import values_of
-from deepinit.quantities.routes import seed_fn_of
+from deepinit.quantities.programs import seed_fn_of
 
 L, Q = di.layers, di.quantities
 S, Dense, Act, Residual = L.Sequential, L.Dense, L.Activation, L.Residual
