@@ -8,11 +8,13 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import ResourceError, SpecError
-from deepinit.core.inputs import ArrayInputs, Inputs, arrays
+from deepinit.core.inputs import Inputs, arrays
 from deepinit.core.layers import Layer, Shape, shape_of
-from deepinit.core.specs import MLP, NetworkSpec
+from deepinit.core.specs import NetworkSpec
 from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
 from deepinit.diagnosis.probe import Batch
+from deepinit.diagnosis.score_inputs import MOST_ROWS, arranged, batch_of
+from deepinit.diagnosis.stack_theory import predictions
 
 NAMES = (
     "collapse",
@@ -28,8 +30,6 @@ NAMES = (
     "token_cosine",
     "attention_entropy",
 )
-_LEAST_ROWS = 4
-_MOST_ROWS = 16  # that angles and gradients are measured on
 _MAPS = ("auto", "explicit", "deferred")
 _PARTS = ("all", "first_step", "states")
 _MOST_EXPLICIT = 3_000_000  # parameters, of "auto"
@@ -138,8 +138,8 @@ def scores(
 
     if not isinstance(network, NetworkSpec):
         validate.instance("network", network, Network, "a network", "Write di.MLP((64,) * 8).")
-    own, shown = _arranged(network, inputs)
-    batch = _batch(shown, labels)
+    own, shown = arranged(network, inputs)
+    batch = batch_of(shown, labels)
     chosen = validate.choice("linear_map", linear_map, _MAPS)
     part = validate.choice("parts", parts, _PARTS)
     if isinstance(network, NetworkSpec):
@@ -150,74 +150,9 @@ def scores(
     given, root = jax.tree.map(jnp.asarray, batch), jax.random.key(key)
     values = {name: np.asarray(value) for name, value in run(given, root).items()}
     found = estimates({name: np.asarray(value) for name, value in values.items()})
-    theory = predictions(network, shown[:_MOST_ROWS])
+    theory = predictions(network, shown[:MOST_ROWS])
     ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
     return Scores(ordered, by_layer(values), functions.paths, num_seeds, functions.states)
-
-
-def predictions(network: Any, inputs: Any) -> dict[str, float]:
-    """Theory of the scores where there is one: fully connected networks of independent weights."""
-    from deepinit.diagnosis.stack_theory import mlp_theory
-
-    if not isinstance(network, MLP):
-        return {}
-    theory = mlp_theory(network, np.asarray(inputs, float).reshape(len(inputs), -1))
-    if theory is None:
-        return {}
-    return {
-        "gradient_slope": theory.gradient_slope,
-        "gradient_spread": theory.gradient_spread,
-        "stretch": theory.stretch,
-    }
-
-
-def _arranged(network: Any, inputs: Any) -> tuple[Inputs, Any]:
-    """Inputs as a record, and as an array for the network."""
-    from deepinit.networks.network import Network
-
-    is_network = isinstance(network, Network)
-    if not isinstance(inputs, Inputs):
-        array = np.asarray(inputs)
-        if array.ndim < 2 or not len(array):
-            allowed = "an array [rows, ...], or di.inputs"
-            raise SpecError(f"inputs of shape {array.shape}", allowed, "Give a row for each input.")
-        if array.dtype == np.float64:
-            array = array.astype(np.float32)
-        if is_network:
-            return arrays(array), array
-        from deepinit.core.inputs.rows import points
-
-        flat = array.reshape(len(array), -1).astype(float)
-        return points(flat), flat.astype(np.float32)
-    if is_network:
-        if isinstance(inputs, ArrayInputs):
-            given = inputs.arrays
-        else:
-            rows = np.concatenate([inputs.points, inputs.partners])
-            given = network.batch.arranged(rows)
-        if len(given) != 1:
-            allowed = "a network of one array"
-            raise SpecError(f"inputs of {len(given)} arrays", allowed, "Wrap it in a function.")
-        return inputs, np.asarray(given[0])
-    rows = np.concatenate([inputs.points, inputs.partners]).astype(np.float32)
-    return inputs, rows
-
-
-def _batch(rows: Any, labels: Any) -> Batch:
-    if len(rows) < _LEAST_ROWS:
-        given = f"{len(rows)} inputs"
-        raise SpecError(given, f"{_LEAST_ROWS} rows or more", "Scores compare inputs; give more.")
-    flat = rows.reshape(len(rows), -1)
-    if np.all(flat == flat[0]):
-        raise SpecError("inputs that are all equal", "different rows", "Give real inputs.")
-    if labels is None:
-        return Batch(rows[:_MOST_ROWS])
-    classes = np.asarray(labels)
-    if classes.dtype.kind not in "iu" or len(classes) != len(rows) or classes.min() < 0:
-        given = f"labels of shape {classes.shape} and type {classes.dtype}"
-        raise SpecError(given, f"classes, integers from 0, for {len(rows)} rows", "One a row.")
-    half, labelled = len(rows) // 2, classes.astype(np.int32)
-    return Batch(rows[:_MOST_ROWS], rows[:half], labelled[:half], rows[half:], labelled[half:])
 
 
 class _Measure(NamedTuple):

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.specs import MLP
+
 _RADIUS, _NODES = 8.0, 4000  # midpoints: exact halves at a kink in 0
 
 
@@ -131,3 +133,17 @@ def mlp_theory(spec: Any, rows: Any) -> StackTheory | None:
         stretch = float(np.log(length / size * square / start))
     gradients = np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)
     return StackTheory(float(np.sum(logs[1:])), stretch, math.sqrt(spread), log_norm, gradients)
+
+
+def predictions(network: Any, inputs: Any) -> dict[str, float]:
+    """Theory of the scores where there is one: fully connected networks of independent weights."""
+    if not isinstance(network, MLP):
+        return {}
+    theory = mlp_theory(network, np.asarray(inputs, float).reshape(len(inputs), -1))
+    if theory is None:
+        return {}
+    return {
+        "gradient_slope": theory.gradient_slope,
+        "gradient_spread": theory.gradient_spread,
+        "stretch": theory.stretch,
+    }
