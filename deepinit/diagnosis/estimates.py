@@ -65,9 +65,7 @@ def by_layer(values: dict[str, Any]) -> dict[str, list[Estimate]]:
 
 def estimate(values: Any) -> Estimate:
     """Mean and its standard error, over finite values."""
-    kept = np.asarray(values, float)
-    kept = kept[np.isfinite(kept)]
-    events = len(values) - len(kept)
+    kept, events = _finite(values)
     if len(kept) < 2:
         return Estimate(np.nan, np.nan, np.nan, events)
     spread = float(np.std(kept, ddof=1))
@@ -76,13 +74,17 @@ def estimate(values: Any) -> Estimate:
 
 def spread_estimate(values: Any) -> Estimate:
     """The standard deviation as a score; its own error from the fourth moment."""
-    kept = np.asarray(values, float)
-    kept = kept[np.isfinite(kept)]
-    events = len(values) - len(kept)
+    kept, events = _finite(values)
     if len(kept) < 2:
         return Estimate(np.nan, np.nan, np.nan, events)
     spread = float(np.std(kept, ddof=1))
-    moved = kept - np.mean(kept)
-    fourth = max(float(np.mean(moved**4)) - spread**4, 0.0)
+    fourth = max(float(np.mean((kept - np.mean(kept)) ** 4)) - spread**4, 0.0)
     error = np.sqrt(fourth / len(kept)) / (2 * spread) if spread else 0.0
     return Estimate(spread, float(error), spread, events)
+
+
+def _finite(values: Any) -> tuple[np.ndarray, int]:
+    """Finite values, and the number of others."""
+    every = np.asarray(values, float)
+    kept = every[np.isfinite(every)]
+    return kept, len(every) - len(kept)
