@@ -1,7 +1,6 @@
 """Will it train? Verdict, causes, and changes that are measured again."""
 
 import dataclasses
-import functools
 import html
 import math
 import time
@@ -15,6 +14,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.layers import num_parameters
 from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.diagnosis.causes import Cause, causes
+from deepinit.diagnosis.checkpoints import depends_on_key, with_keyed_parameters
 from deepinit.diagnosis.default_inputs import Rows, own_rows, usual_rows
 from deepinit.diagnosis.fixes import Fix, applied, fixes
 from deepinit.diagnosis.judgement import Judgement, family_of, judgement
@@ -179,9 +179,9 @@ def _prepared(network: Any, inputs: Any) -> tuple[Any, Rows, str, tuple[str, ...
     validate.instance("network", network, Network, "a network", "Write di.MLP((64,) * 8).")
     rows = usual_rows(network) if inputs is None else own_rows(network, inputs)
     given = _given(rows)
-    if not _depends_on_key(network, given):
+    if not depends_on_key(network, given):
         remark = "not at initialization: this network is measured alone, spreads are of the loss"
-        return _tapped(network), rows, "products", (remark,), False
+        return with_keyed_parameters(network), rows, "products", (remark,), False
     read = read_as_layers(network, np.asarray(given))
     if read is None:
         return network, rows, "products", (_uncovered(network, rows),), True
@@ -198,61 +198,6 @@ def _prepared(network: Any, inputs: Any) -> tuple[Any, Rows, str, tuple[str, ...
 def _given(rows: Rows) -> Any:
     arrays = getattr(rows.inputs, "arrays", None)
     return rows.inputs if arrays is None else np.asarray(arrays[0])
-
-
-def _depends_on_key(network: Any, array: Any) -> bool:
-    """Whether two keys give different parameters; SpecError for none, or code that fails."""
-    import jax
-
-    batch = array[:2]
-    try:
-        first, second = (network.batch.init(jax.random.key(at), batch)[0] for at in (0, 1))
-        jax.eval_shape(functools.partial(_outputs, network), jax.random.key(0), batch)
-    except SpecError:
-        raise
-    except Exception as error:  # of the user's own code
-        lines = str(error).splitlines() or [type(error).__name__]
-        shape = " x ".join(map(str, array.shape))
-        given = f"a network that inputs {shape} do not fit, or that cannot be traced"
-        cause = f"{given} ({type(error).__name__}: {lines[0][:200]})"
-        raise SpecError(cause, "code that jax.jit takes", "Try jax.jit of it.") from error
-    pairs = [
-        (np.asarray(a), np.asarray(b))
-        for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-        if np.issubdtype(np.asarray(a).dtype, np.floating)
-    ]
-    if not sum(a.size for a, _ in pairs):
-        given = "a network without parameters"
-        raise SpecError(given, "one or more random layers", "Give a network with weights.")
-    return any(not np.array_equal(a, b) for a, b in pairs)
-
-
-def _tapped(network: Any) -> Any:
-    """The network with parameters that depend on the key by name alone, as measurements need it."""
-    import jax
-
-    own = network.batch
-
-    def init(key: Any, *arrays: Any) -> Any:
-        parameters, others = own.init(key, *arrays)
-        leaves, tree = jax.tree.flatten(parameters)
-
-        def shown(leaf: Any, key: Any) -> Any:
-            leaf = jax.numpy.asarray(leaf)
-            if not jax.numpy.issubdtype(leaf.dtype, jax.numpy.floating):
-                return leaf
-            return leaf + 0 * jax.random.normal(key, leaf.shape, leaf.dtype)
-
-        keys = jax.random.split(key, len(leaves))
-        changed = [shown(leaf, each) for leaf, each in zip(leaves, keys, strict=True)]
-        return jax.tree.unflatten(tree, changed), others
-
-    return network._replace(own_batch=own._replace(init=init))
-
-
-def _outputs(network: Any, key: Any, batch: Any) -> Any:
-    parameters, others = network.batch.init(key, batch)
-    return network.batch.apply(parameters, others, key, batch)
 
 
 def _uncovered(network: Any, rows: Rows) -> str:
