@@ -18,7 +18,8 @@ import numpy as np
 
 import deepinit as di
 from deepinit.core.specs import MLP
-from deepinit.ensembles.blocks import Blocks, compile_ensemble
+from deepinit.ensembles.blocks import compile_ensemble
+from deepinit.ensembles.cuts import Blocks
 from deepinit.infinite_width.angles import log_sin2_angles
 from deepinit.infinite_width.kernels import nngp_and_ntk
 from deepinit.infinite_width.neural_tangents.layers import stax_network

@@ -20,7 +20,8 @@ import numpy as np
 import deepinit as di
 from deepinit import training
 from deepinit.core import targets
-from deepinit.ensembles.blocks import Blocks, compile_ensemble
+from deepinit.ensembles.blocks import compile_ensemble
+from deepinit.ensembles.cuts import Blocks
 from deepinit.ensembles.keys import root_key
 from deepinit.observables.orientations import alignment, input_vectors
 

@@ -14,7 +14,7 @@ Beyond sqrt(S t / (d c)) processes, c = c_journal + c_read + c_unpack e + c_star
 import math
 from typing import NamedTuple
 
-from deepinit.ensembles.blocks import MEMORY_BUDGET
+from deepinit.ensembles.cuts import MEMORY_BUDGET
 from deepinit.ensembles.statistics import NUM_BINS
 
 BYTES_AT_HAND = 50  # per value of a block: itself, its event, copies in the statistics

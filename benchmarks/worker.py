@@ -19,7 +19,8 @@ import numpy as np
 import deepinit as di
 from deepinit import store
 from deepinit.ensembles import statistics
-from deepinit.ensembles.blocks import Blocks, Ensemble, compile_ensemble
+from deepinit.ensembles.blocks import Ensemble, compile_ensemble
+from deepinit.ensembles.cuts import Blocks
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.measured import measure_block
 from deepinit.quantities.programs import seed_fn_of

@@ -1,6 +1,5 @@
 """Blocks of seeds, computed by one compiled function on all devices."""
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,56 +15,26 @@ from deepinit.core.errors import ResourceError
 from deepinit.core.host import require_unforked
 from deepinit.core.placeholders import Recorded, Recorder
 from deepinit.ensembles import programs
+from deepinit.ensembles.cuts import (
+    HOST_COPIES,
+    MEMORY_BUDGET,
+    Blocks,
+    cut_for_devices,
+    cut_to_size,
+    fitting_batch,
+    in_whole_batches,
+    room,
+)
 from deepinit.ensembles.programs import Form, Program
 
 SeedFn = Callable[[Any], Any]
 Programs = Sequence[Program]
 BlockFn = Callable[[jax.Array, int], Any]
 
-# Networks per batch on one device. On a CPU their rows should fit a core's cache (measured: 10 to
-# 20 % slower at four times this size); accelerators take large batches.
-_CACHE_BYTES = 2**17
-_FEWEST, _MOST = 16, 1024
-_ACCELERATOR_BATCH = 4096
-_BLOCKS_PER_ENSEMBLE = 20  # updates of a progress bar; one block is the most work lost
-_SHARES = {"cpu": 8}  # least number of batches of a block of given size: devices share them
-_ACCELERATOR_SHARES = 64
-_LARGEST_BLOCK = 2**16  # seeds: bounds memory, hides overheads
-MEMORY_BUDGET = 2**30
-_HOST_COPIES = 9  # memory of a block's statistics over its outputs: measured, 8.3
-
-
-class Blocks(NamedTuple):
-    """Partition of an ensemble, part of a run's identity: batch sizes change rounding.
-
-    `block_size` counts seeds, `batch_size` networks computed together on one device; unfilled
-    places are wasted.
-    """
-
-    num_seeds: int
-    block_size: int
-    batch_size: int
-
-    @property
-    def num_blocks(self) -> int:
-        """The last may be partly filled."""
-        return -(-self.num_seeds // self.block_size)
-
-    def seeds(self, block: int) -> tuple[int, int]:
-        """[first, last) of a block."""
-        return block * self.block_size, min((block + 1) * self.block_size, self.num_seeds)
-
 
 def local_mesh() -> Mesh:
     """All devices (of all `jax.distributed` processes) on one axis `seeds`."""
     return jax.make_mesh((jax.device_count(),), ("seeds",), axis_types=(AxisType.Auto,))
-
-
-def fitting_batch(platform: str, seed_bytes: int) -> int:
-    """Networks per batch on a device."""
-    if platform != "cpu":
-        return _ACCELERATOR_BATCH
-    return min(max(_CACHE_BYTES // max(seed_bytes, 1), _FEWEST), _MOST)
 
 
 class Ensemble(NamedTuple):
@@ -120,9 +89,10 @@ def compile_ensemble(
         return Ensemble(blocks, block_fn(blocks, compiled), compiled.bytes_needed)
     fitting = 1 if batch_size_one else fitting_batch(mesh.devices.flat[0].platform, seed_bytes)
     if block_size is not None:
-        blocks = _cut_to_size(form, num_seeds, block_size, fitting, mesh, memory_budget)
+        wanted = min(block_size, num_seeds, room(output_bytes(form), memory_budget))
+        blocks = cut_to_size(num_seeds, wanted, fitting, mesh.devices.flat[0].platform)
     else:
-        blocks = _cut_for_devices(num_seeds, fitting, mesh)
+        blocks = cut_for_devices(num_seeds, fitting, mesh.size)
     while True:
         compiled = compiled_block(form, blocks, mesh)
         needed = compiled.bytes_needed
@@ -136,22 +106,9 @@ def compile_ensemble(
         batch = max(1, int(blocks.batch_size * smaller))
         if block_size is None:
             wanted = max(1, int(blocks.block_size * smaller))
-            blocks = Blocks(num_seeds, _in_whole_batches(wanted, batch, mesh), batch)
+            blocks = Blocks(num_seeds, in_whole_batches(wanted, batch, mesh.size), batch)
         else:
             blocks = blocks._replace(batch_size=batch)
-
-
-def _cut_for_devices(num_seeds: int, fitting: int, mesh: Mesh) -> Blocks:
-    """Complete batches on all devices."""
-    share = -(-num_seeds // mesh.size)  # networks of a device
-    batch = -(-share // -(-share // fitting))  # equal batches: few seeds are computed in vain
-    wanted = min(max(1, num_seeds // _BLOCKS_PER_ENSEMBLE), _LARGEST_BLOCK)
-    return Blocks(num_seeds, _in_whole_batches(wanted, batch, mesh), batch)
-
-
-def _in_whole_batches(wanted: int, batch: int, mesh: Mesh) -> int:
-    step = batch * mesh.size
-    return step * max(1, math.ceil(wanted / step))
 
 
 def chosen_form(seed_fn: SeedFn | Programs) -> Form:
@@ -181,34 +138,9 @@ def _outputs(form: Form) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _cut_to_size(
-    form: Form, num_seeds: int, block_size: int, fitting: int, mesh: Mesh, memory_budget: int
-) -> Blocks:
-    """`cut_to_size`, within the memory budget."""
-    wanted = min(block_size, num_seeds, room(output_bytes(form), memory_budget))
-    return cut_to_size(num_seeds, wanted, fitting, mesh.devices.flat[0].platform)
-
-
 def output_bytes(form: Form) -> int:
     """Of one network's measured arrays."""
     return sum(output.size * output.dtype.itemsize for output in outputs(form))
-
-
-def room(seed_outputs: int, memory_budget: int = MEMORY_BUDGET) -> int:
-    """Networks whose outputs fit half of the budget; the other half is for temporaries."""
-    return max(1, memory_budget // 2 // max(1, (1 + _HOST_COPIES) * seed_outputs))
-
-
-def cut_to_size(
-    num_seeds: int, block_size: int, fitting: int, platform: str, devices: int | None = None
-) -> Blocks:
-    """Equal batches of at most `fitting`.
-
-    The same for any number of devices on CPUs; elsewhere unless `devices`, which share a block.
-    """
-    shares = _SHARES.get(platform, devices or _ACCELERATOR_SHARES)
-    batches = -(-block_size // min(fitting, -(-block_size // shares)))
-    return Blocks(num_seeds, block_size, -(-block_size // batches))
 
 
 class Compiled(NamedTuple):
@@ -327,4 +259,4 @@ def bytes_needed(compiled: Any) -> int:
     analysis = compiled.memory_analysis() if hasattr(compiled, "memory_analysis") else None
     if analysis is None:
         return 0
-    return int(analysis.temp_size_in_bytes + (1 + _HOST_COPIES) * analysis.output_size_in_bytes)
+    return int(analysis.temp_size_in_bytes + (1 + HOST_COPIES) * analysis.output_size_in_bytes)

@@ -11,15 +11,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from deepinit.core.placeholders import Recorder
 from deepinit.ensembles import programs
-from deepinit.ensembles.blocks import (
-    MEMORY_BUDGET,
-    Compiled,
-    bytes_needed,
-    fitting_batch,
-    local_mesh,
-    outputs,
-    to_host,
-)
+from deepinit.ensembles.blocks import Compiled, bytes_needed, local_mesh, outputs, to_host
+from deepinit.ensembles.cuts import MEMORY_BUDGET, fitting_batch
 from deepinit.ensembles.programs import Form
 
 _NETWORKS = 2**14  # of a block: bounds memory, hides overheads

@@ -38,7 +38,7 @@ def cut(cases: Sequence[Case], block_size: int | None, workers: int, where: Devi
 
     On CPUs independent of the number of devices; independent of up to 16 workers.
     """
-    from deepinit.ensembles import blocks
+    from deepinit.ensembles import cuts
 
     if block_size is None:
         least = _LEAST_COST.get(where.platform, _ACCELERATOR_LEAST_COST)
@@ -46,7 +46,7 @@ def cut(cases: Sequence[Case], block_size: int | None, workers: int, where: Devi
     else:
         sizes = [min(block_size, case.num_seeds) for case in cases]
     return [
-        blocks.cut_to_size(
+        cuts.cut_to_size(
             case.num_seeds,
             min(size, _room(case, size)),
             fitting_batch(case, where.platform),
@@ -67,26 +67,26 @@ def works(cases: Sequence[Case], plans: Sequence[Any]) -> list[Work]:
 
 def fitting_batch(case: Case, platform: str) -> int:
     """Networks computed together on a device."""
-    from deepinit.ensembles import blocks
+    from deepinit.ensembles import cuts
 
     if not isinstance(case.spec, NetworkSpec):
         return 1
     settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
-    return blocks.fitting_batch(
+    return cuts.fitting_batch(
         platform, case.quantity.measurement.bytes(case.spec, case.inputs, settings)
     )
 
 
 def _room(case: Case, size: int) -> int:
     """Networks whose measured arrays fit half of the memory budget; traced only where many."""
-    from deepinit.ensembles import blocks
+    from deepinit.ensembles import blocks, cuts
 
     axis = case.quantity.measurement.axis(case.spec, case.inputs)
     items = axis.length * len(axis.entries) * (_CONTROL_COLUMNS if case.control != "none" else 1)
-    room = blocks.room(_ITEM_BYTES * items)
+    room = cuts.room(_ITEM_BYTES * items)
     if size < room / 4 and not case.num_saved:
         return room
-    return blocks.room(blocks.output_bytes(blocks.chosen_form(case_programs(case))))
+    return cuts.room(blocks.output_bytes(blocks.chosen_form(case_programs(case))))
 
 
 def case_programs(case: Case, control: Control | None = None) -> Any:
@@ -106,11 +106,11 @@ def case_programs(case: Case, control: Control | None = None) -> Any:
 
 def stored_plan(handle: store.Run | None, case: Case) -> Any:
     """`Blocks` of a case; None where the run has none yet."""
-    from deepinit.ensembles import blocks
+    from deepinit.ensembles import cuts
 
     if handle is None or not store.has_block(handle, plan_name(case.name)):
         return None
-    return blocks.Blocks(*read_plan(handle, case.name, case.num_seeds))
+    return cuts.Blocks(*read_plan(handle, case.name, case.num_seeds))
 
 
 def settled(

@@ -156,7 +156,7 @@ def compiled(
     control: Control | None = None,
 ) -> Any:
     """Compiled ensemble in the plan's blocks, with batches that the memory budget has room for."""
-    from deepinit.ensembles import blocks
+    from deepinit.ensembles import blocks, cuts
 
     measured = case_programs(case, control)
     while True:
@@ -167,14 +167,14 @@ def compiled(
             blocks=plan,
             on_smaller_batches=halved,
         )
-        over = ensemble.bytes_needed / blocks.MEMORY_BUDGET
+        over = ensemble.bytes_needed / cuts.MEMORY_BUDGET
         if over <= 1:
             return ensemble
         if plan.batch_size == 1:
             raise ResourceError(
                 f"blocks of {plan.block_size} networks of {case.name} that need "
                 f"{ensemble.bytes_needed / 2**20:.0f} MiB of memory",
-                f"{blocks.MEMORY_BUDGET / 2**20:.0f} MiB",
+                f"{cuts.MEMORY_BUDGET / 2**20:.0f} MiB",
                 "Use conditional linear maps, smaller widths, or a smaller --block-size in a new "
                 "directory.",
             )
@@ -183,12 +183,12 @@ def compiled(
 
 def shared_plans(cases: tuple[Case, ...], handle: store.Run | None, options: Options) -> list[Any]:
     """`Blocks` of all cases, of the first process."""
-    from deepinit.ensembles import blocks, processes
+    from deepinit.ensembles import cuts, processes
 
     arguments = cases, options.block_size, options.shard[1], device()
     plans = processes.on_first(settled, handle, *arguments)
     numbers = processes.from_first(np.array(plans or [(0, 0, 0)] * len(cases), np.int64))
-    found = [blocks.Blocks(*(int(number) for number in row)) for row in numbers]
+    found = [cuts.Blocks(*(int(number) for number in row)) for row in numbers]
     for case, plan in zip(cases, found, strict=True):
         if options.block_size is not None and plan.block_size < min(
             options.block_size, case.num_seeds

@@ -8,7 +8,8 @@ import pytest
 import deepinit as di
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.ensembles import blocks
-from deepinit.ensembles.blocks import MEMORY_BUDGET, Blocks, compile_ensemble
+from deepinit.ensembles.blocks import compile_ensemble
+from deepinit.ensembles.cuts import MEMORY_BUDGET, Blocks
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.programs import seed_fn_of
 from deepinit.quantities.routes import simulate

@@ -8,7 +8,7 @@ import pytest
 
 import deepinit as di
 from deepinit.ensembles import blocks, keys, programs
-from deepinit.ensembles.blocks import Blocks
+from deepinit.ensembles.cuts import Blocks
 from deepinit.quantities.programs import programs_of
 from deepinit.quantities.routes import simulate
 
