@@ -96,7 +96,7 @@ def show(command: Show) -> int:
 def verify(command: Verify) -> int:
     """Check a run directory, and repair it with --repair."""
     from deepinit import store
-    from deepinit.runs import inspect
+    from deepinit.runs import inspect, starts
 
     check = store.quarantine_damaged if command.repair else store.verify
     report = check(command.directory)
@@ -112,7 +112,7 @@ def verify(command: Verify) -> int:
     for line in missing:
         write_line(f"missing: {line}")
     if store.JOURNAL not in report.damaged_files or command.repair:
-        for line in inspect.provenance(run):
+        for line in starts.provenance(run):
             write_line(line)
     intact = f"{len(report.intact)} blocks intact"
     if not report.ok and not command.repair:

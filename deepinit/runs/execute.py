@@ -11,13 +11,12 @@ from typing import Any
 from deepinit import store
 from deepinit.core.errors import ConflictError, DeepinitError, SpecError, StoppedError
 from deepinit.core.progress import bar, callback
-from deepinit.core.results import Prediction
 from deepinit.devices import backend, numeric_flags, require_devices
-from deepinit.quantities.routes import evaluate, finished_estimate
 from deepinit.runs import dispatch, tasks, work
+from deepinit.runs.case_results import all_predictions, compared, predictions
 from deepinit.runs.crew import Crew, crew_of
 from deepinit.runs.cutting import settled, stored_plan, works
-from deepinit.runs.experiment import Case, CaseResult, Experiment, checked_cases, identity
+from deepinit.runs.experiment import Case, Experiment, checked_cases, identity
 from deepinit.runs.measure import (
     Options,
     Part,
@@ -33,9 +32,6 @@ from deepinit.runs.outcome import Outcome, conclude
 from deepinit.runs.work import Work
 from deepinit.store.atomic import remove_file
 
-Theory = tuple[
-    tuple[Prediction, ...], dict[str, str]
-]  # predictions; why other theories don't apply
 _MOST_SHOWN = 5
 
 
@@ -79,7 +75,7 @@ def run(
         processes.on_first(_record_provenance, handle)
         finalizes = handle is not None and whole
         # Theory first, so that its refusals come before any simulation.
-        predictions = _all_predictions(cases) if finalizes else []
+        predicted = all_predictions(cases) if finalizes else []
         shown = bar(experiment.name) if handle is not None else callback(lambda done, total: None)
         report = stack.enter_context(shown)
         # Only here do signals wait for a block; elsewhere they end the command at once, which is
@@ -91,7 +87,7 @@ def run(
         report(1, 1, "networks are done; figures and report")
         if handle is None or not finalizes:
             return None
-        results = [_compare(*case) for case in zip(cases, predictions, parts, strict=True)]
+        results = [compared(*case) for case in zip(cases, predicted, parts, strict=True)]
         return conclude(experiment, config, results, handle, options.command)
 
 
@@ -118,7 +114,7 @@ def _run_on(
         if store.is_finalized(handle):
             return Outcome.load(out)
         _record_provenance(handle)
-        predictions = _all_predictions(cases)
+        predicted = all_predictions(cases)
         size = options.block_size
         plans = settled(handle, cases, size, crew.workers, workers.where)
         listed = works(cases, plans)
@@ -137,7 +133,7 @@ def _run_on(
                 )
         report(1, 1, "networks are done; figures and report")
         parts = _stored_parts(handle, cases)
-        results = [_compare(*case) for case in zip(cases, predictions, parts, strict=True)]
+        results = [compared(*case) for case in zip(cases, predicted, parts, strict=True)]
         return conclude(experiment, config, results, handle, options.command)
 
 
@@ -163,8 +159,7 @@ def merge(
         cases = checked_cases(experiment, config)
         parts = _stored_parts(handle, cases)
         results = [
-            _compare(case, _predictions(case), part)
-            for case, part in zip(cases, parts, strict=True)
+            compared(case, predictions(case), part) for case, part in zip(cases, parts, strict=True)
         ]
         return conclude(experiment, config, results, handle, options.command)
 
@@ -251,44 +246,6 @@ def _missing_shards(handle: store.Run, works: list[Work], missing: list[tuple[in
         return "the missing shards"
     owners = work.owners(work.shares(works, counts[-1]), missing)
     return ", ".join(f"--shard {shard}/{counts[-1]}" for shard in owners)
-
-
-def _all_predictions(cases: tuple[Case, ...]) -> list[Theory]:
-    with bar("theory") as report:
-        predictions = []
-        for number, case in enumerate(cases):
-            report(number, len(cases), f"theory of {case.name}")
-            predictions.append(_predictions(case))
-        return predictions
-
-
-def _predictions(case: Case) -> Theory:
-    return evaluate(case.spec, case.quantity, case.inputs, case.theories)
-
-
-def _compare(case: Case, theory: Theory, part: Part) -> CaseResult:
-    from deepinit.comparison.compare import comparison
-
-    (predictions, not_applicable), (merged, saved) = theory, part
-    settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
-    settings |= _control_setting(case, merged)
-    samples = saved.pop("samples", None)
-    estimate = finished_estimate(case.spec, case.quantity, case.inputs, merged, samples, settings)
-    dataset = comparison(estimate, predictions).dataset
-    dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
-    return CaseResult(case, estimate, predictions, dataset, saved, not_applicable)
-
-
-def _control_setting(case: Case, merged: Any) -> dict[str, str]:
-    """Entry `control` of the settings, by what the blocks hold; empty for `none`."""
-    from deepinit.ensembles.controlled import Controlled
-
-    if isinstance(merged, Controlled):
-        return {"control": "theory"}
-    setting = {} if case.control == "none" else case_control(case)[1]
-    if setting.get("control") == "theory":
-        return {"control": "none: blocks without controls, or with other centres"}
-    return setting
 
 
 def _record_provenance(handle: store.Run) -> None:
