@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, NoReturn
 import jax.numpy as jnp
 
 from deepinit.deferral.conditioning import State
-from deepinit.deferral.values import Atoms, Blocks, Flipped, Gauss, Implicit, NotDeferred, evaluate
+from deepinit.deferral.einsums import evaluate
+from deepinit.deferral.values import Atoms, Blocks, Flipped, Gauss, Implicit, NotDeferred
 
 
 class Roles(NamedTuple):

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from deepinit.deferral.action import with_axis
 from deepinit.deferral.conditioning import State
+from deepinit.deferral.einsums import new_labels
 from deepinit.deferral.session import Base, Roles
-from deepinit.deferral.values import Atoms, Ein, Gauss, Implicit, NotDeferred, new_labels
+from deepinit.deferral.values import Atoms, Ein, Gauss, Implicit, NotDeferred
 
 
 def sliced(value: Implicit, bases: dict[Any, Base]) -> tuple[Implicit, dict[Any, int]]:

@@ -5,8 +5,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from deepinit.deferral.values import (
-    Ein,
+from deepinit.deferral.einsums import (
     broadcast,
     ein_of,
     evaluate,
@@ -18,6 +17,7 @@ from deepinit.deferral.values import (
     summed,
     times,
 )
+from deepinit.deferral.values import Ein
 
 RNG = np.random.default_rng(0)
 

@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.deferral.action import act
+from deepinit.deferral.einsums import ein_of, evaluate
 from deepinit.deferral.interpret import bind
 from deepinit.deferral.program import Equation
 from deepinit.deferral.rules.elementwise import LAZY, settled
 from deepinit.deferral.rules.products import contract
 from deepinit.deferral.session import Session
-from deepinit.deferral.values import Flipped, Gauss, Implicit, NotDeferred, ein_of, evaluate
+from deepinit.deferral.values import Flipped, Gauss, Implicit, NotDeferred
 
 Axes = tuple[int, ...]
 

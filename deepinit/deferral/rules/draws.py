@@ -4,10 +4,11 @@ from typing import Any
 
 from deepinit.deferral.action import orthogonal
 from deepinit.deferral.draws import moments
+from deepinit.deferral.einsums import broadcast, ein_of
 from deepinit.deferral.interpret import bind
 from deepinit.deferral.program import Equation
 from deepinit.deferral.session import Session, new_base
-from deepinit.deferral.values import Gauss, Implicit, broadcast, ein_of
+from deepinit.deferral.values import Gauss, Implicit
 
 
 def _draw(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:

@@ -6,20 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from deepinit.deferral.einsums import broadcast, ein_of, evaluate, num_numbers, product, times
 from deepinit.deferral.program import Equation
 from deepinit.deferral.session import Session
-from deepinit.deferral.values import (
-    Ein,
-    Gauss,
-    Implicit,
-    NotDeferred,
-    broadcast,
-    ein_of,
-    evaluate,
-    num_numbers,
-    product,
-    times,
-)
+from deepinit.deferral.values import Ein, Gauss, Implicit, NotDeferred
 
 LAZY = 4  # an array with so many times fewer numbers in its factors is not formed
 

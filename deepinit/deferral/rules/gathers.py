@@ -8,11 +8,12 @@ import jax.numpy as jnp
 
 from deepinit.deferral.action import act
 from deepinit.deferral.draws import EXACT
+from deepinit.deferral.einsums import ein_of, product
 from deepinit.deferral.program import Equation
 from deepinit.deferral.rules.elementwise import settled, terms_of
 from deepinit.deferral.rules.products import contract
 from deepinit.deferral.session import Session, root
-from deepinit.deferral.values import Gauss, NotDeferred, ein_of, product
+from deepinit.deferral.values import Gauss, NotDeferred
 
 Axes = tuple[int, ...]
 

@@ -11,17 +11,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from deepinit.deferral.action import with_roles
-from deepinit.deferral.conditioning import State, batched
 from deepinit.deferral.interpret import bind, run
 from deepinit.deferral.loop_views import parts_before
 from deepinit.deferral.program import Constant, Equation, Program
+from deepinit.deferral.rules.loop_states import at_step, slots_of, written
 from deepinit.deferral.scans import Layout, layout_of
 from deepinit.deferral.session import Base, Session, root
 from deepinit.deferral.stacks import found_in, known_slices, slice_of, sliced, stack_of, stacked
 from deepinit.deferral.values import Blocks, Gauss, Implicit, NotDeferred
-
-_STEP_STREAM = 0x57E95EED
 
 
 def _scan(session: Session, number: int, equation: Equation, values: list[Any]) -> list[Any]:
@@ -147,17 +144,17 @@ def _loop(
         name: dataclasses.replace(base, repeats=base.repeats * length)
         for name, base in kept.items()
     }
-    slots = _slots(repeated, after, lambda: step(carry, _at_start((xs, known)), repeated), length)
+    slots = slots_of(repeated, after, lambda: step(carry, _at_start((xs, known)), repeated), length)
 
     distinct, entered = _distinct((xs, known))
 
     def whole(carry: Any, entering: Any) -> tuple[Any, Any]:
         index, own, states = carry
         entering = entered(entering)
-        repeated = {name: _at_step(base, states[name], index) for name, (base, _) in slots.items()}
+        repeated = {name: at_step(base, states[name], index) for name, (base, _) in slots.items()}
         own, left = step(own, entering, repeated)
         states = {
-            name: _written(states[name], after["bases"][name].state, index, counts)
+            name: written(states[name], after["bases"][name].state, index, counts)
             for name, (_, counts) in slots.items()
         }
         return (index + 1, own, states), left
@@ -259,69 +256,6 @@ def _distinct(tree: Any) -> tuple[list[Any], Any]:
 
 def _at_start(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], tree)
-
-
-def _slots(
-    kept: dict[Any, Base], after: dict[str, Any], step: Any, length: int
-) -> dict[Any, tuple[Base, tuple[int, int, int, int]]]:
-    """Bases with room for all rows of a loop, and (known, new) numbers of rows and columns."""
-    if not kept:
-        return {}
-    jax.eval_shape(lambda: (step(), None)[1])
-    found = {}
-    for name, base in kept.items():
-        inner = after["bases"][name]
-        if inner.roles is None or inner.state is None:
-            continue
-        base = with_roles(base, inner.roles)
-        assert base.state is not None
-        known, now = (
-            [state.rows.shape[-2], state.columns.shape[-2]] for state in (base.state, inner.state)
-        )
-        new = now[0] - known[0], now[1] - known[1]
-        state = _padded(base.state, [count * length for count in new])
-        base = dataclasses.replace(base, state=state)
-        found[name] = base, (known[0], new[0], known[1], new[1])
-    return found
-
-
-def _padded(state: State, new: list[int]) -> State:
-    def grown(leaf: Any, count: int) -> Any:
-        widths = [(0, 0)] * leaf.ndim
-        widths[-2] = (0, count)
-        return jnp.pad(leaf, widths)
-
-    rows, columns = new
-    return State(
-        grown(state.rows, rows),
-        grown(state.images, rows),
-        grown(state.columns, columns),
-        grown(state.preimages, columns),
-    )
-
-
-def _at_step(base: Base, state: State, index: Any) -> Base:
-    def own(key: Any) -> Any:
-        return jax.random.fold_in(jax.random.fold_in(key, _STEP_STREAM), index)
-
-    return dataclasses.replace(base, state=state, keys=batched(own, base.keys.ndim)(base.keys))
-
-
-def _written(state: State, found: State, index: Any, counts: tuple[int, int, int, int]) -> State:
-    """Buffers with the rows of a step, which stand behind them."""
-
-    def put(leaf: Any, own: Any, known: int, new: int) -> Any:
-        rows = own[..., leaf.shape[-2] :, :]
-        start = known + index * new
-        return jax.lax.dynamic_update_slice_in_dim(leaf, rows, start, axis=leaf.ndim - 2)
-
-    known, new, known_columns, new_columns = counts
-    return State(
-        put(state.rows, found.rows, known, new),
-        put(state.images, found.images, known, new),
-        put(state.columns, found.columns, known_columns, new_columns),
-        put(state.preimages, found.preimages, known_columns, new_columns),
-    )
 
 
 RULES = {"scan": _scan, "scan concatenated": _scan}

@@ -7,20 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from deepinit.deferral.action import act
+from deepinit.deferral.einsums import ein_of, evaluate, new_labels, product
 from deepinit.deferral.interpret import bind
 from deepinit.deferral.program import Equation
 from deepinit.deferral.rules.elementwise import LAZY, settled, terms_of
 from deepinit.deferral.session import Session
-from deepinit.deferral.values import (
-    Ein,
-    Gauss,
-    Implicit,
-    NotDeferred,
-    ein_of,
-    evaluate,
-    new_labels,
-    product,
-)
+from deepinit.deferral.values import Ein, Gauss, Implicit, NotDeferred
 
 Axes = tuple[int, ...]
 

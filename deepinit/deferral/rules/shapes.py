@@ -7,21 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from deepinit.deferral.action import act
+from deepinit.deferral.einsums import broadcast, ein_of, regrouped, reshaped, summed
 from deepinit.deferral.interpret import bind
 from deepinit.deferral.program import Equation
 from deepinit.deferral.rules.elementwise import LAZY, settled, terms_of
 from deepinit.deferral.session import Session, new_base
-from deepinit.deferral.values import (
-    Ein,
-    Gauss,
-    Implicit,
-    NotDeferred,
-    broadcast,
-    ein_of,
-    regrouped,
-    reshaped,
-    summed,
-)
+from deepinit.deferral.values import Ein, Gauss, Implicit, NotDeferred
 
 
 def _each(change: Any) -> Any:
