@@ -33,6 +33,7 @@ from deepinit.core.layers import (
 from deepinit.core.layers.containers import children, leaves
 from deepinit.core.layers.neuronwise import Dropout
 from deepinit.core.layers.program import is_site
+from deepinit.diagnosis.doors.matrices import drawn_matrix, given_layer
 from deepinit.diagnosis.formulas import attention_entropy
 from deepinit.diagnosis.probe import Drawn, Pass, Probe
 from deepinit.networks.forward import key_parts
@@ -60,7 +61,7 @@ def layers_probe(network: Any, shape: Shape) -> Probe:
     net = program(network, shape)
     _check(net)
     prefix, rest = _split(net)
-    draw = given_draw(_given_layer, net.depth)
+    draw = given_draw(given_layer, net.depth)
     body_shape = net.body_shape if prefix is None else output_shape(prefix, net.body_shape)
 
     def draw_network(key: Any) -> Drawn:
@@ -136,11 +137,11 @@ def parameters_of(layer: Layer, shape: Shape, key: Any, depth: int) -> Any:
         )
     if isinstance(layer, Positions) and layer.law is not None and layer.kind == "learned":
         own = LinearLayer(shape.width or 0, layer.law, None, depth)
-        return _matrix(own, shape.num_positions, key)
+        return drawn_matrix(own, shape.num_positions, key)
     if isinstance(layer, Dense | Conv):
         own = linear_layer(layer, shape, depth)
         fan_in = shape.size if own.view is None else own.view.fan_in(shape.size)
-        return _matrix(own, fan_in, key)
+        return drawn_matrix(own, fan_in, key)
     return ()
 
 
@@ -277,23 +278,6 @@ def _has_parts(layer: Layer) -> bool:
 
 def _parts(layer: Layer) -> list[Layer]:
     return [layer, *(inner for child in children(layer) for inner in _parts(child))]
-
-
-def _matrix(layer: LinearLayer, fan_in: int, key: Any) -> dict[str, Any]:
-    """As `linear_layers.drawn_layer` draws it."""
-    weight_key, bias_key = (jax.random.fold_in(key, purpose) for purpose in (0, 1))
-    size, depth = (layer.fan_out, fan_in), layer.depth
-    weights = layer.weight_law.sample(weight_key, size, depth=depth, dtype="float32")
-    if layer.bias_law is None:
-        return {"weights": weights}
-    size = (layer.fan_out, 1)
-    biases = layer.bias_law.sample(bias_key, size, depth=depth, dtype="float32")
-    return {"weights": weights, "biases": biases[:, 0]}
-
-
-def _given_layer(parameters: Any, rows: Rows, layer: LinearLayer) -> tuple[Any, Any, Any]:
-    images = jnp.matmul(rows.stacked, parameters["weights"].T, precision="highest")
-    return images, parameters.get("biases"), ()
 
 
 def _first(tree: Any) -> Any:
