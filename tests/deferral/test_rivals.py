@@ -116,7 +116,7 @@ def one_key_for_a_stack(monkeypatch):
 
 def steps_forgotten(monkeypatch):
     monkeypatch.setattr(
-        "deepinit.deferral.rules.loops._written", lambda state, found, index, counts: state
+        "deepinit.deferral.rules.loops.written", lambda state, found, index, counts: state
     )
 
 

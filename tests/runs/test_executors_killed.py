@@ -53,15 +53,21 @@ def wait(what, condition):
 
 def worker_ids(folder):
     """Processes that have begun to compute, from the journal."""
-    lines = (folder / "journal.jsonl").read_text().splitlines()
+    journal = folder / "journal.jsonl"
+    lines = journal.read_text().splitlines() if journal.exists() else []
     records = [json.loads(line) for line in lines if '"event":"provenance"' in line]
     return [each["record"]["worker"] for each in records if "worker" in each["record"]]
 
 
 def kill_one(folder, least):
-    """SIGKILL to a worker of a run that has so many blocks."""
-    wait("blocks", lambda: num_blocks(folder) >= least and len(worker_ids(folder)) >= 2)
+    """SIGKILL to the second worker in its first block, while the run has so many blocks.
+
+    It is stopped where it begins: under load it could otherwise end its share before it is killed.
+    """
+    wait("workers", lambda: len(worker_ids(folder)) >= 2)
     killed = worker_ids(folder)[-1]
+    os.kill(killed, signal.SIGSTOP)
+    wait("blocks", lambda: num_blocks(folder) >= least)
     os.kill(killed, signal.SIGKILL)
     return killed
 
