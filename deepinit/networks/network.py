@@ -71,7 +71,8 @@ class Network(NamedTuple):
     @property
     def label(self) -> str:
         """One line for tables and runs; may be empty."""
-        return getattr(self.init, "label", "")
+        label = getattr(self.init, "label", "")
+        return label if isinstance(label, str) else label()
 
     @property
     def source(self) -> Any:
@@ -106,13 +107,13 @@ class Network(NamedTuple):
 
 
 def named(
-    label: str,
+    label: str | Callable[[], str],
     init: Callable[[Any, int], Any],
     apply: Callable[[Any, jax.Array], jax.Array],
     source: Any = None,
     own_batch: Batch | None = None,
 ) -> Network:
-    """Network with a label; `source` defaults to both functions."""
+    """Network with a label, or a function that gives it; `source` defaults to both functions."""
 
     def labelled(key: jax.Array, input_width: int) -> Any:
         require_unforked()

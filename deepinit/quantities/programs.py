@@ -1,6 +1,5 @@
 """The measurement of one network as a program, for the cache of compilations."""
 
-import dataclasses
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
@@ -9,8 +8,6 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.frames import Frames
-from deepinit.core.inputs import Inputs
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.structure import Unkeyed, key_of, split
 from deepinit.ensembles.programs import Program, Variants
@@ -18,23 +15,8 @@ from deepinit.quantities.controls import Control
 from deepinit.quantities.kinds import ExactLaw, Forward, Parts
 from deepinit.quantities.measured import at_unit_size, times_power_of_two
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.shells import SIZES, Shell, replaced, shell_of, sizes_of, without_rate
 from deepinit.quantities.validate import check_answers, check_kinds, checked, with_checked_tap
-
-
-@dataclasses.dataclass(frozen=True)
-class Withheld:
-    """An array of inputs inside a program that is shared by inputs: its shape alone."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise TypeError("a program that is shared by inputs has no values of theirs")
-
-    __iter__ = __getitem__ = __bool__ = __array__
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
@@ -119,7 +101,7 @@ def measurement_programs(
     parts = kind.parts(spec, scaled, settings, keep, *options)
     axis = quantity.measurement.axis(spec, inputs)
     shape = axis.length, len(axis.entries)
-    arrays = parts.arrays, _exponent(exponent), _sizes(scaled)
+    arrays = parts.arrays, _exponent(exponent), sizes_of(scaled)
     measured = partial(_measured, parts, quantity, shape)
     common = quantity, settings, keep, columns, shape
 
@@ -134,17 +116,17 @@ def measurement_programs(
 
     if not (parts.shares_numbers and isinstance(spec, NetworkSpec)):
         return Variants(constant)
-    shell = _shell(scaled)
+    shell = shell_of(scaled)
     equal = partial(shared, shell, share=True)
-    return Variants(partial(shared, shell), equal, partial(shared, scaled), constant)
+    return Variants(partial(shared, shell), equal, partial(shared, without_rate(scaled)), constant)
 
 
 def _measured(
     parts: Parts, quantity: Quantity, shape: tuple[int, int], spec: Any, arrays: Any, *, inputs: Any
 ) -> Callable[[Any], Any]:
     rows, exponent, sizes = arrays
-    if isinstance(inputs, _Shell):
-        inputs = _replaced(inputs, dict(zip(_SIZES, sizes, strict=True)))
+    if isinstance(inputs, Shell):
+        inputs = replaced(inputs, dict(zip(SIZES, sizes, strict=True)))
     measure = parts.make(spec, rows, inputs)
     return lambda key: times_power_of_two(checked(measure(key), quantity, shape), *exponent)
 
@@ -160,35 +142,3 @@ def _key(quantity: Quantity, *others: Any) -> Hashable | None:
         return key_of((quantity.measurement, quantity.name, quantity.events, *others))
     except Unkeyed:
         return None
-
-
-class _Shell(Inputs):
-    """Inputs inside a program that is shared by inputs: their sizes are traced."""
-
-    log_norms: Any = None
-    log_distances: Any = None
-
-
-_SIZES = ("log_norms", "log_distances")
-_SHELLS: dict[type, type] = {Inputs: _Shell, Frames: Frames}
-
-
-def _sizes(inputs: Any) -> tuple[np.ndarray, ...]:
-    return tuple(getattr(inputs, name) for name in _SIZES) if type(inputs) is Inputs else ()
-
-
-def _shell(inputs: Any) -> Any:
-    """Inputs without their numbers; others unchanged."""
-    if type(inputs) not in _SHELLS:
-        return inputs
-    fields = {field.name: getattr(inputs, field.name) for field in dataclasses.fields(inputs)}
-    for name, value in fields.items():
-        if isinstance(value, np.ndarray):
-            fields[name] = Withheld(value.shape, value.dtype)
-    return _replaced(object.__new__(_SHELLS[type(inputs)]), {**fields, "label": None})
-
-
-def _replaced(inputs: Any, changed: dict[str, Any]) -> Any:
-    copy = object.__new__(type(inputs))
-    copy.__dict__.update(inputs.__dict__, **changed)
-    return copy

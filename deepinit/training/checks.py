@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,37 +50,50 @@ def _check_numbers(examples: Examples, width: int) -> None:
     validate.require(nonzero, "targets that are all zero", "some nonzero targets")
 
 
-def check_initialization(
-    network: Network, examples: Examples, objective: Callable[..., jax.Array], initial_stage: bool
-) -> None:
+class Probe(NamedTuple):
+    """Largest sizes at initialization: of outputs, and of entries of gradients by parameter."""
+
+    output: Any
+    gradient: PyTree
+
+
+def probe_fn(network: Network, objective_of: Callable[..., Any], x: Any, y: Any) -> Any:
+    """`key -> Probe` at some examples. `objective_of`: (outputs, targets) -> loss."""
+
+    def probe(key: jax.Array) -> Probe:
+        with sequential_bits():
+            parameters = network.init(key, x.shape[1])
+        dtype = common_dtype(parameters)
+        chosen = _probed(len(x))
+        inputs, targets = as_arrays(x[chosen], y[chosen], dtype)
+        outputs = lambda parameters: jax.vmap(network.apply, (None, 0))(parameters, inputs)
+        gradient = jax.grad(lambda parameters: objective_of(outputs(parameters), targets))
+        largest = lambda leaf: jnp.abs(leaf).max()
+        return Probe(largest(outputs(parameters)), jax.tree.map(largest, gradient(parameters)))
+
+    return probe
+
+
+def _probed(count: int) -> np.ndarray:
+    """Numbers of examples, spread over the set, which may be sorted by its targets."""
+    return np.unique(np.linspace(0, count - 1, _NUM_PROBES).astype(int))
+
+
+def check_initialization(found: Probe, examples: Examples, initial_stage: bool) -> None:
     """Raise SpecError for underflowing gradients and, if `initial_stage`, large outputs.
 
-    One key is examined. Outputs are large from SMALL_OUTPUT of the targets (of 1, for classes).
-    `objective`: (parameters, inputs, targets) -> loss.
+    Outputs are large from SMALL_OUTPUT of the targets (of 1, for classes).
     """
-    shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
-    dtype = common_dtype(shapes)
-    # spread over the set, which may be sorted by its targets
-    probes = np.unique(np.linspace(0, len(examples.inputs) - 1, _NUM_PROBES).astype(int))
-    x, y = (values[probes] for values in as_arrays(examples, dtype))
-
-    def probe(key: jax.Array) -> tuple[jax.Array, Any]:
-        with sequential_bits():
-            parameters = network.init(key, examples.dimension)
-        outputs = jax.vmap(network.apply, (None, 0))(parameters, x)
-        gradient = jax.grad(objective)(parameters, x, y)
-        return jnp.abs(outputs).max(), jax.tree.map(lambda leaf: jnp.abs(leaf).max(), gradient)
-
-    largest_output, sizes = jax.jit(probe)(jax.random.key(0))
+    dtype = common_dtype(found.gradient)
     smallest = 1e3 * float(jnp.finfo(dtype).tiny)
-    for path, size in jax.tree_util.tree_leaves_with_path(sizes):
+    for path, size in jax.tree_util.tree_leaves_with_path(found.gradient):
         name = " ".join(part_name(part) for part in path)
         given = f"an initial gradient of {float(size):.1g} in {name}, which underflows in {dtype}"
         allowed = f"gradients >= {smallest:.0e} (std^p for an activation like x^p near 0)"
         remedy = "Take a larger standard deviation, or float64; or all neurons are off."
         validate.require(float(size) >= smallest or np.isnan(size), given, allowed, remedy)
     scale = 1.0 if examples.are_classes else math.sqrt(float(np.mean(examples.targets**2)))
-    size = float(largest_output)
+    size = float(found.output)
     small = size <= SMALL_OUTPUT * scale
     given = f"an initialization with outputs up to {size:.2g} for targets of size {scale:.2g}"
     remedy = "Take a smaller standard deviation, or initial_stage=False."
@@ -93,10 +106,10 @@ def common_dtype(parameters: PyTree) -> np.dtype:
     return jnp.result_type(*jax.tree.leaves(parameters))
 
 
-def as_arrays(examples: Examples, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
+def as_arrays(inputs: Any, targets: Any, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
     """Inputs and targets on the device; classes as int32."""
-    targets = jnp.asarray(examples.targets, jnp.int32 if examples.are_classes else dtype)
-    return jnp.asarray(examples.inputs, dtype), targets
+    are_classes = targets.ndim == 1
+    return jnp.asarray(inputs, dtype), jnp.asarray(targets, jnp.int32 if are_classes else dtype)
 
 
 def _output_width(network: Network, examples: Examples) -> int:

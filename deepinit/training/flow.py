@@ -44,7 +44,7 @@ class FlowStep(NamedTuple):
     next_length: jax.Array
 
 
-def longest_step(parameters: PyTree, gradient: PyTree, rate: float) -> jax.Array:
+def longest_step(parameters: PyTree, gradient: PyTree, rate: Any) -> jax.Array:
     """Time in which no layer changes by more than `rate`, relative."""
     sizes, speeds = layer_norms(parameters), layer_norms(gradient)
     limits = rate * (sizes / jnp.where(speeds > 0, speeds, 1))
@@ -60,7 +60,7 @@ def flow_step(
     gradient: PyTree,
     length: jax.Array,
     *,
-    rate: float,
+    rate: Any,
     tolerance: float,
 ) -> FlowStep:
     """One attempted step, of `length` in time.

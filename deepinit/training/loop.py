@@ -17,7 +17,13 @@ from deepinit.core.training_config import checked_steps
 from deepinit.core.training_options import check_end_time, check_options
 from deepinit.core.typing import PyTree
 from deepinit.networks.network import Network
-from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
+from deepinit.training.checks import (
+    as_arrays,
+    check_examples,
+    check_initialization,
+    common_dtype,
+    probe_fn,
+)
 from deepinit.training.flow import flow_step, longest_step
 from deepinit.training.losses import as_loss
 from deepinit.training.options import (
@@ -116,31 +122,68 @@ def training_seed_fn(
     Reference: arXiv:2105.11686, section 3 (set-up).
     """
     objective_of = as_loss(loss)
-    check_examples(network, examples, objective_of)
-    check_optimizer(mode)
-    check_options(mode, rate, stop_drop, batch_size, tolerance, len(examples.inputs))
-    check_end_time(mode, end_time)
     steps = checked_steps(record_steps)
+    options = Options(mode, steps, objective_of, stop_drop, batch_size, tolerance, end_time)
+    check_training(network, examples, options, rate)
+    arrays = examples.inputs, examples.targets
+    probe = jax.jit(probe_fn(network, objective_of, *arrays))(jax.random.key(0))
+    check_initialization(probe, examples, initial_stage)
+    record = record if record is not None else lambda snapshot: snapshot.parameters
+    return steps_fn(network, *arrays, pace_of(mode, rate), options, record)
 
+
+class Options(NamedTuple):
+    """Of `training_seed_fn`. `objective_of`: (outputs, targets) -> loss."""
+
+    mode: str | optax.GradientTransformation
+    steps: tuple[int, ...]
+    objective_of: Callable[..., Any]
+    stop_drop: float | None
+    batch_size: int | None
+    tolerance: float
+    end_time: float | None
+
+
+def check_training(
+    network: Network, examples: Examples, options: Options, rate: float | None
+) -> None:
+    """Raise SpecError for what is wrong without a look at values of the network."""
+    mode, stop_drop = options.mode, options.stop_drop
+    check_examples(network, examples, options.objective_of)
+    check_optimizer(mode)
+    number = len(examples.inputs)
+    check_options(mode, rate, stop_drop, options.batch_size, options.tolerance, number)
+    check_end_time(mode, options.end_time)
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
+    check_layout(mode, shapes)
+    check_drop(stop_drop, str(common_dtype(shapes)))
+
+
+def steps_fn(
+    network: Network,
+    inputs: Any,
+    targets: Any,
+    pace: Any,
+    options: Options,
+    record: Callable[[Snapshot], Any],
+) -> Callable[[Any], Records]:
+    """`key -> Records`, unchecked; arrays and pace (`pace_of`) may be traced."""
+    mode, steps, objective_of, stop_drop, batch_size, tolerance, end_time = options
+    dimension = inputs.shape[1]
+    shapes = jax.eval_shape(lambda key: network.init(key, dimension), jax.random.key(0))
     dtype = common_dtype(shapes)
-    x, y = as_arrays(examples, dtype)
+    x, y = as_arrays(inputs, targets, dtype)
     outputs = outputs_fn(network, shapes, x)
+    rate = pace if isinstance(pace, float) else jnp.asarray(pace, dtype)
+    optimizer = optimizer_of(mode, rate)
+    end = None if end_time is None else jnp.asarray(end_time, dtype)
 
     def objective(parameters: Any, x: jax.Array, y: jax.Array) -> jax.Array:
         return objective_of(outputs(parameters, x), y)
 
-    check_initialization(network, examples, objective, initial_stage)
-    check_layout(mode, shapes)
-    check_drop(stop_drop, str(dtype))
-    pace = pace_of(mode, rate)
-    optimizer = optimizer_of(mode, pace)
-    end = None if end_time is None else jnp.asarray(end_time, dtype)
-    record = record if record is not None else lambda snapshot: snapshot.parameters
-
     def seed_fn(key: jax.Array) -> Records:
         with sequential_bits():
-            initial = network.init(key, examples.dimension)
+            initial = network.init(key, dimension)
         batch_key = jax.random.fold_in(key, jnp.uint32(_BATCH_STREAM))
         initial_loss = objective(initial, x, y)
 
@@ -174,7 +217,7 @@ def training_seed_fn(
                     now.loss,
                     now.gradient,
                     now.memory if end is None else jnp.minimum(now.memory, end - now.time),
-                    rate=pace,
+                    rate=rate,
                     tolerance=tolerance,
                 )
                 if end is not None:  # a step cut at the end arrives there exactly
@@ -214,7 +257,7 @@ def training_seed_fn(
         zero = jnp.zeros((), jnp.int32)
         value, gradient = loss_and_gradient(initial, zero)
         if optimizer is None:
-            memory: Any = longest_step(initial, gradient, pace)
+            memory: Any = longest_step(initial, gradient, rate)
         else:
             memory = optimizer.init(initial)
         status = jnp.where(jnp.isfinite(value), RUNNING, NOT_FINITE).astype(jnp.int8)

@@ -19,7 +19,7 @@ class AdamState(NamedTuple):
 
 
 def adam(
-    rate: float, *, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-30
+    rate: Any, *, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-30
 ) -> optax.GradientTransformation:
     """Adam, theta -= rate m / (sqrt(v) + epsilon), m and v bias-corrected; stores sqrt(v).
 
@@ -49,13 +49,13 @@ def adam(
     return optax.GradientTransformation(init, update)
 
 
-def sign_descent(rate: float) -> optax.GradientTransformation:
+def sign_descent(rate: Any) -> optax.GradientTransformation:
     """theta -= rate sign(gradient): Adam without memory and epsilon."""
     descent = lambda gradient, _: jax.tree.map(lambda g: -rate * jnp.sign(g), gradient)
     return optax.stateless(descent)
 
 
-def neuron_flow(rate: float) -> optax.GradientTransformation:
+def neuron_flow(rate: Any) -> optax.GradientTransformation:
     """Gradient flow of a two-layer network with a clock per neuron.
 
     theta_j -= rate |theta_j| g_j / |g_j|; rate 0.02 is accurate. While outputs are negligible, each

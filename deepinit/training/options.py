@@ -27,7 +27,7 @@ def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tup
 
 
 def optimizer_of(
-    mode: str | optax.GradientTransformation, pace: float
+    mode: str | optax.GradientTransformation, pace: Any
 ) -> optax.GradientTransformationExtraArgs | None:
     """A mode's transformation; None for gradient flow."""
     if not isinstance(mode, str):

@@ -118,7 +118,8 @@ def perceptron(
     }
     chosen = {name: value for name, value in options.items() if value not in (None, False, 1.0)}
     text = "".join(f", {name}={value}" for name, value in chosen.items())
-    return named(f"{spec!r}{text}, {dtype}, {precision}", init, apply)
+    # later: inside a program the numbers of the spec have no text
+    return named(lambda: f"{spec!r}{text}, {dtype}, {precision}", init, apply)
 
 
 def with_sign_outputs(network: Network, amplitude: float) -> Network:

@@ -1,6 +1,7 @@
 """Measurements in training."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,9 +9,11 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import reason_against
 from deepinit.core.specs import NetworkSpec, Spec
+from deepinit.core.targets import Examples
 from deepinit.core.training_config import TrainingConfig
 from deepinit.core.training_options import require_output_layer
 from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Parts, Settings
+from deepinit.quantities.shells import is_shell, replaced
 
 _PROGRESS = ("step", "time", "loss", "status")
 
@@ -51,17 +54,23 @@ class Trained(NamedTuple):
         """Of `key -> Measurement` [records, entries]; settings apply to an MLP alone.
 
         `keep` adds step, time, loss, status, input vectors and output weights.
+        Raises SpecError: what does not fit, seen at one initialization.
         """
-        # built here, outside of traces: training examines its first gradients
-        seed_fn = self._seed_fn(spec, inputs, settings, keep)
-        return Parts((), lambda *_: seed_fn, shares_numbers=False)
+        from deepinit.quantities.kinds.trained_checks import check
+
+        network = partial(trained_network, **_numerics(settings))
+        check(network, spec, inputs)
+        arrays = (*_arrays(inputs.examples), *_arrays(inputs.test)), _pace(inputs)
+        return Parts(arrays, partial(self._seed_fn, network, keep))
 
     def _seed_fn(
-        self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool
+        self, network: Callable[[Any], Any], keep: bool, spec: Any, arrays: Any, inputs: Any
     ) -> Callable[[Any], Any]:
         from deepinit import training
+        from deepinit.training.loop import steps_fn
 
-        tap = self.tap(spec, inputs)
+        data, pace = arrays
+        tap = self.tap(spec, _with_examples(inputs, data))
 
         def record(snapshot: Any) -> Any:
             measured = tap(snapshot)
@@ -69,20 +78,8 @@ class Trained(NamedTuple):
                 measured = measured._replace(kept=training.layer_vectors(snapshot.parameters))
             return measured
 
-        run = training.training_seed_fn(
-            trained_network(spec, settings["dtype"], settings["precision"]),
-            inputs.examples,
-            mode=inputs.mode,
-            record_steps=inputs.record_steps,
-            rate=inputs.rate,
-            loss=inputs.loss,
-            stop_drop=inputs.stop_drop,
-            batch_size=inputs.batch_size,
-            initial_stage=inputs.initial_stage,
-            tolerance=inputs.tolerance,
-            end_time=inputs.end_time,
-            record=record,
-        )
+        x, y = data[:2]
+        run = steps_fn(network(spec), x, y, pace, options_of(inputs), record)
 
         def seed_fn(key: Any) -> Any:
             records = run(key)
@@ -121,3 +118,44 @@ def trained_network(spec: Any, dtype: str = "float32", precision: str = "highest
     if not isinstance(spec, NetworkSpec):
         return spec
     return training.perceptron(spec, dtype=dtype, precision=precision)  # type: ignore[arg-type]
+
+
+def options_of(inputs: TrainingConfig) -> Any:
+    """Of the loop."""
+    from deepinit.training.loop import Options
+    from deepinit.training.losses import as_loss
+
+    return Options(
+        inputs.mode,
+        tuple(inputs.record_steps),
+        as_loss(inputs.loss),
+        inputs.stop_drop,
+        inputs.batch_size,
+        inputs.tolerance,
+        inputs.end_time,
+    )
+
+
+def _numerics(settings: Settings) -> dict[str, str]:
+    return {name: settings[name] for name in ("dtype", "precision")}
+
+
+def _arrays(examples: Examples | None) -> tuple[np.ndarray, ...]:
+    return () if examples is None else (examples.inputs, examples.targets)
+
+
+def _pace(inputs: TrainingConfig) -> np.ndarray:
+    from deepinit.training.options import pace_of
+
+    return np.asarray(pace_of(inputs.mode, inputs.rate), np.float64)
+
+
+def _with_examples(inputs: TrainingConfig, data: Any) -> TrainingConfig:
+    """A training run inside a program that is shared by examples: with the traced ones."""
+    if not is_shell(inputs):
+        return inputs
+    sets = {"examples": data[:2]} | ({"test": data[2:]} if data[2:] else {})
+    examples = lambda name: replaced(
+        getattr(inputs, name), dict(zip(("inputs", "targets"), sets[name], strict=True))
+    )
+    return replaced(inputs, {name: examples(name) for name in sets})
