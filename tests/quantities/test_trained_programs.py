@@ -91,7 +91,7 @@ def test_rates_are_swept_in_one_program():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("std", "message"), [(1e-30, "underflows"), (3.0, "an initialization with outputs up to")]
+    ("std", "message"), [(3e-36, "underflows"), (3.0, "an initialization with outputs up to")]
 )
 def test_every_run_is_checked(std, message):
     """Also where its program was compiled for a run that is right."""
