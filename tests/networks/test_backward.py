@@ -1,6 +1,5 @@
 """Gradients of every architecture: explicit maps are autodiff, conditional ones have its law."""
 
-import math
 from functools import partial
 
 import jax
@@ -11,7 +10,6 @@ from statistical import assert_value
 
 import deepinit as di
 from deepinit.networks.backward import random_gradients
-from deepinit.networks.checkpointing import checkpoint_shapes, num_stored
 from deepinit.networks.linear_layers import LinearLayer
 from deepinit.networks.linear_maps import lower_factor
 from deepinit.networks.rows import points_alone
@@ -215,19 +213,6 @@ def test_memory_has_a_bound_at_every_depth():
     assert 64_000 * 64 * 2 * 4 > 60 * 2**19  # the rows alone of all layers
 
 
-@pytest.mark.parametrize(
-    ("length", "points", "width"), [(500, 2, 500), (1601, 2, 500), (25_601, 2, 64), (997, 50, 900)]
-)
-def test_stretches_hold_all_layers_and_few_rows(length, points, width):
-    rows = points_alone(jnp.zeros((points, width)))
-    shapes = checkpoint_shapes(length, rows, width)
-    assert sum(map(math.prod, shapes)) == length
-    assert len(shapes) <= 4
-    assert sum(map(num_stored, shapes)) * points * width * 4 < 1.3 * max(
-        2**19, 96 * points * width * 4
-    )
-
-
 @pytest.mark.parametrize("name", ["mlp without outputs", "two layers"])
 @pytest.mark.exhaustive
 def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
@@ -283,29 +268,3 @@ def test_products_from_factors_are_those_of_the_gradients():
     one, other = products(points, factors), products(points, None)
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)
     assert np.abs(one - products((0, 1, 2, 1), None)).max() > 0.1  # another point
-
-
-@pytest.mark.slow
-def test_tangent_kernels_of_several_inputs_have_one_law():
-    """Explicit and conditional maps, more rows than neurons; the rival has two neurons more."""
-    inputs = di.inputs.points(np.random.default_rng(4).normal(size=(5, 3)))
-
-    def moments(widths, linear_map, key):
-        found = di.simulate(
-            di.MLP(widths, "tanh", output_width=1),
-            di.quantities.ntk,
-            inputs,
-            num_seeds=3000,
-            key=key,
-            linear_map=linear_map,
-            keep_samples=True,
-        )
-        values = found.samples[:, 0]
-        every = np.concatenate([values, np.sqrt(np.abs(values * values[:, :1]))], axis=1)
-        return every.mean(axis=0), every.var(axis=0) / len(every)
-
-    mean, error2 = moments((2, 5, 8), "explicit", 0)
-    for widths, agrees in (((2, 5, 8), True), ((4, 5, 8), False)):
-        other, other2 = moments(widths, "conditional", 1)
-        z = np.abs(mean - other) / np.sqrt(error2 + other2)
-        assert (z.max() < 5) == agrees, z.max()

@@ -9,6 +9,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import reason_against
 from deepinit.core.specs import NetworkSpec, Spec
+from deepinit.core.structure import Unkeyed, key_of, split
 from deepinit.core.targets import Examples
 from deepinit.core.training_config import TrainingConfig
 from deepinit.core.training_options import require_output_layer
@@ -56,10 +57,9 @@ class Trained(NamedTuple):
         `keep` adds step, time, loss, status, input vectors and output weights.
         Raises SpecError: what does not fit, seen at one initialization.
         """
-        from deepinit.quantities.kinds.trained_checks import check
-
-        network = partial(trained_network, **_numerics(settings))
-        check(network, spec, inputs)
+        numerics = {name: settings[name] for name in ("dtype", "precision")}
+        network = partial(trained_network, **numerics)
+        _check(network, spec, inputs, (*numerics.values(),))
         arrays = (*_arrays(inputs.examples), *_arrays(inputs.test)), _pace(inputs)
         return Parts(arrays, partial(self._seed_fn, network, keep))
 
@@ -79,7 +79,7 @@ class Trained(NamedTuple):
             return measured
 
         x, y = data[:2]
-        run = steps_fn(network(spec), x, y, pace, options_of(inputs), record)
+        run = steps_fn(network(spec), x, y, pace, _options(inputs), record)
 
         def seed_fn(key: Any) -> Any:
             records = run(key)
@@ -120,7 +120,7 @@ def trained_network(spec: Any, dtype: str = "float32", precision: str = "highest
     return training.perceptron(spec, dtype=dtype, precision=precision)  # type: ignore[arg-type]
 
 
-def options_of(inputs: TrainingConfig) -> Any:
+def _options(inputs: TrainingConfig) -> Any:
     """Of the loop."""
     from deepinit.training.loop import Options
     from deepinit.training.losses import as_loss
@@ -134,10 +134,6 @@ def options_of(inputs: TrainingConfig) -> Any:
         inputs.tolerance,
         inputs.end_time,
     )
-
-
-def _numerics(settings: Settings) -> dict[str, str]:
-    return {name: settings[name] for name in ("dtype", "precision")}
 
 
 def _arrays(examples: Examples | None) -> tuple[np.ndarray, ...]:
@@ -159,3 +155,51 @@ def _with_examples(inputs: TrainingConfig, data: Any) -> TrainingConfig:
         getattr(inputs, name), dict(zip(("inputs", "targets"), sets[name], strict=True))
     )
     return replaced(inputs, {name: examples(name) for name in sets})
+
+
+def _check(network: Callable[[Any], Any], spec: Any, inputs: TrainingConfig, key: Any) -> None:
+    """SpecError: examples or options that do not fit; at one initialization: gradients that
+    underflow, large outputs where small ones are required.
+
+    `network`: of a spec, perhaps with open numbers. `key`: equal for equal functions `network`.
+    """
+    import jax
+
+    from deepinit.ensembles import blocks, keys
+    from deepinit.ensembles.cuts import Blocks
+    from deepinit.training.checks import check_initialization
+    from deepinit.training.loop import check_training
+
+    options = _options(inputs)
+    check_training(network(spec), inputs.examples, options, inputs.rate)
+    one = blocks.compile_ensemble(_programs(network, spec, inputs, key), 1, blocks=Blocks(1, 1, 1))
+    found = one.block_fn(keys.root_key(0), 0)
+    found = jax.tree.map(lambda leaf: leaf[0], found)
+    check_initialization(found, inputs.examples, inputs.initial_stage)
+
+
+def _programs(network: Callable[[Any], Any], spec: Any, inputs: TrainingConfig, key: Any) -> Any:
+    """Of `key -> Probe`, one for all numbers and examples of one shape."""
+    from deepinit.ensembles.programs import Program, Variants
+    from deepinit.training.checks import probe_fn
+
+    arrays = inputs.examples.inputs, inputs.examples.targets
+    common = "probe", inputs.loss, key
+    loss = _options(inputs).objective_of
+    probe = lambda spec, arrays: probe_fn(network(spec), loss, *arrays)
+
+    def constant() -> Program:
+        return Program(lambda _, arrays: probe(spec, arrays), None, (), arrays, _key(common, spec))
+
+    def shared() -> Program:
+        structure, numbers = split(spec)
+        return Program(probe, structure, numbers, arrays, _key(common))
+
+    return Variants(shared, constant) if isinstance(spec, NetworkSpec) else Variants(constant)
+
+
+def _key(*parts: Any) -> Any:
+    try:
+        return key_of(parts)
+    except Unkeyed:
+        return None

@@ -1,0 +1,52 @@
+"""Checks, rejections, goals and times of a benchmark."""
+
+import json
+
+import pytest
+from paths import ROOT
+
+FOLDER = ROOT / "benchmarks"
+
+
+def test_a_rejection_ends_a_benchmark_whose_check_accepts_what_is_wrong(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import harness
+
+    harness.reject("seen", -0.6, 0.5)
+    with pytest.raises(SystemExit, match="known to be wrong"):
+        harness.reject("not seen", 0.4, 0.5)
+
+
+def test_a_wrong_answer_ends_a_benchmark_before_it_is_timed(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import harness
+
+    harness.check("right", -0.5, 0.5)
+    for error in (0.6, -0.6, float("nan")):
+        with pytest.raises(SystemExit, match="wrong: the answer is off"):
+            harness.check("wrong", error, 0.5)
+
+
+def test_a_goal_is_met_on_its_own_side_only(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import harness
+
+    report = harness.Report(tmp_path / "out.json")
+    for goal in (("<=", 1.3), (">=", 1.3)):
+        for value in (1.0, 2.0):
+            report.add("ratio", value, "x", goal)
+    measured = json.loads((tmp_path / "out.json").read_text())["measurements"]
+    assert [one["met"] for one in measured] == [True, False, False, True]
+    assert capsys.readouterr().out.count("MISSED") == 2
+
+
+def test_functions_are_timed_in_turns_after_one_call_each(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import harness
+
+    calls = []
+    seconds = harness.least_seconds(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2
+    )
+    assert calls == ["a", "b"] * 3
+    assert all(value >= 0 for value in seconds.values())
