@@ -1,10 +1,14 @@
-"""Tables of the evidence pages, from the package's own records."""
+"""Pages of evidence, from the package's own records."""
 
 from pathlib import Path
 
+import evidence_accuracy
+import evidence_benchmarks
+import evidence_study
 from gallery import write
 
 import deepinit as di
+from deepinit.plots.style import to_png
 
 
 def coverage_page() -> str:
@@ -25,8 +29,16 @@ def coverage_page() -> str:
 def build(app) -> None:
     """Write the pages."""
     folder = Path(app.srcdir) / "evidence"
-    folder.mkdir(exist_ok=True)
+    results = Path(__file__).parents[2] / "benchmarks" / "results"
+    records = evidence_accuracy.read(folder / "z.json")
+    write(folder / "accuracy.md", evidence_accuracy.page(records))
+    (folder / "accuracy.png").write_bytes(to_png(evidence_accuracy.figure(records)))
+    (folder / "power.png").write_bytes(to_png(evidence_accuracy.power_figure(records)))
     write(folder / "coverage.md", coverage_page())
+    write(folder / "benchmarks.md", evidence_benchmarks.page(results))
+    for name, content in evidence_benchmarks.pictures(results).items():
+        (folder / name).write_bytes(content)
+    write(folder / "trainability.md", evidence_study.page())
 
 
 def setup(app):
