@@ -15,6 +15,7 @@ from deepinit.comparison.controlled import SAVED, with_controls
 from deepinit.core.errors import DamagedError
 from deepinit.core.tables import Table
 from deepinit.runs import overview, report, tidy
+from deepinit.runs.cross_check import neural_tangents_sentence
 from deepinit.runs.experiment import CaseResult, Check, Experiment
 from deepinit.runs.user_code import listed
 from deepinit.runs.verdicts import headline, judge, summary_table, theory_verdicts
@@ -160,6 +161,7 @@ def _report(
         summary=[*summary, *overview.theory_sentences(verdicts)],
         headline=first,
         heat_map=chart,
+        cross_check=neural_tangents_sentence(results),
         meanings=overview.meanings(results, chart.theories, experiment.meanings),
         checks=[*checks, *((text, False) for text in of_cases)],
         figures=[item for item in figures if item is not first],

@@ -45,6 +45,7 @@ class Report:
         tiles: numbers of the first screen.
         headline: figure of the first screen.
         heat_map: verdicts, case x theory.
+        cross_check: sentence on kernels at infinite width, below the heat map.
         meanings: theory -> sentence.
         checks: joint checks, sentence and whether it held; failures of cases are sentences too.
         findings, figures: tables and figures of the experiment.
@@ -68,6 +69,7 @@ class Report:
     tiles: Sequence[Tile] = ()
     headline: FigureItem | None = None
     heat_map: HeatMap | None = None
+    cross_check: str = ""
     meanings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     checks: Sequence[tuple[str, bool]] = ()
     cases: Sequence[CaseDetails] = ()
@@ -145,6 +147,8 @@ def _results(
     parts: list[Section] = []
     if report.heat_map is not None and report.heat_map.theories:
         body = heat_map_html(report.heat_map, colours, linked=bool(report.cases))
+        if report.cross_check:
+            body += f'\n<p class="note">{_text(report.cross_check)}</p>'
         parts.append(("theories", "Where theories hold", body))
     if report.meanings:
         parts.append(("names", "Theories", glossary_html(report.meanings, colours)))
