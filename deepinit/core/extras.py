@@ -27,5 +27,7 @@ def missing_extra(error: ModuleNotFoundError) -> ResourceError | None:
     if package not in _EXTRAS:
         return None
     return ResourceError(
-        f"no {package}", "an environment with it", f"pip install 'deepinit[{_EXTRAS[package]}]'."
+        f"a call that needs {package}",
+        "an environment in which it is installed",
+        f"pip install 'deepinit[{_EXTRAS[package]}]'.",
     )

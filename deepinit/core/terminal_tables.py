@@ -1,7 +1,9 @@
 """Tables as text of a given width: no number and no name is cut."""
 
+import functools
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +31,7 @@ def to_terminal(
 ) -> str:
     """A table; columns that do not fit follow below, beside the key columns again.
 
+    Where not even one column fits beside the keys, every row is a list of its cells.
     `keys`: numbers of the columns that tell rows apart. `left`: names of columns that are aligned
     to the left.
     """
@@ -43,9 +46,11 @@ def to_terminal(
     least = [
         _least_width([name, *(row[column] for row in cells)]) for column, name in enumerate(columns)
     ]
+    parts = panels(least, keys, width)
+    if any(_BORDER + sum(least[column] + _PADDING for column in part) > width for part in parts):
+        return _lists(title, columns, cells, keys, note, width)
     console = Console(width=width, color_system=None, highlight=False)
     with console.capture() as captured:
-        parts = panels(least, keys, width)
         for number, chosen in enumerate(parts):
             table = Table(
                 title=plain(title) if number == 0 else None,
@@ -63,6 +68,37 @@ def to_terminal(
                 table.add_row(*(plain(row[column]) for column in chosen))
             console.print(table)
     return captured.get()
+
+
+def _lists(
+    title: str,
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    keys: Sequence[int],
+    note: str,
+    width: int,
+) -> str:
+    """A paragraph for every row: `column: cell` lines, without empty cells; keys are repeated."""
+    wrapped = functools.partial(
+        textwrap.fill,
+        width=max(width, 8),
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    paragraphs = [wrapped(one_line(title))] if title else []
+    last: dict[int, str] = {}
+    for row in cells:
+        last |= {column: row[column] for column in keys if row[column]}
+        shown = {
+            column: last.get(column, "") if column in keys else row[column]
+            for column in range(len(columns))
+        }
+        lines = [wrapped(f"{columns[column]}: {cell}") for column, cell in shown.items() if cell]
+        paragraphs.append("\n".join(lines))
+    if note:
+        paragraphs.append(wrapped(one_line(note)))
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def panels(least: Sequence[int], keys: Sequence[int], width: int) -> list[list[int]]:

@@ -34,6 +34,22 @@ def test_forty_columns_show_one_column_a_part():
         assert cell in text
 
 
+@pytest.mark.parametrize("width", [30, 40])
+def test_where_no_column_fits_beside_the_keys_rows_are_lists(width):
+    text = to_terminal("A title", COLUMNS, ROWS, keys=KEYS, note="A note.", width=width)
+    assert max(map(len, text.splitlines())) <= width
+    first, second = text.split("\n\n")[1:3]
+    for column, cell in zip(COLUMNS, ROWS[0], strict=True):
+        assert f"{column}: {cell}" in " ".join(first.split())
+    assert "case: transformer-w256\nprediction: infinite_width" in second  # keys are repeated
+    assert "layer" not in second
+    assert text.endswith("A note.\n")
+
+
+def test_a_name_longer_than_the_terminal_is_not_cut():
+    assert "a" * 50 in to_terminal("", ["name"], [["a" * 50]], width=40)
+
+
 def test_parts_keep_the_order_of_columns():
     assert panels([5, 5, 5, 5], [2], 27) == [[0, 1, 2], [2, 3]]
     assert panels([5, 90, 5], [0], 40) == [[0, 1], [0, 2]]
