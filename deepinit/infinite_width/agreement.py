@@ -35,13 +35,12 @@ def agreement(net: Any, inputs: Inputs, most_inputs: int = 4) -> Agreement:
     rows = rows[:most_inputs]
     if isinstance(net, Layer):
         theirs = _composed(net, rows, shape)
-        found = kernel_matrices(net, rows, positions=shape.positions)
-        ours = found.nngp, found.ntk
+        nngp, ntk = kernel_matrices(net, rows, positions=shape.positions)
     else:
         theirs = nngp_and_ntk(net, rows)
-        last = kernel_layers(net, rows, last_only=True)
-        ours = last.nngp[-1], last.ntk[-1]
-    return Agreement(*map(largest_difference, ours, theirs), len(rows))
+        nngp, ntk = (part[-1] for part in kernel_layers(net, rows, last_only=True))
+    differences = largest_difference(nngp, theirs[0]), largest_difference(ntk, theirs[1])
+    return Agreement(*differences, len(rows))
 
 
 def largest_difference(ours: Any, theirs: Any) -> float:
