@@ -11,7 +11,7 @@ from deepinit.core.specs import Spec
 from deepinit.quantities.theory import INFINITE_WIDTH
 from deepinit.runs.experiment import Case, CaseResult
 
-MOST_COMPARED, MOST_TRIED = 3, 6  # networks: each takes seconds
+MOST_COMPARED, MOST_TRIED = 2, 4  # networks: each takes seconds
 
 
 def neural_tangents_sentence(results: Sequence[CaseResult]) -> str:
