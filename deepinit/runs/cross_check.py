@@ -35,12 +35,17 @@ def neural_tangents_sentence(results: Sequence[CaseResult]) -> str:
             break
     if not found:
         return ""
-    largest = max(max(each.nngp, each.ntk) for each in found.values())
-    inputs = max(each.num_inputs for each in found.values())
-    return (
+    name, worst = max(found.items(), key=lambda item: max(item[1].nngp, item[1].ntk))
+    largest, others = max(worst.nngp, worst.ntk), [each for each in found if each != name]
+    where = f"{name}, {worst.num_inputs} inputs" + "".join(f"; less in {each}" for each in others)
+    sentence = (
         "Infinite width: NNGP and NTK of the last layer by our recursion and by neural-tangents "
-        f"differ by at most {largest:.1e} of the diagonal ({', '.join(found)}; {inputs} inputs)."
+        f"differ by at most {largest:.1e} of the diagonal ({where})."
     )
+    if worst.quadrature:
+        names = ", ".join(worst.quadrature)
+        sentence += f" neural-tangents integrates {names} by quadrature, for variances of order 1."
+    return sentence
 
 
 def _cases(results: Sequence[CaseResult]) -> list[Case]:

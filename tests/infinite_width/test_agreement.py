@@ -23,6 +23,38 @@ def test_differences_are_shares_of_the_diagonal():
     theirs = np.array([[4.0, 0.0], [0.0, 1.0]])
     assert largest_difference(theirs, theirs) == 0
     assert largest_difference(theirs + np.array([[0, 0.5], [0, 0]]), theirs) == pytest.approx(0.25)
+    zero = np.array([[4.0, 0.0], [0.0, 0.0]])
+    assert largest_difference(zero, zero) == 0
+    assert largest_difference(zero + 1.0, zero) == np.inf
+
+
+@pytest.mark.slow
+def test_at_large_variances_the_difference_is_the_error_of_their_quadrature():
+    rows = np.array([[-2.0, -2.0], [-1.3, -1.3], [-0.6, -0.5]])
+    net = di.MLP((8,) * 3, "tanh", weight_law=di.normal(2.0))
+    found = agreement(net, di.inputs.points(rows))
+    assert found.quadrature == ("tanh",)
+    assert found.nngp > 1e-6
+    exact = rows @ rows.T  # 2 x.x' / 2
+    for _ in range(2):
+        exact = 2.0 * _tanh_products(exact)
+    ours = module.kernel_layers(net, rows).nngp[-1]
+    np.testing.assert_allclose(ours, exact, rtol=1e-10)
+
+
+def _tanh_products(kernel):
+    """E[tanh(u) tanh(v)] by the trapezoidal rule, which converges geometrically."""
+    nodes = np.linspace(-9.0, 9.0, 601)
+    weights = np.exp(-(nodes**2) / 2)
+    weights /= weights.sum()
+    sds = np.sqrt(np.diag(kernel))
+    result = np.empty_like(kernel)
+    for i, j in np.ndindex(kernel.shape):
+        cosine = min(1.0, kernel[i, j] / (sds[i] * sds[j]))
+        second = cosine * nodes[:, None] + np.sqrt(1.0 - cosine**2) * nodes
+        inner = np.tanh(sds[j] * second) @ weights
+        result[i, j] = weights @ (np.tanh(sds[i] * nodes) * inner)
+    return result
 
 
 @pytest.mark.slow

@@ -37,7 +37,15 @@ def test_the_largest_difference_of_one_network_a_kind(asked):
     wide = di.MLP((64,) * 3, "relu")
     sentence = neural_tangents_sentence([result("a", RELU), result("b", wide), result("c", TANH)])
     assert asked == [RELU, TANH]
-    assert "at most 2.0e-09 of the diagonal (a, c; 2 inputs)" in sentence
+    assert "at most 2.0e-09 of the diagonal (c, 2 inputs; less in a)" in sentence
+    assert "quadrature" not in sentence
+
+
+def test_a_quadrature_of_the_package_is_named(monkeypatch):
+    monkeypatch.setattr(module, "agreement", lambda *_: module.Agreement(5e-4, 1e-5, 2, ("tanh",)))
+    sentence = neural_tangents_sentence([result("a", TANH)])
+    assert "at most 5.0e-04" in sentence
+    assert "neural-tangents integrates tanh by quadrature" in sentence
 
 
 def test_few_networks_are_compared(asked):

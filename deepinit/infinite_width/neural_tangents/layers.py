@@ -21,6 +21,14 @@ from deepinit.infinite_width.residual_parts import Variances
 QUADRATURE_NODES = 96
 
 
+CLOSED_FORMS = {"erf": "Erf", "sin": "Sin", "gelu": "Gelu"}
+
+
+def is_numerical(activation: Activation) -> bool:
+    """Whether neural-tangents integrates by quadrature: right at variances of order 1 only."""
+    return activation.slopes is None and activation.name not in CLOSED_FORMS
+
+
 def stax_activation(activation: Activation) -> Any:
     """neural-tangents' layer of an activation: closed form, else numerical.
 
@@ -29,9 +37,8 @@ def stax_activation(activation: Activation) -> Any:
     stax = neural_tangents().stax
     if activation.slopes is not None:
         return stax.ABRelu(*activation.slopes)
-    closed = {"erf": stax.Erf, "sin": stax.Sin, "gelu": stax.Gelu}
-    if activation.name in closed:
-        return closed[activation.name]()
+    if activation.name in CLOSED_FORMS:
+        return getattr(stax, CLOSED_FORMS[activation.name])()
     if activation.kinks:
         given = f"the activation {activation!r} for neural-tangents, whose quadrature ignores kinks"
         remedy = "infinite_width.recursion.kernel_layers (engine='recursion') has its kernels."
