@@ -9,8 +9,9 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.inputs import Inputs, arrays
-from deepinit.core.layers import Layer, Shape, shape_of
+from deepinit.core.layers import Layer, Program, Shape, program, shape_of
 from deepinit.core.specs import NetworkSpec
+from deepinit.diagnosis import score_programs
 from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
 from deepinit.diagnosis.probe import Batch
 from deepinit.diagnosis.score_inputs import MOST_ROWS, arranged, batch_of
@@ -143,13 +144,20 @@ def scores(
     chosen = validate.choice("linear_map", linear_map, _MAPS)
     part = validate.choice("parts", parts, _PARTS)
     if isinstance(network, NetworkSpec):
-        functions, run = _spec_program(network, shape_of(own), num_seeds, chosen, part)
+        functions = _measure_spec(network, shape_of(own), part)
     else:
         functions = _measure_network(network, own, batch, part)
-        run = _program(functions, num_seeds, chosen, part)
-    given, root = jax.tree.map(jnp.asarray, batch), jax.random.key(key)
-    values = {name: np.asarray(value) for name, value in run(given, root).items()}
-    found = estimates({name: np.asarray(value) for name, value in values.items()})
+    size, given = functions.parameters, jax.tree.map(jnp.asarray, batch)
+    is_deferred = chosen == "deferred" or (chosen == "auto" and size > _MOST_EXPLICIT)
+    if functions.program is not None and not is_deferred:
+        chunk = _chunk(size, _MOST_AT_ONCE)
+        values = score_programs.values(
+            functions.program, given, key, num_seeds, parts=part, chunk=chunk
+        )
+    else:
+        run = _program(functions, num_seeds, is_deferred, part)
+        values = {name: np.asarray(each) for name, each in run(given, jax.random.key(key)).items()}
+    found = estimates(values)
     theory = predictions(network, shown[:MOST_ROWS])
     ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
     return Scores(ordered, by_layer(values), functions.paths, num_seeds, functions.states)
@@ -162,6 +170,7 @@ class _Measure(NamedTuple):
         whole, by_states: all scores; those that need no gradient by parameters.
         paths, states: as in `Scores`.
         parameters: their number.
+        program: of layers; None for a Network of one's own.
     """
 
     whole: Callable[..., Any]
@@ -169,13 +178,11 @@ class _Measure(NamedTuple):
     paths: tuple[str, ...]
     states: str
     parameters: int
+    program: Program | None = None
 
 
 @functools.lru_cache(maxsize=16)
-def _spec_program(
-    network: Any, shape: Shape, num_seeds: int, linear_map: str, parts: str
-) -> tuple[_Measure, Callable[..., Any]]:
-    """Compiled once for a spec and a shape of inputs."""
+def _measure_spec(network: Any, shape: Shape, parts: str) -> _Measure:
     import jax
 
     from deepinit.diagnosis.doors.layers import layers_probe, site_paths
@@ -185,8 +192,8 @@ def _spec_program(
     drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
     whole = functools.partial(measured, probe, kernel=parts == "all")
     by_states = functools.partial(state_scores, probe)
-    functions = _Measure(whole, by_states, site_paths(network, shape), "layers", _size(drawn))
-    return functions, _program(functions, num_seeds, linear_map, parts)
+    paths, net = site_paths(network, shape), program(network, shape)
+    return _Measure(whole, by_states, paths, "layers", _size(drawn), net)
 
 
 def _measure_network(network: Any, own: Inputs, batch: Batch, parts: str) -> _Measure:
@@ -263,14 +270,14 @@ def _chunk(size: int, num_seeds: int) -> int:
 
 
 def _program(
-    functions: _Measure, num_seeds: int, linear_map: str, parts: str
+    functions: _Measure, num_seeds: int, is_deferred: bool, parts: str
 ) -> Callable[..., Any]:
     """`(batch, key) -> values [num_seeds, ...]`."""
     import jax
     import jax.numpy as jnp
 
     size = functions.parameters
-    if linear_map == "deferred" or (linear_map == "auto" and size > _MOST_EXPLICIT):
+    if is_deferred:
         measure, chunk = _deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
     elif parts == "states":
         measure, chunk = functions.by_states, _chunk(size, num_seeds)
