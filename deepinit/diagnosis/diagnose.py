@@ -17,7 +17,7 @@ from deepinit.diagnosis.causes import Cause, causes
 from deepinit.diagnosis.checkpoints import depends_on_key, with_keyed_parameters
 from deepinit.diagnosis.default_inputs import Rows, own_rows, usual_rows
 from deepinit.diagnosis.fixes import Fix, applied, fixes
-from deepinit.diagnosis.judgement import Judgement, family_of, judgement
+from deepinit.diagnosis.judgement import Judgement, family_of, is_decided, judgement
 from deepinit.diagnosis.precision import PrecisionLimit, precision_limits
 from deepinit.diagnosis.scores import Scores, read_as_layers, scores
 from deepinit.init import places
@@ -107,8 +107,8 @@ def diagnose(
 
     The share is of a model fitted on networks that were trained (`deepinit.diagnosis.verdict`):
     400 steps of Adam, three quarters of the way from the best constant answer to a linear model.
-    Labels are not used. Changes (`fixes`) are measured again on the changed network (32 draws),
-    unless the verdict is "trains".
+    Labels are not used. Changes (`fixes`) are predicted by theory where there is one, and the best
+    is measured on the changed network (32 draws), unless the verdict is "trains".
 
     Args:
         network: spec, network of `di.layers`, or `di.Network` (flax, nnx, equinox, haiku,
@@ -116,7 +116,8 @@ def diagnose(
             simulated only, without share and changes.
         inputs: `di.inputs`, or an array [rows, ...], 4 rows or more, of which 16 are measured.
             None: MNIST or digits of its size, Gaussian rows or images, random tokens.
-        num_seeds: networks; None for 64, above 3e6 parameters 16.
+        num_seeds: networks; None for 64, or 32 if errors of 3 standard errors change no label;
+            above 3e6 parameters 16.
         apply: diagnose the changed network: critical, residual, norm, width, depth,
             first_weight_var, center, readout.
         name: on the screen.
@@ -139,8 +140,16 @@ def diagnose(
     seeds = num_seeds if num_seeds is not None else _FEWER if is_large else 64
     validate.integer("num_seeds", seeds, 2, "64 is usual.")
     parts = "states" if is_large else "first_step"
-    found = scores(network, _given(rows), num_seeds=seeds, key=key, parts=parts)
-    judged = judgement(found, network, rows.inputs, fresh)
+    judge = lambda found: judgement(found, network, rows.inputs, fresh)
+    found = scores(
+        network,
+        _given(rows),
+        num_seeds=seeds,
+        key=key,
+        parts=parts,
+        enough=None if num_seeds is not None else lambda half: is_decided(half, judge),
+    )
+    judged = judge(found)
     own = causes(found, judged.share)
     changes: tuple[Fix, ...] = ()
     if judged.label != "trains" and isinstance(network, NetworkSpec) and fresh:

@@ -14,23 +14,22 @@ import numpy as np
 from deepinit.core.laws import normal
 from deepinit.core.layers import Conv, Dense, Layer, Program
 from deepinit.diagnosis import host_draws
-from deepinit.diagnosis.one_network import NETWORK, measured, state_scores
-from deepinit.diagnosis.stacks import mapped
+from deepinit.diagnosis.one_network import NETWORK, measured, state_scores, step_scores
+from deepinit.diagnosis.stacks import mapped, parts_of
 
-_QUICK = 10**8  # entries of states of a chunk, up to which unoptimized code takes about a second
-_OPTIONS = {"xla_cpu_use_fusion_emitters": False}  # which compile more slowly
+_QUICK = 3 * 10**7  # entries, which unoptimized code takes about half a second for
 
 
 def values(
-    net: Program, batch: Any, key: int, num_seeds: int, *, parts: str, chunk: int
+    net: Program, batch: Any, key: int, networks: range, *, parts: str, chunk: int
 ) -> dict[str, np.ndarray]:
-    """Scores [num_seeds, ...] of networks `fold_in(key, i)`, `chunk` at once."""
+    """Scores [len(networks), ...] of networks `fold_in(key, i)`, `chunk` at once."""
     from deepinit.diagnosis.doors.parameters import HOST, parameters_of
 
-    keys = host_draws.fold_in(host_draws.key_data(key), np.arange(num_seeds))
-    run = _scorer(_without_laws(net), parts)
+    keys = host_draws.fold_in(host_draws.key_data(key), np.array(networks))
+    run = _scorer(_without_laws(net), parts, _is_quick(net, batch, chunk))
     found = []
-    for start in range(0, num_seeds, chunk):
+    for start in range(0, len(keys), chunk):
         own = keys[start : start + chunk]
         given = np.resize(own, (chunk, 2))  # the last chunk repeats networks
         parameters = parameters_of(net, host_draws.fold_in(given, NETWORK), HOST)
@@ -39,29 +38,45 @@ def values(
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
+def options(*, quick: bool) -> dict[str, Any]:
+    """Of the compiler. Quick: unoptimized code, compiled in a third of the time."""
+    return {
+        "xla_backend_optimization_level": 0 if quick else 1,
+        "xla_cpu_use_fusion_emitters": False,  # which compile more slowly
+    }
+
+
 @functools.lru_cache(maxsize=64)
-def _scorer(net: Program, parts: str) -> Any:
+def _scorer(net: Program, parts: str, quick: bool) -> Any:
     """`(parameters, key words, batch) -> scores`, all with an axis of networks but the batch."""
     import jax
 
     from deepinit.diagnosis.doors.layers import probe_of
 
     probe = probe_of(net)
-    assert probe.given is not None
+    given = probe.given
+    assert given is not None
 
     def of_network(parameters: Any, words: Any, batch: Any) -> dict[str, Any]:
-        own = probe._replace(draw=lambda key: probe.given(parameters))
+        own = probe._replace(draw=lambda key: given(parameters))
         key = jax.random.wrap_key_data(words, impl="threefry2x32")
         if parts == "states":
             return state_scores(own, batch, key)
+        if parts == "first_step" and batch.step_labels is None:
+            return step_scores(own, batch, key)
         return measured(own, batch, key, kernel=parts == "all")
 
     many = jax.vmap(of_network, in_axes=(0, 0, None))
-    return jax.jit(many, compiler_options={**_OPTIONS, **_level(net, parts)})
+    return jax.jit(many, compiler_options=options(quick=quick))
 
 
-def _level(net: Program, parts: str) -> dict[str, Any]:
-    return {"xla_backend_optimization_level": 0}
+def _is_quick(net: Program, batch: Any, chunk: int) -> bool:
+    """Whether a chunk has little work elementwise: differences of rows in every layer."""
+    if any(isinstance(part, Conv) for part in parts_of(net.body)):
+        return False
+    shape = net.last_shape
+    pairs = len(batch.inputs) ** 2 * max(shape.num_positions, 1)
+    return chunk * net.depth * pairs * shape.size <= _QUICK
 
 
 def _without_laws(net: Program) -> Program:

@@ -15,7 +15,7 @@ from deepinit.diagnosis import score_programs
 from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
 from deepinit.diagnosis.probe import Batch
 from deepinit.diagnosis.score_inputs import MOST_ROWS, arranged, batch_of
-from deepinit.diagnosis.stack_theory import predictions
+from deepinit.diagnosis.theory_scores import predictions
 
 NAMES = (
     "collapse",
@@ -92,6 +92,7 @@ def scores(
     key: int = 0,
     linear_map: str = "auto",
     parts: str = "all",
+    enough: Callable[[Scores], bool] | None = None,
 ) -> Scores:
     """Scores at initialization of a spec, a network of `di.layers`, or a `di.Network`.
 
@@ -125,6 +126,7 @@ def scores(
             parameters.
         parts: "first_step" leaves out the tangent kernel, "states" every score by parameters: half
             the time, most of which compiles.
+        enough: asked with the scores of half of the networks; if it says so, they are returned.
 
     Raises:
         SpecError: inputs that do not fit; layers without explicit parameters (Tied, dropout).
@@ -148,19 +150,37 @@ def scores(
     else:
         functions = _measure_network(network, own, batch, part)
     size, given = functions.parameters, jax.tree.map(jnp.asarray, batch)
-    is_deferred = chosen == "deferred" or (chosen == "auto" and size > _MOST_EXPLICIT)
-    if functions.program is not None and not is_deferred:
-        chunk = _chunk(size, _MOST_AT_ONCE)
-        values = score_programs.values(
-            functions.program, given, key, num_seeds, parts=part, chunk=chunk
-        )
-    else:
-        run = _program(functions, num_seeds, is_deferred, part)
-        values = {name: np.asarray(each) for name, each in run(given, jax.random.key(key)).items()}
-    found = estimates(values)
     theory = predictions(network, shown[:MOST_ROWS])
-    ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
-    return Scores(ordered, by_layer(values), functions.paths, num_seeds, functions.states)
+
+    def summary(values: dict[str, np.ndarray]) -> Scores:
+        found = estimates(values)
+        ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
+        count = len(values["gradient_slope"])
+        return Scores(ordered, by_layer(values), functions.paths, count, functions.states)
+
+    if functions.program is None or is_deferred(size, chosen):
+        run = _program(functions, num_seeds, is_deferred(size, chosen), part)
+        values = run(given, jax.random.key(key))
+        return summary({name: np.asarray(each) for name, each in values.items()})
+    draw = functools.partial(
+        score_programs.values,
+        functions.program,
+        given,
+        key,
+        parts=part,
+        chunk=_chunk(size, _MOST_AT_ONCE),
+    )
+    half = num_seeds if enough is None else (num_seeds + 1) // 2
+    values = draw(range(half))
+    if half < num_seeds and not (enough is not None and enough(summary(values))):
+        rest = draw(range(half, num_seeds))
+        values = {name: np.concatenate([values[name], rest[name]]) for name in values}
+    return summary(values)
+
+
+def is_deferred(size: int, linear_map: str) -> bool:
+    """Whether matrices of so many parameters are drawn only as far as they act."""
+    return linear_map == "deferred" or (linear_map == "auto" and size > _MOST_EXPLICIT)
 
 
 class _Measure(NamedTuple):
@@ -226,7 +246,7 @@ def _measure_network(network: Any, own: Inputs, batch: Batch, parts: str) -> _Me
     return _Measure(whole, by_states, paths, states, _size(drawn))
 
 
-def _deferred(measure: Callable[..., Any]) -> Callable[..., Any]:
+def _as_deferred(measure: Callable[..., Any]) -> Callable[..., Any]:
     """With the law of `measure`, its matrices drawn as far as they act."""
     from deepinit.deferral.function import deferred
 
@@ -269,16 +289,14 @@ def _chunk(size: int, num_seeds: int) -> int:
     return max(1, min(num_seeds, _MOST_AT_ONCE, _CHUNK_BYTES // own))
 
 
-def _program(
-    functions: _Measure, num_seeds: int, is_deferred: bool, parts: str
-) -> Callable[..., Any]:
+def _program(functions: _Measure, num_seeds: int, deferred: bool, parts: str) -> Callable[..., Any]:
     """`(batch, key) -> values [num_seeds, ...]`."""
     import jax
     import jax.numpy as jnp
 
     size = functions.parameters
-    if is_deferred:
-        measure, chunk = _deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
+    if deferred:
+        measure, chunk = _as_deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
     elif parts == "states":
         measure, chunk = functions.by_states, _chunk(size, num_seeds)
     else:
@@ -289,6 +307,4 @@ def _program(
         seeds = jnp.arange(num_seeds, dtype=jnp.uint32)
         return jax.lax.map(of_seed, seeds, batch_size=min(chunk, num_seeds))
 
-    if parts == "all":
-        return jax.jit(many)
-    return jax.jit(many, compiler_options={"xla_backend_optimization_level": 1})
+    return jax.jit(many, compiler_options=score_programs.options(quick=False))

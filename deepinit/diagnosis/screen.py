@@ -100,11 +100,14 @@ def _fixes(found: Any) -> list[str]:
 
 
 def _share_after(fix: Any) -> str:
-    """Of the changed network."""
+    """Of the changed network, with its source."""
+    if not fix.source:
+        return f"--apply {fix.id} measures it"
+    source = "measured" if fix.source == "simulated" else "theory"
     if fix.share is None:
-        return "measured: outside the range"
+        return f"{source}: outside the range"
     low, high = fix.interval
-    return f"measured: {percent(fix.share)} ({100 * low:.0f}-{100 * high:.0f})"
+    return f"{source}: {percent(fix.share)} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def _layers(found: Any, most: int) -> list[str]:
