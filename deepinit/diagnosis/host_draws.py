@@ -29,6 +29,11 @@ class Request(NamedTuple):
     depth: int
     is_bias: bool = False
 
+    @property
+    def size(self) -> int:
+        """Count of numbers."""
+        return math.prod(self.keys.shape[:-1]) * math.prod(self.shape)
+
 
 def key_data(key: int) -> np.ndarray:
     """Words of `jax.random.key(key)`, [2]."""

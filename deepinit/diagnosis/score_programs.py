@@ -38,6 +38,17 @@ def values(
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
+def size(net: Program) -> int:
+    """Number of parameters."""
+    import jax
+
+    from deepinit.diagnosis.doors.parameters import HOST, parameters_of
+
+    requests = parameters_of(net, host_draws.key_data(0)[None], HOST)
+    is_request = lambda each: isinstance(each, host_draws.Request)
+    return sum(each.size for each in jax.tree.leaves(requests, is_leaf=is_request))
+
+
 def options(*, quick: bool) -> dict[str, Any]:
     """Of the compiler. Quick: unoptimized code, compiled in a third of the time."""
     return {

@@ -34,9 +34,11 @@ NAMES = (
 _MAPS = ("auto", "explicit", "deferred")
 _PARTS = ("all", "first_step", "states")
 _MOST_EXPLICIT = 3_000_000  # parameters, of "auto"
+_MOST_EXPLICIT_STATES = 20_000_000  # of scores that need no gradient by parameters
 _MOST_AT_ONCE = 16  # networks
 _MOST_DEFERRED_AT_ONCE = 4
 _CHUNK_BYTES, _MOST_BYTES = 2**29, 2**33
+_COPIES_OF_STATES = 4
 _COPIES = 18  # of the parameters in one network: 12 gradients, and parameters, steps, tangents
 
 
@@ -123,7 +125,7 @@ def scores(
         linear_map: "explicit" draws matrices. "deferred" draws them as far as they act
             (`di.deferred`), of the same law, and leaves out scores by parameters (ntk_condition,
             ntk_centred, first_step, signal_efficiency, gradient_floor). "auto": deferred above 3e6
-            parameters.
+            parameters, of `parts="states"` 2e7.
         parts: "first_step" leaves out the tangent kernel, "states" every score by parameters: half
             the time, most of which compiles.
         enough: asked with the scores of half of the networks; if it says so, they are returned.
@@ -158,8 +160,9 @@ def scores(
         count = len(values["gradient_slope"])
         return Scores(ordered, by_layer(values), functions.paths, count, functions.states)
 
-    if functions.program is None or is_deferred(size, chosen):
-        run = _program(functions, num_seeds, is_deferred(size, chosen), part)
+    deferred = is_deferred(size, chosen, part)
+    if functions.program is None or deferred:
+        run = _program(functions, num_seeds, deferred, part)
         values = run(given, jax.random.key(key))
         return summary({name: np.asarray(each) for name, each in values.items()})
     draw = functools.partial(
@@ -168,7 +171,7 @@ def scores(
         given,
         key,
         parts=part,
-        chunk=_chunk(size, _MOST_AT_ONCE),
+        chunk=_chunk(size, _MOST_AT_ONCE, part),
     )
     half = num_seeds if enough is None else (num_seeds + 1) // 2
     values = draw(range(half))
@@ -178,9 +181,10 @@ def scores(
     return summary(values)
 
 
-def is_deferred(size: int, linear_map: str) -> bool:
+def is_deferred(size: int, linear_map: str, parts: str) -> bool:
     """Whether matrices of so many parameters are drawn only as far as they act."""
-    return linear_map == "deferred" or (linear_map == "auto" and size > _MOST_EXPLICIT)
+    most = _MOST_EXPLICIT_STATES if parts == "states" else _MOST_EXPLICIT
+    return linear_map == "deferred" or (linear_map == "auto" and size > most)
 
 
 class _Measure(NamedTuple):
@@ -203,17 +207,14 @@ class _Measure(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _measure_spec(network: Any, shape: Shape, parts: str) -> _Measure:
-    import jax
-
     from deepinit.diagnosis.doors.layers import layers_probe, site_paths
     from deepinit.diagnosis.one_network import measured, state_scores
 
     probe = layers_probe(network, shape)
-    drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
     whole = functools.partial(measured, probe, kernel=parts == "all")
     by_states = functools.partial(state_scores, probe)
     paths, net = site_paths(network, shape), program(network, shape)
-    return _Measure(whole, by_states, paths, "layers", _size(drawn), net)
+    return _Measure(whole, by_states, paths, "layers", score_programs.size(net), net)
 
 
 def _measure_network(network: Any, own: Inputs, batch: Batch, parts: str) -> _Measure:
@@ -278,9 +279,9 @@ def read_as_layers(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
         return None
 
 
-def _chunk(size: int, num_seeds: int) -> int:
+def _chunk(size: int, num_seeds: int, parts: str) -> int:
     """Networks at once; ResourceError where one is too large."""
-    own = 4 * size * _COPIES
+    own = 4 * size * (_COPIES_OF_STATES if parts == "states" else _COPIES)
     if own > _MOST_BYTES:
         most = _MOST_BYTES // (4 * _COPIES)
         allowed = f"at most {most:.2g}, whose tangent kernel takes {_MOST_BYTES >> 30} GiB"
@@ -298,9 +299,9 @@ def _program(functions: _Measure, num_seeds: int, deferred: bool, parts: str) ->
     if deferred:
         measure, chunk = _as_deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
     elif parts == "states":
-        measure, chunk = functions.by_states, _chunk(size, num_seeds)
+        measure, chunk = functions.by_states, _chunk(size, num_seeds, parts)
     else:
-        measure, chunk = functions.whole, _chunk(size, num_seeds)
+        measure, chunk = functions.whole, _chunk(size, num_seeds, parts)
 
     def many(batch: Any, root: Any) -> Any:
         of_seed = lambda seed: measure(batch, jax.random.fold_in(root, seed))
