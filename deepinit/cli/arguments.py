@@ -128,10 +128,11 @@ class New:
 
 @dataclasses.dataclass(frozen=True)
 class Diagnose:
-    """Will it train? Verdict, causes and re-measured changes of a network, before training.
+    """Will it train? Verdict, causes and changes of a network, before training.
 
     Exit codes: 0 trains, 10 fails, 11 uncertain or outside the range of the study, 6 theory and
-    simulation disagree, 2 usage, 5 resources.
+    simulation disagree, 2 usage, 5 resources. Verdicts are not 1 to 5, which are errors of every
+    command: a script can tell a network that would not train from a mistake.
     """
 
     network: tyro.conf.Positional[str | None] = None
@@ -151,6 +152,8 @@ class Diagnose:
     center, readout."""
     scaling: bool = False
     """Add the scaling check of --widths."""
+    explain: str | None = None
+    """Explain a word of the screen (chaos, lottery, gradient_slope, residual, share, ...)."""
     num_seeds: int | None = None
     """Networks; default 64, above 3e6 parameters 16."""
     html: Path | None = None

@@ -84,7 +84,8 @@ def _large(found: Scores) -> list[Cause]:
         last = _last_far(found.layers["log_gradient2"])
         kind, verb = ("exploding", "explode") if slope > 0 else ("vanishing", "vanish")
         theory = _theory(found.scores["gradient_slope"], "infinite width e^{:.2g}")
-        text = f"gradients {verb}: |gradient|^2 x e^{slope:.2g} from last to first layer{theory}"
+        text = f"gradients {verb}: |gradient|^2 x e^{slope:.2g}{_spread(found, 'gradient_slope')}"
+        text += f" from last to first layer{theory}"
         causes.append(Cause(kind, "gradient_slope", slope, (1, last), None, text))
     if spread > LARGE_SPREAD:
         theory = _theory(found.scores["gradient_spread"], "1/width theory {:.2g} at one input")
@@ -93,7 +94,8 @@ def _large(found: Scores) -> list[Cause]:
     if collapse > LARGE:
         first = _first_far(found.layers["log_sin2"])
         text = (
-            f"inputs become alike: sin^2 of their angles x e^-{collapse:.2g}, "
+            f"inputs become alike: sin^2 of their angles x e^-{collapse:.2g}"
+            f"{_spread(found, 'collapse')}, "
             f"{_range_text(first, depth, depth)}"
         )
         causes.append(Cause("collapse", "collapse", collapse, (first, depth), None, text))
@@ -102,7 +104,7 @@ def _large(found: Scores) -> list[Cause]:
         kind = "chaos" if stretch > 0 else "collapse"
         how = "pulled apart" if stretch > 0 else "drawn together"
         text = f"{'chaos: ' * (stretch > 0)}neighbouring inputs are {how}, distance^2 x e^"
-        text += f"{stretch:.2g} relative to their size{theory}"
+        text += f"{stretch:.2g}{_spread(found, 'stretch')} relative to their size{theory}"
         causes.append(Cause(kind, "stretch", stretch, None, None, text))
     cosine = means.get("token_cosine", 0.0)
     if cosine > ALIKE:
@@ -113,6 +115,12 @@ def _large(found: Scores) -> list[Cause]:
         text = f"entropy collapse: attention has {100 * entropy:.2g} % of the largest entropy"
         causes.append(Cause("entropy", "attention_entropy", entropy, None, None, text))
     return causes
+
+
+def _spread(found: Scores, name: str) -> str:
+    """Standard deviation between networks."""
+    spread = found.scores[name].spread
+    return f" +-{spread:.1g}" if math.isfinite(spread) and spread > 0 else ""
 
 
 def _theory(score: Score, text: str) -> str:

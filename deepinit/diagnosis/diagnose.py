@@ -147,7 +147,7 @@ def diagnose(
         num_seeds=seeds,
         key=key,
         parts=parts,
-        enough=None if num_seeds is not None else lambda half: is_decided(half, judge),
+        enough=None if num_seeds or is_large else lambda half: is_decided(half, judge),
     )
     judged = judge(found)
     own = causes(found, judged.share)
@@ -219,7 +219,9 @@ def _uncovered(network: Any, rows: Rows) -> str:
 
 
 def _without_theory(network: NetworkSpec, rows: Rows) -> tuple[str, ...]:
-    if isinstance(network, MLP):
+    from deepinit.diagnosis.theory_scores import predictions
+
+    if predictions(network, np.concatenate([rows.inputs.points, rows.inputs.partners])):
         return ()
     return (f"theory: scores of family {family_of(network, rows.inputs)} are simulated only",)
 

@@ -1,8 +1,8 @@
 """Parameters of many networks, drawn outside the program that scores them.
 
 Keys are folded on the host. Numbers come from one compiled function a law, of any shape: networks
-of new widths compile no sampler, and the scoring program has none. Keys, bits and numbers are those
-of `Law.sample` in sequential mode.
+of new widths compile no sampler, and the scoring program has none. Keys and bits are those of
+`Law.sample` in sequential mode, numbers up to rounding.
 """
 
 import functools

@@ -49,6 +49,7 @@ def record(found: Any, scaling: Any = None) -> dict[str, Any]:
             {
                 "name": path,
                 **{name: layers[name][at].mean for name in MARKED},
+                "spread": {name: layers[name][at].spread for name in MARKED},
                 "source": "simulated",
             }
             for at, path in enumerate(found.scores.paths)

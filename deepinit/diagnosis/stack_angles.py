@@ -1,4 +1,4 @@
-"""Angles through stacks of equal layers at infinite width.
+"""Angles and displacements through stacks of equal layers at infinite width.
 
 E phi(u) phi(v) of jointly normal u, v of variance K and correlation c is sum a_n^2 c^n, a_n the
 coefficients of phi(sqrt(K) z) in normalized Hermite polynomials. What is propagated is 1 - c, by
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.diagnosis.stack_theory import NODES, RADIUS
+from deepinit.diagnosis.stack_theory import NODES, RADIUS, moments
 
 _DEGREE = 100  # the rest of E phi^2 counts as of degree 2 _DEGREE
 _LEAST = 1e-12  # of sin^2, as in the scores
@@ -52,6 +52,39 @@ def collapse(stack: Stack, rows: Any) -> float:
         mean_square, lost = _through(stack, size, apart)
         apart = lost / mean_square
     return float(np.mean(start - _log_sin2(apart)))
+
+
+def stretch(stack: Stack, rows: Any) -> float:
+    """The score `stretch` of rows [n, width] of equal norms, u_a = x_(a+1) - x_a.
+
+    z and dz = J u are jointly normal, with K = E z^2, c = E z dz, d = E dz^2; a normalization
+    removes the part of dz along z.
+    """
+    x = np.asarray(rows, float)
+    moved = np.roll(x, -1, axis=0) - x
+    square, start = float(np.mean(x**2)), float(np.mean(moved**2))
+    along, length = stack.first * float(np.mean(x * moved)), stack.first * start
+    size = stack.first * square + stack.bias
+    skip, branch = stack.skip**2, stack.alpha**2 * stack.weight
+    for _ in range(stack.depth - 1):
+        mean_square, cross, grown = _moved(stack, size, along, length)
+        size = skip * size + stack.alpha**2 * stack.bias + branch * mean_square
+        along, length = skip * along + branch * cross, skip * length + branch * grown
+    if stack.activated:
+        size, _, length = _moved(stack, size, along, length)
+    with np.errstate(divide="ignore"):
+        return float(np.log(length / size * square / start))
+
+
+def _moved(stack: Stack, size: float, along: float, length: float) -> tuple[float, float, float]:
+    """E phi^2, E phi phi' dz and E (phi' dz)^2 behind an activation."""
+    across = length - along**2 / size
+    if stack.normalized:
+        at = moments(stack.activation, 1.0)
+        return at.square, 0.0, at.slope_square * across / size
+    at, shared = moments(stack.activation, size), along / size
+    grown = shared**2 * at.slope_growth + across * at.slope_square
+    return at.square, shared * at.growth, grown
 
 
 def _through(stack: Stack, size: float, apart: np.ndarray) -> tuple[float, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from deepinit.core.errors import SpecError
 from deepinit.core.layers import Activation, Block
 from deepinit.core.specs import MLP, NetworkSpec
-from deepinit.diagnosis.stack_angles import Stack, collapse
+from deepinit.diagnosis.stack_angles import Stack, collapse, stretch
 from deepinit.diagnosis.stack_theory import mlp_theory, stack_theory
 from deepinit.diagnosis.stacks import composed, parts_of, readout_of, unrolled
 from deepinit.diagnosis.uniform import Uniform, uniform
@@ -64,7 +64,7 @@ def _of_stack(stack: Uniform, seen: _Seen, rows: np.ndarray) -> dict[str, float]
         "first": max((stack.first_variance - stack.bias_var) / square, 0.0),
     }
     theory = stack_theory(stack.phi, width=stack.width, mean_square=square, **own)
-    slope, stretch = theory.gradient_slope, theory.stretch if seen.activated else math.nan
+    slope, angles = theory.gradient_slope, Stack(stack.phi, activated=seen.activated, **own)
     if seen.blocks and scale is None:  # states are those after activations: factors 2 .. depth
         more = {**own, "depth": own["depth"] + 1}
         longer = stack_theory(stack.phi, width=stack.width, mean_square=square, **more)
@@ -72,10 +72,10 @@ def _of_stack(stack: Uniform, seen: _Seen, rows: np.ndarray) -> dict[str, float]
     elif stack.norm and scale is None:  # the first norm divides by the norm of each row
         slope += math.log(square * float(np.mean(1 / squares)))
     found = {
-        "collapse": collapse(Stack(stack.phi, activated=seen.activated, **own), rows),
+        "collapse": collapse(angles, rows),
         "gradient_slope": slope,
         "gradient_spread": theory.gradient_spread,
-        "stretch": stretch,
+        "stretch": stretch(angles, rows),
     }
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
