@@ -63,16 +63,16 @@ def sizes(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*([1-9][0-9]{0,6})(?:x([1-9][0-9]{0,3}))?\s*", part)
         if match is None:
-            raise _wrong_widths(text)
+            raise _wrong_widths(text, f"{part.strip()!r:.20} in ")
         found += [int(match[1])] * int(match[2] or 1)
     if len(found) < 3:
-        raise _wrong_widths(text)
+        raise _wrong_widths(text, f"{len(found)} of 3 or more sizes in ")
     return tuple(found)
 
 
-def _wrong_widths(text: str) -> SpecError:
+def _wrong_widths(text: str, what: str) -> SpecError:
     allowed = "inputs, hidden widths and outputs; 100x50 is 50 layers of width 100"
-    return SpecError(f"--widths {text!r:.80}", allowed, "Write --widths 784,100x50,10.")
+    return SpecError(f"{what}--widths {text!r:.80}", allowed, "Write --widths 784,100x50,10.")
 
 
 def _network(command: Diagnose, rows: Any) -> tuple[Any, str | None, int | None]:
@@ -130,11 +130,17 @@ def _array(path: Path) -> Any:
 
     try:
         found = np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except OSError as error:
+        given = f"--inputs {path} ({error.strerror or error})"
+        raise SpecError(given, "a .npy file", "Check the path.") from error
+    except (ValueError, EOFError) as error:
         given = f"--inputs {path}, which is no array of numbers"
         raise SpecError(given, "a .npy file", "Write it by numpy.save(FILE, array).") from error
     if not isinstance(found, np.ndarray) or found.ndim < 2 or not found.size:
         raise SpecError(f"--inputs {path}", "an array [rows, ...]", "A row for each input.")
+    if found.dtype.kind not in "biuf":
+        given = f"--inputs {path} of type {found.dtype}"
+        raise SpecError(given, "real numbers, or whole ones for tokens", "Convert them.")
     return found
 
 

@@ -44,6 +44,10 @@ def own_rows(network: Any, inputs: Any) -> Rows:
         raise SpecError(
             "constant inputs: all rows are equal", "different rows", "Give real inputs."
         )
+    flat = array[:ROWS].reshape(len(array[:ROWS]), -1)
+    if array.dtype.kind == "f" and not np.all(np.any(flat, axis=1)):
+        given = f"inputs whose row {int(np.argmin(np.any(flat, axis=1))) + 1} is 0"
+        raise SpecError(given, "rows with an angle to others", "Leave blank rows out.")
     name = f"{len(array)} rows of yours, shape {' x '.join(map(str, array.shape[1:]))}"
     if not isinstance(network, NetworkSpec):
         from deepinit.core.inputs import arrays

@@ -215,7 +215,7 @@ def _uncovered(network: Any, rows: Rows) -> str:
     from deepinit.reading.read import read_layers
 
     reason = reason_against(lambda: read_layers(network, rows.inputs)) or ""
-    return f"simulated only: {reason.removeprefix('Got ').partition(' Allowed:')[0]}"
+    return f"simulated only: {reason.removeprefix('Got ').partition(' Allowed:')[0].rstrip('.')}"
 
 
 def _without_theory(network: NetworkSpec, rows: Rows) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ _FAMILIES: tuple[tuple[tuple[type, ...], str], ...] = (  # first match
 )
 
 
+_FIXED = "not at initialization, or without random weights: parameters do not depend on the key"
+
+
 class Judgement(NamedTuple):
     """Share of networks like this one that train.
 
@@ -62,7 +65,7 @@ def judgement(
     """Of scores of a spec or of layers; of other networks there is no family."""
     none = _evidence(network, inputs)
     if not at_initialization:
-        return none._replace(reason="not at initialization: parameters do not depend on the key")
+        return none._replace(reason=_FIXED)
     return _judged(none, found.scores, found.num_seeds)
 
 

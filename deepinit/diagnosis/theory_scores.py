@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.inputs.rows import points
 from deepinit.core.layers import Activation, Block
 from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.diagnosis.stack_angles import Stack, collapse, stretch
@@ -31,22 +32,29 @@ def predictions(network: Any, inputs: Any) -> dict[str, float]:
     if not isinstance(network, NetworkSpec):
         return {}
     rows = np.asarray(inputs, float).reshape(len(inputs), -1)
+    if not np.all(np.any(rows, axis=1)):  # a row of zeros has no angle
+        return {}
+    with np.errstate(all="ignore"):
+        found = _of_layers(network, rows)
+        if isinstance(network, MLP):
+            theory = mlp_theory(network, rows)
+            if theory is None:
+                return {}
+            found |= {
+                "gradient_slope": theory.gradient_slope,
+                "gradient_spread": theory.gradient_spread,
+                "stretch": theory.stretch,
+            }
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _of_layers(network: NetworkSpec, rows: np.ndarray) -> dict[str, float]:
+    """{} if the network is no stack, or maps everything to 0."""
+    inputs = points(rows)
     try:
-        stack = uniform(network, _points(rows))
-    except SpecError:
-        stack = None
-    found = None if stack is None else _of_stack(stack, _seen(network, _points(rows)), rows)
-    if isinstance(network, MLP):
-        theory = mlp_theory(network, rows)
-        if theory is None:
-            return {}
-        found = {"collapse": found["collapse"]} if found else {}
-        return found | {
-            "gradient_slope": theory.gradient_slope,
-            "gradient_spread": theory.gradient_spread,
-            "stretch": theory.stretch,
-        }
-    return found or {}
+        return _of_stack(uniform(network, inputs), _seen(network, inputs), rows)
+    except (SpecError, ZeroDivisionError, OverflowError):
+        return {}
 
 
 def _of_stack(stack: Uniform, seen: _Seen, rows: np.ndarray) -> dict[str, float]:
@@ -71,13 +79,12 @@ def _of_stack(stack: Uniform, seen: _Seen, rows: np.ndarray) -> dict[str, float]
         slope = float(longer.log_gradient2[1])
     elif stack.norm and scale is None:  # the first norm divides by the norm of each row
         slope += math.log(square * float(np.mean(1 / squares)))
-    found = {
+    return {
         "collapse": collapse(angles, rows),
         "gradient_slope": slope,
         "gradient_spread": theory.gradient_spread,
         "stretch": stretch(angles, rows),
     }
-    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _seen(network: NetworkSpec, inputs: Any) -> _Seen:
@@ -86,9 +93,3 @@ def _seen(network: NetworkSpec, inputs: Any) -> _Seen:
     last = parts[-2] if readout_of(net) is not None else parts[-1]
     blocks = any(isinstance(each, Block) for each in parts_of(net))
     return _Seen(isinstance(last, Activation), blocks)
-
-
-def _points(rows: np.ndarray) -> Any:
-    from deepinit.core.inputs.rows import points
-
-    return points(rows)

@@ -174,6 +174,7 @@ def test_bad_inputs():
     fails_on(net, np.ones((8, 20)), "constant inputs")
     fails_on(net, np.full((8, 20), np.nan), "NaN")
     fails_on(net, ROWS[0], "shape")
+    fails_on(net, np.concatenate([ROWS, 0 * ROWS[:1]]), "row 9 is 0")
     fails_on(net, ROWS[:3], "4 rows")
     fails_on(net, np.array([["a", "b"]]), "numbers")
     fails_on(L.Sequential(L.Activation("relu")), ROWS, "without random weights")
