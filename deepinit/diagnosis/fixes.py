@@ -67,7 +67,7 @@ def fixes(network: NetworkSpec, inputs: Inputs, num_seeds: int, key: int) -> tup
         _predicted(name, network, changed, inputs)
         for name, changed in itertools.islice(_changes(network, inputs), MOST)
     ]
-    found.sort(key=lambda fix: -1.0 if fix.share is None else -fix.share)
+    found.sort(key=lambda fix: (fix.share is None, -(fix.share or 0.0)))
     for at, fix in enumerate(found):
         try:
             best = _measured(fix, inputs, num_seeds, key)
