@@ -94,11 +94,11 @@ def _standard(kind: str, requests: list[Request]) -> Iterator[np.ndarray]:
     run, count = _numbers(kind), len(words[0])
     numbers = np.empty((2, count), np.float32)
     for start in range(0, count, BLOCK):
-        own = [each[start : start + BLOCK] for each in words]
-        length = len(own[0])
+        given = [each[start : start + BLOCK] for each in words]
+        length = len(given[0])
         if length < BLOCK:
-            own = [np.pad(each, (0, BLOCK - length)) for each in own]
-        numbers[:, start : start + length] = np.asarray(run(*own))[:, :length]
+            given = [np.pad(each, (0, BLOCK - length)) for each in given]
+        numbers[:, start : start + length] = np.asarray(run(*given))[:, :length]
     start = 0
     for each in requests:
         groups, size = each.keys.size // 2, math.prod(each.shape)
@@ -180,8 +180,9 @@ def _numbers(kind: str) -> Any:
 def _sampled(request: Request) -> np.ndarray:
     """By the law's own `sample`, compiled for its shape."""
     import jax
+    import jax.numpy as jnp
 
     law, shape, depth = request.law, request.shape, request.depth
     sample = lambda key: law.sample(key, shape, depth=depth, dtype="float32")
-    keys = jax.random.wrap_key_data(request.keys.reshape(-1, 2), impl="threefry2x32")
+    keys = jax.random.wrap_key_data(jnp.asarray(request.keys.reshape(-1, 2)), impl="threefry2x32")
     return np.asarray(jax.jit(jax.vmap(sample))(keys))

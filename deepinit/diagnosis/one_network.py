@@ -52,7 +52,7 @@ def state_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     drawn = probe.draw(jax.random.fold_in(key, NETWORK))
     x = drawn.embed(drawn.parameters, batch.inputs)
     at = lambda moved, shifts: drawn.forward(drawn.parameters, x + moved, shifts)
-    still, zeros = jnp.zeros_like(x), _zeros(drawn, x)
+    still, zeros = jnp.zeros_like(x), _zeros(probe, x)
     here, change_of = jax.linearize(at, still, zeros)
     moved = jnp.roll(x, -1, axis=0) - x
     pull = jax.linear_transpose(lambda shifts: change_of(still, shifts).outputs, zeros)
@@ -68,7 +68,7 @@ def step_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     def at(parameters: Any, moved: Any, shifts: Any) -> Pass:
         return drawn.forward(parameters, drawn.embed(parameters, batch.inputs) + moved, shifts)
 
-    still, zeros = jnp.zeros_like(x), _zeros(drawn, x)
+    still, zeros = jnp.zeros_like(x), _zeros(probe, x)
     same = jax.tree.map(jnp.zeros_like, parameters)
     here, change_of = jax.linearize(at, parameters, still, zeros)
     moved = jnp.roll(x, -1, axis=0) - x
@@ -84,10 +84,10 @@ def step_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     }
 
 
-def _zeros(drawn: Drawn, x: Any) -> Any:
-    """Shifts of states that leave them."""
-    states = jax.eval_shape(lambda x: drawn.forward(drawn.parameters, x, None), x).states
-    return jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), states)
+def _zeros(probe: Probe, x: Any) -> tuple[Any, ...]:
+    """Shifts that leave the states of rows x."""
+    assert probe.state_shapes is not None
+    return tuple(jnp.zeros((steps, len(x), *own), x.dtype) for steps, *own in probe.state_shapes)
 
 
 def _passes(drawn: Drawn, batch: Batch) -> tuple[Pass, Pass, Any, Any]:

@@ -99,7 +99,8 @@ def probe_of(net: Program) -> Probe:
         return Pass(outputs, features, tuple(states), attention)
 
     sequences = len(body_shape.positions or ()) == 1 and body_shape.num_positions > 1
-    return Probe(draw_network, first_weights, sequences, order(rest), given)
+    shapes = tuple(_state_shapes(rest, body_shape))
+    return Probe(draw_network, first_weights, sequences, order(rest), given, shapes)
 
 
 def site_paths(network: Any, shape: Shape) -> tuple[str, ...]:
@@ -139,6 +140,22 @@ def _places(layer: Layer) -> tuple[list[np.ndarray], int]:
         found += [start + stack for stack in inside]
         start += count
     return found, start
+
+
+def _state_shapes(layer: Layer, shape: Shape) -> list[tuple[int, ...]]:
+    """[steps, *positions, width] of every stack of states of `_walk`."""
+    if is_site(layer):
+        after = output_shape(layer, shape)
+        return [(1, *(after.positions or ()), after.width or 0)] if is_random(layer) else []
+    if isinstance(layer, Repeat):
+        inside = _state_shapes(layer.layer, shape)
+        return [(layer.times * steps, *rest) for steps, *rest in inside]
+    assert isinstance(layer, Sequential)
+    found = []
+    for child in layer.layers:
+        found += _state_shapes(child, shape)
+        shape = output_shape(child, shape)
+    return found
 
 
 def _count(layer: Layer) -> int:
