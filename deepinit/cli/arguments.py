@@ -147,6 +147,8 @@ class Diagnose:
     that of di.MLP."""
     inputs: Path | None = None
     """A .npy file [rows, ...]; default: images, Gaussian rows or random tokens."""
+    labels: Path | None = None
+    """A .npy file of classes of --inputs, 64 or more: the model with labels decides."""
     apply: str | None = None
     """Diagnose the changed network: critical, residual, norm, width, depth, first_weight_var,
     center, readout."""

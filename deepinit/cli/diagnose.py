@@ -35,6 +35,7 @@ def diagnose(command: Diagnose) -> int:
     found = di.diagnose(
         network,
         rows if usual is None else usual,
+        None if command.labels is None else _array(command.labels, "--labels", 1),
         num_seeds=command.num_seeds,
         apply=command.apply,
         name=name,
@@ -125,21 +126,21 @@ def _zoo(name: str) -> Any:
     return make(outputs=_OUTPUTS)
 
 
-def _array(path: Path) -> Any:
+def _array(path: Path, option: str = "--inputs", dimensions: int = 2) -> Any:
     import numpy as np
 
     try:
         found = np.load(path, allow_pickle=False)
     except OSError as error:
-        given = f"--inputs {path} ({error.strerror or error})"
+        given = f"{option} {path} ({error.strerror or error})"
         raise SpecError(given, "a .npy file", "Check the path.") from error
     except (ValueError, EOFError) as error:
-        given = f"--inputs {path}, which is no array of numbers"
+        given = f"{option} {path}, which is no array of numbers"
         raise SpecError(given, "a .npy file", "Write it by numpy.save(FILE, array).") from error
-    if not isinstance(found, np.ndarray) or found.ndim < 2 or not found.size:
-        raise SpecError(f"--inputs {path}", "an array [rows, ...]", "A row for each input.")
+    if not isinstance(found, np.ndarray) or found.ndim < dimensions or not found.size:
+        raise SpecError(f"{option} {path}", "an array [rows, ...]", "A row for each input.")
     if found.dtype.kind not in "biuf":
-        given = f"--inputs {path} of type {found.dtype}"
+        given = f"{option} {path} of type {found.dtype}"
         raise SpecError(given, "real numbers, or whole ones for tokens", "Convert them.")
     return found
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from deepinit.diagnosis.features import LABEL_FREE
+from deepinit.diagnosis.features import LABEL_FREE, WITH_LABELS
 from deepinit.diagnosis.scores import Score, Scores
 from deepinit.diagnosis.verdict import calibrated, verdict
 
@@ -43,7 +43,7 @@ def causes(found: Scores, share: float | None) -> tuple[Cause, ...]:
         if share is None or not complete or cause.score not in LABEL_FREE:
             return cause
         without = {**found.scores, cause.score: Score(0.0, 0.0, 0.0, 0, None)}
-        own = verdict(_label_free(without), found.num_seeds)
+        own = verdict(_seen(without), found.num_seeds)
         return cause._replace(share_without=calibrated(own))
 
     own = [judged(cause) for cause in candidates]
@@ -52,8 +52,9 @@ def causes(found: Scores, share: float | None) -> tuple[Cause, ...]:
     return tuple(sorted(own, key=lambda c: (not is_event(c), -gain(c)))[:MOST])
 
 
-def _label_free(scores: Mapping[str, Score]) -> dict[str, Score]:
-    return {name: scores[name] for name in LABEL_FREE}
+def _seen(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """The scores that the verdict sees."""
+    return {name: scores[name] for name in WITH_LABELS if name in scores}
 
 
 def _events(found: Scores) -> list[Cause]:

@@ -16,7 +16,7 @@ from deepinit.core.layers import (
 )
 from deepinit.core.layers.containers import children
 from deepinit.core.specs import NetworkSpec
-from deepinit.diagnosis.features import LABEL_FREE
+from deepinit.diagnosis.features import LABEL_FREE, WITH_LABELS
 from deepinit.diagnosis.scores import Score, Scores
 from deepinit.diagnosis.stacks import composed
 from deepinit.diagnosis.verdict import calibrated, model, verdict
@@ -78,7 +78,7 @@ def is_decided(found: Scores, judge: Callable[[Scores], Judgement]) -> bool:
         other = own._replace(mean=own.mean + by * own.standard_error)
         return found._replace(scores={**found.scores, name: other})
 
-    names = [name for name in LABEL_FREE if name in found.scores]
+    names = [name for name in WITH_LABELS if name in found.scores]
     return all(judge(moved(name, by)).label == label for name in names for by in (-3.0, 3.0))
 
 
@@ -105,7 +105,11 @@ def _judged(none: Judgement, scores: Mapping[str, Score], num_seeds: int) -> Jud
     missing = [name for name in LABEL_FREE if name not in scores]
     if missing:
         return none._replace(reason=f"no share without {', '.join(missing)}: scores only")
-    own = verdict({name: scores[name] for name in LABEL_FREE}, num_seeds)
+    names = [name for name in WITH_LABELS if name in scores]
+    own = verdict({name: scores[name] for name in names}, num_seeds)
+    if WITH_LABELS[-1] in names:
+        areas = model()["with_labels"]["auc_of_left_out_families"]
+        none = none._replace(auc=areas.get(none.family))
     if not own.in_range:
         return none._replace(reason="no trained network resembles this one: scores only")
     share = calibrated(own)

@@ -42,7 +42,7 @@ def record(found: Any, scaling: Any = None) -> dict[str, Any]:
         "schema": SCHEMA,
         "deepinit": deepinit.__version__,
         "network": network,
-        "inputs": {"name": found.inputs, "rows": found.rows, "labels": False},
+        "inputs": {"name": found.inputs, "rows": found.rows, "labels": found.labels},
         "verdict": verdict,
         "scores": {name: _score(name, score) for name, score in found.scores.scores.items()},
         "layers": [

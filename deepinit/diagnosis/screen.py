@@ -23,7 +23,7 @@ def screen(found: Any) -> str:
     for number, text in enumerate(_fixes(found)):
         lines += _cut([f"{'' if number else 'FIX':<{_MARGIN}}{text}"], 1)
     end = _section("precision", _precision(found), 2)
-    end += _section("not seen", "; ".join(found.remarks), 2)
+    end += _section("not seen", "; ".join(found.remarks) or "nothing", 2)
     word = found.causes[0].id if found.causes else "share"
     options = f"--json   --html FILE   --apply NAME   --explain {word}   --scaling"
     end.append(f"exit {found.exit_code}    {options}")

@@ -151,7 +151,7 @@ def test_refused_files(refused, models, rows, tmp_path):
     constant = tmp_path / "constant.npy"
     np.save(constant, np.ones((8, 9)))
     assert "constant inputs" in refused(2, "diagnose", *widths, "--inputs", constant)
-    refused(5, "diagnose", *widths, "--inputs", tmp_path / "none.npy")
+    assert "No such file" in refused(2, "diagnose", *widths, "--inputs", tmp_path / "none.npy")
 
 
 @pytest.mark.slow

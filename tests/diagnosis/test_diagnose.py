@@ -185,6 +185,32 @@ def test_bad_inputs():
         di.diagnose(net, ROWS, num_seeds=1)
 
 
+@pytest.mark.slow
+def test_labels_of_the_inputs_change_the_share_and_labels_of_noise_lower_it():
+    generator = np.random.default_rng(0)
+    centres, classes = generator.normal(size=(3, 20)), generator.integers(0, 3, 64)
+    rows = centres[classes] + 0.3 * generator.normal(size=(64, 20))
+    net = di.MLP((64,) * 4, "relu", output_width=3)
+    true = di.diagnose(net, rows, classes, num_seeds=32)
+    noise = di.diagnose(net, rows, generator.integers(0, 3, 64), num_seeds=32)
+    efficiency = [each.scores.scores["signal_efficiency"].mean for each in (true, noise)]
+    assert efficiency[0] > efficiency[1] + 0.2
+    assert true.verdict.share >= noise.verdict.share
+    assert true.labels
+    assert "labels" not in screen_of(true)
+    assert record_of(true)["inputs"]["labels"] is True
+
+
+def test_labels_that_do_not_fit():
+    net = di.MLP((8,) * 3, output_width=2)
+    rows = np.random.default_rng(0).normal(size=(64, 20))
+    with pytest.raises(SpecError, match="labels without inputs"):
+        di.diagnose(net, None, np.zeros(64, int))
+    for wrong, match in ((np.zeros(10, int), "10 labels"), (np.zeros(64), "float64")):
+        with pytest.raises(SpecError, match=match):
+            di.diagnose(net, rows, wrong)
+
+
 def test_own_networks_that_do_not_fit():
     rows = ROWS.astype("float32")
     weights = lambda key, x: jax.random.normal(key, (7, 3))
