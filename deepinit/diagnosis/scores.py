@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.errors import ResourceError, SpecError
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs, arrays
 from deepinit.core.layers import Layer, Program, Shape, program, shape_of
 from deepinit.core.specs import NetworkSpec
@@ -15,6 +15,7 @@ from deepinit.diagnosis import score_programs
 from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
 from deepinit.diagnosis.probe import Batch
 from deepinit.diagnosis.score_inputs import MOST_ROWS, arranged, batch_of
+from deepinit.diagnosis.score_sizes import MOST_AT_ONCE, is_deferred, networks_at_once
 from deepinit.diagnosis.theory_scores import predictions
 
 NAMES = (
@@ -33,13 +34,7 @@ NAMES = (
 )
 _MAPS = ("auto", "explicit", "deferred")
 _PARTS = ("all", "first_step", "states")
-_MOST_EXPLICIT = 3_000_000  # parameters, of "auto"
-_MOST_EXPLICIT_STATES = 20_000_000  # of scores that need no gradient by parameters
-_MOST_AT_ONCE = 16  # networks
 _MOST_DEFERRED_AT_ONCE = 4
-_CHUNK_BYTES, _MOST_BYTES = 2**29, 2**33
-_COPIES_OF_STATES = 4
-_COPIES = 18  # of the parameters in one network: 12 gradients, and parameters, steps, tangents
 
 
 class Score(NamedTuple):
@@ -171,7 +166,7 @@ def scores(
         given,
         key,
         parts=part,
-        chunk=_chunk(size, _MOST_AT_ONCE, part),
+        chunk=networks_at_once(size, MOST_AT_ONCE, part),
     )
     half = num_seeds if enough is None else (num_seeds + 1) // 2
     values = draw(range(half))
@@ -179,12 +174,6 @@ def scores(
         rest = draw(range(half, num_seeds))
         values = {name: np.concatenate([values[name], rest[name]]) for name in values}
     return summary(values)
-
-
-def is_deferred(size: int, linear_map: str, parts: str) -> bool:
-    """Whether matrices of so many parameters are drawn only as far as they act."""
-    most = _MOST_EXPLICIT_STATES if parts == "states" else _MOST_EXPLICIT
-    return linear_map == "deferred" or (linear_map == "auto" and size > most)
 
 
 class _Measure(NamedTuple):
@@ -279,17 +268,6 @@ def read_as_layers(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
         return None
 
 
-def _chunk(size: int, num_seeds: int, parts: str) -> int:
-    """Networks at once; ResourceError where one is too large."""
-    own = 4 * size * (_COPIES_OF_STATES if parts == "states" else _COPIES)
-    if own > _MOST_BYTES:
-        most = _MOST_BYTES // (4 * _COPIES)
-        allowed = f"at most {most:.2g}, whose tangent kernel takes {_MOST_BYTES >> 30} GiB"
-        remedy = "Score the same architecture with fewer blocks or a smaller width."
-        raise ResourceError(f"a network of {size:.2g} parameters", allowed, remedy)
-    return max(1, min(num_seeds, _MOST_AT_ONCE, _CHUNK_BYTES // own))
-
-
 def _program(functions: _Measure, num_seeds: int, deferred: bool, parts: str) -> Callable[..., Any]:
     """`(batch, key) -> values [num_seeds, ...]`."""
     import jax
@@ -299,9 +277,9 @@ def _program(functions: _Measure, num_seeds: int, deferred: bool, parts: str) ->
     if deferred:
         measure, chunk = _as_deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
     elif parts == "states":
-        measure, chunk = functions.by_states, _chunk(size, num_seeds, parts)
+        measure, chunk = functions.by_states, networks_at_once(size, num_seeds, parts)
     else:
-        measure, chunk = functions.whole, _chunk(size, num_seeds, parts)
+        measure, chunk = functions.whole, networks_at_once(size, num_seeds, parts)
 
     def many(batch: Any, root: Any) -> Any:
         of_seed = lambda seed: measure(batch, jax.random.fold_in(root, seed))
