@@ -1,6 +1,6 @@
 """What `deepinit diagnose` waits for: a fresh process, with an empty and with a filled cache.
 
-    python benchmarks/diagnose.py [--quick] [--out FILE] [--repeats 2]
+    python benchmarks/diagnose.py [--quick] [--out FILE] [--repeats 2] [--part mlp gpt2]
 
 A failing MLP of 50 layers (scores, three changes predicted, one measured), one that trains, and
 GPT-2 small. Processor seconds (user and system) of all threads, the least of the repeats; on two
@@ -65,8 +65,11 @@ def simulated_norm(networks: int) -> float:
 
 def main() -> None:
     """Runs the benchmark."""
-    options, report = harness.begin(__doc__, devices="")
-    cases = dict(list(CASES.items())[1:2]) if options.quick else CASES
+    options, report = harness.begin(__doc__, ("mlp", "gpt2"), devices="")
+    parts = {"mlp": ("MLP that fails", "MLP that trains"), "gpt2": ("GPT-2 small",)}
+    names = [name for part in options.part for name in parts[part]]
+    names = ["MLP that trains"] if options.quick else names
+    cases = {name: CASES[name] for name in names}
     with tempfile.TemporaryDirectory(dir=report.folder) as home:
         for number, (name, (arguments, expected, goal)) in enumerate(cases.items()):
             cold, warm = [], []
