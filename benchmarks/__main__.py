@@ -43,6 +43,7 @@ DEFAULTS = {
     "precision": ("", 30),
     "import_time": ("--repeats 1", 30),
     "first_result": ("--repeats 1", 27),
+    "diagnose": ("--part mlp --repeats 1", 20),
     "compile": ("--part relu --repeats 1", 35),
     "again": ("--part call values", 25),
     "engines": ("--part 256 1024 --repeats 2", 50),

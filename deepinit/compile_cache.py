@@ -7,7 +7,7 @@ from typing import Any
 
 from deepinit.core.errors import SpecError
 
-_SECONDS = 0.5  # shorter compilations are not kept
+_SECONDS = 0.1  # shorter compilations are not kept
 
 
 def use_compile_cache(directory: str | os.PathLike[str] | None = None) -> Path:

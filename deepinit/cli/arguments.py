@@ -128,10 +128,11 @@ class New:
 
 @dataclasses.dataclass(frozen=True)
 class Diagnose:
-    """Will it train? Verdict, causes and re-measured changes of a network, before training.
+    """Will it train? Verdict, causes and changes of a network, before training.
 
     Exit codes: 0 trains, 10 fails, 11 uncertain or outside the range of the study, 6 theory and
-    simulation disagree, 2 usage, 5 resources.
+    simulation disagree, 2 usage, 5 resources. Verdicts are not 1 to 5, which are errors of every
+    command: a script can tell a network that would not train from a mistake.
     """
 
     network: tyro.conf.Positional[str | None] = None
@@ -146,11 +147,15 @@ class Diagnose:
     that of di.MLP."""
     inputs: Path | None = None
     """A .npy file [rows, ...]; default: images, Gaussian rows or random tokens."""
+    labels: Path | None = None
+    """A .npy file of classes of --inputs, 64 or more: the model with labels decides."""
     apply: str | None = None
     """Diagnose the changed network: critical, residual, norm, width, depth, first_weight_var,
     center, readout."""
     scaling: bool = False
     """Add the scaling check of --widths."""
+    explain: str | None = None
+    """Explain a word of the screen (chaos, lottery, gradient_slope, residual, share, ...)."""
     num_seeds: int | None = None
     """Networks; default 64, above 3e6 parameters 16."""
     html: Path | None = None

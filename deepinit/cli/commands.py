@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shlex
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,12 @@ def new(command: New) -> int:
 
 
 def diagnose(command: Diagnose) -> int:
-    """Diagnose a network before training."""
+    """Diagnose a network before training, or explain a word."""
+    if command.explain is not None:
+        from deepinit.diagnosis.words import explained
+
+        write("\n".join(textwrap.wrap(explained(command.explain), 100)) + "\n")
+        return 0
     _require_address_space()
     with _compilation_cache():
         from deepinit.cli.diagnose import diagnose

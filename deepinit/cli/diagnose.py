@@ -35,6 +35,7 @@ def diagnose(command: Diagnose) -> int:
     found = di.diagnose(
         network,
         rows if usual is None else usual,
+        None if command.labels is None else _array(command.labels, "--labels", 1),
         num_seeds=command.num_seeds,
         apply=command.apply,
         name=name,
@@ -63,16 +64,16 @@ def sizes(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*([1-9][0-9]{0,6})(?:x([1-9][0-9]{0,3}))?\s*", part)
         if match is None:
-            raise _wrong_widths(text)
+            raise _wrong_widths(text, f"{part.strip()!r:.20} in ")
         found += [int(match[1])] * int(match[2] or 1)
     if len(found) < 3:
-        raise _wrong_widths(text)
+        raise _wrong_widths(text, f"{len(found)} of 3 or more sizes in ")
     return tuple(found)
 
 
-def _wrong_widths(text: str) -> SpecError:
+def _wrong_widths(text: str, what: str) -> SpecError:
     allowed = "inputs, hidden widths and outputs; 100x50 is 50 layers of width 100"
-    return SpecError(f"--widths {text!r:.80}", allowed, "Write --widths 784,100x50,10.")
+    return SpecError(f"{what}--widths {text!r:.80}", allowed, "Write --widths 784,100x50,10.")
 
 
 def _network(command: Diagnose, rows: Any) -> tuple[Any, str | None, int | None]:
@@ -125,16 +126,22 @@ def _zoo(name: str) -> Any:
     return make(outputs=_OUTPUTS)
 
 
-def _array(path: Path) -> Any:
+def _array(path: Path, option: str = "--inputs", dimensions: int = 2) -> Any:
     import numpy as np
 
     try:
         found = np.load(path, allow_pickle=False)
-    except ValueError as error:
-        given = f"--inputs {path}, which is no array of numbers"
+    except OSError as error:
+        given = f"{option} {path} ({error.strerror or error})"
+        raise SpecError(given, "a .npy file", "Check the path.") from error
+    except (ValueError, EOFError) as error:
+        given = f"{option} {path}, which is no array of numbers"
         raise SpecError(given, "a .npy file", "Write it by numpy.save(FILE, array).") from error
-    if not isinstance(found, np.ndarray) or found.ndim < 2 or not found.size:
-        raise SpecError(f"--inputs {path}", "an array [rows, ...]", "A row for each input.")
+    if not isinstance(found, np.ndarray) or found.ndim < dimensions or not found.size:
+        raise SpecError(f"{option} {path}", "an array [rows, ...]", "A row for each input.")
+    if found.dtype.kind not in "biuf":
+        given = f"{option} {path} of type {found.dtype}"
+        raise SpecError(given, "real numbers, or whole ones for tokens", "Convert them.")
     return found
 
 

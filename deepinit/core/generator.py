@@ -59,20 +59,26 @@ def _normals_fn() -> Any:
     return jax.jit(_normal, static_argnums=1)
 
 
+def threefry(key0: Any, key1: Any, count0: Any, count1: Any) -> tuple[Any, Any]:
+    """Threefry-2x32 of 20 rounds, elementwise on uint32 arrays of NumPy or JAX."""
+    schedule = key0, key1, key0 ^ key1 ^ np.uint32(_PARITY)
+    x, y = count0 + schedule[0], count1 + schedule[1]
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            x = x + y
+            y = x ^ ((y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation)))
+        x, y = x + schedule[(group + 1) % 3], y + schedule[(group + 2) % 3] + np.uint32(group + 1)
+    return x, y
+
+
 def _float32_normals(key: Any, shape: tuple[int, ...]) -> Any:
     import jax
     import jax.numpy as jnp
 
     size = math.prod(shape)
     first, second = jax.random.key_data(key)
-    schedule = first, second, first ^ second ^ np.uint32(_PARITY)
     counts = jnp.arange(size, dtype=jnp.uint32)
-    x, y = counts[: size // 2] + schedule[0], counts[size // 2 :] + schedule[1]
-    for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
-            x = x + y
-            y = x ^ ((y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation)))
-        x, y = x + schedule[(group + 1) % 3], y + schedule[(group + 2) % 3] + np.uint32(group + 1)
+    x, y = threefry(first, second, counts[: size // 2], counts[size // 2 :])
     # 23 bits as the fraction of a number in [1, 2), moved to the open interval (-1, 1)
     bits = (jnp.concatenate([x, y]) >> np.uint32(9)) | np.float32(1.0).view(np.uint32)
     least = np.nextafter(np.float32(-1.0), np.float32(0.0))

@@ -17,10 +17,10 @@ LAW_NAMES = ("normal", "truncated_normal", "uniform", "orthogonal", "sparse", "c
 SCALINGS = ("fan_in", "absolute", "depth")
 
 # A standard normal truncated to [-2, 2], as in the initializers of Keras and JAX.
-_TRUNCATION = 2.0
-_MASS = math.erf(_TRUNCATION / math.sqrt(2.0))
-_BOUNDARY = math.exp(-0.5 * _TRUNCATION**2) / math.sqrt(2.0 * math.pi)
-TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _TRUNCATION * _BOUNDARY / _MASS)
+TRUNCATION = 2.0
+_MASS = math.erf(TRUNCATION / math.sqrt(2.0))
+_BOUNDARY = math.exp(-0.5 * TRUNCATION**2) / math.sqrt(2.0 * math.pi)
+TRUNCATED_STD = math.sqrt(1.0 - 2.0 * TRUNCATION * _BOUNDARY / _MASS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Law:
         if self.name == "normal":
             return jax.random.normal(key, shape, dtype)
         if self.name == "truncated_normal":
-            standard = jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype)
+            standard = jax.random.truncated_normal(key, -TRUNCATION, TRUNCATION, shape, dtype)
             return standard / TRUNCATED_STD
         if self.name == "uniform":
             return jax.random.uniform(key, shape, dtype, -math.sqrt(3.0), math.sqrt(3.0))
@@ -173,7 +173,7 @@ def _truncated_moment(order: int) -> float:
     """m_k = E[x^k] of N(0, 1) on [-c, c]: m_k = (k - 1) m_{k-2} - 2 c^{k-1} pdf(c) / mass."""
     if order == 0:
         return 1.0
-    boundary = 2 * _TRUNCATION ** (order - 1) * _BOUNDARY / _MASS
+    boundary = 2 * TRUNCATION ** (order - 1) * _BOUNDARY / _MASS
     return (order - 1) * _truncated_moment(order - 2) - boundary
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from deepinit.diagnosis.features import LABEL_FREE
+from deepinit.diagnosis.features import LABEL_FREE, WITH_LABELS
 from deepinit.diagnosis.scores import Score, Scores
 from deepinit.diagnosis.verdict import calibrated, verdict
 
@@ -43,7 +43,7 @@ def causes(found: Scores, share: float | None) -> tuple[Cause, ...]:
         if share is None or not complete or cause.score not in LABEL_FREE:
             return cause
         without = {**found.scores, cause.score: Score(0.0, 0.0, 0.0, 0, None)}
-        own = verdict(_label_free(without), found.num_seeds)
+        own = verdict(_seen(without), found.num_seeds)
         return cause._replace(share_without=calibrated(own))
 
     own = [judged(cause) for cause in candidates]
@@ -52,8 +52,9 @@ def causes(found: Scores, share: float | None) -> tuple[Cause, ...]:
     return tuple(sorted(own, key=lambda c: (not is_event(c), -gain(c)))[:MOST])
 
 
-def _label_free(scores: Mapping[str, Score]) -> dict[str, Score]:
-    return {name: scores[name] for name in LABEL_FREE}
+def _seen(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """The scores that the verdict sees."""
+    return {name: scores[name] for name in WITH_LABELS if name in scores}
 
 
 def _events(found: Scores) -> list[Cause]:
@@ -84,7 +85,8 @@ def _large(found: Scores) -> list[Cause]:
         last = _last_far(found.layers["log_gradient2"])
         kind, verb = ("exploding", "explode") if slope > 0 else ("vanishing", "vanish")
         theory = _theory(found.scores["gradient_slope"], "infinite width e^{:.2g}")
-        text = f"gradients {verb}: |gradient|^2 x e^{slope:.2g} from last to first layer{theory}"
+        text = f"gradients {verb}: |gradient|^2 x e^{slope:.2g}{_spread(found, 'gradient_slope')}"
+        text += f" from last to first layer{theory}"
         causes.append(Cause(kind, "gradient_slope", slope, (1, last), None, text))
     if spread > LARGE_SPREAD:
         theory = _theory(found.scores["gradient_spread"], "1/width theory {:.2g} at one input")
@@ -93,7 +95,8 @@ def _large(found: Scores) -> list[Cause]:
     if collapse > LARGE:
         first = _first_far(found.layers["log_sin2"])
         text = (
-            f"inputs become alike: sin^2 of their angles x e^-{collapse:.2g}, "
+            f"inputs become alike: sin^2 of their angles x e^-{collapse:.2g}"
+            f"{_spread(found, 'collapse')}, "
             f"{_range_text(first, depth, depth)}"
         )
         causes.append(Cause("collapse", "collapse", collapse, (first, depth), None, text))
@@ -102,7 +105,7 @@ def _large(found: Scores) -> list[Cause]:
         kind = "chaos" if stretch > 0 else "collapse"
         how = "pulled apart" if stretch > 0 else "drawn together"
         text = f"{'chaos: ' * (stretch > 0)}neighbouring inputs are {how}, distance^2 x e^"
-        text += f"{stretch:.2g} relative to their size{theory}"
+        text += f"{stretch:.2g}{_spread(found, 'stretch')} relative to their size{theory}"
         causes.append(Cause(kind, "stretch", stretch, None, None, text))
     cosine = means.get("token_cosine", 0.0)
     if cosine > ALIKE:
@@ -113,6 +116,12 @@ def _large(found: Scores) -> list[Cause]:
         text = f"entropy collapse: attention has {100 * entropy:.2g} % of the largest entropy"
         causes.append(Cause("entropy", "attention_entropy", entropy, None, None, text))
     return causes
+
+
+def _spread(found: Scores, name: str) -> str:
+    """Standard deviation between networks."""
+    spread = found.scores[name].spread
+    return f" +-{spread:.1g}" if math.isfinite(spread) and spread > 0 else ""
 
 
 def _theory(score: Score, text: str) -> str:

@@ -11,7 +11,7 @@ from deepinit.core.layers.containers import leaves
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.specs import NetworkSpec
 
-ROWS = 16
+ROWS, LABELLED = 16, 64
 _LENGTH, _SEQUENCES = 8, 4  # tokens; gradients and angles take their square
 _SIDE, _CHANNELS, _IMAGES = 64, 3, 4  # ResNet-18 leaves 2 x 2 positions
 _DATA = {784: "MNIST", 196: "MNIST, 14 x 14", 64: "digits"}
@@ -25,8 +25,8 @@ class Rows(NamedTuple):
     own: bool
 
 
-def own_rows(network: Any, inputs: Any) -> Rows:
-    """The user's inputs for a spec or network.
+def own_rows(network: Any, inputs: Any, most: int = ROWS) -> Rows:
+    """The user's inputs for a spec or network, of a spec the first `most`.
 
     Raises SpecError: inputs that are not numbers, not finite, all equal, or of another shape.
     """
@@ -44,6 +44,10 @@ def own_rows(network: Any, inputs: Any) -> Rows:
         raise SpecError(
             "constant inputs: all rows are equal", "different rows", "Give real inputs."
         )
+    flat = array[:most].reshape(len(array[:most]), -1)
+    if array.dtype.kind == "f" and not np.all(np.any(flat, axis=1)):
+        given = f"inputs whose row {int(np.argmin(np.any(flat, axis=1))) + 1} is 0"
+        raise SpecError(given, "rows with an angle to others", "Leave blank rows out.")
     name = f"{len(array)} rows of yours, shape {' x '.join(map(str, array.shape[1:]))}"
     if not isinstance(network, NetworkSpec):
         from deepinit.core.inputs import arrays
@@ -51,9 +55,28 @@ def own_rows(network: Any, inputs: Any) -> Rows:
         own = array.astype(np.float32) if array.dtype == np.float64 else array
         return Rows(arrays(own), name, True)
     if _first(network) is Embed:
-        return Rows(token_ids(array[:ROWS]), name, True)
-    rows = array[:ROWS].astype(float)
+        return Rows(token_ids(array[:most]), name, True)
+    rows = array[:most].astype(float)
     return Rows(arranged(rows) if rows.ndim > 2 else points(rows), name, True)
+
+
+def labelled(network: Any, inputs: Any, labels: Any) -> tuple[Rows, np.ndarray]:
+    """Rows with labels: 64, as many as the study's first step and its judgement take.
+
+    Raises SpecError: fewer; labels that are not classes.
+    """
+    if inputs is None:
+        raise SpecError("labels without inputs", "both", "Give inputs (--inputs FILE.npy).")
+    classes = np.asarray(labels)
+    if classes.dtype.kind not in "iu" or not classes.ndim:
+        given = f"labels of shape {classes.shape} and type {classes.dtype}"
+        raise SpecError(given, "classes, integers from 0", "Give one for each row.")
+    rows = own_rows(network, inputs, LABELLED)
+    count = len(rows.inputs.arrays[0]) if hasattr(rows.inputs, "arrays") else rows.inputs.num_rows
+    if count < LABELLED or len(classes) < LABELLED:
+        given = f"{len(classes)} labels for {count} rows"
+        raise SpecError(given, f"{LABELLED} of both or more", "Leave labels out, or give more.")
+    return rows, classes[:LABELLED]
 
 
 def usual_rows(network: Any, dimension: int | None = None) -> Rows:

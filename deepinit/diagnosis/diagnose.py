@@ -15,9 +15,9 @@ from deepinit.core.layers import num_parameters
 from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.diagnosis.causes import Cause, causes
 from deepinit.diagnosis.checkpoints import depends_on_key, with_keyed_parameters
-from deepinit.diagnosis.default_inputs import Rows, own_rows, usual_rows
+from deepinit.diagnosis.default_inputs import Rows, labelled, own_rows, usual_rows
 from deepinit.diagnosis.fixes import Fix, applied, fixes
-from deepinit.diagnosis.judgement import Judgement, family_of, judgement
+from deepinit.diagnosis.judgement import Judgement, family_of, is_decided, judgement
 from deepinit.diagnosis.precision import PrecisionLimit, precision_limits
 from deepinit.diagnosis.scores import Scores, read_as_layers, scores
 from deepinit.init import places
@@ -40,7 +40,8 @@ class Diagnosis:
         precision: format -> limits; empty where no theory covers the network.
         source: spec, read (from code), or products: simulated only.
         remarks: what was not seen, or not covered.
-        inputs: their name. depth, widths, parameters: of the network; 0 if unknown.
+        inputs: their name. labels: whether given.
+        depth, widths, parameters: of the network; 0 if unknown.
         disagreement: where theory and simulation differ; empty for none.
         seconds: taken.
     """
@@ -55,6 +56,7 @@ class Diagnosis:
     source: str
     remarks: tuple[str, ...]
     inputs: str
+    labels: bool
     rows: int
     depth: int
     widths: tuple[int, ...]
@@ -97,6 +99,7 @@ class Diagnosis:
 def diagnose(
     network: Any,
     inputs: Any = None,
+    labels: Any = None,
     *,
     num_seeds: int | None = None,
     apply: str | None = None,
@@ -107,8 +110,9 @@ def diagnose(
 
     The share is of a model fitted on networks that were trained (`deepinit.diagnosis.verdict`):
     400 steps of Adam, three quarters of the way from the best constant answer to a linear model.
-    Labels are not used. Changes (`fixes`) are measured again on the changed network (32 draws),
-    unless the verdict is "trains".
+    With labels the model that also sees `signal_efficiency` decides. Changes (`fixes`) are
+    predicted by theory where there is one, and the best is measured on the changed network
+    (32 draws), unless the verdict is "trains".
 
     Args:
         network: spec, network of `di.layers`, or `di.Network` (flax, nnx, equinox, haiku,
@@ -116,7 +120,11 @@ def diagnose(
             simulated only, without share and changes.
         inputs: `di.inputs`, or an array [rows, ...], 4 rows or more, of which 16 are measured.
             None: MNIST or digits of its size, Gaussian rows or images, random tokens.
-        num_seeds: networks; None for 64, above 3e6 parameters 16.
+        labels: classes of the inputs, integers from 0 [rows, *positions]; 64 rows or more, of
+            which 32 make the first step and 32 judge it, as in the study. Changes are judged
+            without them.
+        num_seeds: networks; None for 64, or 32 if errors of 3 standard errors change no label;
+            above 3e6 parameters 16.
         apply: diagnose the changed network: critical, residual, norm, width, depth,
             first_weight_var, center, readout.
         name: on the screen.
@@ -126,6 +134,8 @@ def diagnose(
     """
     started = time.perf_counter()
     validate.integer("key", key, 0, "Write key=0.", most=2**32 - 1)
+    if labels is not None:
+        inputs, labels = labelled(network, inputs, labels)
     network, rows, source, remarks, fresh = _prepared(network, inputs)
     title = name or described(network, rows.inputs)
     if apply is not None:
@@ -139,8 +149,20 @@ def diagnose(
     seeds = num_seeds if num_seeds is not None else _FEWER if is_large else 64
     validate.integer("num_seeds", seeds, 2, "64 is usual.")
     parts = "states" if is_large else "first_step"
-    found = scores(network, _given(rows), num_seeds=seeds, key=key, parts=parts)
-    judged = judgement(found, network, rows.inputs, fresh)
+    if is_large and labels is not None:
+        given = f"labels for a network of {parameters:.2g} parameters"
+        raise SpecError(given, f"at most {_LARGE:.0e}", "Leave labels out.")
+    judge = lambda found: judgement(found, network, rows.inputs, fresh)
+    found = scores(
+        network,
+        _given(rows),
+        labels,
+        num_seeds=seeds,
+        key=key,
+        parts=parts,
+        enough=None if num_seeds or is_large else lambda half: is_decided(half, judge),
+    )
+    judged = judge(found)
     own = causes(found, judged.share)
     changes: tuple[Fix, ...] = ()
     if judged.label != "trains" and isinstance(network, NetworkSpec) and fresh:
@@ -154,8 +176,9 @@ def diagnose(
         scores=found,
         precision=_precision(network, rows.inputs),
         source=source,
-        remarks=(*remarks, *_unseen(rows)),
+        remarks=(*remarks, *_unseen(rows, labels)),
         inputs=rows.name,
+        labels=labels is not None,
         rows=rows.inputs.num_rows if isinstance(network, NetworkSpec) else len(_given(rows)),
         depth=len(found.paths),
         widths=tuple(network.widths) if isinstance(network, MLP) else (),
@@ -206,20 +229,22 @@ def _uncovered(network: Any, rows: Rows) -> str:
     from deepinit.reading.read import read_layers
 
     reason = reason_against(lambda: read_layers(network, rows.inputs)) or ""
-    return f"simulated only: {reason.removeprefix('Got ').partition(' Allowed:')[0]}"
+    return f"simulated only: {reason.removeprefix('Got ').partition(' Allowed:')[0].rstrip('.')}"
 
 
 def _without_theory(network: NetworkSpec, rows: Rows) -> tuple[str, ...]:
-    if isinstance(network, MLP):
+    from deepinit.diagnosis.theory_scores import predictions
+
+    if predictions(network, np.concatenate([rows.inputs.points, rows.inputs.partners])):
         return ()
     return (f"theory: scores of family {family_of(network, rows.inputs)} are simulated only",)
 
 
-def _unseen(rows: Rows) -> tuple[str, ...]:
-    labels = "labels: the model without labels decides"
+def _unseen(rows: Rows, labels: Any) -> tuple[str, ...]:
+    found = () if labels is not None else ("labels: the model without labels decides",)
     if rows.own:
-        return (labels,)
-    return (labels, f"inputs of yours: {rows.name} were used (--inputs FILE.npy)")
+        return found
+    return (*found, f"inputs of yours: {rows.name} were used (--inputs FILE.npy)")
 
 
 def described(network: Any, inputs: Inputs) -> str:

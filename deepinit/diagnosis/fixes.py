@@ -1,16 +1,21 @@
-"""Changes of a network, each measured again."""
+"""Changes of a network: predicted, and the best one measured."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import NetworkSpec
+from deepinit.diagnosis.features import LABEL_FREE
 from deepinit.diagnosis.interventions import INTERVENTIONS
-from deepinit.diagnosis.judgement import judgement
+from deepinit.diagnosis.judgement import judged_scores, judgement
 from deepinit.diagnosis.max_depth import max_depth
 from deepinit.diagnosis.scores import Score, scores
+from deepinit.diagnosis.theory_scores import predictions
 
 MOST = 3
 # In the pilot residual branches rescued 65 of 65 stacks, critical variances 17 of 48.
@@ -18,12 +23,14 @@ _ORDER = ("residual", "critical", "center", "norm", "width", "depth", "first_wei
 
 
 class Fix(NamedTuple):
-    """A change, and the scores of the changed network.
+    """A change, and what it does.
 
     Attributes:
         id: name in `INTERVENTIONS`, for `apply`.
         change: what differs, in words.
-        share, interval: of the changed network; None outside the range seen.
+        source: of share and scores: "simulated" (measured on the changed network), "theory"
+            (infinite width; spreads of order 1/width), "" (no theory; not measured).
+        share, interval: of the changed network; None outside the range seen, or without a source.
         label: its verdict.
         scores: its scores.
         network: the changed network.
@@ -31,6 +38,7 @@ class Fix(NamedTuple):
 
     id: str
     change: str
+    source: str
     share: float | None
     interval: tuple[float, float] | None
     label: str
@@ -51,21 +59,52 @@ def applied(name: str, network: NetworkSpec, inputs: Inputs) -> NetworkSpec:
 
 
 def fixes(network: NetworkSpec, inputs: Inputs, num_seeds: int, key: int) -> tuple[Fix, ...]:
-    """The first 3 changes that apply, re-measured; the largest share first."""
-    found = []
-    for name, changed in _changes(network, inputs):
+    """The first 3 changes that apply. The best one by theory, else the first, is measured.
+
+    The measured one first, then by share.
+    """
+    found = [
+        _predicted(name, network, changed, inputs)
+        for name, changed in itertools.islice(_changes(network, inputs), MOST)
+    ]
+    found.sort(key=lambda fix: (fix.share is None, -(fix.share or 0.0)))
+    for at, fix in enumerate(found):
         try:
-            own = scores(changed, inputs, num_seeds=num_seeds, key=key, parts="states")
+            best = _measured(fix, inputs, num_seeds, key)
         except SpecError:  # a layer that cannot be measured
             continue
-        judged = judgement(own, changed, inputs)
-        words = _words(name, network, changed)
-        found.append(
-            Fix(name, words, judged.share, judged.interval, judged.label, own.scores, changed)
-        )
-        if len(found) == MOST:
-            break
-    return tuple(sorted(found, key=lambda fix: -1.0 if fix.share is None else -fix.share - 1))
+        return best, *(other for number, other in enumerate(found) if number != at)
+    return tuple(found)
+
+
+def _predicted(name: str, network: NetworkSpec, changed: NetworkSpec, inputs: Inputs) -> Fix:
+    """By theory, where there is one."""
+    rows = np.concatenate([inputs.points, inputs.partners])
+    theory = predictions(changed, rows)
+    none = Fix(name, _words(name, network, changed), "", None, None, "uncertain", {}, changed)
+    if any(each not in theory for each in LABEL_FREE):
+        return none
+    judged = judged_scores(theory, changed, inputs)
+    scores = {each: Score(np.nan, np.nan, np.nan, 0, value) for each, value in theory.items()}
+    return none._replace(
+        source="theory",
+        share=judged.share,
+        interval=judged.interval,
+        label=judged.label,
+        scores=scores,
+    )
+
+
+def _measured(fix: Fix, inputs: Inputs, num_seeds: int, key: int) -> Fix:
+    own = scores(fix.network, inputs, num_seeds=num_seeds, key=key, parts="states")
+    judged = judgement(own, fix.network, inputs)
+    return fix._replace(
+        source="simulated",
+        share=judged.share,
+        interval=judged.interval,
+        label=judged.label,
+        scores=own.scores,
+    )
 
 
 def _changes(network: NetworkSpec, inputs: Inputs) -> Iterator[tuple[str, NetworkSpec]]:

@@ -1,6 +1,6 @@
 """The verdict with its evidence, or the reason why there is none."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from deepinit.core.layers import (
@@ -16,8 +16,8 @@ from deepinit.core.layers import (
 )
 from deepinit.core.layers.containers import children
 from deepinit.core.specs import NetworkSpec
-from deepinit.diagnosis.features import LABEL_FREE
-from deepinit.diagnosis.scores import Scores
+from deepinit.diagnosis.features import LABEL_FREE, WITH_LABELS
+from deepinit.diagnosis.scores import Score, Scores
 from deepinit.diagnosis.stacks import composed
 from deepinit.diagnosis.verdict import calibrated, model, verdict
 
@@ -28,6 +28,9 @@ _FAMILIES: tuple[tuple[tuple[type, ...], str], ...] = (  # first match
     ((Residual,), "residual"),
     ((LayerNorm, RMSNorm, BatchNorm, GroupNorm), "layernorm"),
 )
+
+
+_FIXED = "not at initialization, or without random weights: parameters do not depend on the key"
 
 
 class Judgement(NamedTuple):
@@ -60,22 +63,53 @@ def judgement(
     found: Scores, network: Any, inputs: Any, at_initialization: bool = True
 ) -> Judgement:
     """Of scores of a spec or of layers; of other networks there is no family."""
+    none = _evidence(network, inputs)
+    if not at_initialization:
+        return none._replace(reason=_FIXED)
+    return _judged(none, found.scores, found.num_seeds)
+
+
+def is_decided(found: Scores, judge: Callable[[Scores], Judgement]) -> bool:
+    """Whether the label stays when each score the verdict sees moves by 3 standard errors."""
+    label = judge(found).label
+
+    def moved(name: str, by: float) -> Scores:
+        own = found.scores[name]
+        other = own._replace(mean=own.mean + by * own.standard_error)
+        return found._replace(scores={**found.scores, name: other})
+
+    names = [name for name in WITH_LABELS if name in found.scores]
+    return all(judge(moved(name, by)).label == label for name in names for by in (-3.0, 3.0))
+
+
+def judged_scores(predicted: Mapping[str, float], network: Any, inputs: Any) -> Judgement:
+    """Of scores by theory."""
+    scores = {name: Score(value, 0.0, 0.0, 0, value) for name, value in predicted.items()}
+    return _judged(_evidence(network, inputs), scores, 1)
+
+
+def _evidence(network: Any, inputs: Any) -> Judgement:
     record = model()
     family = family_of(network, inputs) if isinstance(network, NetworkSpec) else "unknown"
     count = int(record["families"].get(family, 0))
     auc = record["label_free"]["auc_of_left_out_families"].get(family)
-    none = Judgement(
+    return Judgement(
         "uncertain", None, None, False, record["networks"], family, count, auc, record["sha256"]
     )
-    if not at_initialization:
-        return none._replace(reason="not at initialization: parameters do not depend on the key")
-    if not count:
+
+
+def _judged(none: Judgement, scores: Mapping[str, Score], num_seeds: int) -> Judgement:
+    if not none.family_networks:
         reason = "no trained network resembles this one: scores only"
         return none._replace(reason=f"{reason} (unknown family)")
-    missing = [name for name in LABEL_FREE if name not in found.scores]
+    missing = [name for name in LABEL_FREE if name not in scores]
     if missing:
         return none._replace(reason=f"no share without {', '.join(missing)}: scores only")
-    own = verdict({name: found.scores[name] for name in LABEL_FREE}, found.num_seeds)
+    names = [name for name in WITH_LABELS if name in scores]
+    own = verdict({name: scores[name] for name in names}, num_seeds)
+    if WITH_LABELS[-1] in names:
+        areas = model()["with_labels"]["auc_of_left_out_families"]
+        none = none._replace(auc=areas.get(none.family))
     if not own.in_range:
         return none._replace(reason="no trained network resembles this one: scores only")
     share = calibrated(own)

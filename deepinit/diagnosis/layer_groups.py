@@ -21,12 +21,14 @@ class Group(NamedTuple):
 
     Attributes:
         values: name -> means at the first and the last layer.
+        spreads: name -> standard deviation between networks at the last layer.
         marks: names that a cause concerns here.
     """
 
     first: int
     last: int
     values: dict[str, tuple[float, float]]
+    spreads: dict[str, float]
     marks: tuple[str, ...]
 
     @property
@@ -58,4 +60,5 @@ def _group(found: Any, first: int, last: int) -> Group:
         if cause.id in _MARKS and cause.layers is not None
         if cause.layers[0] <= last and cause.layers[1] >= first
     )
-    return Group(first, last, values, marks)
+    spreads = {name: layers[name][last - 1].spread for name in MARKED}
+    return Group(first, last, values, spreads, marks)

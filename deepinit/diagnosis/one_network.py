@@ -47,14 +47,47 @@ def measured(probe: Probe, batch: Batch, key: Any, kernel: bool = True) -> dict[
 
 def state_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     """The scores that need no gradient by parameters: weights act on rows alone, so that
-    `di.deferred` draws them only as far.
+    `di.deferred` draws them only as far. One forward pass, linearized.
     """
     drawn = probe.draw(jax.random.fold_in(key, NETWORK))
-    here, change, x, moved = _passes(drawn, batch)
-    shifted = lambda shifts: drawn.forward(drawn.parameters, x, shifts).outputs
-    _, pull = jax.vjp(shifted, jax.tree.map(jnp.zeros_like, here.states))
+    x = drawn.embed(drawn.parameters, batch.inputs)
+    at = lambda moved, shifts: drawn.forward(drawn.parameters, x + moved, shifts)
+    still, zeros = jnp.zeros_like(x), _zeros(probe, x)
+    here, change_of = jax.linearize(at, still, zeros)
+    moved = jnp.roll(x, -1, axis=0) - x
+    pull = jax.linear_transpose(lambda shifts: change_of(still, shifts).outputs, zeros)
     slopes = pull(random_cotangent(key, here.outputs))[0]
-    return _of_states(probe, here, change, x, moved, slopes)
+    return _of_states(probe, here, change_of(moved, zeros), x, moved, slopes)
+
+
+def step_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
+    """`measured` without tangent kernel and labels, of one linearized forward pass."""
+    drawn = probe.draw(jax.random.fold_in(key, NETWORK))
+    parameters, x = drawn.parameters, drawn.embed(drawn.parameters, batch.inputs)
+
+    def at(parameters: Any, moved: Any, shifts: Any) -> Pass:
+        return drawn.forward(parameters, drawn.embed(parameters, batch.inputs) + moved, shifts)
+
+    still, zeros = jnp.zeros_like(x), _zeros(probe, x)
+    same = jax.tree.map(jnp.zeros_like, parameters)
+    here, change_of = jax.linearize(at, parameters, still, zeros)
+    moved = jnp.roll(x, -1, axis=0) - x
+    outputs = lambda parameters, shifts: change_of(parameters, still, shifts).outputs
+    pull = jax.linear_transpose(outputs, parameters, zeros)
+    gradients, slopes = pull(random_cotangent(key, here.outputs))
+    direction = jax.tree.map(lambda leaf: -jnp.sign(leaf), gradients)
+    step = formulas.centred(outputs(direction, zeros))
+    return {
+        **_of_states(probe, here, change_of(same, moved, zeros), x, moved, slopes),
+        "gradient_floor": formulas.log_rms(probe.first_weights(gradients)[None])[0],
+        "first_step": formulas.log_rms(step[None])[0],
+    }
+
+
+def _zeros(probe: Probe, x: Any) -> tuple[Any, ...]:
+    """Shifts that leave the states of rows x."""
+    assert probe.state_shapes is not None
+    return tuple(jnp.zeros((steps, len(x), *own), x.dtype) for steps, *own in probe.state_shapes)
 
 
 def _passes(drawn: Drawn, batch: Batch) -> tuple[Pass, Pass, Any, Any]:

@@ -42,12 +42,16 @@ class Probe(NamedTuple):
         first_weights: `gradients -> gradient of the first weight matrix`.
         sequences: whether a row is a sequence of tokens, whose angles are measured.
         order: indices that sort the layers of all stacks by depth; None if they are in order.
+        given: `parameters -> Drawn`; None where only `draw` makes networks.
+        state_shapes: [layers, *positions, width] of every stack of states; None where unknown.
     """
 
     draw: Callable[[Any], Drawn]
     first_weights: Callable[[Any], Any]
     sequences: bool = False
     order: Any = None
+    given: Callable[[Any], Drawn] | None = None
+    state_shapes: tuple[tuple[int, ...], ...] | None = None
 
 
 class Batch(NamedTuple):

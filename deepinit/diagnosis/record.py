@@ -42,13 +42,14 @@ def record(found: Any, scaling: Any = None) -> dict[str, Any]:
         "schema": SCHEMA,
         "deepinit": deepinit.__version__,
         "network": network,
-        "inputs": {"name": found.inputs, "rows": found.rows, "labels": False},
+        "inputs": {"name": found.inputs, "rows": found.rows, "labels": found.labels},
         "verdict": verdict,
-        "scores": {name: _score(score) for name, score in found.scores.scores.items()},
+        "scores": {name: _score(name, score) for name, score in found.scores.scores.items()},
         "layers": [
             {
                 "name": path,
                 **{name: layers[name][at].mean for name in MARKED},
+                "spread": {name: layers[name][at].spread for name in MARKED},
                 "source": "simulated",
             }
             for at, path in enumerate(found.scores.paths)
@@ -86,17 +87,22 @@ def _spec(network: Any) -> Any:
     return found if isinstance(found, dict) else str(found)
 
 
-def _score(score: Any) -> dict[str, Any]:
+def _score(name: str, score: Any) -> dict[str, Any]:
+    """`infinite`: at infinite width, where networks do not differ."""
     z = None
     if score.predicted is not None and score.standard_error > 0:
         z = (score.mean - score.predicted) / score.standard_error
+    infinite = 0.0 if name == "gradient_spread" else score.predicted
     return {
         "mean": score.mean,
         "se": score.standard_error,
         "spread": score.spread,
         "predicted": score.predicted,
+        "infinite": infinite,
         "z": z,
-        "source": "simulated",
+        "source": "theory"
+        if math.isnan(score.standard_error) and not score.events
+        else "simulated",
         "events": score.events,
     }
 
@@ -116,8 +122,9 @@ def _fix(fix: Any) -> dict[str, Any]:
     return {
         "id": fix.id,
         "change": {"text": fix.change},
+        "source": fix.source or None,
         "label": fix.label,
         "share": fix.share,
         "interval": None if fix.interval is None else list(fix.interval),
-        "scores": {name: _score(score) for name, score in fix.scores.items()},
+        "scores": {name: _score(name, score) for name, score in fix.scores.items()},
     }

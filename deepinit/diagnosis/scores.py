@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.errors import ResourceError, SpecError
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs, arrays
-from deepinit.core.layers import Layer, Shape, shape_of
+from deepinit.core.layers import Layer, Program, Shape, program, shape_of
 from deepinit.core.specs import NetworkSpec
+from deepinit.diagnosis import score_programs
 from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
 from deepinit.diagnosis.probe import Batch
 from deepinit.diagnosis.score_inputs import MOST_ROWS, arranged, batch_of
-from deepinit.diagnosis.stack_theory import predictions
+from deepinit.diagnosis.score_sizes import MOST_AT_ONCE, is_deferred, networks_at_once
+from deepinit.diagnosis.theory_scores import predictions
 
 NAMES = (
     "collapse",
@@ -32,11 +34,7 @@ NAMES = (
 )
 _MAPS = ("auto", "explicit", "deferred")
 _PARTS = ("all", "first_step", "states")
-_MOST_EXPLICIT = 3_000_000  # parameters, of "auto"
-_MOST_AT_ONCE = 16  # networks
 _MOST_DEFERRED_AT_ONCE = 4
-_CHUNK_BYTES, _MOST_BYTES = 2**29, 2**33
-_COPIES = 18  # of the parameters in one network: 12 gradients, and parameters, steps, tangents
 
 
 class Score(NamedTuple):
@@ -91,6 +89,7 @@ def scores(
     key: int = 0,
     linear_map: str = "auto",
     parts: str = "all",
+    enough: Callable[[Scores], bool] | None = None,
 ) -> Scores:
     """Scores at initialization of a spec, a network of `di.layers`, or a `di.Network`.
 
@@ -121,9 +120,10 @@ def scores(
         linear_map: "explicit" draws matrices. "deferred" draws them as far as they act
             (`di.deferred`), of the same law, and leaves out scores by parameters (ntk_condition,
             ntk_centred, first_step, signal_efficiency, gradient_floor). "auto": deferred above 3e6
-            parameters.
+            parameters, of `parts="states"` 2e7.
         parts: "first_step" leaves out the tangent kernel, "states" every score by parameters: half
             the time, most of which compiles.
+        enough: asked with the scores of half of the networks; if it says so, they are returned.
 
     Raises:
         SpecError: inputs that do not fit; layers without explicit parameters (Tied, dropout).
@@ -143,16 +143,37 @@ def scores(
     chosen = validate.choice("linear_map", linear_map, _MAPS)
     part = validate.choice("parts", parts, _PARTS)
     if isinstance(network, NetworkSpec):
-        functions, run = _spec_program(network, shape_of(own), num_seeds, chosen, part)
+        functions = _measure_spec(network, shape_of(own), part)
     else:
         functions = _measure_network(network, own, batch, part)
-        run = _program(functions, num_seeds, chosen, part)
-    given, root = jax.tree.map(jnp.asarray, batch), jax.random.key(key)
-    values = {name: np.asarray(value) for name, value in run(given, root).items()}
-    found = estimates({name: np.asarray(value) for name, value in values.items()})
+    size, given = functions.parameters, jax.tree.map(jnp.asarray, batch)
     theory = predictions(network, shown[:MOST_ROWS])
-    ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
-    return Scores(ordered, by_layer(values), functions.paths, num_seeds, functions.states)
+
+    def summary(values: dict[str, np.ndarray]) -> Scores:
+        found = estimates(values)
+        ordered = {name: Score(*found[name], theory.get(name)) for name in NAMES if name in found}
+        count = len(values["gradient_slope"])
+        return Scores(ordered, by_layer(values), functions.paths, count, functions.states)
+
+    deferred = is_deferred(size, chosen, part)
+    if functions.program is None or deferred:
+        run = _program(functions, num_seeds, deferred, part)
+        values = run(given, jax.random.key(key))
+        return summary({name: np.asarray(each) for name, each in values.items()})
+    draw = functools.partial(
+        score_programs.values,
+        functions.program,
+        given,
+        key,
+        parts=part,
+        chunk=networks_at_once(size, MOST_AT_ONCE, part),
+    )
+    half = num_seeds if enough is None else (num_seeds + 1) // 2
+    values = draw(range(half))
+    if half < num_seeds and not (enough is not None and enough(summary(values))):
+        rest = draw(range(half, num_seeds))
+        values = {name: np.concatenate([values[name], rest[name]]) for name in values}
+    return summary(values)
 
 
 class _Measure(NamedTuple):
@@ -162,6 +183,7 @@ class _Measure(NamedTuple):
         whole, by_states: all scores; those that need no gradient by parameters.
         paths, states: as in `Scores`.
         parameters: their number.
+        program: of layers; None for a Network of one's own.
     """
 
     whole: Callable[..., Any]
@@ -169,24 +191,19 @@ class _Measure(NamedTuple):
     paths: tuple[str, ...]
     states: str
     parameters: int
+    program: Program | None = None
 
 
 @functools.lru_cache(maxsize=16)
-def _spec_program(
-    network: Any, shape: Shape, num_seeds: int, linear_map: str, parts: str
-) -> tuple[_Measure, Callable[..., Any]]:
-    """Compiled once for a spec and a shape of inputs."""
-    import jax
-
+def _measure_spec(network: Any, shape: Shape, parts: str) -> _Measure:
     from deepinit.diagnosis.doors.layers import layers_probe, site_paths
     from deepinit.diagnosis.one_network import measured, state_scores
 
     probe = layers_probe(network, shape)
-    drawn = jax.eval_shape(lambda key: probe.draw(key).parameters, jax.random.key(0))
     whole = functools.partial(measured, probe, kernel=parts == "all")
     by_states = functools.partial(state_scores, probe)
-    functions = _Measure(whole, by_states, site_paths(network, shape), "layers", _size(drawn))
-    return functions, _program(functions, num_seeds, linear_map, parts)
+    paths, net = site_paths(network, shape), program(network, shape)
+    return _Measure(whole, by_states, paths, "layers", score_programs.size(net), net)
 
 
 def _measure_network(network: Any, own: Inputs, batch: Batch, parts: str) -> _Measure:
@@ -219,7 +236,7 @@ def _measure_network(network: Any, own: Inputs, batch: Batch, parts: str) -> _Me
     return _Measure(whole, by_states, paths, states, _size(drawn))
 
 
-def _deferred(measure: Callable[..., Any]) -> Callable[..., Any]:
+def _as_deferred(measure: Callable[..., Any]) -> Callable[..., Any]:
     """With the law of `measure`, its matrices drawn as far as they act."""
     from deepinit.deferral.function import deferred
 
@@ -251,37 +268,22 @@ def read_as_layers(network: Any, rows: Any) -> tuple[Layer, Inputs] | None:
         return None
 
 
-def _chunk(size: int, num_seeds: int) -> int:
-    """Networks at once; ResourceError where one is too large."""
-    own = 4 * size * _COPIES
-    if own > _MOST_BYTES:
-        most = _MOST_BYTES // (4 * _COPIES)
-        allowed = f"at most {most:.2g}, whose tangent kernel takes {_MOST_BYTES >> 30} GiB"
-        remedy = "Score the same architecture with fewer blocks or a smaller width."
-        raise ResourceError(f"a network of {size:.2g} parameters", allowed, remedy)
-    return max(1, min(num_seeds, _MOST_AT_ONCE, _CHUNK_BYTES // own))
-
-
-def _program(
-    functions: _Measure, num_seeds: int, linear_map: str, parts: str
-) -> Callable[..., Any]:
+def _program(functions: _Measure, num_seeds: int, deferred: bool, parts: str) -> Callable[..., Any]:
     """`(batch, key) -> values [num_seeds, ...]`."""
     import jax
     import jax.numpy as jnp
 
     size = functions.parameters
-    if linear_map == "deferred" or (linear_map == "auto" and size > _MOST_EXPLICIT):
-        measure, chunk = _deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
+    if deferred:
+        measure, chunk = _as_deferred(functions.by_states), _MOST_DEFERRED_AT_ONCE
     elif parts == "states":
-        measure, chunk = functions.by_states, _chunk(size, num_seeds)
+        measure, chunk = functions.by_states, networks_at_once(size, num_seeds, parts)
     else:
-        measure, chunk = functions.whole, _chunk(size, num_seeds)
+        measure, chunk = functions.whole, networks_at_once(size, num_seeds, parts)
 
     def many(batch: Any, root: Any) -> Any:
         of_seed = lambda seed: measure(batch, jax.random.fold_in(root, seed))
         seeds = jnp.arange(num_seeds, dtype=jnp.uint32)
         return jax.lax.map(of_seed, seeds, batch_size=min(chunk, num_seeds))
 
-    if parts == "all":
-        return jax.jit(many)
-    return jax.jit(many, compiler_options={"xla_backend_optimization_level": 1})
+    return jax.jit(many, compiler_options=score_programs.options(quick=False))

@@ -23,8 +23,10 @@ def screen(found: Any) -> str:
     for number, text in enumerate(_fixes(found)):
         lines += _cut([f"{'' if number else 'FIX':<{_MARGIN}}{text}"], 1)
     end = _section("precision", _precision(found), 2)
-    end += _section("not seen", "; ".join(found.remarks), 2)
-    end.append(f"exit {found.exit_code}    --json   --html FILE   --apply NAME   --scaling")
+    end += _section("not seen", "; ".join(found.remarks) or "nothing", 2)
+    word = found.causes[0].id if found.causes else "share"
+    options = f"--json   --html FILE   --apply NAME   --explain {word}   --scaling"
+    end.append(f"exit {found.exit_code}    {options}")
     lines += [*_layers(found, LINES - len(lines) - len(end) - 1), *end]
     return "\n".join(one_line(line.rstrip()) for line in lines)
 
@@ -100,19 +102,24 @@ def _fixes(found: Any) -> list[str]:
 
 
 def _share_after(fix: Any) -> str:
-    """Of the changed network."""
+    """Of the changed network, with its source."""
+    if not fix.source:
+        return f"--apply {fix.id} measures it"
+    source = "measured" if fix.source == "simulated" else "theory"
     if fix.share is None:
-        return "measured: outside the range"
+        return f"{source}: outside the range"
     low, high = fix.interval
-    return f"measured: {percent(fix.share)} ({100 * low:.0f}-{100 * high:.0f})"
+    return f"{source}: {percent(fix.share)} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def _layers(found: Any, most: int) -> list[str]:
-    heads = ("layer", "ln norm", "ln sin^2 angle", "ln gradient^2", "")
+    """Means over networks, and standard deviations between them at the last layer of a group."""
+    heads = ("layer", "ln norm", "ln sin^2 angle", "ln gradient^2", "spread (simulated)")
     lines = [_row(heads)]
     for group in groups(found, most):
         cells = [f"{_range(group, name)}" for name in MARKED]
-        lines.append(_row((group.label, *cells, "simulated")))
+        spread = ", ".join(number(group.spreads[name]) for name in MARKED)
+        lines.append(_row((group.label, *cells, f"+-{spread}")))
     return lines
 
 
@@ -136,7 +143,7 @@ def _precision(found: Any) -> str:
     step = found.scores.scores.get("first_step")
     rate = ""
     if step is not None and math.isfinite(step.mean):
-        rate = f"; sign step that moves a logit by 1: {math.exp(-step.mean):.2g}"
+        rate = f"; sign step that moves a logit by 1: {math.exp(-step.mean):.2g} (simulated)"
     if not found.precision:
         norms = [each.mean for each in found.scores.layers["log_norm"] if math.isfinite(each.mean)]
         size = (
@@ -152,4 +159,4 @@ def _precision(found: Any) -> str:
             if at is not None
         ]
         texts += [f"{name} {', '.join(where)}"] if where else []
-    return "; ".join(texts) + rate
+    return "; ".join(texts) + " (theory)" + rate

@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.specs import MLP
-
-_RADIUS, _NODES = 8.0, 4000  # midpoints: exact halves at a kink in 0
+RADIUS, NODES = 8.0, 4000  # midpoints: exact halves at a kink in 0
 
 
 class StackTheory(NamedTuple):
@@ -48,8 +46,8 @@ class Moments(NamedTuple):
 
 def moments(activation: Any, variance: float) -> Moments:
     """By the midpoint rule, to 1e-3 at variances up to 1e4 (1e-2 with kinks off 0)."""
-    step = 2 * _RADIUS / _NODES
-    unit = -_RADIUS + step * (np.arange(_NODES) + 0.5)
+    step = 2 * RADIUS / NODES
+    unit = -RADIUS + step * (np.arange(NODES) + 0.5)
     density = np.exp(-(unit**2) / 2) / math.sqrt(2 * math.pi) * step
     z = unit * math.sqrt(variance)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -133,17 +131,3 @@ def mlp_theory(spec: Any, rows: Any) -> StackTheory | None:
         stretch = float(np.log(length / size * square / start))
     gradients = np.append(np.cumsum(logs[:0:-1])[::-1], 0.0)
     return StackTheory(float(np.sum(logs[1:])), stretch, math.sqrt(spread), log_norm, gradients)
-
-
-def predictions(network: Any, inputs: Any) -> dict[str, float]:
-    """Theory of the scores where there is one: fully connected networks of independent weights."""
-    if not isinstance(network, MLP):
-        return {}
-    theory = mlp_theory(network, np.asarray(inputs, float).reshape(len(inputs), -1))
-    if theory is None:
-        return {}
-    return {
-        "gradient_slope": theory.gradient_slope,
-        "gradient_spread": theory.gradient_spread,
-        "stretch": theory.stretch,
-    }

@@ -17,7 +17,7 @@ from deepinit.core.layers import (
     outline,
     program,
 )
-from deepinit.core.layers.containers import leaves
+from deepinit.core.layers.containers import children, leaves
 from deepinit.core.specs import NetworkSpec
 from deepinit.init.rewrite import as_layer, input_shape
 
@@ -36,6 +36,11 @@ def unrolled(layer: Layer) -> list[Layer]:
     if isinstance(layer, Sequential):
         return [part for child in layer.layers for part in unrolled(child)]
     return layer.times * unrolled(layer.layer) if isinstance(layer, Repeat) else [layer]
+
+
+def parts_of(layer: Layer) -> list[Layer]:
+    """A layer and all layers inside it."""
+    return [layer, *(part for child in children(layer) for part in parts_of(child))]
 
 
 def folded(layers: Iterable[Layer]) -> Sequential:

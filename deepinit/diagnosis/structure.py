@@ -24,9 +24,8 @@ from deepinit.core.layers import (
     Shape,
     output_shape,
 )
-from deepinit.core.layers.containers import children
 from deepinit.core.specs import MLP, NetworkSpec
-from deepinit.diagnosis.stacks import composed, folded, mapped, readout_of, unrolled
+from deepinit.diagnosis.stacks import composed, folded, mapped, parts_of, readout_of, unrolled
 from deepinit.init import Laws, Place
 from deepinit.init.rewrite import changed as with_laws
 from deepinit.init.rewrite import input_shape
@@ -44,7 +43,7 @@ def residual(network: NetworkSpec, inputs: Any) -> NetworkSpec:
     Raises SpecError: no layer keeps its shape.
     """
     net = composed(network, inputs)
-    if any(isinstance(part, Residual) for part in _all_parts(net)):
+    if any(isinstance(part, Residual) for part in parts_of(net)):
         scaled = lambda part: (
             dataclasses.replace(part, scale="1/sqrt(depth)") if isinstance(part, Residual) else part
         )
@@ -144,7 +143,7 @@ def depth(network: NetworkSpec, inputs: Any, layers: int) -> NetworkSpec:
         kept = np.linspace(0, network.depth - 1, min(layers, network.depth)).round().astype(int)
         return dataclasses.replace(network, widths=tuple(network.widths[at] for at in kept))
     net = composed(network, inputs)
-    most = max((part.times for part in _all_parts(net) if isinstance(part, Repeat)), default=0)
+    most = max((part.times for part in parts_of(net) if isinstance(part, Repeat)), default=0)
     if not most:
         given = "a network without a Repeat"
         raise SpecError(given, "an MLP, or di.layers.Repeat(block, times)", "Shorten it by hand.")
@@ -167,10 +166,6 @@ def _branch_size(parts: list[Layer], shape: Shape) -> int:
     for part in parts[: start + 2]:
         after = output_shape(part, after)
     return start + 2 if after == shape else 0
-
-
-def _all_parts(layer: Layer) -> list[Layer]:
-    return [layer, *(part for child in children(layer) for part in _all_parts(child))]
 
 
 def _block_keys(layer: Sequential, parts: list[Layer]) -> tuple[int | None, ...] | None:

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
@@ -246,6 +245,8 @@ def predict_distance(spec: Any, training: TrainingConfig, theory: str) -> Predic
 
 def lazy_alignment(spec: Any, training: TrainingConfig) -> Prediction:
     """Initial orientations: caps about predicted directions, where disjoint."""
+    from scipy import special  # half of the import time of the command
+
     directions = predicted_directions(spec, training)
     if not starts_uniformly(spec, training):
         given = "initial weights that prefer some directions"

@@ -18,6 +18,7 @@ MEASURED = {
     "memory": "peak, 200000 / 20000 networks",
     "resnet_ntk": "ratio",
     "first_result": "session to its table, filled cache",
+    "diagnose": "MLP that trains, filled cache",
     "gradients": "ratio, tanh",
     "import_time": "import deepinit / import jax, flax, optax",
     "model": "formula / measured, width 48, depth 6, 3 inputs",

@@ -56,6 +56,21 @@ def said(capsys, code, *arguments):
     return capsys.readouterr().out
 
 
+def test_words_are_explained(capsys):
+    assert "sqrt(depth/width)" in said(capsys, 0, "--explain", "lottery")
+    said(capsys, 2, "--explain", "magic")
+
+
+@pytest.mark.parametrize("word", ["chaos", "gradient_slope", "residual", "share"])
+def test_every_word_of_the_screen_has_its_text(word):
+    from deepinit.diagnosis.interventions import INTERVENTIONS
+    from deepinit.diagnosis.scores import NAMES
+    from deepinit.diagnosis.words import WORDS, explained
+
+    assert explained(word).startswith(f"{word}: ")
+    assert {*NAMES, *INTERVENTIONS} <= WORDS.keys()
+
+
 def test_sizes():
     assert sizes("784,100x3,10") == (784, 100, 100, 100, 10)
     assert sizes("2, 3 ,4") == (2, 3, 4)
@@ -136,7 +151,7 @@ def test_refused_files(refused, models, rows, tmp_path):
     constant = tmp_path / "constant.npy"
     np.save(constant, np.ones((8, 9)))
     assert "constant inputs" in refused(2, "diagnose", *widths, "--inputs", constant)
-    refused(5, "diagnose", *widths, "--inputs", tmp_path / "none.npy")
+    assert "No such file" in refused(2, "diagnose", *widths, "--inputs", tmp_path / "none.npy")
 
 
 @pytest.mark.slow

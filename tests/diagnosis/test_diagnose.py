@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit.core.errors import SpecError
 from deepinit.diagnosis.causes import causes
 from deepinit.diagnosis.default_inputs import usual_rows
 from deepinit.diagnosis.diagnose import _disagreement
@@ -164,40 +163,6 @@ def test_a_checkpoint_is_measured_alone():
     assert "not at initialization" in screen_of(found)
 
 
-def fails_on(network, inputs, match):
-    with pytest.raises(SpecError, match=match):
-        di.diagnose(network, inputs)
-
-
-def test_bad_inputs():
-    net = di.MLP((8,) * 3, output_width=2)
-    fails_on(net, np.ones((8, 20)), "constant inputs")
-    fails_on(net, np.full((8, 20), np.nan), "NaN")
-    fails_on(net, ROWS[0], "shape")
-    fails_on(net, ROWS[:3], "4 rows")
-    fails_on(net, np.array([["a", "b"]]), "numbers")
-    fails_on(L.Sequential(L.Activation("relu")), ROWS, "without random weights")
-    fails_on("gpt2", ROWS, "a network")
-    with pytest.raises(SpecError, match="apply"):
-        di.diagnose(net, ROWS, apply="magic")
-    with pytest.raises(SpecError, match="num_seeds"):
-        di.diagnose(net, ROWS, num_seeds=1)
-
-
-def test_own_networks_that_do_not_fit():
-    rows = ROWS.astype("float32")
-    weights = lambda key, x: jax.random.normal(key, (7, 3))
-    fails_on(di.batch_network(weights, lambda w, x: x @ w), rows, "8 x 20 do not fit")
-
-    def branches(w, x):
-        return x @ w if float(x.sum()) > 0 else x @ w + 1
-
-    square = lambda key, x: jax.random.normal(key, (20, 3))
-    fails_on(di.batch_network(square, branches), rows, "cannot be traced")
-    fails_on(di.batch_network(lambda key, x: (), lambda w, x: x), rows, "without parameters")
-    fails_on(di.batch_network(square, lambda w, x: x @ w), None, "without inputs")
-
-
 def estimate(mean, events=0):
     return Estimate(mean, 0.01, 1.0, events)
 
@@ -293,15 +258,6 @@ def test_layers_in_groups():
     assert len(shown) == 6
     assert [a.last + 1 for a in shown[:-1]] == [b.first for b in shown[1:]]
     assert len(groups(SimpleNamespace(depth=4, scores=measured(4), causes=()))) == 4
-
-
-def test_usual_inputs():
-    assert usual_rows(di.zoo.gpt2()).inputs.tokens
-    assert usual_rows(di.zoo.resnet18()).inputs.positions == (64, 64)
-    assert usual_rows(di.MLP((8,)), 5).inputs.dimension == 5
-    assert "MNIST" in usual_rows(di.MLP((8,))).name
-    found = np.asarray(usual_rows(di.MLP((8,)), 784).inputs.points)
-    assert abs(np.mean(found**2) - 1) < 0.3
 
 
 def test_json_has_no_nan():

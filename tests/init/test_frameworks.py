@@ -144,3 +144,24 @@ def test_gpt2_is_the_zoo_s():
     tokens = di.inputs.tokens(11, 6)
     assert di.init.apply(net, di.init.gpt2(), tokens) == net
     assert di.init.apply(net, di.init.gpt2(0.03), tokens) != net
+
+
+def test_mup_is_the_table_of_yang_and_hu():
+    """2011.14522, table of maximal update: hidden 1/n, readout 1/n^2, first 1/fan_in."""
+    mup = di.init.mup(2.0)
+    for n in (64, 256):
+        hidden, readout = Place("dense", n, n), Place("dense", 1, n, is_readout=True)
+        assert variance(mup(hidden), hidden) == 2 / n
+        assert variance(mup(readout), readout) == 1 / n**2
+        assert mup(hidden).bias is None
+
+
+def test_critical_gelu_starts_inputs_at_the_fixed_point():
+    """Roberts, Yaida and Hanin 2106.10165: C_W, C_b and K* of GELU."""
+    scheme = di.init.critical("gelu", mean_square=0.5)
+    hidden = Place("dense", 50, 50)
+    assert variance(scheme(hidden), hidden) * 50 == pytest.approx(1.983058257, abs=1e-8)
+    assert scheme(hidden).bias.entry_variance(1) == pytest.approx(0.1729223908, abs=1e-8)
+    first = Place("dense", 50, 20, is_first=True)
+    arriving = 20 * variance(scheme(first), first) * 0.5 + 0.1729223908
+    assert arriving == pytest.approx(3.561552813, abs=1e-7)

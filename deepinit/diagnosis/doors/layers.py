@@ -25,7 +25,6 @@ from deepinit.core.layers import (
     Sequential,
     Shape,
     Tied,
-    expanded,
     output_shape,
     program,
     sites,
@@ -33,24 +32,20 @@ from deepinit.core.layers import (
 from deepinit.core.layers.containers import children, leaves
 from deepinit.core.layers.neuronwise import Dropout
 from deepinit.core.layers.program import is_site
-from deepinit.diagnosis.doors.matrices import drawn_matrix, given_layer
+from deepinit.diagnosis.doors.matrices import given_layer
+from deepinit.diagnosis.doors.parameters import TRACED, parameters_of
 from deepinit.diagnosis.formulas import attention_entropy
 from deepinit.diagnosis.probe import Drawn, Pass, Probe
-from deepinit.networks.forward import key_parts
 from deepinit.networks.interpreter import (
     Draw,
     apply,
     check_rules,
     is_random,
-    key_source,
-    key_sources,
     renormalize,
     scan_layers,
 )
-from deepinit.networks.linear_layers import LinearLayer, linear_layer
 from deepinit.networks.network import given_draw
 from deepinit.networks.rows import Rows, points_alone
-from deepinit.networks.rules.residual import BRANCH, SKIP
 
 
 def layers_probe(network: Any, shape: Shape) -> Probe:
@@ -60,19 +55,19 @@ def layers_probe(network: Any, shape: Shape) -> Probe:
     """
     net = program(network, shape)
     _check(net)
+    return probe_of(net)
+
+
+def probe_of(net: Program) -> Probe:
+    """Probe of a checked program."""
     prefix, rest = _split(net)
-    draw = given_draw(given_layer, net.depth)
+    shape, draw = net.shape, given_draw(given_layer, net.depth)
     body_shape = net.body_shape if prefix is None else output_shape(prefix, net.body_shape)
 
     def draw_network(key: Any) -> Drawn:
-        embedding_key, body_key, readout_key = key_parts(net, key)
-        parameters = {"body": parameters_of(net.body, net.body_shape, body_key, net.depth)}
-        if net.embedding is not None:
-            own = parameters_of(net.embedding, net.shape, embedding_key, net.depth)
-            parameters["embedding"] = own
-        if net.readout is not None:
-            own = parameters_of(net.readout, net.last_shape, readout_key, net.depth)
-            parameters["readout"] = own
+        return given(parameters_of(net, key, TRACED))
+
+    def given(parameters: Any) -> Drawn:
         return Drawn(parameters, embed, forward)
 
     def embed(parameters: Any, inputs: Any) -> Any:
@@ -104,7 +99,8 @@ def layers_probe(network: Any, shape: Shape) -> Probe:
         return Pass(outputs, features, tuple(states), attention)
 
     sequences = len(body_shape.positions or ()) == 1 and body_shape.num_positions > 1
-    return Probe(draw_network, first_weights, sequences, order(rest))
+    shapes = tuple(_state_shapes(rest, body_shape))
+    return Probe(draw_network, first_weights, sequences, order(rest), given, shapes)
 
 
 def site_paths(network: Any, shape: Shape) -> tuple[str, ...]:
@@ -113,36 +109,6 @@ def site_paths(network: Any, shape: Shape) -> tuple[str, ...]:
     prefix, rest = _split(net)
     start = net.body_shape if prefix is None else output_shape(prefix, net.body_shape)
     return tuple(site.path for site in sites(rest, start) if is_random(site.layer))
-
-
-def parameters_of(layer: Layer, shape: Shape, key: Any, depth: int) -> Any:
-    """Parameters of a layer, with the keys of simulation."""
-    layer = expanded(layer, shape)
-    if isinstance(layer, Sequential):
-        found = []
-        for index, (child, number) in enumerate(zip(layer.layers, layer.keys, strict=True)):
-            found.append(parameters_of(child, shape, key_source(key, number, index), depth))
-            shape = output_shape(child, shape)
-        return tuple(found)
-    if isinstance(layer, Repeat):
-        keys = key_sources(key, layer.first, layer.times)
-        return jax.vmap(lambda each: parameters_of(layer.layer, shape, each, depth))(keys)
-    if isinstance(layer, Residual):
-        if layer.skip is None:
-            return parameters_of(layer.branch, shape, key, depth)
-        parts = ((layer.branch, BRANCH), (layer.skip, SKIP))
-        return tuple(
-            parameters_of(part, shape, jax.random.fold_in(key, number), depth)
-            for part, number in parts
-        )
-    if isinstance(layer, Positions) and layer.law is not None and layer.kind == "learned":
-        own = LinearLayer(shape.width or 0, layer.law, None, depth)
-        return drawn_matrix(own, shape.num_positions, key)
-    if isinstance(layer, Dense | Conv):
-        own = linear_layer(layer, shape, depth)
-        fan_in = shape.size if own.view is None else own.view.fan_in(shape.size)
-        return drawn_matrix(own, fan_in, key)
-    return ()
 
 
 def first_weights(gradients: Any) -> Any:
@@ -174,6 +140,22 @@ def _places(layer: Layer) -> tuple[list[np.ndarray], int]:
         found += [start + stack for stack in inside]
         start += count
     return found, start
+
+
+def _state_shapes(layer: Layer, shape: Shape) -> list[tuple[int, ...]]:
+    """[steps, *positions, width] of every stack of states of `_walk`."""
+    if is_site(layer):
+        after = output_shape(layer, shape)
+        return [(1, *(after.positions or ()), after.width or 0)] if is_random(layer) else []
+    if isinstance(layer, Repeat):
+        inside = _state_shapes(layer.layer, shape)
+        return [(layer.times * steps, *rest) for steps, *rest in inside]
+    assert isinstance(layer, Sequential)
+    found = []
+    for child in layer.layers:
+        found += _state_shapes(child, shape)
+        shape = output_shape(child, shape)
+    return found
 
 
 def _count(layer: Layer) -> int:
