@@ -1,0 +1,70 @@
+"""Python blocks of the documents: those that the site's build does not execute run here.
+
+Blocks of a page run in order, in one namespace and an empty folder. SETUP defines what a page
+leaves to the reader: a model, inputs.
+"""
+
+import re
+import sys
+
+import pytest
+from paths import ROOT
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MADE = ("reference", "gallery", "_build")  # by the extensions of the site
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MODEL = """
+import jax, jax.numpy as jnp, numpy as np, optax
+from flax import linen as nn
+import deepinit as di
+
+class MyModule(nn.Module):
+    width: int = 32
+
+    @nn.compact
+    def __call__(self, x):
+        for name in ("Block_0", "Block_1"):
+            x = nn.tanh(nn.Dense(self.width, name=f"{name}_query")(x))
+        return nn.Dense(1)(x)
+"""
+SETUP = {
+    "own_networks.md": MODEL
+    + "model = module = MyModule()\n"
+    + "key, x = jax.random.key(0), jnp.ones((2, 16))\n"
+    + "inputs = di.inputs.pair(0.3, dimension=16)\n",
+    "scaling_check.md": MODEL + "inputs = di.inputs.points(np.eye(4, 8))\n",
+    "diagnosis.md": MODEL
+    + "inputs = di.inputs.points(np.random.default_rng(0).standard_normal((16, 32)))\n"
+    + "labels = np.arange(16) % 2\n",
+    "README.md": MODEL
+    + "f = lambda key, x: x @ jax.random.normal(key, (64, 64))\n"
+    + "key, x = jax.random.key(0), jnp.ones((2, 64))\n",
+}
+
+
+def blocks(page):
+    """Python blocks of a page; cells of myst-nb have braces and run in the build."""
+    return [match[1] for match in BLOCK.finditer(page.read_text())]
+
+
+def pages():
+    """Pages with blocks, without those that the build writes."""
+    written = [page for page in DOCUMENTS if not set(MADE) & set(page.parts)]
+    return [page for page in written if blocks(page)]
+
+
+def test_every_page_with_blocks_is_found():
+    names = {page.name for page in pages()}
+    assert names >= set(SETUP)
+    assert {"index.md", "sweeps.md", "from_pytorch.md"} <= names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
+def test_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+    names: dict = {"__name__": "page"}
+    exec(SETUP.get(page.name, ""), names)
+    for number, block in enumerate(blocks(page), 1):
+        exec(compile(block, f"{page.name}, block {number}", "exec"), names)
