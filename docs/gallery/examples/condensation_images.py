@@ -1,7 +1,7 @@
 """Units of a network on images condense.
 
 Cosine similarities of the units of a hidden layer of a flax module on MNIST digits, before training
-and after 150 steps of Adam from small weights.
+and after 400 steps of Adam from small weights.
 """
 
 import jax
@@ -18,7 +18,7 @@ class Net(nn.Module):
         return nn.Dense(10, kernel_init=nn.initializers.normal(1e-3))(x)
 
 
-run = {"mode": "adam", "rate": 1e-4, "record_steps": (0, 150), "loss": "cross_entropy"}
+run = {"mode": "adam", "rate": 1e-4, "record_steps": (0, 400), "loss": "cross_entropy"}
 train = di.training.training_seed_fn(di.from_linen(Net()), di.targets.digits(500), **run)
 kernels = jax.jit(train)(jax.random.key(0)).values["hidden"]["kernel"]
 cosines = [cosine_similarities(kernel.T) for kernel in kernels]

@@ -1,7 +1,8 @@
 """Correlations of infinitely deep residual networks.
 
 Correlation of one coordinate at two inputs z and z': in residual networks of infinite width and
-depth, and in tanh networks of 100 layers at the edge of chaos, where every pair is nearly equal.
+depth, and in feed-forward networks of 100 layers at the edge of chaos, where it is nearly 1
+everywhere {cite:p}`peluchetti2021doubly`.
 """
 
 import numpy as np

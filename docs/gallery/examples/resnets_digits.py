@@ -14,7 +14,7 @@ run = di.TrainingConfig(train, (200,), "adam", 0.01, loss="cross_entropy", test=
 for size in sizes:
     laws = {"bias_law": di.normal(0.01, "depth"), "embedding_law": di.normal(1.0)}
     net = di.network(di.ResNet(size, size, block="shallow", output_width=10, **laws))
-    found = di.simulate(net, di.quantities.accuracy, run, num_seeds=8)
+    found = di.simulate(net, di.quantities.accuracy, run, num_seeds=4)
     rates.append((found.mean[-1, 1], found.standard_error[-1, 1]))
 prior, y = linear_model("tanh", 1.0, 0.01, embedding_var=1 / 784), np.eye(10)[train.targets]
 limit = di.inference.linear_model(train.inputs, y, test.inputs, *prior, 1 / 500)
