@@ -1,7 +1,7 @@
 """Trained residual networks and their limit.
 
 Test accuracy of residual networks of width = depth on MNIST digits after 200 steps of Adam, and of
-regression with the kernel of infinite width and depth (dashed) {cite:p}`peluchetti2021doubly`.
+regression with the kernel of infinite width and depth (line) {cite:p}`peluchetti2021doubly`.
 """
 
 import numpy as np

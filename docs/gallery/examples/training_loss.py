@@ -10,7 +10,7 @@ data, loss, width, results = di.targets.two_sines(), di.quantities.training_loss
 for gamma, rate in ((0.5, 0.02), (1.0, 0.2)):
     net = di.training.small_mlp((width,), di.tanh, std=width ** (-gamma / 2))
     run = di.TrainingConfig(data, di.training.log_spaced_steps(3000, 20), rate=rate)
-    simulated = di.simulate(net, loss, run, num_seeds=20)
+    simulated = di.simulate(net, loss, run, num_seeds=60)
     results[f"variance width^-{gamma:g}"] = [simulated, di.infinite(net, loss, run)]
-fig = di.plots.layers(results, title="Loss in training")
-fig.axes[0].set_xscale("symlog")
+fig = di.plots.layers(results, title="Loss in training", spread=False)
+fig.axes[0].set(xscale="symlog", yscale="log")

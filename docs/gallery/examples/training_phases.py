@@ -1,7 +1,7 @@
 """Where gradients vanish and explode.
 
 Gradient norm at the first of 20 tanh layers of width 64, by the variances of weights and biases.
-Between vanishing (blue) and exploding (red) gradients lies the edge of chaos.
+Between vanishing (dark) and exploding (bright) gradients lies the edge of chaos.
 """
 
 import numpy as np

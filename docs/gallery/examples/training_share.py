@@ -1,14 +1,20 @@
 """How deep may a network be?
 
 Share of networks like this one that trained in the registered study, by depth, for ReLU networks of
-width 32. Bars are the predicted range.
+width 32. Bars are the range of the observed share.
 """
 
-import deepinit as di
+import numpy as np
 
-depths, shares = (2, 5, 10, 20, 40), []
+import deepinit as di
+from deepinit.diagnosis.scores import scores
+from deepinit.diagnosis.verdict import calibrated, verdict
+
+depths, shares, bars = (2, 5, 10, 20, 40), [], []
+rows = di.inputs.points(np.random.default_rng(0).standard_normal((16, 196)))
 for depth in depths:
-    verdict = di.diagnose(di.MLP((32,) * depth, "relu", output_width=10)).verdict
-    shares.append((verdict.share, (verdict.interval[1] - verdict.interval[0]) / 2))
+    found = scores(di.MLP((32,) * depth, "relu", output_width=10), rows, num_seeds=16)
+    judged = verdict(found.scores, found.num_seeds)
+    shares.append(calibrated(judged)), bars.append(np.ptp(judged.interval) / 2)
 labels = {"x_label": "depth", "y_label": "share of networks that train", "log_x": True}
-fig = di.plots.series({"width 32": (depths, *zip(*shares))}, **labels, title="Will it train?")
+fig = di.plots.series({"width 32": (depths, shares, bars)}, **labels, title="Will it train?")
