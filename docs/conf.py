@@ -25,6 +25,7 @@ extensions = [
 exclude_patterns = ["_build", "_extensions", "gallery/examples"]
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
+bibtex_reference_style = "author_year"
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
