@@ -7,20 +7,23 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+from docstrings import markdown
 from gallery import write
 from reference_parts import ACTIVATIONS, ALIASES, MODULES, PARTS
 
 import deepinit as di
 
+MOST = 72  # characters of a line of a signature
 
-def entry(name: str, value: object, level: int = 2) -> str:
-    """Signature and docstring as Markdown."""
-    heading = f"{'#' * level} `{name}`\n\n"
+
+def entry(name: str, value: object, shown: str = "") -> str:
+    """Heading, signature and docstring as Markdown; `shown`: a shorter name."""
+    short = name.rpartition(".")[2]
     try:
-        shown = f"```python\n{name.rpartition('.')[2]}{_signature(value)}\n```\n\n"
+        signature = f"```python\n{short}{_signature(value, MOST - len(short))}\n```\n\n"
     except (TypeError, ValueError):
-        shown = ""
-    return heading + shown + text_of(docstring(name, value)) + "\n\n"
+        signature = ""
+    return f"## `{shown or name}`\n\n{signature}{text_of(docstring(name, value))}\n\n"
 
 
 def docstring(name: str, value: object) -> str | None:
@@ -32,10 +35,10 @@ def docstring(name: str, value: object) -> str | None:
     return text if own else None
 
 
-def _signature(value: object) -> str:
+def _signature(value: object, most: int) -> str:
     """Without the package's prefixes; long ones a line for every parameter."""
     text = re.sub(r"\b(?:deepinit|jax|numpy|collections|typing)(?:\.\w+)*\.", "", _full(value))
-    if len(text) < 90:
+    if len(text) < most:
         return text
     inside, _, result = text[1:].rpartition(")")
     depth, parts, part = 0, [], ""
@@ -54,11 +57,8 @@ def _full(value: object) -> str:
 
 
 def text_of(docstring: str | None) -> str:
-    """Docstring in a block that keeps its layout."""
-    if not docstring:
-        return "*No description.*"
-    first, _, rest = inspect.cleandoc(docstring).partition("\n")
-    return f"{first}\n\n```text\n{rest.strip()}\n```" if rest.strip() else first
+    """Docstring as Markdown."""
+    return markdown(docstring) if docstring else "*No description.*"
 
 
 def part_page(title: str, names: list[str]) -> str:
@@ -71,7 +71,7 @@ def module_page(name: str, title: str) -> str:
     module = module_of(name)
     text = f"# {title}: `di.{name}`\n\n{text_of(inspect.getdoc(module))}\n\n"
     return text + "".join(
-        entry(f"di.{name}.{each}", getattr(module, each)) for each in public(module)
+        entry(f"di.{name}.{each}", getattr(module, each), shown=each) for each in public(module)
     )
 
 
