@@ -32,7 +32,8 @@ myst_heading_anchors = 3
 # Code cells run when a page is built; results are cached by their source.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "cells")
-nb_execution_raise_on_error = True
+nb_execution_raise_on_error = False  # a warning, an error with -W: all failures in one build
+nb_execution_show_tb = True
 nb_execution_timeout = 600
 nb_merge_streams = True
 
