@@ -5,7 +5,7 @@ Gradient norms by layer of a SiLU network: plain, and with RMSNorm before every 
 
 import deepinit as di
 
-L, points, gradient = di.layers, di.inputs.ones(32), di.quantities.log_gradient_norm
+L, points, gradient = di.layers, di.inputs.ones(128), di.quantities.log_gradient_norm
 stacks = {
     "plain": (L.Dense(128, di.normal(1.0)), L.Activation("silu")),
     "RMSNorm": (L.Dense(128), L.RMSNorm(), L.Activation("silu")),

@@ -17,6 +17,6 @@ class Net(nn.Module):
         return nn.Dense(1)(x)
 
 
-net = di.from_linen(Net()).at("Dense_*")
+net = di.from_linen(Net()).at("*")
 simulated = di.simulate(net, di.quantities.log_norm, di.inputs.ones(64), num_seeds=300)
 fig = di.plots.layers(simulated, title="Norms of a flax model")
