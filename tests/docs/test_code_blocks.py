@@ -13,6 +13,7 @@ from paths import ROOT
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE = ("reference", "gallery", "_build")  # by the extensions of the site
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CELL = re.compile(r"^```{code-cell} python3\n(?::tags:[^\n]*\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODEL = """
 import jax, jax.numpy as jnp, numpy as np, optax
 from flax import linen as nn
@@ -42,29 +43,46 @@ SETUP = {
 }
 
 
-def blocks(page):
-    """Python blocks of a page; cells of myst-nb have braces and run in the build."""
-    return [match[1] for match in BLOCK.finditer(page.read_text())]
+def blocks(page, pattern=BLOCK):
+    """Python blocks of a page; cells of myst-nb have braces."""
+    return [match[1] for match in pattern.finditer(page.read_text())]
 
 
-def pages():
+def pages(pattern=BLOCK):
     """Pages with blocks, without those that the build writes."""
     written = [page for page in DOCUMENTS if not set(MADE) & set(page.parts)]
-    return [page for page in written if blocks(page)]
+    return [page for page in written if blocks(page, pattern)]
+
+
+def run(page, pattern, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
+    names: dict = {"__name__": "page"}
+    exec(SETUP.get(page.name, ""), names)
+    for number, block in enumerate(blocks(page, pattern), 1):
+        exec(compile(block, f"{page.name}, block {number}", "exec"), names)
 
 
 def test_every_page_with_blocks_is_found():
     names = {page.name for page in pages()}
     assert names >= set(SETUP)
     assert {"index.md", "sweeps.md", "from_pytorch.md"} <= names
+    assert len(pages(CELL)) >= 15
+
+
+def test_every_cell_is_found():
+    texts = [page.read_text() for page in pages(CELL)]
+    found = sum(len(blocks(page, CELL)) for page in pages(CELL))
+    assert found == sum(text.count("```{code-cell}") for text in texts)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
 def test_blocks_run(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
-    names: dict = {"__name__": "page"}
-    exec(SETUP.get(page.name, ""), names)
-    for number, block in enumerate(blocks(page), 1):
-        exec(compile(block, f"{page.name}, block {number}", "exec"), names)
+    run(page, BLOCK, tmp_path, monkeypatch)
+
+
+@pytest.mark.exhaustive  # the site's build runs them too
+@pytest.mark.parametrize("page", pages(CELL), ids=lambda page: page.stem)
+def test_cells_run(page, tmp_path, monkeypatch):
+    run(page, CELL, tmp_path, monkeypatch)
