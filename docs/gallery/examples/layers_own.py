@@ -1,6 +1,7 @@
 """A flax model, layer by layer.
 
-Norms at every layer of a flax module at its real width, without drawing its weight matrices.
+Norms at every layer of a flax module at its real width, without drawing its weight matrices. The
+last two points are the output, one number.
 """
 
 from flax import linen as nn
