@@ -13,20 +13,27 @@ from paths import ROOT
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE = ("reference", "gallery", "_build")  # by the extensions of the site
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CELL = re.compile(r"^```{code-cell} python3\n(?::tags:[^\n]*\n)?(.*?)^```$", re.MULTILINE | re.DOTALL)
+CELL = re.compile(
+    r"^```{code-cell} python3\n(?::tags:[^\n]*\n)?(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 MODEL = """
 import jax, jax.numpy as jnp, numpy as np, optax
 from flax import linen as nn
 import deepinit as di
+
+class Block(nn.Module):
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.tanh(nn.Dense(self.width, name="query")(x))
 
 class MyModule(nn.Module):
     width: int = 32
 
     @nn.compact
     def __call__(self, x):
-        for name in ("Block_0", "Block_1"):
-            x = nn.tanh(nn.Dense(self.width, name=f"{name}_query")(x))
-        return nn.Dense(1)(x)
+        return nn.Dense(1)(Block(self.width)(Block(self.width)(x)))
 """
 SETUP = {
     "own_networks.md": MODEL
@@ -58,8 +65,8 @@ def run(page, pattern, folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT)])
     names: dict = {"__name__": "page"}
-    exec(SETUP.get(page.name, ""), names)
     for number, block in enumerate(blocks(page, pattern), 1):
+        exec(SETUP.get(page.name, ""), names)  # names that an earlier block has changed
         exec(compile(block, f"{page.name}, block {number}", "exec"), names)
 
 

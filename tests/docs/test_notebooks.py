@@ -21,6 +21,7 @@ def test_notebooks_have_no_outputs():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive_cases("will_it_train")  # a minute; the site's build runs it too
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
 def test_notebooks_run(notebook, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
