@@ -91,7 +91,7 @@ class Network(NamedTuple):
         )
 
     def at(self, layers: str = "*") -> "Network":
-        """Measured at the layers whose names match a pattern (`*`, `Block_*/query`), and at the
+        """Measured at the layers whose names match a pattern (`*`, `*/Block_*/query`), and at the
         output.
         """
         return self._replace(layers=layers)

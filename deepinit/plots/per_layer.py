@@ -34,6 +34,7 @@ def layers(
     component: int | str | None = None,
     title: str | None = None,
     symbol: str | None = None,
+    spread: bool = True,
 ) -> "Figure":
     """Mean over networks by layer, measured and predicted.
 
@@ -45,6 +46,7 @@ def layers(
             Dataset; or one dictionary, name -> Estimate, Prediction or list of them, which names
             the curves.
         component: name or index (from 0); None draws up to six.
+        spread: draw standard deviations; False for probabilities and many curves.
 
     Raises:
         SpecError: no results, several quantities, other shapes, no such component.
@@ -54,7 +56,7 @@ def layers(
     with styled():
         fig, panels = _panels(len(shown), curves.position_label, curves.axis_label, shared="x")
         for ax, column in zip(panels, shown, strict=True):
-            draw_means(ax, curves, column)
+            draw_means(ax, curves, column, spread)
             if len(shown) > 1:
                 ax.set_title(curves.components[column])
         set_title(
@@ -119,14 +121,14 @@ def variance_layers(
     return fig
 
 
-def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
+def draw_means(ax: "Axes", curves: Curves, column: int, spread: bool = True) -> None:
     """Means, standard errors and spreads."""
     styles = curve_styles(curves)
     for route in curves.predicted:
         style = styles[route.name]
         value, sd = route.value[:, column], np.sqrt(route.variance[:, column])
         draw_line(ax, curves.layers, value, style)
-        if np.isfinite(sd).any() and np.nanmax(sd) > 0.0:
+        if spread and np.isfinite(sd).any() and np.nanmax(sd) > 0.0:
             for edge in (value - sd, value + sd):
                 _draw_edge(ax, curves.layers, edge, style)
             # all routes' edges share one entry of the legend, in grey
@@ -140,7 +142,8 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
             )
     for index, measured in enumerate(curves.measured):
         colour = measured_colour(curves, index)
-        _draw_spread(ax, curves.layers, measured, column, colour)
+        if spread:
+            _draw_spread(ax, curves.layers, measured, column, colour)
         mean, error = measured.mean[:, column], measured.standard_error[:, column]
         draw_measured(ax, curves.layers, mean, error, measured.name, index, colour)
     _layer_axis(ax, curves.layers)

@@ -121,6 +121,7 @@ def _heat_map(values: Any, dims: tuple[str, ...], label: str) -> "Figure":
         count = values.sizes[name]
         shown = sorted({round(at) for at in np.linspace(0, count - 1, min(count, _MOST_TICKS))})
         axis.set_ticks(shown, [_text(values[name].values[at]) for at in shown])
+    ax.grid(False)
     ax.set_ylabel(dims[0])
     ax.set_xlabel(dims[1])
     fig.colorbar(image, ax=ax, label=label)

@@ -64,7 +64,10 @@ def draw(file: Path, picture: Path) -> None:
     mark, digest = picture.with_suffix(".sha256"), hashlib.sha256(file.read_bytes()).hexdigest()
     if picture.exists() and mark.exists() and mark.read_text() == digest:
         return
-    figure = runpy.run_path(str(file))["fig"]
+    try:
+        figure = runpy.run_path(str(file))["fig"]
+    except Exception as error:
+        raise RuntimeError(f"gallery/examples/{file.name}: {error}") from error
     figure.savefig(picture, dpi=150)
     mark.write_text(digest)
 

@@ -1,130 +1,44 @@
 """The reference: a page for every part, from signatures and docstrings."""
 
+import functools
 import importlib
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
+from docstrings import markdown
 from gallery import write
+from reference_parts import ACTIVATIONS, ALIASES, MODULES, PARTS
 
 import deepinit as di
 
-PARTS = {
-    "routes": (
-        "Routes and results",
-        [
-            "simulate",
-            "predict",
-            "infinite",
-            "compare",
-            "Estimate",
-            "Prediction",
-            "Comparison",
-            "compare_widths",
-            "WidthComparison",
-            "width_for",
-            "WidthFor",
-            "covariance",
-            "Covariance",
-            "kernels",
-            "coverage",
-            "use_all_cores",
-            "neural_tangents",
-            "Sweep",
-            "SweepResult",
-            "use_compile_cache",
-            "clear_programs",
-        ],
-    ),
-    "networks": (
-        "Networks",
-        [
-            "MLP",
-            "ResNet",
-            "ConvResNet",
-            "Network",
-            "network",
-            "from_linen",
-            "from_nnx",
-            "from_equinox",
-            "from_haiku",
-            "batch_network",
-            "read_layers",
-            "annotate",
-            "Annotation",
-            "spec_from_json",
-            "TrainingConfig",
-        ],
-    ),
-    "diagnosis": (
-        "Diagnosis",
-        [
-            "diagnose",
-            "Diagnosis",
-            "scaling_check",
-            "ScalingCheck",
-            "calibrate",
-            "max_depth",
-            "DepthLimit",
-            "precision_limits",
-            "PrecisionLimit",
-        ],
-    ),
-    "deferral": ("Functions without their matrices", ["deferred", "explain", "taps"]),
-    "laws": (
-        "Laws",
-        [
-            "Law",
-            "normal",
-            "truncated_normal",
-            "uniform",
-            "orthogonal",
-            "sparse",
-            "constant",
-            "MatrixLaw",
-            "gaussian_matrix",
-            "matrix_normal",
-            "vector_normal",
-            "critical",
-            "Critical",
-        ],
-    ),
-}
-MODULES = {
-    "quantities": "Quantities",
-    "inputs": "Inputs",
-    "frames": "Frames of tangents",
-    "curves": "Curves",
-    "init": "Initializations by their names",
-    "targets": "Targets of training",
-    "layers": "Layers",
-    "zoo": "Published networks",
-    "plots": "Plots",
-    "theory": "Theories",
-    "inference": "Inference with kernels",
-    "training": "Training",
-    "diffusions": "Diffusions",
-}
+MOST = 72  # characters of a line of a signature
 
 
-def entry(name: str, value: object, level: int = 2) -> str:
-    """Signature and docstring as Markdown."""
-    heading = f"{'#' * level} `{name}`\n\n"
-    if inspect.ismodule(value):
-        return heading + text_of(inspect.getdoc(value)) + "\n\n"
+def entry(name: str, value: object, shown: str = "") -> str:
+    """Heading, signature and docstring as Markdown; `shown`: a shorter name."""
+    short = name.rpartition(".")[2]
     try:
-        shown = f"```python\n{name.rpartition('.')[2]}{_signature(value)}\n```\n\n"
+        signature = f"```python\n{short}{_signature(value, MOST - len(short))}\n```\n\n"
     except (TypeError, ValueError):
-        shown = ""
-    documented = value if callable(value) else type(value)
-    docs = getattr(value, "__doc__", None) if not callable(value) else inspect.getdoc(documented)
-    return heading + shown + text_of(docs) + "\n\n"
+        signature = ""
+    return f"## `{shown or name}`\n\n{signature}{text_of(docstring(name, value))}\n\n"
 
 
-def _signature(value: object) -> str:
+def docstring(name: str, value: object) -> str | None:
+    """Of a function, class or module, or of the type of a value; of an alias its own text."""
+    if name in ALIASES:
+        return ALIASES[name]
+    text = inspect.getdoc(value if callable(value) or inspect.ismodule(value) else type(value))
+    own = text and not text.startswith(f"{getattr(value, '__name__', '')}(")  # not a dataclass's
+    return text if own else None
+
+
+def _signature(value: object, most: int) -> str:
     """Without the package's prefixes; long ones a line for every parameter."""
     text = re.sub(r"\b(?:deepinit|jax|numpy|collections|typing)(?:\.\w+)*\.", "", _full(value))
-    if len(text) < 90:
+    if len(text) < most:
         return text
     inside, _, result = text[1:].rpartition(")")
     depth, parts, part = 0, [], ""
@@ -143,11 +57,8 @@ def _full(value: object) -> str:
 
 
 def text_of(docstring: str | None) -> str:
-    """Docstring in a block that keeps its layout."""
-    if not docstring:
-        return "*No description.*"
-    first, _, rest = inspect.cleandoc(docstring).partition("\n")
-    return f"{first}\n\n```text\n{rest.strip()}\n```" if rest.strip() else first
+    """Docstring as Markdown."""
+    return markdown(docstring) if docstring else "*No description.*"
 
 
 def part_page(title: str, names: list[str]) -> str:
@@ -157,33 +68,51 @@ def part_page(title: str, names: list[str]) -> str:
 
 def module_page(name: str, title: str) -> str:
     """A page of a public module."""
-    module = getattr(di, name)
+    module = module_of(name)
     text = f"# {title}: `di.{name}`\n\n{text_of(inspect.getdoc(module))}\n\n"
     return text + "".join(
-        entry(f"di.{name}.{each}", getattr(module, each)) for each in public(module)
+        entry(f"di.{name}.{each}", getattr(module, each), shown=each) for each in public(module)
     )
 
 
-def public(module: object) -> list[str]:
-    """Names that a module lists, or defines."""
+def module_of(name: str) -> ModuleType:
+    """`theory.angles` of `deepinit`."""
+    return functools.reduce(getattr, name.split("."), di)  # type: ignore[arg-type]
+
+
+def public(module: ModuleType) -> list[str]:
+    """Names that a module lists; else those that it or its parts define."""
     listed = getattr(module, "__all__", None)
     if listed is None:
+        own = (module.__name__, f"{module.__name__}.")
         listed = [
             name
-            for name, value in vars(module).items()
-            if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+            for name in dir(module)
+            if not name.startswith("_")
+            and f"{getattr(getattr(module, name), '__module__', '')}.".startswith(own)
         ]
     return sorted(listed)
 
 
+def on_pages() -> dict[str, object]:
+    """Full name -> value, of all pages."""
+    found = {name: getattr(di, name) for _, names in PARTS.values() for name in names}
+    found |= {name: getattr(di, name) for name in (*ACTIVATIONS, "Quantity")}
+    for name in MODULES:
+        found |= {
+            f"{name}.{each}": getattr(module_of(name), each) for each in public(module_of(name))
+        }
+    return found
+
+
 def undocumented() -> list[str]:
-    """Public names of `deepinit` on no page."""
-    shown = {name for _, names in PARTS.values() for name in names} | set(MODULES)
+    """Public names on no page, or without a description."""
+    found = on_pages()
     activations = {name for name in di.__all__ if isinstance(getattr(di, name), di.Activation)}
-    return sorted(set(di.__all__) - shown - activations - ACTIVATIONS - {"Quantity"})
-
-
-ACTIVATIONS = {"Activation", "from_function", "leaky_relu", "elu", "celu", "rounded", "stored"}
+    pages = {name.partition(".")[0] for name in MODULES}
+    missing = set(di.__all__) - found.keys() - activations - pages
+    silent = {name for name, value in found.items() if not docstring(f"di.{name}", value)}
+    return sorted(missing | silent)
 
 
 def activation_page() -> str:
@@ -214,16 +143,15 @@ def build(app) -> None:
     folder = Path(app.srcdir) / "reference"
     folder.mkdir(exist_ok=True)
     pages = {name: part_page(*part) for name, part in PARTS.items()}
-    pages |= {name: module_page(name, title) for name, title in MODULES.items()}
+    pages |= {name.replace(".", "_"): module_page(name, title) for name, title in MODULES.items()}
     pages |= {"activations": activation_page(), "quantities": quantity_page()}
-    names = [*PARTS, "activations", *MODULES]
-    toctree = "\n".join(names)
+    toctree = "\n".join([*PARTS, "activations", *(name.replace(".", "_") for name in MODULES)])
     intro = "# Reference\n\nEvery public name, from its docstring.\n\n"
     write(folder / "index.md", f"{intro}```{{toctree}}\n:maxdepth: 1\n\n{toctree}\n```\n")
     for name, text in pages.items():
         write(folder / f"{name}.md", text)
     if missing := undocumented():
-        raise ValueError(f"public names on no page of the reference: {', '.join(missing)}")
+        raise ValueError(f"public names on no page, or without a docstring: {', '.join(missing)}")
 
 
 def setup(app):

@@ -50,6 +50,12 @@ def test_layers_draws_means_with_their_errors_and_every_route():
     assert (fig.get_figwidth(), fig.get_figheight(), fig.dpi) == (7.0, 4.5, 150)
 
 
+def test_without_spread_means_and_their_errors_remain():
+    estimate, theory = data.estimate_of(data.slope()), data.prediction_of(data.slope(), variance=1)
+    texts = data.legend_texts(plots.layers(estimate, theory, spread=False))
+    assert texts == ["measured ± standard error", "second order"]
+
+
 def test_axes_are_named_with_symbols_or_else_in_words():
     fig = plots.layers(data.estimate_of(data.slope()), symbol=data.SYMBOL)
     assert fig.axes[0].get_xlabel() == r"layer $\ell$"

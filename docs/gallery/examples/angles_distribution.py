@@ -1,7 +1,7 @@
 """The distribution of an angle over networks.
 
-ln sin^2 of the angle after 1 and 16 layers of width 64, over 10 000 networks, with the density of
-the second-order theory.
+ln sin² of the angle after 1 and 16 layers of width 64, over 10 000 networks, with the density of
+the second-order theory {cite:p}`jakub2024depth`.
 """
 
 import deepinit as di
@@ -12,7 +12,7 @@ samples = di.simulate(net, angle, pair, num_seeds=10_000, keep_samples=True).sam
 walk = log_sin2_propagation(0.1, net.widths)
 fig = di.plots.histogram(
     {f"layer {layer}": samples[:, layer - 1] for layer in (1, 16)},
-    density={f"layer {layer}": walk.density(layer) for layer in (1, 16)},
+    density={f"layer {k}": {"second_order": (walk.grid, walk.density[k - 1])} for k in (1, 16)},
     label=angle.symbol,
     title="Distribution over networks",
 )

@@ -10,4 +10,5 @@ import deepinit as di
 net = di.MLP(widths=(256,) * 32, activation="relu")
 pair, angle = di.inputs.pair(0.1), di.quantities.log_sin2_angle
 simulated = di.simulate(net, angle, pair, num_seeds=5000)
-fig = di.plots.layers(simulated, di.predict(net, angle, pair), di.infinite(net, angle, pair))
+theories = di.predict(net, angle, pair), di.infinite(net, angle, pair)
+fig = di.plots.layers(simulated, *theories, title="Angle of two inputs by layer")

@@ -10,4 +10,5 @@ net, pair, angle = di.MLP(widths=(64,) * 16), di.inputs.pair(0.1), di.quantities
 simulated = di.simulate(net, angle, pair, num_seeds=10_000)
 names = ("tapered", "second_order", "first_order", "paper")
 theories = [di.predict(net, angle, pair, name) for name in names]
-fig = di.plots.residuals(di.compare(simulated, *theories, di.infinite(net, angle, pair)).dataset)
+compared = di.compare(simulated, *theories, di.infinite(net, angle, pair))
+fig = di.plots.residuals(compared.dataset, title="Distance of every theory")

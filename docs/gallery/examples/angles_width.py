@@ -12,4 +12,4 @@ for width in (16, 32, 64, 256):
     net = di.MLP(widths=(width,) * 24)
     simulated = di.simulate(net, angle, pair, num_seeds=2000)
     results[width] = (simulated, di.predict(net, angle, pair), di.infinite(net, angle, pair))
-fig = di.plots.by_width(results)
+fig = di.plots.by_width(results, title="Angle of two inputs at four widths")

@@ -8,4 +8,5 @@ import deepinit as di
 
 net, norm, ones = di.MLP(widths=(16,) * 40), di.quantities.log_norm, di.inputs.ones(16)
 simulated = di.simulate(net, norm, ones, num_seeds=4000)
-fig = di.plots.layers(simulated, di.predict(net, norm, ones), di.infinite(net, norm, ones))
+theories = di.predict(net, norm, ones), di.infinite(net, norm, ones)
+fig = di.plots.layers(simulated, *theories, title="Norm of a signal by layer")

@@ -11,4 +11,4 @@ results = {}
 for width in (1, 2, 4):
     net = di.MLP(widths=(width,) * 24)
     results[f"width {width}"] = di.simulate(net, alive, ones, num_seeds=4000)
-fig = di.plots.layers(results, title="Survival by depth")
+fig = di.plots.layers(results, title="Survival by depth", spread=False)

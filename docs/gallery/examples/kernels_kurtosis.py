@@ -7,4 +7,4 @@ import deepinit as di
 
 net, ones, kurtosis = di.MLP((64,) * 16, "relu"), di.inputs.ones(8), di.quantities.output_kurtosis
 simulated = di.simulate(net, kurtosis, ones, num_seeds=20_000)
-fig = di.plots.layers(simulated, di.predict(net, kurtosis, ones))
+fig = di.plots.layers(simulated, di.predict(net, kurtosis, ones), title="Excess kurtosis")

@@ -1,6 +1,6 @@
 """1/width, measured.
 
-Finite less infinite width at five widths: a straight line in 1/width, whose slope the theory
+Finite less infinite width at four widths: a straight line in 1/width, whose slope the theory
 predicts.
 """
 
@@ -8,13 +8,12 @@ import numpy as np
 
 import deepinit as di
 
-pair, kernel, widths = di.inputs.pair(0.5), di.quantities.nngp, (16, 32, 64, 128, 256)
-nets = [di.MLP((width,) * 5, "tanh") for width in widths]
-options = {"num_seeds": 4000, "control": "theory"}
-measured = [di.simulate(net, kernel, pair, **options).mean[-1, 1] for net in nets]
-errors = [di.simulate(net, kernel, pair, **options).standard_error[-1, 1] for net in nets]
+pair, kernel, widths = di.inputs.pair(0.5), di.quantities.nngp, np.array([16, 32, 64, 128])
+nets = [di.MLP((int(width),) * 4, "tanh") for width in widths]
+found = [di.simulate(net, kernel, pair, num_seeds=1000, control="theory") for net in nets]
 limit = di.infinite(nets[0], kernel, pair).mean[-1, 1]
-line = [di.predict(net, kernel, pair).mean[-1, 1] - limit for net in nets]
-shift, x = np.array(measured) - limit, 1 / np.array(widths)
-options = {"x_label": "1 / width", "y_label": "finite less infinite width", "title": "1/width"}
-fig = di.plots.series({"measured": (x, shift, errors)}, {"first order": (x, line)}, **options)
+theory = di.predict(nets[0], kernel, pair).mean[-1, 1] - limit
+shift, errors = zip(*[(each.mean[-1, 1] - limit, each.standard_error[-1, 1]) for each in found])
+lines = {"first_order": ([0, 1 / 16], [0, theory])}
+labels = {"x_label": "1 / width", "y_label": "finite less infinite width", "title": "1/width"}
+fig = di.plots.series({"measured": (1 / widths, shift, errors)}, lines, **labels)

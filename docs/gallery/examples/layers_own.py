@@ -1,6 +1,7 @@
 """A flax model, layer by layer.
 
-Norms at every layer of a flax module at its real width, without drawing its weight matrices.
+Norms at every layer of a flax module at its real width, without drawing its weight matrices. The
+last two points are the output, one number.
 """
 
 from flax import linen as nn
@@ -17,6 +18,6 @@ class Net(nn.Module):
         return nn.Dense(1)(x)
 
 
-net = di.from_linen(Net()).at("Dense_*")
+net = di.from_linen(Net()).at("*")
 simulated = di.simulate(net, di.quantities.log_norm, di.inputs.ones(64), num_seeds=300)
 fig = di.plots.layers(simulated, title="Norms of a flax model")

@@ -9,4 +9,5 @@ import deepinit as di
 net, length = di.MLP(widths=(64,) * 24), di.quantities.length_distortion
 circle = di.curves.sampled(di.curves.circle())
 simulated = di.simulate(net, length, circle, num_seeds=2000)
-fig = di.plots.layers(simulated, di.predict(net, length, circle), di.infinite(net, length, circle))
+theories = di.predict(net, length, circle), di.infinite(net, length, circle)
+fig = di.plots.layers(simulated, *theories, title="Length of a circle by layer")

@@ -8,7 +8,7 @@ import deepinit as di
 net, volume = di.MLP(widths=(32,) * 16), di.quantities.log_volume
 results = {}
 for size in (1, 2, 3):
-    frame = di.frames.random(dimension=8, frame_size=size)
+    frame = di.frames.random(dimension=8, size=size)
     simulated = di.simulate(net, volume, frame, num_seeds=2000)
     results[f"dimension {size}"] = [simulated, di.predict(net, volume, frame)]
 fig = di.plots.layers(results, title="Volumes by dimension")

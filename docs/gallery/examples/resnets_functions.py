@@ -1,14 +1,23 @@
-"""A residual network of infinite width and depth.
+"""Deep residual networks keep it.
 
-Outputs of random residual networks with 100 neurons and 100 blocks along a line of inputs: draws
-of the limiting process {cite:p}`peluchetti2021doubly`.
+One coordinate of residual networks of width and depth 100 along a line of inputs, with the
+quantiles of the Gaussian process at infinite width and depth {cite:p}`peluchetti2021doubly`.
 """
 
+import jax
 import numpy as np
 
 import deepinit as di
+from deepinit.theory.diffusion import double_limit
 
-line = di.inputs.line(-2 * np.ones(1), 2 * np.ones(1), 41)
-net = di.ResNet(width=100, depth=100, activation="tanh")
-paths = di.simulate(net, di.quantities.nngp, di.inputs.points(line.rows[::8]), num_seeds=500)
-fig = di.plots.layers(paths, component=0, title="Kernel of a residual network by block")
+z, panels, bands, unit = np.linspace(-2, 2, 41), {}, {}, di.normal(1.0, "depth")
+for name in ("tanh", "silu"):
+    net = di.network(di.ResNet(100, 100, activation=name, block="shallow", bias_law=unit))
+    inputs, keys = np.outer(z, np.ones(100)), jax.random.split(jax.random.key(0), 200)
+    outputs = lambda key: jax.vmap(net.apply, (None, 0))(net.init(key, 100), inputs)[:, 0]
+    panels[name] = (z, jax.jit(lambda keys: jax.lax.map(outputs, keys, batch_size=8))(keys))
+    limit = double_limit(name, np.outer(z, z), 1.0, 1.0, mean=z)
+    reach = 1.645 * np.sqrt(np.diag(limit.conditional_covariance))
+    bands[name] = (z, [limit.mean - reach, limit.mean, limit.mean + reach])
+labels = {"x_label": "input z, copied to all coordinates", "y_label": "one coordinate"}
+fig = di.plots.function_draws(panels, bands, **labels, title="Residual networks, 100 blocks")
