@@ -107,7 +107,8 @@ def random_gradients(
     parts = weights, biases, *others
     if batch > 1:
         parts = tuple(sum_of_parts(part, batch) for part in parts)
-    return Gradients(outputs.points, outputs.point_scales, layers, back, *parts, records=records)
+    found = Gradients(outputs.points, outputs.point_scales, layers, back, *parts)
+    return found._replace(records=records)
 
 
 def _no_products(functions: jax.Array) -> WeightsAndBiases:
