@@ -7,6 +7,7 @@ was recorded in float64, as for a number in the code: the same bits. What would 
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -35,11 +36,11 @@ class Recorded(NamedTuple):
     def require(self, given: Sequence[float]) -> None:
         """Run the checks at these numbers."""
         for function, expressions in self.checks:
-            function(*(_evaluate(each, given) for each in expressions))
+            function(*(evaluate(each, given) for each in expressions))
 
     def vector(self, given: Sequence[Any], dtype: Any) -> np.ndarray:
         """The arguments [..., CAPACITY] at numbers [...]."""
-        values = [np.asarray(_evaluate(each, given), np.float64) for each in self.arguments]
+        values = [np.asarray(evaluate(each, given), np.float64) for each in self.arguments]
         shape = np.broadcast_shapes(*(value.shape for value in values))
         vector = np.zeros((*shape, CAPACITY), dtype)
         for at, value in enumerate(values):
@@ -237,14 +238,14 @@ def _arithmetic(name: str, value: Any, other: Any, swapped: bool) -> Any:
     return getattr(jnp, name)(*pair)
 
 
-def _evaluate(expression: Any, given: Sequence[Any]) -> Any:
+def evaluate(expression: Any, given: Sequence[Any]) -> Any:
     """An expression at numbers (or arrays of them), in float64 as Python evaluates it."""
     if not isinstance(expression, tuple):
         return expression
     name, *parts = expression
     if name == "number":
         return given[parts[0]]
-    values = [_evaluate(part, given) for part in parts]
+    values = [evaluate(part, given) for part in parts]
     if name == "power":
         return _power(*values)
     if any(isinstance(value, np.ndarray) for value in values):
@@ -269,4 +270,14 @@ _ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "negative": lambda a: -a,
     "absolute": abs,
     "sqrt": math.sqrt,
+    # of `decisions` alone
+    "value": lambda a: a,
+    "floor_divide": operator.floordiv,
+    "remainder": operator.mod,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "greater": operator.gt,
+    "less": operator.lt,
+    "greater_equal": operator.ge,
+    "less_equal": operator.le,
 }

@@ -26,6 +26,7 @@ from deepinit.networks.cotangents import (
     total,
 )
 from deepinit.networks.forward import key_parts
+from deepinit.networks.gradients import Gradients as Gradients
 from deepinit.networks.interpreter import (
     Draw,
     WeightsAndBiases,
@@ -44,38 +45,6 @@ from deepinit.networks.tied_maps import TiedMaps
 from deepinit.networks.transposes import cotangent_maps
 
 
-class Gradients(NamedTuple):
-    """Values and gradients of one network, by parameters in NTK parametrization.
-
-    Attributes:
-        outputs: [num_points, width], or last site, times exp(output_scales).
-        layers: [sites, num], ln |gradient|^2 by each site's output (stream after a block).
-        inputs: cotangents [num, dimension]; [num * num_points, dimension], of every input of the
-            batch, with layers that couple inputs.
-        weights, biases: products [num, num], of the body.
-        embedding, readout: products [num, num], weights and biases; 0 without the layer.
-    """
-
-    outputs: jax.Array
-    output_scales: jax.Array
-    layers: jax.Array
-    inputs: Cotangents
-    weights: Products
-    biases: Products
-    embedding: Products
-    readout: Products
-
-    @property
-    def products(self) -> Products:
-        """[num, num]: by all parameters."""
-        return sum_of(self.weights, self.biases, self.embedding, self.readout)
-
-    @property
-    def ntk(self) -> jax.Array:
-        """[num, num]: `products`, which may underflow or overflow."""
-        return self.products.value * jnp.exp(self.products.log_scale)
-
-
 def random_gradients(
     spec: Any,
     rows: Rows,
@@ -86,12 +55,13 @@ def random_gradients(
     linear_map: str,
     precision: str = "highest",
     shape: Shape | None = None,
+    record: Callable[[Layer, Any, Cotangents], Any] | None = None,
 ) -> Gradients:
     """Values and gradients of the random network of a key.
 
     `rows`: points alone, of the input layer. `key`: with explicit maps, as for
     `network(spec).init`. `functions`: [num, output size], linear functions of the output at
-    `points` (indices).
+    `points` (indices). `record`: `(layer, saved, cotangents) -> [length]` of sites.
     """
     net = program(spec, shape or Shape((), rows.points.shape[1]))
     check_rules(net.body, net.body_shape, rows)
@@ -108,6 +78,7 @@ def random_gradients(
         points,
         batch,
         None if linear_map == "explicit" else TiedMaps(linear_map == "auto", precision),
+        record=record,
     )
     embedding_key, body_key, readout_key = key_parts(net, key)
     rows = inputs = rows.with_inner_products()
@@ -123,18 +94,21 @@ def random_gradients(
         back, readout = pull_back(
             net.readout, last, applied.saved, back, readout_key, net.last_shape, draw
         )
-    back, layers, products = _backward(net.body, residuals, back, body_key, net.body_shape, draw)
+    back, (layers, records), products = _backward(
+        net.body, residuals, back, body_key, net.body_shape, draw
+    )
     if net.embedding is not None:
         back, embedding = pull_back(
             net.embedding, inputs, embedded.saved, back, embedding_key, net.shape, draw
         )
     zeros = _no_products(functions)
     weights, biases = products or zeros
-    ends = (sum_of(*(part or zeros)) for part in (embedding, readout))
-    parts = weights, biases, *ends
+    others = (sum_of(*(part or zeros)) for part in (embedding, readout))
+    parts = weights, biases, *others
     if batch > 1:
         parts = tuple(sum_of_parts(part, batch) for part in parts)
-    return Gradients(outputs.points, outputs.point_scales, layers, back, *parts)
+    found = Gradients(outputs.points, outputs.point_scales, layers, back, *parts)
+    return found._replace(records=records)
 
 
 def _no_products(functions: jax.Array) -> WeightsAndBiases:
@@ -219,11 +193,12 @@ def _cut(sources: Any, count: int) -> Any:
 
 def _backward(
     layer: Layer, residuals: Any, back: Cotangents, source: Any, shape: Shape, draw: Draw
-) -> tuple[Cotangents, jax.Array, WeightsAndBiases | None]:
-    """Cotangents of the input; log squared norms per site; sums of products."""
+) -> tuple[Cotangents, Any, WeightsAndBiases | None]:
+    """Cotangents of the input; log squared norms and records per site; sums of products."""
     if is_site(layer):
         rows, saved = residuals
-        norms = log_norm2(back, draw.batch)[None]
+        record = () if draw.record is None else draw.record(layer, saved, back)[None]
+        norms = log_norm2(back, draw.batch)[None], record
         back, products = pull_back(layer, rows, saved, back, source, shape, draw)
         return rescaled(back), norms, products
     if isinstance(layer, Repeat):
@@ -233,14 +208,18 @@ def _backward(
     for child in layer.layers[:-1]:
         shapes.append(output_shape(child, shapes[-1]))
     parts = list(zip(layer.layers, layer.keys, residuals, shapes, strict=True))
-    records: list[jax.Array] = []
+    records: list[Any] = []
     sums: list[WeightsAndBiases | None] = []
     for index, (child, number, saved, before) in reversed(list(enumerate(parts))):
         child_source = draw.child(source, number, index)
         back, norms, product = _backward(child, saved, back, child_source, before, draw)
         records.insert(0, norms)
         sums.insert(0, product)
-    return back, jnp.concatenate(records), _sum(sums)
+    return back, _joined(records), _sum(sums)
+
+
+def _joined(records: list[Any]) -> Any:
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *records)
 
 
 def _sum(products: list[WeightsAndBiases | None]) -> WeightsAndBiases | None:
@@ -253,7 +232,7 @@ def _sum(products: list[WeightsAndBiases | None]) -> WeightsAndBiases | None:
 
 def _backward_runs(
     layer: Repeat, runs: list[Run], back: Cotangents, shape: Shape, draw: Draw
-) -> tuple[Cotangents, jax.Array, WeightsAndBiases | None]:
+) -> tuple[Cotangents, Any, WeightsAndBiases | None]:
     forward_step = _repeat_step(layer, shape, draw)
 
     def backward_step(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
@@ -261,14 +240,14 @@ def _backward_runs(
         back, norms, products = _backward(layer.layer, residuals, back, source, shape, draw)
         return back, (norms, products)
 
-    records: list[jax.Array] = []
+    records: list[Any] = []
     sums: list[WeightsAndBiases | None] = []
     for stored, sources, lengths in reversed(runs):
         steps = forward_step, backward_step
         back, (norms, product) = _segments_back(back, stored, sources, lengths, *steps)
         records.insert(0, norms)
         sums.insert(0, product)
-    return back, jnp.concatenate(records), _sum(sums)
+    return back, _joined(records), _sum(sums)
 
 
 def _segments_back(
@@ -290,5 +269,5 @@ def _segments_back(
     if len(lengths) > 1:
         step, sources = segment, _cut(sources, lengths[0])
     back, (norms, products) = scan_layers(step, back, (stored, sources), reverse=True)
-    norms = norms.reshape(-1, norms.shape[-1])
+    norms = jax.tree.map(lambda leaf: leaf.reshape(-1, leaf.shape[-1]), norms)
     return back, (norms, None if products is None else (total(products[0]), total(products[1])))

@@ -51,6 +51,7 @@ class Draw(NamedTuple):
         batch: cotangents per function; they belong to all points of a batch, or 1.
         tied: of maps that are used again; None for `linear`, which draws W again.
         watch: keeps the rows of every call for taps; None for none.
+        record: `(layer, saved, cotangents) -> [length]` of sites on the backward pass.
     """
 
     linear: LayerFn
@@ -62,6 +63,7 @@ class Draw(NamedTuple):
     batch: int = 1
     tied: TiedMaps | None = None
     watch: Watch | None = None
+    record: Callable[..., Any] | None = None
 
 
 class Applied(NamedTuple):

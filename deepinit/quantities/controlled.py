@@ -18,7 +18,7 @@ _REMEDY = "Leave control out, or write control='auto', which takes it where it e
 
 
 def checked_control(quantity: Quantity, name: Any) -> str:
-    """`none`, `theory` or `auto`; SpecError for `theory` of another kind than `Forward`."""
+    """`none`, `theory` or `auto`; SpecError for `theory` of kinds without any."""
     chosen = validate.choice("control", name, CONTROLS, "'none' is the default.")
     if chosen == "theory":
         _require_forward(quantity)
@@ -55,7 +55,8 @@ def _control(spec: Any, quantity: Quantity, inputs: Any) -> Control:
 def _require_forward(quantity: Quantity) -> None:
     kind = type(quantity.measurement)
     given = f"control variates of {quantity.name}, a measurement of the kind {kind.__name__}"
-    validate.require(kind is Forward, given, "taps on the forward pass (Forward)", _REMEDY)
+    allowed = "taps on the forward pass (Forward), or ntk"
+    validate.require(kind is Forward or quantity.control is not None, given, allowed, _REMEDY)
 
 
 def _times_power_of_two(control: Control, exponent: int) -> Control:

@@ -49,12 +49,13 @@ class Control(NamedTuple):
     """Control variates of a quantity of a network.
 
     Attributes:
-        columns: `LayerState -> [length]`, recorded at every site.
+        columns: `LayerState -> [length]`, recorded at every site; `networks.backward`'s record of
+            tangent kernels.
         of_block: `[seeds, layers, length] -> Controls`, float64.
         centre: [layers, entries], infinite width.
     """
 
-    columns: Callable[[Any], Any]
+    columns: Callable[..., Any]
     of_block: Callable[[np.ndarray], Controls]
     centre: np.ndarray
 
@@ -81,6 +82,8 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
     from deepinit.theory.layers import check, controls, taylor
     from deepinit.theory.layers.precision import host_float64
 
+    if quantity.control is not None:
+        return quantity.control(spec, inputs)
     if quantity.target is None:
         given = f"control variates of {quantity.name}"
         allowed = "functions of products of rows: nngp, log_norm, log_sin2_angle, token_cosine"

@@ -107,6 +107,12 @@ def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
     return _whole(_kernel(gradients.biases, inputs))
 
 
+def _ntk_control(spec: Spec, inputs: Inputs) -> Any:
+    from deepinit.quantities.tangent_controls import control_of
+
+    return control_of(spec, inputs)
+
+
 def _whole(measured: Any) -> Any:
     """The Measurement as one row."""
     return measured._replace(
@@ -193,6 +199,7 @@ ntk = Quantity(
     events=SCALED_EVENTS,
     light_tailed="log_gradient_norm",
     input_degree=2,
+    control=_ntk_control,
 )
 
 """Theta(x, x') = sum over all parameters of df(x)/dp df(x')/dp, f the first output.
@@ -215,6 +222,7 @@ def _why_no_biases(spec: Any, inputs: Inputs) -> str | None:
 
 bias_ntk = ntk._replace(
     name="bias_ntk",
+    control=None,
     symbol=r"$\Theta_b$",
     label="tangent kernel of the first output, biases of the hidden layers, in NTK parametrization",
     measurement=Backward(

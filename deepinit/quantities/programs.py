@@ -12,7 +12,7 @@ from deepinit.core.specs import NetworkSpec
 from deepinit.core.structure import Unkeyed, key_of, split
 from deepinit.ensembles.programs import Program, Variants
 from deepinit.quantities.controls import Control
-from deepinit.quantities.kinds import ExactLaw, Forward, Parts
+from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Parts
 from deepinit.quantities.measured import at_unit_size, times_power_of_two
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.shells import SIZES, Shell, replaced, shell_of, sizes_of, without_rate
@@ -97,7 +97,7 @@ def measurement_programs(
     scaled, exponent = at_unit_size(spec, quantity, inputs)
     kind: Any = with_checked_tap(quantity)
     columns = None if control is None else control.columns
-    options = (columns,) if isinstance(kind, Forward) and columns is not None else ()
+    options = (columns,) if isinstance(kind, Forward | Backward) and columns is not None else ()
     parts = kind.parts(spec, scaled, settings, keep, *options)
     axis = quantity.measurement.axis(spec, inputs)
     shape = axis.length, len(axis.entries)

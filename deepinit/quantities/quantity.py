@@ -31,6 +31,7 @@ class Quantity(NamedTuple):
             |inputs|^d: inputs are scaled near 1 by an exact power of two, and values back; or None.
         target: `(spec, inputs) -> Target`, the values of single networks as functions of products
             and means of rows; None if they are not.
+        control: `(spec, inputs) -> quantities.controls.Control`, of another kind; None without.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Quantity(NamedTuple):
     light_tailed: str | None = None
     input_degree: int | None = None
     target: Callable[[Any, Any], Target] | None = None
+    control: Callable[[Any, Any], Any] | None = None
 
     def theory(self, name: str) -> Theory:
         """Theory by name; SpecError if unknown."""

@@ -134,7 +134,11 @@ def test_a_forward_quantity_without_a_rule_is_refused():
 
 @pytest.mark.parametrize(
     ("quantity", "inputs"),
-    [(Q.log_gradient_norm, POINT), (Q.ntk, POINT), (Q.log_volume, di.frames.random(dimension=3))],
+    [
+        (Q.log_gradient_norm, POINT),
+        (Q.bias_ntk, POINT),
+        (Q.log_volume, di.frames.random(dimension=3)),
+    ],
 )
 def test_other_kinds_than_the_forward_pass_are_refused(relu, quantity, inputs):
     spec = di.MLP((4,), output_width=1)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
+from deepinit.core.activations import BUILTIN
 from deepinit.ensembles import blocks, keys
 from deepinit.quantities.controlled import choose_control
 from deepinit.quantities.controls import Control
@@ -115,6 +116,11 @@ CASES = {
         Q.log_norm,
         resolves=1.7e-5,
     ),
+    "mean_dense": Case(
+        lambda n: S(L.Conv(n, 1), Act("tanh"), L.MeanDense(n, TWO), Act("gelu"), Dense(n)),
+        di.inputs.arranged(_rows(2, 4)[None]),
+        Q.log_norm,
+    ),
     "angle": Case(lambda n: di.MLP((n,) * 4), di.inputs.pair(1.0), Q.log_sin2_angle, 1.8e-4),
     "small_angle": Case(lambda n: di.MLP((n,) * 4), di.inputs.pair(0.01), Q.log_sin2_angle, 3.8e-5),
     "batchnorm": Case(
@@ -141,12 +147,26 @@ CASES = {
         Q.token_cosine,
         resolves=6.5e-4,
     ),
+    "causal": Case(
+        lambda n: S(
+            L.Embed(n),
+            L.Positions(),
+            _block(L.RMSNorm(), L.Attention(n // 8, head_width=n // 8, mask="causal"), Dense(n)),
+        ),
+        di.inputs.tokens(2),
+        Q.token_cosine,
+        resolves=1e-3,
+    ),
     "layernorm": Case(
         lambda n: S(
             Dense(n), L.LayerNorm(), Act("gelu"), Dense(n), L.RMSNorm(), Act("relu"), Dense(n)
         ),
         resolves=7.8e-5,
     ),
+}
+
+ACTIVATIONS = {
+    name: Case(lambda n, name=name: S(Dense(n), Act(name), Dense(n), Act(name))) for name in BUILTIN
 }
 
 

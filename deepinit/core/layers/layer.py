@@ -89,6 +89,7 @@ class Table(Generic[Rule]):
     def __init__(self, route: str) -> None:
         self.route = route
         self.rules: dict[type, Rule] = {}
+        self.reasons: dict[type, str] = {}
         _TABLES[route] = self
 
     def rule(self, *kinds: type) -> Callable[[Rule], Rule]:
@@ -100,6 +101,10 @@ class Table(Generic[Rule]):
 
         return register
 
+    def without(self, kind: type, reason: str) -> None:
+        """State why a kind has no rule, for refusals."""
+        self.reasons[kind] = reason
+
     def get(self, layer: Layer) -> Rule | None:
         """The rule of the nearest kind, or None."""
         return next((self.rules[kind] for kind in type(layer).__mro__ if kind in self.rules), None)
@@ -110,6 +115,8 @@ class Table(Generic[Rule]):
         if rule is None:
             others = [name for name, table in _TABLES.items() if table.get(layer) is not None]
             given = f"{path or 'the layer'}: {layer!r} on the route {self.route!r}"
+            if type(layer) in self.reasons:
+                given = f"{given} ({self.reasons[type(layer)]})"
             allowed = f"layers with a rule on it; {type(layer).__name__} has: "
             remedy = "Use another route, or add a rule (docs/adding.md)."
             raise SpecError(given, allowed + (", ".join(others) or "none"), remedy)

@@ -54,8 +54,15 @@ class Backward(NamedTuple):
         num_rows = inputs.num_rows + len(self.functions(spec, inputs)[0])
         return maps_of(spec, inputs, name, num_rows, backward=True)
 
-    def parts(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Parts:
-        """Of `key -> Measurement`."""
+    def parts(
+        self,
+        spec: Any,
+        inputs: Any,
+        settings: Settings,
+        keep: bool = False,
+        columns: Callable[..., Any] | None = None,
+    ) -> Parts:
+        """Of `key -> Measurement`, with `columns` of every site if given."""
         from deepinit.networks.backward import random_gradients
         from deepinit.networks.input_rows import input_rows
         from deepinit.networks.rows import with_constants, without_constants
@@ -70,9 +77,15 @@ class Backward(NamedTuple):
 
         def make(spec: Any, arrays: Any, inputs: Any) -> Callable[[Any], Any]:
             rows, functions = with_constants(arrays[0]), arrays[1]
-            return lambda key: self.tap(
-                random_gradients(spec, rows, key, functions, points, **drawn, shape=shape), inputs
-            )
+
+            def seed_fn(key: Any) -> Any:
+                found = random_gradients(
+                    spec, rows, key, functions, points, **drawn, shape=shape, record=columns
+                )
+                measured = self.tap(found, inputs)
+                return measured if columns is None else measured._replace(columns=found.records)
+
+            return seed_fn
 
         return Parts((without_constants(start(None)), functions), make)
 

@@ -5,7 +5,7 @@ network's averages, `deviations` how they add up to those of its states. Functio
 rows are expanded in the state before, and in the noise of the rows' own average where it is drawn.
 
 What remains of f is of order 1/width^(3/2): cubes M M M of one average. Standard errors fall by a
-factor in proportion to the width (`benchmarks/controls.py`: 297 for tanh at width 256, 614 at 512).
+factor in proportion to the width (`benchmarks/controls.py`: about 280 for tanh at width 256).
 With D an unbiased estimate of M M^T and C any function of the past, [] the sum over placements,
 
     M M M - [M (D - C)] / 3

@@ -15,12 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.activation import Activation
 from deepinit.theory.layers import homogeneous, kinked, many_rows
 from deepinit.theory.numerics.entries import count_rows, entries
 from deepinit.theory.numerics.normal_nodes import disk_rule, line_rule
 
-Chain = tuple[Activation, ...]
+Chain = tuple[Any, ...]  # functions of a neuron, by values, `kinks` and `slopes`
 _ORDERS = 5
 _SECOND = np.array([[2, 1, 0], [0, 1, 2]])  # d_a, d_b of the derivatives by R_aa, R_ab, R_bb
 _HALVES = np.array([0.5, 1.0, 0.5])

@@ -156,7 +156,8 @@ class Replay(Tape):
 
     def _known(self, state: Any) -> Columns:
         if id(state) not in self._places:
-            given = "control variates of a sum with fixed rows (sinusoidal positions)"
+            layer = self._calls.current[-1][0]
+            given = f"control variates of {layer!r}, a sum with fixed rows"
             raise SpecError(given, "learned positions", 'Write control="none".')
         return self._places[id(state)][1]
 

@@ -1,6 +1,5 @@
 """Expansions around infinite width, of layers and of functions of the rows after them."""
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,10 +13,11 @@ from deepinit.core.layers.program import Program
 from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.flow import derivatives
 from deepinit.theory.layers.rules_table import apply
+from deepinit.theory.layers.sharing import Depth, bare, filled, run
 from deepinit.theory.layers.state import Settled, State, settle
 from deepinit.theory.layers.state_vectors import coordinates_of, state_at
 from deepinit.theory.layers.tape import Tape
-from deepinit.theory.layers.walk import QUICKLY, Functions, Path, places
+from deepinit.theory.layers.walk import Functions, Path, places
 from deepinit.theory.numerics.entries import entries
 
 CUBIC = 6  # coordinates of states with third order, whose cost is their cube
@@ -70,29 +70,32 @@ def expand(
     found = []
     for layer, shape, path in steps(program):
         name = Path(path or kind_name(layer))
-        own, after = _layer_around(layer, state, shape, program.depth, name, half)
-        found.append(Expansions(state, own, _functions_around(functions, after, half)))
+        spec = layer, shape, Depth(program.depth), name, half, bare(state)
+        bare_after, (own, leaves) = run(_layer_around, spec, jax.tree.leaves(state))
+        after = filled(bare_after, leaves)
+        values = run(_functions_around, (functions, half, bare_after), leaves)[1]
+        found.append(Expansions(state, own, values))
         state = after
     return tuple(found)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=QUICKLY)
-def _layer_around(
-    layer: Layer, state: State, shape: Shape, depth: int, path: Path, half: int
-) -> tuple[Taylor, State]:
-    step = lambda state, tape: apply(layer, state, shape, depth, str(path), tape)
-    return _taylor(step, state, half), step(state, Tape(half))
+def _layer_around(spec: Any, leaves: Any) -> tuple[State, tuple[Taylor, Any]]:
+    layer, shape, depth, path, half, bare_state = spec
+    step = lambda state, tape: apply(layer, state, shape, depth.number, str(path), tape)
+    state = filled(bare_state, leaves)
+    after = step(state, Tape(half))
+    return bare(after), (_taylor(step, state, half), jax.tree.leaves(after))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=QUICKLY)
-def _functions_around(functions: Functions, state: State, half: int) -> Taylor:
+def _functions_around(spec: Any, leaves: Any) -> tuple[None, Taylor]:
     """In the state alone."""
+    functions, half, state = spec
 
     def step(state: State, tape: Tape) -> Any:
         rows = settle(state, tape)
         return functions(matrix_of(rows.gram), rows.mean)
 
-    return _taylor(step, state, half, noisy=False)
+    return None, _taylor(step, filled(state, leaves), half, noisy=False)
 
 
 def _taylor(

@@ -1,6 +1,5 @@
 """Layers in order, with records of the sites on the way; equal steps are compiled once."""
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,9 +10,9 @@ from deepinit.core.layers.layer import Layer, Shape, output_shape
 from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.flow import Flow, Moments, moments, push
 from deepinit.theory.layers.rules_table import apply
+from deepinit.theory.layers.sharing import Depth, bare, filled, run
+from deepinit.theory.layers.state import State
 
-# A step is short to run and long to compile.
-QUICKLY = {"xla_backend_optimization_level": 0}
 Functions = Callable[[Any, Any], Any]
 
 
@@ -44,15 +43,29 @@ def places(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[Layer, 
         shape = output_shape(child, shape, inside)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5), compiler_options=QUICKLY)
 def advance(layer: Layer, flow: Flow, shape: Shape, depth: int, path: Path, half: int) -> Flow:
     """The flow after a layer."""
-    step = lambda state, tape: apply(layer, state, shape, depth, str(path), tape)
-    return push(step, flow, half)
+    spec = layer, shape, Depth(depth), path, half, bare(flow.state)
+    state, (leaves, *rest) = run(_advanced, spec, (jax.tree.leaves(flow.state), *flow[1:]))
+    return Flow(filled(state, leaves), *rest)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2), compiler_options=QUICKLY)
 def record(functions: Functions, flow: Flow, half: int) -> Moments:
     """Moments [m] of functions of the rows."""
+    spec = functions, half, bare(flow.state)
+    return run(_recorded, spec, (jax.tree.leaves(flow.state), *flow[1:]))[1]
+
+
+def _advanced(spec: Any, arrays: Any) -> tuple[State, Any]:
+    layer, shape, depth, path, half, state = spec
+    leaves, *rest = arrays
+    step = lambda state, tape: apply(layer, state, shape, depth.number, str(path), tape)
+    after = push(step, Flow(filled(state, leaves), *rest), half)
+    return bare(after.state), (jax.tree.leaves(after.state), *after[1:])
+
+
+def _recorded(spec: Any, arrays: Any) -> tuple[None, Moments]:
+    functions, half, state = spec
+    leaves, *rest = arrays
     of_state = lambda state: functions(matrix_of(state.gram), state.mean)
-    return moments(of_state, flow, half)
+    return None, moments(of_state, Flow(filled(state, leaves), *rest), half)

@@ -135,5 +135,6 @@ def _correlations(gram: Any) -> Any:
 
 def _refused(layer: Attention, path: str) -> None:
     if layer.rotary is not None:
-        given = "rotary embeddings, at order 1/width"
-        raise refuse(path, layer, given, "rotary=None", "Simulate.")
+        given = "rotary embeddings, whose scores are no function of products of keys over a head"
+        remedy = "Simulate, or take the infinite-width limit."
+        raise refuse(path, layer, f"{given}, at order 1/width", "rotary=None", remedy)

@@ -27,7 +27,7 @@ def _group_norm(
     if layer.groups == 1:
         return _whole(layer, state, positions, tape)
     state = require_pending(layer, state, path)
-    rows, channels = num_rows(state), state.width // layer.groups
+    rows, channels = num_rows(state), int(state.width // layer.groups)
     values, fewest = channels * positions, 2 if rows == positions else _FEWEST
     if values < fewest:
         given = f"groups of {values} values (channels x positions)"

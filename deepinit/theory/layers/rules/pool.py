@@ -18,7 +18,8 @@ from deepinit.theory.layers.tape import Tape
 def _pool(layer: Pool, state: State, shape: Shape, depth: int, path: str, tape: Tape) -> State:
     del depth
     if layer.kind == "max":
-        given, remedy = "maxima over positions, at order 1/width", "Take the mean, or simulate."
+        given = "maxima of dependent columns, of unknown fourth moments, at order 1/width"
+        remedy = "Take the mean, simulate, or take the infinite-width limit."
         raise refuse(path, layer, given, "kind='mean'", remedy)
     inputs = num_rows(state) // shape.num_positions
     matrix = jnp.asarray(np.kron(np.eye(inputs), _averages(layer, shape.positions or ())))

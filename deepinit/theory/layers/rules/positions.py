@@ -39,7 +39,7 @@ def _positions(
 
 def _sinusoids(shape: Shape) -> np.ndarray:
     """[positions, n], of neurons 2i and 2i + 1."""
-    width = shape.width or 1
+    width = int(shape.width or 1)
     neuron = np.arange(width)
     rates = 10000.0 ** (-(neuron - neuron % 2) / width)
     angles = np.outer(np.arange(shape.num_positions), rates)

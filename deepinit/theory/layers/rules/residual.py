@@ -28,7 +28,7 @@ from deepinit.theory.numerics.entries import entries
 def _residual(
     layer: Residual, state: State, shape: Shape, depth: int, path: str, tape: Tape
 ) -> State:
-    scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else float(layer.scale)
+    scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else layer.scale
     # read by branch and skip
     entering = tape.same_rows(dataclasses.replace(settle(state, tape), frame=""), state)
     branch = apply(layer.branch, entering, shape, depth, joined(path, "branch"), tape)
