@@ -1,7 +1,8 @@
 """Control variates of every layer kind and activation, at widths 64 and 256.
 
 Their mean is 0; the controlled mean is the first order, which holds mean maps to 1e-4 to 1e-6 of
-themselves. `-s` prints a row of every case. Of all activations: `-m exhaustive`, 30 s each.
+themselves (x^2 tanh x and attention: 1e-3). `-s` prints a row of every case. All activations:
+`-m exhaustive`, 30 s each.
 """
 
 import functools
