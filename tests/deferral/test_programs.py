@@ -166,6 +166,7 @@ def check(seed, length=4):
         np.testing.assert_allclose(found, own, atol=2e-3, err_msg=f"step {number} of {names}")
 
 
+@pytest.mark.slow_cases("1", "2")
 @pytest.mark.parametrize("seed", range(3))
 def test_random_program(seed):
     check(seed)

@@ -137,7 +137,7 @@ RIVALS = {
 }
 
 
-@pytest.mark.slow_cases("left_state_ignored")
+@pytest.mark.slow_cases("left_state_ignored", "dependent_rows_with_directions")
 @pytest.mark.slow_cases("steps_forgotten", "slices_forgotten", "one_key_for_a_stack")
 @pytest.mark.parametrize("name", RIVALS)
 def test_rival_is_rejected(name, monkeypatch):

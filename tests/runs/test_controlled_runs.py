@@ -56,7 +56,7 @@ def test_cases_refuse_what_simulate_refuses():
         case(control="yes")
     spec = di.MLP((4,), output_width=1)
     with pytest.raises(SpecError, match="of the kind Backward"):
-        Case("ntk", spec, di.quantities.ntk, POINT, 9, theories=(), control="theory")
+        Case("ntk", spec, di.quantities.bias_ntk, POINT, 9, theories=(), control="theory")
 
 
 def test_a_network_without_a_rule_is_refused_before_anything_is_simulated(monkeypatch):

@@ -226,6 +226,8 @@ WITHOUT_TANGENTS = {"drawn_and_used_in_a_loop", "keys_in_the_carry"}
     "layers_of_recurrent",
     "recurrent",
     "recurrent_layers",
+    "checkpointed",
+    "by_vmap",
 )
 @pytest.mark.slow_cases(
     "before_and_after",

@@ -50,6 +50,7 @@ def _split(function):
     return lambda x, count: function(x[: len(x) - count], x[len(x) - count :])
 
 
+@pytest.mark.slow_cases("2", "3")
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_closed_form_of_coordinates_is_their_expansion(count):
     with host_float64():
