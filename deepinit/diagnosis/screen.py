@@ -69,7 +69,7 @@ def _verdict(found: Any) -> str:
     return (
         f"{own.label}: {percent(own.share)} of networks like this get 3/4 of the way to a linear "
         f"model in 400 steps of Adam (95 % range {100 * low:.0f}-{100 * high:.0f}; from "
-        f"{evidence}, {auc}; scores inside the range seen; interim data)"
+        f"{evidence}, {auc}; scores inside the range seen)"
     )
 
 
