@@ -186,3 +186,12 @@ def test_provenance_that_was_changed_is_damage_and_is_made_again(capsys, tmp_pat
         said(capsys, 0, "verify", tmp_path, "--repair")
         assert file.read_bytes() == whole
         said(capsys, 0, "verify", tmp_path)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shells_complete_commands_and_options(capsys, shell):
+    with pytest.raises(SystemExit) as ended:
+        main(["--tyro-print-completion", shell])
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    assert {"diagnose", "verify", "--preset"} <= set(re.findall(r"[-\w]+", printed))
