@@ -121,17 +121,15 @@ def comparison(
     variances = [unknown if p.variance is None else p.variance for p in predictions]
     variance = np.array([np.broadcast_to(v, shape) for v in variances]).reshape(-1, *shape)
     difference = estimate.mean - predicted
-    rounding = rounding_error(estimate)
     num_used = estimate.num_seeds - estimate.num_excluded
-    error = np.maximum(estimate.standard_error, rounding)
-    error = np.where(estimate.standard_error > 0, error, np.nan)
-    exact = (estimate.standard_error == 0) & (np.abs(difference) <= rounding)
-    z = np.where(exact, 0.0, _ratio(difference, error))
+    z = estimate.z(predicted)
     p_value = 2.0 * special.stdtr(np.maximum(num_used - 1.0, 1.0), -np.abs(z))
     variance_z = _ratio(estimate.variance - variance, estimate.variance_standard_error)
     names = np.array([prediction.name for prediction in predictions], dtype=str)
     distance = np.where(np.isnan(difference), np.inf, np.abs(difference))
-    nearest = distance <= np.min(distance, axis=0, initial=np.inf) + rounding  # first of equal ones
+    nearest = (
+        distance <= np.min(distance, axis=0, initial=np.inf) + estimate.rounding_error
+    )  # first of equal ones
     closest = names[np.argmax(nearest, axis=0)] if predictions else np.full(shape, "")
     entry, route = (estimate.axis, "component"), ("theory", estimate.axis, "component")
     dataset = xarray.Dataset(
@@ -140,7 +138,7 @@ def comparison(
             "num_used": (entry, num_used),
             "num_excluded": (entry, estimate.num_excluded),
             **{f"num_{name}": (entry, count) for name, count in estimate.events.items()},
-            "effect_resolved": (entry, threshold(num_used) * error),
+            "effect_resolved": (entry, threshold(num_used) * estimate.mean_error),
             "quantiles": (("level", *entry), estimate.quantiles),
             "predicted": (route, predicted),
             "predicted_variance": (route, variance),
@@ -167,14 +165,6 @@ def comparison(
         },
     )
     return Comparison(dataset)
-
-
-def rounding_error(estimate: Estimate) -> np.ndarray:
-    """Four rounding units per entry."""
-    size = np.fmax(np.abs(estimate.mean), 0.0 if estimate.size is None else estimate.size)
-    if estimate.rounding == "absolute":
-        size = np.maximum(size, 1.0)
-    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * size
 
 
 def _judged(

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.comparison.compare import rounding_error
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction
@@ -77,7 +76,7 @@ def _error(estimate: Estimate, statistic: str) -> np.ndarray:
     error = getattr(estimate, _ERRORS[statistic])
     if statistic != "mean":
         return error
-    return np.where(error > 0, np.maximum(error, rounding_error(estimate)), error)
+    return np.where(error > 0, np.maximum(error, estimate.rounding_error), error)
 
 
 def _sort_row(row: Sequence[Any]) -> tuple[Estimate, dict[str, Prediction]]:

@@ -88,6 +88,29 @@ class Estimate:
     def _repr_html_(self) -> str:
         return result_views.notebook_html(result_views.estimate_table(self))
 
+    @property
+    def rounding_error(self) -> np.ndarray:
+        """Four rounding units of the simulation's dtype, at the scale of the values."""
+        size = np.fmax(np.abs(self.mean), 0.0 if self.size is None else self.size)
+        if self.rounding == "absolute":
+            size = np.maximum(size, 1.0)
+        return 4.0 * np.finfo(self.settings.get("dtype", "float64")).eps * size
+
+    @property
+    def mean_error(self) -> np.ndarray:
+        """Standard error of the mean, at least rounding; NaN where it is 0 or unknown."""
+        error = np.maximum(self.standard_error, self.rounding_error)
+        return np.where(self.standard_error > 0, error, np.nan)
+
+    def z(self, predicted: np.ndarray) -> np.ndarray:
+        """(mean - predicted) / `mean_error`, for predictions [..., *shape].
+
+        0 where all networks are equal and agree to rounding; NaN where there is no error.
+        """
+        difference = self.mean - predicted
+        exact = (self.standard_error == 0) & (np.abs(difference) <= self.rounding_error)
+        return np.where(exact, 0.0, difference / self.mean_error)
+
     def to_xarray(self) -> "xarray.Dataset":
         """Statistics with dims layer (or step), component; samples with dim seed."""
         return result_views.estimate_dataset(self)

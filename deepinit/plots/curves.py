@@ -27,12 +27,16 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predicted:
-    """Values of a route, each [layers, components]; variance may be NaN."""
+    """Values of a route, each [layers, components]; variance may be NaN.
+
+    `z`: distance of a single measurement, as `di.compare` has it; None for none or several.
+    """
 
     name: str
     value: np.ndarray
     variance: np.ndarray
     group: str = ""
+    z: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -174,9 +178,11 @@ def _from_results(results: tuple[Any, ...], labels: tuple[str, ...], symbol: str
             name = f"{label}, {prediction.name}" if label else prediction.name
             if name in [other.name for other in predicted]:
                 name += f" ({len(predicted) + 1})"
-            predicted.append(
-                Predicted(name, _matrix(prediction.mean, shape), _matrix(variance, shape), label)
-            )
+            value = _matrix(prediction.mean, shape)
+            single = len(estimates) == 1 and _matrix(estimates[0].mean).shape == shape
+            z = estimates[0].z(value.reshape(estimates[0].mean.shape)) if single else None
+            z = None if z is None else _matrix(z)
+            predicted.append(Predicted(name, value, _matrix(variance, shape), label, z))
     names = tuple(str(index) for index in range(shape[1]))
     num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
     layers, axis = np.arange(1, shape[0] + 1), "layer"
@@ -211,7 +217,9 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
     values = table("predicted", "theory", axis, "component")
     variances = table("predicted_variance", "theory", axis, "component")
     routes = [str(name) for name in dataset["theory"].values]
-    predicted = tuple(Predicted(*parts) for parts in zip(routes, values, variances, strict=True))
+    scores = table("z", "theory", axis, "component") if "z" in dataset else [None] * len(routes)
+    rows = zip(routes, values, variances, [""] * len(routes), scores, strict=True)
+    predicted = tuple(Predicted(*row) for row in rows)
     attrs = dataset.attrs
     return Curves(
         str(attrs.get("quantity", "")),

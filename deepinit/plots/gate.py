@@ -196,11 +196,13 @@ def _tick_text(value: float) -> str:
 def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
     """z [layers, columns] by route; NaN without standard error."""
     (measured,) = curves.measured
-    error = measured.standard_error[:, columns]
     scores = {}
     for route in curves.predicted:
-        gap = measured.mean[:, columns] - route.value[:, columns]
-        scores[route.name] = np.divide(gap, error, out=np.full_like(gap, np.nan), where=error > 0)
+        z = route.z
+        if z is None:  # of a Dataset without scores
+            error = np.where(measured.standard_error > 0, measured.standard_error, np.nan)
+            z = (measured.mean - route.value) / error
+        scores[route.name] = z[:, columns]
     return scores
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from deepinit import plots
+from deepinit.comparison.compare import compare
 from deepinit.core.errors import SpecError
 from deepinit.plots.style import BLUE, VERMILLION
 
@@ -21,6 +23,23 @@ def scored(z, name="second_order"):
     z = np.asarray(z, np.float64)
     estimate = data.estimate_of(np.zeros_like(z), sd=0.5, num_seeds=100)
     return estimate, data.prediction_of(-0.05 * z, name)
+
+
+def test_residuals_have_the_scores_of_the_comparison():
+    """Standard errors below the rounding of float32, and networks that are all equal."""
+    estimate, prediction = scored([[1.0], [-2.0], [3.0]])
+    mean, error = np.array([[1.0], [1.0], [1.0]]), np.array([[1e-9], [0.01], [0.0]])
+    settings = {**estimate.settings, "dtype": "float32"}
+    estimate = dataclasses.replace(estimate, mean=mean, standard_error=error, settings=settings)
+    prediction = dataclasses.replace(prediction, mean=np.array([[1 + 1e-8], [1.02], [1.0]]))
+    comparison = compare(estimate, prediction)
+    expected = comparison.dataset["z"].values[0, :, 0]
+    np.testing.assert_allclose(expected, [-0.02, -2.0, 0.0], atol=0.01)  # not -10, -2, NaN
+    for results in ((estimate, prediction), (comparison,)):
+        curve = next(
+            line for line in plots.residuals(*results).axes[0].lines if len(line.get_xdata()) == 3
+        )
+        np.testing.assert_array_equal(curve.get_ydata(), expected)
 
 
 def test_residuals_are_in_standard_errors_with_the_gate_drawn():
