@@ -6,7 +6,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion import convolution_limit, double_limit, patch_indices
+from deepinit.theory.diffusion import convolution_limit, double_limit, linear_model, patch_indices
 
 IMAGE = np.array([1.0, 0.2, -0.5, 0.3, 0.8, -0.1])
 
@@ -96,6 +96,16 @@ def test_the_kernel_is_affine_in_the_images():
     double = np.concatenate([IMAGE, other + IMAGE])
     total = convolution_limit("tanh", np.outer(double, double), (6,), 3, 0.5).overlap
     assert total[0, 1] == pytest.approx(both[0, 1] + cross[0, 0], rel=1e-11)
+
+
+@pytest.mark.parametrize(("padding", "agrees"), [("circular", True), ("zero", False)])
+def test_the_pooled_kernel_of_circular_images_sees_their_means_alone(padding, agrees):
+    images = np.random.default_rng(3).normal(size=(3, 20))
+    gram = np.outer(images.ravel(), images.ravel())
+    pooled = convolution_limit("tanh", gram, (4, 5), 3, 0.3, 0.2, padding=padding).pooled
+    intercept, slope = linear_model("tanh", 9 * 0.3, 0.2)
+    of_means = intercept + slope * np.outer(images.mean(axis=1), images.mean(axis=1))
+    assert np.allclose(pooled, of_means, rtol=1e-11, atol=0.0) == agrees
 
 
 def test_index_maps():
