@@ -1,9 +1,9 @@
 """Adam condenses elsewhere.
 
-Neurons of one small tanh network with one input, at a loss drop of 0.1 %. Gradient descent turns
-the input weights (weight, bias) to v or -v, v the mean of target times (input, 1). Adam, whose
-steps are equal in all coordinates, turns them to sign(v) or -sign(v) and makes
-their amplitudes equal {cite:p}`zhou2022condensation`.
+Neurons of one small tanh network with one input, at a loss drop of 0.1 %, on a training set of
+{cite:t}`zhou2022condensation`. Gradient descent turns the input weights (weight, bias) to v or -v,
+v the mean of target times (input, 1). Adam, whose steps are nearly equal in all coordinates, turns
+them to sign(v) or -sign(v) and makes their amplitudes equal.
 """
 
 import jax

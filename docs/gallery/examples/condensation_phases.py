@@ -3,7 +3,7 @@
 Relative distance of the input weights of tanh networks from their initialization at a loss drop of
 10 %: exponent of the width m between m = 100 and 1600. Standard deviations of output and input
 weights are m^(-(gamma + gamma')/2) and m^(-(gamma - gamma')/2). Above 0 weights condense, below 0
-they stay {cite:p}`luo2021phase,zhou2022condensation`.
+they stay. The boundary is that of wide ReLU networks {cite:p}`luo2021phase`.
 """
 
 import numpy as np
