@@ -156,14 +156,21 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
     return examples(x, np.repeat([0, 1], count), "two circles")
 
 
-def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
+def digits(
+    num_examples: int = 1000, *, classes: bool = True, seed: int = 0, skip: int = 0
+) -> Examples:
     """1 to 5000 MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
 
-    `classes`: class targets; else numbers, for regression.
+    Args:
+        classes: class targets; else numbers, for regression.
+        skip: digits that the same seed draws before these: `digits(500)` and
+            `digits(500, skip=500)` have no image in common; sets of two seeds have.
     """
-    validate.integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
+    validate.integer("skip", skip, 0, "Leave it out.", most=4999)
+    remedy = f"Take at most {5000 - skip}: there are 5000 digits."
+    validate.integer("num_examples", num_examples, 1, remedy, most=5000 - skip)
     rng = np.random.default_rng(checked_seed(seed))
     pixels, labels = images()
-    chosen = rng.permutation(len(labels))[:num_examples]
+    chosen = rng.permutation(len(labels))[skip : skip + num_examples]
     y = labels[chosen] if classes else labels[chosen].astype(np.float64)
     return examples(pixels[chosen], y, f"{num_examples} MNIST digits")

@@ -40,6 +40,16 @@ def test_centred_targets_have_mean_zero():
         targets.centred(targets.examples([[1.0], [2.0]], [0, 1]))
 
 
+def test_digits_that_are_skipped_are_other_images():
+    images = lambda data: {row.tobytes() for row in data.inputs}
+    first, second = targets.digits(500), targets.digits(500, skip=500)
+    assert not images(first) & images(second)
+    assert images(first) & images(targets.digits(500, seed=1))  # two seeds have images in common
+    np.testing.assert_array_equal(targets.digits(1000).inputs[500:], second.inputs)
+    with pytest.raises(SpecError, match="Take at most 1000"):
+        targets.digits(1001, skip=4000)
+
+
 def test_digits_are_real_images_with_classes_or_numbers():
     data = targets.digits(50)
     assert data.are_classes

@@ -73,7 +73,7 @@ def test_controls_have_mean_zero(name):
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive_cases(*LONG)
+@pytest.mark.exhaustive_cases(*LONG, "layernorm", "gate")
 @pytest.mark.parametrize("name", EVERY)
 def test_the_controlled_mean_is_the_first_order(name):
     """width^2 (mean - prediction) is the same at widths 64 and 256."""

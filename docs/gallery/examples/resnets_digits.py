@@ -9,7 +9,7 @@ import numpy as np
 import deepinit as di
 from deepinit.theory.diffusion import linear_model
 
-train, test, sizes, rates = di.targets.digits(500), di.targets.digits(500, seed=1), (4, 8, 16), []
+train, test, sizes, rates = di.targets.digits(500), di.targets.digits(500, skip=500), (4, 8, 16), []
 run = di.TrainingConfig(train, (200,), "adam", 0.01, loss="cross_entropy", test=test)
 for size in sizes:
     laws = {"bias_law": di.normal(0.01, "depth"), "embedding_law": di.normal(1.0)}
