@@ -56,9 +56,10 @@ def kinds(layer):
 
 def test_every_layer_kind_has_a_case():
     seen = set().union(*(kinds(case.network(16)) for case in CASES.values()))
-    missing = {kind for kind, route in coverage().missing if route == "first_order"}
+    shipped = {kind for kind in coverage().kinds if hasattr(di.layers, kind)}  # not of other tests
+    missing = {kind for kind, route in coverage().missing if route == "first_order"} & shipped
     assert missing == {"Tied"}
-    assert {*coverage().kinds} - missing <= seen
+    assert shipped - missing <= seen
 
 
 @pytest.mark.slow
