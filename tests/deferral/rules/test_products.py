@@ -175,7 +175,7 @@ CASES = {
 WITHOUT_ADJOINT = {"second_derivative", "powers", "forms", "half_precision_layer"}
 
 
-@pytest.mark.slow_cases("mlp", "both_sides", "second_derivative", "powers")
+@pytest.mark.slow_cases("mlp", "both_sides", "second_derivative", "powers", "diagonals", "remat")
 @pytest.mark.slow_cases(
     "experts",
     "per_head",

@@ -1,6 +1,7 @@
 """Derivatives of layers around infinite width against the closed form of ReLU's angles."""
 
 import numpy as np
+import pytest
 
 import deepinit as di
 from deepinit.core.layers import outline, shape_of
@@ -24,6 +25,7 @@ def _relu(coordinate):
     return _bend((np.sin(angle) + (np.pi - angle) * cosine) / np.pi)
 
 
+@pytest.mark.slow
 def test_a_layer_of_relu_turns_angles_by_the_closed_form():
     program = outline(di.MLP((8, 8, 8)), shape_of(INPUTS)).program
     x = INPUTS.points
