@@ -40,9 +40,9 @@ class Report:
         """One measurement; the unit of ratios is "x".
 
         `goal`: ("<=" or ">=", bound) at the full shapes. `parameters`: for figures, `axis`, `at`,
-        `line`
-        place it on an axis and `peer` names the competitor of a ratio.
+        `line` place it on an axis and `peer` names the competitor of a ratio.
         """
+        value = float(value)  # NumPy's numbers have no JSON
         met = None if goal is None else (value <= goal[1] if goal[0] == "<=" else value >= goal[1])
         found = {"name": name, "value": value, "unit": unit, "goal": goal, "met": met}
         self.measurements.append({**found, "num_checks": len(_PASSED), "parameters": parameters})

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from paths import ROOT
 
@@ -33,7 +34,7 @@ def test_a_goal_is_met_on_its_own_side_only(monkeypatch, tmp_path, capsys):
 
     report = harness.Report(tmp_path / "out.json")
     for goal in (("<=", 1.3), (">=", 1.3)):
-        for value in (1.0, 2.0):
+        for value in (1.0, np.float64(2.0)):
             report.add("ratio", value, "x", goal)
     measured = json.loads((tmp_path / "out.json").read_text())["measurements"]
     assert [one["met"] for one in measured] == [True, False, False, True]
