@@ -1,6 +1,6 @@
 """Means at finite width of composed networks: measured with control variates, and order 1/width.
 
-deepinit run finite_width --preset smoke     some minutes on two cores, most of them compilation
+deepinit run finite_width --preset smoke     2 minutes on two cores, most of them compilation
 deepinit run finite_width --preset full      widths 32 to 1024, a quarter of an hour or more
 """
 
@@ -16,7 +16,7 @@ EXPERIMENT = Experiment(
     figures=figures.figures,
     tables=tables.tables,
     checks=checks.checks,
-    minutes={"default": 14},
+    minutes={"smoke": 2, "default": 14},
     question="How far are means at finite width from infinite width in transformers, gated, "
     "normalized and convolutional networks, and does order 1/width predict it?",
     citation="""@book{roberts2022principles,
