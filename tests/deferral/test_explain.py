@@ -7,18 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from explained_models import KEY, N, X, linen, normal
 from flax import linen as nn
 from flax import nnx
 
 import deepinit as di
-
-N = 32
-KEY = jax.random.key(0)
-X = jnp.arange(2.0 * N).reshape(2, N) / N
-
-
-def normal(key, *shape):
-    return jax.random.normal(key, shape) / math.sqrt(N)
 
 
 def rows(plan):
@@ -98,27 +91,6 @@ def test_draws_in_a_loop_are_one_row():
 
 def test_parts_count_as_parts():
     assert [row.rows_right for row in di.explain(parts)(KEY, X).rows] == [2, 2]
-
-
-class Net(nn.Module):
-    kernel: object
-    dtype: object = None
-
-    @nn.compact
-    def __call__(self, x):
-        x = nn.relu(nn.Dense(2 * N, kernel_init=self.kernel, dtype=self.dtype, name="up")(x))
-        x = nn.Dropout(0.5, deterministic=False)(x)
-        return nn.Dense(N, kernel_init=self.kernel, bias_init=nn.initializers.normal())(x)
-
-
-def linen(kernel, dtype=None):
-    net = Net(kernel, dtype)
-
-    def f(key, x):
-        rngs = dict(zip(("params", "dropout"), jax.random.split(key), strict=True))
-        return net.apply(net.init(rngs, x), x, rngs=rngs)
-
-    return f
 
 
 def test_names_of_linen_and_small_arrays_and_masks():

@@ -4,30 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from deferred_arrays import deferred_arrays
+from tapped_models import KEY, MLP, NORMAL, ROWS, applied, assert_close, plain
 from two_samples import assert_same_law, samples
 
 import deepinit as di
 from deepinit.deferral.function import transformed
-
-KEY = jax.random.key(3)
-NORMAL = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
-ROWS = jax.random.normal(jax.random.key(8), (3, 16))
-
-
-def assert_close(a, b):
-    np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
-
-
-class MLP(nn.Module):
-    @nn.compact
-    def __call__(self, x):
-        x = nn.relu(nn.Dense(24, use_bias=False, kernel_init=NORMAL)(x))
-        x = nn.relu(nn.Dense(16, use_bias=False, kernel_init=NORMAL)(x))
-        return nn.Dense(2, use_bias=False, kernel_init=NORMAL, name="head")(x)
-
-
-def applied(net):
-    return lambda key, x: net.apply(net.init(key, x), x)
 
 
 class Block(nn.Module):
@@ -93,22 +74,6 @@ def test_cotangents_are_those_of_perturbations_in_linen():
     expected = jax.grad(of_perturbations)(variables["perturbations"])
     for layer in range(2):
         assert_close(found[f"Perturbed/Dense_{layer}"].cotangent, expected[f"z{layer}"])
-
-
-def plain(key, x):
-    keys = jax.random.split(key, 4)
-    stack = jax.random.normal(keys[0], (3, 16, 16)) / 4
-    scale, bias = jax.random.normal(keys[1], (16,)), jax.random.normal(keys[2], (16,))
-    readout = jax.random.normal(keys[3], (16,)) / jnp.sqrt(16)
-
-    def body(x, weights):
-        with jax.named_scope("dense"):
-            return jnp.tanh(x @ weights), None
-
-    with jax.named_scope("body"):
-        x, _ = jax.lax.scan(body, x, stack)
-    scores = jax.nn.softmax((x * scale + bias) @ x.T)
-    return scores @ x @ readout
 
 
 def test_a_weight_used_twice_is_tapped_twice_and_its_backward_use_too():

@@ -3,28 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from paths import TINY_EXPERIMENT
+from tiny_runs import TINY, blocks, deepinit
 
 from deepinit import store
-from deepinit.cli import main
 from deepinit.ensembles import blocks as engine
 from deepinit.ensembles import programs
-
-TINY = str(TINY_EXPERIMENT)
-
-
-def deepinit(*arguments):
-    """Exit code of the command, in this process."""
-    with pytest.raises(SystemExit) as end:
-        main(list(map(str, arguments)))
-    return end.value.code
-
-
-def blocks(folder):
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes()
-        for file in folder.glob("blocks/**/*.npz")
-    }
 
 
 @pytest.mark.exhaustive

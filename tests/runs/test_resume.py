@@ -11,12 +11,10 @@ import sys
 import numpy as np
 import pytest
 import xarray
-from paths import TINY_EXPERIMENT
+from tiny_runs import TINY, blocks, deepinit
 
 from deepinit import store
-from deepinit.cli import main
 
-TINY = str(TINY_EXPERIMENT)
 LONG = [TINY, "--preset", "long", "--block-size", "20"]  # 200 blocks, and time to interrupt them
 
 # A child for every start, forked after the slow imports and before JAX has a backend. The parent
@@ -48,20 +46,6 @@ for number, done in (
     status = os.waitpid(child, 0)[1]
     print(os.waitstatus_to_exitcode(status), blocks(), flush=True)
 """
-
-
-def deepinit(*arguments):
-    """Exit code of the command, in this process."""
-    with pytest.raises(SystemExit) as end:
-        main(list(map(str, arguments)))
-    return end.value.code
-
-
-def blocks(folder):
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes()
-        for file in folder.glob("blocks/**/*.npz")
-    }
 
 
 def assert_same_run(folder, expected):
