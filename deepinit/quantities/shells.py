@@ -50,7 +50,7 @@ _SHELLS: dict[type, tuple[type, str]] = {
 
 
 def sizes_of(inputs: Any) -> tuple[np.ndarray, ...]:
-    """What a shell takes in traced form."""
+    """Arrays that are traced inside a shell."""
     return tuple(getattr(inputs, name) for name in SIZES) if type(inputs) is Inputs else ()
 
 
@@ -67,7 +67,7 @@ def shell_of(inputs: Any) -> Any:
 
 
 def without_rate(inputs: Any) -> Any:
-    """Inputs whose numbers are constants of a program; a learning rate stays its argument."""
+    """Inputs with constant numbers, except the learning rate, which stays an argument."""
     return replaced(inputs, {"rate": None}) if isinstance(inputs, TrainingConfig) else inputs
 
 

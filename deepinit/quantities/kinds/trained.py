@@ -121,7 +121,7 @@ def trained_network(spec: Any, dtype: str = "float32", precision: str = "highest
 
 
 def _options(inputs: TrainingConfig) -> Any:
-    """Of the loop."""
+    """Options of the training loop."""
     from deepinit.training.loop import Options
     from deepinit.training.losses import as_loss
 
@@ -147,7 +147,7 @@ def _pace(inputs: TrainingConfig) -> np.ndarray:
 
 
 def _with_examples(inputs: TrainingConfig, data: Any) -> TrainingConfig:
-    """A training run inside a program that is shared by examples: with the traced ones."""
+    """Inputs with traced examples, inside a program that is shared by examples."""
     if not is_shell(inputs):
         return inputs
     sets = {"examples": data[:2]} | ({"test": data[2:]} if data[2:] else {})
@@ -179,7 +179,7 @@ def _check(network: Callable[[Any], Any], spec: Any, inputs: TrainingConfig, key
 
 
 def _programs(network: Callable[[Any], Any], spec: Any, inputs: TrainingConfig, key: Any) -> Any:
-    """Of `key -> Probe`, one for all numbers and examples of one shape."""
+    """Programs of `key -> Probe`; the first is shared by all numbers and examples of one shape."""
     from deepinit.ensembles.programs import Program, Variants
     from deepinit.training.checks import probe_fn
 
