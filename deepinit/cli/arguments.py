@@ -152,6 +152,9 @@ class Diagnose:
     apply: str | None = None
     """Diagnose the changed network: critical, residual, norm, width, depth, first_weight_var,
     center, readout."""
+    train_steps: int | None = None
+    """Also train it, 50, 100, ... steps of Adam at 5 rates from 3 seeds: on MNIST or digits, or on
+    --inputs and --labels."""
     scaling: bool = False
     """Add the scaling check of --widths."""
     explain: str | None = None

@@ -38,6 +38,7 @@ def diagnose(command: Diagnose) -> int:
         None if command.labels is None else _array(command.labels, "--labels", 1),
         num_seeds=command.num_seeds,
         apply=command.apply,
+        train_steps=command.train_steps,
         name=name,
     )
     scaling = _scaling(network) if command.scaling else None
@@ -110,7 +111,7 @@ def _mlp(command: Diagnose, rows: Any) -> tuple[Any, str | None]:
         )
     scheme = di.init.critical(command.activation) if command.init == "critical" else None
     scheme = scheme or getattr(di.init, command.init)()
-    from deepinit.diagnosis.diagnose import widths_text
+    from deepinit.diagnosis.naming import widths_text
 
     title = f"MLP {widths[0]}, {widths_text(widths[1:-1])}, {widths[-1]}   {command.activation}"
     return di.init.apply(network, scheme, widths[0]), f"{title}, init {command.init}"

@@ -14,7 +14,7 @@ from deepinit.core.specs import NetworkSpec
 ROWS, LABELLED = 16, 64
 _LENGTH, _SEQUENCES = 8, 4  # tokens; gradients and angles take their square
 _SIDE, _CHANNELS, _IMAGES = 64, 3, 4  # ResNet-18 leaves 2 x 2 positions
-_DATA = {784: "MNIST", 196: "MNIST, 14 x 14", 64: "digits"}
+IMAGE_DATA = {784: "MNIST", 196: "MNIST, 14 x 14", 64: "digits"}
 
 
 class Rows(NamedTuple):
@@ -105,7 +105,7 @@ def usual_rows(network: Any, dimension: int | None = None) -> Rows:
     size = own if dimension is None else dimension
     found = _images(size)
     if found is not None:
-        return Rows(points(found), f"{ROWS} images of {_DATA[size]}", False)
+        return Rows(points(found), f"{ROWS} images of {IMAGE_DATA[size]}", False)
     name = f"{ROWS} Gaussian rows of dimension {size}"
     return Rows(points(generator.normal(size=(ROWS, size))), name, False)
 
@@ -115,7 +115,7 @@ def _images(size: int) -> np.ndarray | None:
     from deepinit.core.inputs.rows import images
     from deepinit.diagnosis.study.data import data
 
-    if size not in _DATA:
+    if size not in IMAGE_DATA:
         return None
     try:
         if size != 784:

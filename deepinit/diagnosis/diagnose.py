@@ -10,7 +10,6 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.inputs import Inputs
 from deepinit.core.layers import num_parameters
 from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.diagnosis.causes import Cause, causes
@@ -18,6 +17,7 @@ from deepinit.diagnosis.checkpoints import depends_on_key, with_keyed_parameters
 from deepinit.diagnosis.default_inputs import Rows, labelled, own_rows, usual_rows
 from deepinit.diagnosis.fixes import Fix, applied, fixes
 from deepinit.diagnosis.judgement import Judgement, family_of, is_decided, judgement
+from deepinit.diagnosis.naming import described
 from deepinit.diagnosis.precision import PrecisionLimit, precision_limits
 from deepinit.diagnosis.scores import Scores, read_as_layers, scores
 from deepinit.init import places
@@ -41,6 +41,7 @@ class Diagnosis:
         source: spec, read (from code), or products: simulated only.
         remarks: what was not seen, or not covered.
         inputs: their name. labels: whether given.
+        training: `EarlyTraining` of `train_steps`, or None.
         depth, widths, parameters: of the network; 0 if unknown.
         disagreement: where theory and simulation differ; empty for none.
         seconds: taken.
@@ -57,6 +58,7 @@ class Diagnosis:
     remarks: tuple[str, ...]
     inputs: str
     labels: bool
+    training: Any
     rows: int
     depth: int
     widths: tuple[int, ...]
@@ -103,6 +105,7 @@ def diagnose(
     *,
     num_seeds: int | None = None,
     apply: str | None = None,
+    train_steps: int | None = None,
     key: int = 0,
     name: str | None = None,
 ) -> Diagnosis:
@@ -127,6 +130,9 @@ def diagnose(
             above 3e6 parameters 16.
         apply: diagnose the changed network: critical, residual, norm, width, depth,
             first_weight_var, center, readout.
+        train_steps: also train it, 50, 100, ... steps of Adam at 5 rates from 3 seeds
+            (`deepinit.diagnosis.early_training`). Of 50 steps the share of the study's networks
+            that went on to train is known, better than from scores.
         name: on the screen.
 
     Raises SpecError: inputs that do not fit, are constant or not finite; a network without random
@@ -134,15 +140,16 @@ def diagnose(
     """
     started = time.perf_counter()
     validate.integer("key", key, 0, "Write key=0.", most=2**32 - 1)
+    original, given, shown = network, inputs, labels
     if labels is not None:
-        inputs, labels = labelled(network, inputs, labels)
+        inputs, shown = labelled(network, inputs, labels)
     network, rows, source, remarks, fresh = _prepared(network, inputs)
     title = name or described(network, rows.inputs)
     if apply is not None:
         if not isinstance(network, NetworkSpec):
             given = "apply for a network that no layers of di.layers are equal to"
             raise SpecError(given, "a spec, or a network that di.read_layers reads", remarks[-1])
-        network = applied(apply, network, rows.inputs)
+        network = original = applied(apply, network, rows.inputs)
         title = f"with {apply}: {title}"
     parameters = num_parameters(network, rows.inputs) if isinstance(network, NetworkSpec) else 0
     is_large = parameters > _LARGE
@@ -156,7 +163,7 @@ def diagnose(
     found = scores(
         network,
         _given(rows),
-        labels,
+        shown,
         num_seeds=seeds,
         key=key,
         parts=parts,
@@ -164,6 +171,13 @@ def diagnose(
     )
     judged = judge(found)
     own = causes(found, judged.share)
+    trained = None
+    if train_steps is not None:
+        from deepinit.diagnosis.early_training import early_training
+
+        trained = early_training(
+            original, rows if given is None else given, labels, train_steps, key
+        )
     changes: tuple[Fix, ...] = ()
     if judged.label != "trains" and isinstance(network, NetworkSpec) and fresh:
         changes = fixes(network, rows.inputs, min(seeds, _OF_CHANGES), key)
@@ -179,6 +193,7 @@ def diagnose(
         remarks=(*remarks, *_unseen(rows, labels)),
         inputs=rows.name,
         labels=labels is not None,
+        training=trained,
         rows=rows.inputs.num_rows if isinstance(network, NetworkSpec) else len(_given(rows)),
         depth=len(found.paths),
         widths=tuple(network.widths) if isinstance(network, MLP) else (),
@@ -245,31 +260,6 @@ def _unseen(rows: Rows, labels: Any) -> tuple[str, ...]:
     if rows.own:
         return found
     return (*found, f"inputs of yours: {rows.name} were used (--inputs FILE.npy)")
-
-
-def described(network: Any, inputs: Inputs) -> str:
-    """One line for a network."""
-    if isinstance(network, MLP):
-        bias = 0.0 if network.bias_law is None else network.bias_law.entry_variance(1)
-        law: Any = network.weight_law
-        ends = "" if network.output_width is None else f", {network.output_width}"
-        var = f"{law.name} var {law.variance:.4g}" if hasattr(law, "variance") else "own weights"
-        sizes = f"MLP {inputs.dimension}, {widths_text(network.widths)}{ends}"
-        return f"{sizes}   {network.activation.name}, {var}, biases {bias:.3g}"
-    if isinstance(network, NetworkSpec):
-        return f"{type(network).__name__}, {num_parameters(network, inputs):,} parameters"
-    return network.label or "network"
-
-
-def widths_text(widths: tuple[int, ...]) -> str:
-    """`100 x 50, 20`: width x layers."""
-    runs: list[list[int]] = []
-    for width in widths:
-        if runs and runs[-1][0] == width:
-            runs[-1][1] += 1
-        else:
-            runs.append([width, 1])
-    return ", ".join(f"{width} x {times}" if times > 1 else str(width) for width, times in runs)
 
 
 def _precision(network: Any, inputs: Any) -> dict[str, PrecisionLimit]:

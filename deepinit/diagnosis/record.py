@@ -44,6 +44,7 @@ def record(found: Any, scaling: Any = None) -> dict[str, Any]:
         "network": network,
         "inputs": {"name": found.inputs, "rows": found.rows, "labels": found.labels},
         "verdict": verdict,
+        "training": None if found.training is None else found.training._asdict(),
         "scores": {name: _score(name, score) for name, score in found.scores.scores.items()},
         "layers": [
             {

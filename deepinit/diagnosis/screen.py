@@ -13,19 +13,21 @@ _MOST_WHY = 2  # lines of one cause
 
 
 def screen(found: Any) -> str:
-    """Header, VERDICT, WHY, FIX, layers, precision, what was not seen."""
+    """Header, VERDICT, TRAINED, WHY, FIX, layers, precision, what was not seen."""
     head = f"deepinit diagnose   {found.name}"
     tail = f"{found.seconds:.1f} s, {found.scores.num_seeds} networks"
     room = COLUMNS - len(tail) - 3
     lines = [f"{head if len(head) <= room else head[: room - 3] + '...'}   {tail}"]
     lines += _section("VERDICT", _verdict(found), 3)
+    if found.training is not None:
+        lines += _section("TRAINED", _training(found.training), 2)
     lines += _numbered("WHY", _why(found), "123")
     for number, text in enumerate(_fixes(found)):
         lines += _cut([f"{'' if number else 'FIX':<{_MARGIN}}{text}"], 1)
     end = _section("precision", _precision(found), 2)
     end += _section("not seen", "; ".join(found.remarks) or "nothing", 2)
     word = found.causes[0].id if found.causes else "share"
-    options = f"--json   --html FILE   --apply NAME   --explain {word}   --scaling"
+    options = f"--json  --html FILE  --apply NAME  --train-steps 50  --explain {word}  --scaling"
     end.append(f"exit {found.exit_code}    {options}")
     lines += [*_layers(found, LINES - len(lines) - len(end) - 1), *end]
     return "\n".join(one_line(line.rstrip()) for line in lines)
@@ -70,6 +72,20 @@ def _verdict(found: Any) -> str:
         f"{own.label}: {percent(own.share)} of networks like this get 3/4 of the way to a linear "
         f"model in 400 steps of Adam (95 % range {100 * low:.0f}-{100 * high:.0f}; from "
         f"{evidence}, {auc}; scores inside the range seen)"
+    )
+
+
+def _training(own: Any) -> str:
+    text = (
+        f"{own.steps} steps of Adam on {own.data}: loss {own.loss:.3g} at rate {own.rate:.2g}, "
+        f"{100 * own.progress:.0f} % of the way to a linear model"
+    )
+    if own.share is None:
+        return text
+    low, high = own.interval
+    return (
+        f"{text}; of such networks {percent(own.share)} ({100 * low:.0f}-{100 * high:.0f}) get 3/4 "
+        f"in 400 steps (AUC {own.auc:.2f} on families left out)"
     )
 
 

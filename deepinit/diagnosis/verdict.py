@@ -63,19 +63,25 @@ def verdict(scores: Mapping[str, Any], num_seeds: int) -> Verdict:
     fit, at = logistic.from_json(own["model"]), features(known, labels)
     fails = float(fit.probability(at))
     in_range = bool(fit.distance(at) <= fit.largest)
-    low, high = next(
-        each["interval"] for each in own["calibration"] if fails <= each["high"] or each["last"]
-    )
+    interval = interval_of(own, fails)
     share = 1 - fails
     label = "trains" if share >= TRAINS else "fails" if share <= FAILS else "uncertain"
     return Verdict(
         label if in_range else "uncertain",
         share,
-        (1 - high, 1 - low),
+        interval,
         in_range,
         fit.networks,
         record["sha256"],
     )
+
+
+def interval_of(record: Mapping[str, Any], fails: float) -> tuple[float, float]:
+    """Of the share that trained, 95 %, among networks of a predicted P(fail) like this."""
+    low, high = next(
+        each["interval"] for each in record["calibration"] if fails <= each["high"] or each["last"]
+    )
+    return 1 - high, 1 - low
 
 
 def calibrated(found: Verdict) -> float:

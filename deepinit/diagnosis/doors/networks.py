@@ -27,18 +27,7 @@ from deepinit.quantities.own.places import Place, is_among, sites
 def parameter_scores(network: Any, batch: Batch, key: Any, kernel: bool = True) -> dict[str, Any]:
     """Tangent kernel (`kernel`), first step, and the smallest gradient of a matrix."""
     own = jax.random.fold_in(key, NETWORK)
-    drawn, others = network.batch.init(own, batch.inputs)
-    leaves, tree = jax.tree.flatten(drawn)
-    is_real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
-    parameters = [leaf for leaf, real in zip(leaves, is_real, strict=True) if real]
-
-    def run(parameters: Any, inputs: Any) -> Any:
-        given = iter(parameters)
-        every = [next(given) if real else leaf for leaf, real in zip(leaves, is_real, strict=True)]
-        whole = jax.tree.unflatten(tree, every)
-        outputs = network.batch.apply(whole, others, jax.random.fold_in(own, 1), inputs)
-        return outputs if outputs.ndim > 1 else outputs[:, None]
-
+    parameters, run = _real_parameters(network, own, batch.inputs)
     outputs, pull = jax.vjp(lambda p: run(p, batch.inputs), parameters)
     gradients = pull(random_cotangent(key, outputs))[0]
     floors = [formulas.log_rms(leaf[None])[0] for leaf in gradients if leaf.ndim > 1]
@@ -48,6 +37,35 @@ def parameter_scores(network: Any, batch: Batch, key: Any, kernel: bool = True) 
         **of_kernel,
         **first_step(run, parameters, gradients, batch),
     }
+
+
+def trained_functions(network: Any, rows: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`init(values, key) -> parameters` and `outputs(values, parameters, inputs)` to train.
+
+    What is no real parameter (statistics, counts, keys) is that of one network for all.
+    """
+    at = lambda key: _real_parameters(network, jax.random.fold_in(key, NETWORK), rows)
+    run = at(jax.random.key(0))[1]
+    return (
+        lambda values, key: at(key)[0],
+        lambda values, parameters, inputs: run(parameters, inputs),
+    )
+
+
+def _real_parameters(network: Any, key: Any, rows: Any) -> tuple[list[Any], Callable[..., Any]]:
+    """Real arrays of the network of a key, and `(arrays, inputs) -> outputs [rows, ...]`."""
+    drawn, others = network.batch.init(key, rows)
+    leaves, tree = jax.tree.flatten(drawn)
+    is_real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
+
+    def run(parameters: Any, inputs: Any) -> Any:
+        given = iter(parameters)
+        every = [next(given) if real else leaf for leaf, real in zip(leaves, is_real, strict=True)]
+        whole = jax.tree.unflatten(tree, every)
+        outputs = network.batch.apply(whole, others, jax.random.fold_in(key, 1), inputs)
+        return outputs if outputs.ndim > 1 else outputs[:, None]
+
+    return [leaf for leaf, real in zip(leaves, is_real, strict=True) if real], run
 
 
 def hidden_places(network: Any, inputs: Any) -> tuple[Place, ...]:

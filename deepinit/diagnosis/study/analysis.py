@@ -47,6 +47,7 @@ MODELS: dict[str, Callable[[Row], np.ndarray]] = {
     "with labels": lambda row: row.features(labels=True),
     "depth, width, chi": lambda row: row.baseline(),
     "spread alone": lambda row: row.features()[:1],
+    "50 training steps": lambda row: np.array([row.early]),
 }
 
 

@@ -13,7 +13,7 @@ from deepinit.diagnosis.verdict import checksum
 
 
 def document(blocks: Blocks) -> dict[str, Any]:
-    """Both models as JSON, fitted on every network, calibrated on families left out."""
+    """The models as JSON, fitted on every network, calibrated on families left out."""
     given = rows(blocks)
     found: dict[str, Any] = {
         "configurations_sha256": SHA256,
@@ -27,6 +27,7 @@ def document(blocks: Blocks) -> dict[str, Any]:
     for name, kind, columns in (
         ("label_free", "label-free", LABEL_FREE),
         ("with_labels", "with labels", WITH_LABELS),
+        ("after_50_steps", "50 training steps", ("progress",)),
     ):
         share = analysis.leave_family_out(kind, given)
         areas = analysis.family_areas(share, given)
