@@ -1,6 +1,7 @@
 """Random bits by sequential threefry on every machine, independent of JAX's default."""
 
 import functools
+import hashlib
 import math
 from contextlib import AbstractContextManager
 from typing import Any
@@ -57,6 +58,23 @@ def _normals_fn() -> Any:
         return _float32_normals(key, shape)
 
     return jax.jit(_normal, static_argnums=1)
+
+
+def folded(key: KeyLike, numbers: tuple[int, ...]) -> Any:
+    """Key of its own for each tuple of integers, by one block of threefry on their 64-bit digest.
+
+    `jax.random.fold_in` takes a compiled loop for every integer.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
+    words = np.frombuffer(digest, "<u4")
+    if str(jax.random.key_impl(key)) != "threefry2x32":
+        return jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
+    first, second = jax.random.key_data(key)
+    data = jnp.stack(threefry(first, second, words[0], words[1]))
+    return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 
 def threefry(key0: Any, key1: Any, count0: Any, count1: Any) -> tuple[Any, Any]:

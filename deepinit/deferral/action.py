@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from deepinit.core import generator
 from deepinit.deferral.conditioning import (
     Split,
     State,
@@ -214,10 +215,7 @@ def _use(
     if session.planning:
         return unvalued(state, rows, forward)
 
-    def stream(key: Any) -> Any:
-        for number in (_OWN_STREAM, *base.stream, base.uses):
-            key = jax.random.fold_in(key, number % 2**32)  # atoms of loops are negative
-        return key
+    stream = lambda key: generator.folded(key, (_OWN_STREAM, *base.stream, base.uses))
 
     if split is not None:
         return apply(state, rows, stream(base.keys), split)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from deepinit.core import validate
+from deepinit.core.compilation import wide_vectors
 from deepinit.core.errors import ResourceError
 from deepinit.core.host import require_unforked
 from deepinit.core.placeholders import Recorded, Recorder
@@ -181,7 +182,7 @@ def _compile(form: Form, blocks: Blocks, mesh: Mesh) -> Compiled:
     key_data, first_seed = (jax.ShapeDtypeStruct(shape, jnp.uint32) for shape in ((2,), ()))
     jitted = jax.jit(block, in_shardings=NamedSharding(mesh, everywhere))
     lowered = jitted.lower(key_data, first_seed, *programs.abstract_arguments(form))
-    compiled = lowered.compile()
+    compiled = lowered.compile(compiler_options=wide_vectors())
     return Compiled(compiled, recorders[-1].recorded, bytes_needed(compiled))
 
 

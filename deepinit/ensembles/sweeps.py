@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from deepinit.core.compilation import wide_vectors
 from deepinit.core.placeholders import Recorder
 from deepinit.ensembles import programs
 from deepinit.ensembles.blocks import Compiled, bytes_needed, local_mesh, outputs, to_host
@@ -129,5 +130,5 @@ def _compile(form: Form, cut: Cut, mesh: Mesh) -> Compiled:
     stacked = lambda each: jax.ShapeDtypeStruct((cut.points, *each.shape), each.dtype)
     jitted = jax.jit(block, in_shardings=NamedSharding(mesh, everywhere))
     lowered = jitted.lower(key_data, first, stacked(vector), jax.tree.map(stacked, leaves))
-    compiled = lowered.compile()
+    compiled = lowered.compile(compiler_options=wide_vectors())
     return Compiled(compiled, recorders[-1].recorded, bytes_needed(compiled))
