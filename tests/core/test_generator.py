@@ -1,8 +1,11 @@
+import hashlib
+
 import jax
 import numpy as np
 import pytest
+from jax.extend.random import threefry_2x32
 
-from deepinit.core.generator import sequential_bits, standard_normals
+from deepinit.core.generator import folded, sequential_bits, standard_normals
 
 
 @pytest.mark.parametrize("shape", [(2,), (10, 256), (3, 5), (0, 4), (1, 1)])
@@ -39,3 +42,20 @@ def test_other_dtypes_and_generators_are_left_to_jax():
     np.testing.assert_array_equal(
         np.asarray(standard_normals(jax.random.key(1, impl="rbg"), (4,), np.float32)), other
     )
+
+
+def test_folded_keys_are_threefry_of_the_digest():
+    """One block on (key, 64-bit digest), by JAX's own primitive; other tuples, other keys."""
+    key, numbers = jax.random.key(3), (7, -2, 5)
+    digest = hashlib.blake2b(b"(7, -2, 5)", digest_size=8).digest()
+    words = np.frombuffer(digest, "<u4")
+    expected = threefry_2x32(jax.random.key_data(key), words)
+    np.testing.assert_array_equal(jax.random.key_data(folded(key, numbers)), expected)
+    others = [folded(key, other) for other in ((7, -2), (7, -2, 6), (-2, 7, 5))]
+    found = [*others, folded(key, numbers), folded(jax.random.key(4), numbers)]
+    assert len({bytes(jax.random.key_data(each)) for each in found}) == len(found)
+
+
+def test_keys_of_other_generators_are_folded_by_jax():
+    found = folded(jax.random.key(3, impl="rbg"), (1, 2))
+    assert str(jax.random.key_impl(found)) == "rbg"
