@@ -23,19 +23,26 @@ _QUICK = 3 * 10**7  # entries, which unoptimized code takes about half a second 
 def values(
     net: Program, batch: Any, key: int, networks: range, *, parts: str, chunk: int
 ) -> dict[str, np.ndarray]:
-    """Scores [len(networks), ...] of networks `fold_in(key, i)`, `chunk` at once."""
+    """Scores [len(networks), ...] of networks `fold_in(key, i)`, `chunk` at once.
+
+    A chunk is drawn while JAX scores the one before.
+    """
+    import jax
+
     from deepinit.diagnosis.doors.parameters import HOST, parameters_of
 
     keys = host_draws.fold_in(host_draws.key_data(key), np.array(networks))
     run = _scorer(_without_laws(net), parts, _is_quick(net, batch, chunk))
-    found = []
+    found, before = [], None
     for start in range(0, len(keys), chunk):
         own = keys[start : start + chunk]
         given = np.resize(own, (chunk, 2))  # the last chunk repeats networks
         parameters = parameters_of(net, host_draws.fold_in(given, NETWORK), HOST)
         scores = run(host_draws.drawn(parameters), given, batch)
-        found.append({name: np.asarray(each)[: len(own)] for name, each in scores.items()})
-    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+        found += [] if before is None else [jax.device_get(before)]
+        before = scores
+    found.append(jax.device_get(before))
+    return {name: np.concatenate([each[name] for each in found])[: len(keys)] for name in found[0]}
 
 
 def size(net: Program) -> int:
