@@ -5,10 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from deepinit.core.array_api import is_traced
-from deepinit.core.compilation import wide_vectors
 from deepinit.core.errors import SpecError
 from deepinit.deferral.arguments import Structure, split_arguments
 from deepinit.deferral.interpret import run
@@ -92,8 +89,9 @@ def source_of(f: Callable[..., Any], gaussianize: bool) -> Source:
 def _guarded(f: Any, gaussianize: bool, share: float, structure: Structure, warn: Any) -> Any:
     @jax.custom_jvp
     def guarded(*leaves: Any) -> Any:
-        return nested(*leaves) if is_traced(jnp.zeros(()), *leaves) else outermost(*leaves)
+        return computed(*leaves)
 
+    @jax.jit
     def computed(*leaves: Any) -> Any:
         program, decisions, outputs = prepared(f, structure, leaves, gaussianize, share)
         text = _warning(decisions)
@@ -109,9 +107,6 @@ def _guarded(f: Any, gaussianize: bool, share: float, structure: Structure, warn
             warn(_failed(f"{type(error).__name__}: {error}"))
             return structure.call(f, leaves)
         return jax.tree.unflatten(outputs, found)
-
-    nested = jax.jit(computed)  # JAX refuses options of the compiler inside other traces
-    outermost = jax.jit(computed, compiler_options=wide_vectors())
 
     @guarded.defjvp
     def refuse(primals: Any, tangents: Any) -> Any:
