@@ -8,8 +8,9 @@ from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.core.typing import Array, Float, Like, Plain, Real
+from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
+from deepinit.infinite_width.residual_parts import PARAMETERS, checked_trained
 from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 if TYPE_CHECKING:
@@ -108,10 +109,10 @@ def _residual_kernels(
 def _mlp_kernels(
     spec: MLP, x: np.ndarray, trained: tuple[str, ...], last_only: bool
 ) -> KernelLayers:
-    x, flags = checked_rows(x), trained_flags(trained)
+    x, groups = checked_rows(x), checked_trained(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
-    weights = np.full(len(weight_vars), flags.weights)
-    weights[spec.depth :] = flags.output
+    weights = np.full(len(weight_vars), float("weights" in groups))
+    weights[spec.depth :] = "output" in groups
     with host_float64():
         import jax.numpy as jnp
 
@@ -120,7 +121,7 @@ def _mlp_kernels(
 
         activated = weight_vars[:-1], bias_vars[:-1]
         check_resolution(spec.activation, np.mean(x**2, axis=1), *activated)
-        shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
+        shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), float("biases" in groups)))
         layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
         kernels = _in_blocks(spec.activation, x, layers, last_only)
         return checked_limit(kernels, along="" if last_only else "layer", is_kernel=True)
@@ -137,26 +138,21 @@ def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> Ker
     import jax
 
     num = len(x)
-    num_blocks = -(-num // _BLOCK)
-    size = -(-num // num_blocks)
-    # All blocks have one size, so that two programs are compiled; the last overlaps the one before.
-    starts = [min(index * size, num - size) for index in range(num_blocks)]
+    slices = list(equal_slices(num, _BLOCK))
     depth = 1 if last_only else len(layers[0])
     kernels = KernelLayers(*(np.empty((depth, num, num)) for _ in KernelLayers._fields))
     square, rectangle = (
         jax.jit(fn, static_argnums=(0, 1)) for fn in (_square_block, _rectangle_block)
     )
-    for index, start in enumerate(starts):
-        rows = slice(start, start + size)
-        for other in starts[: index + 1]:
-            columns = slice(other, other + size)
-            if other == start:
+    for index, rows in enumerate(slices):
+        for columns in slices[: index + 1]:
+            if columns == rows:
                 block = square(activation, last_only, x[rows], *layers)
             else:
                 block = rectangle(activation, last_only, x[rows], x[columns], *layers)
             for kernel, part in zip(kernels, block, strict=True):
                 kernel[:, rows, columns] = np.asarray(part)
-                if other != start:
+                if columns != rows:
                     kernel[:, columns, rows] = kernel[:, rows, columns].swapaxes(1, 2)
     return kernels
 

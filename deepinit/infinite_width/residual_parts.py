@@ -1,56 +1,21 @@
-"""Variances, start of the stream and patches of a residual network."""
+"""Programs of residual networks, and groups of their parameters."""
 
-from typing import Any, NamedTuple
-
-import numpy as np
+import dataclasses
 
 from deepinit.core import validate
 from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
+from deepinit.core.layers.layer import Shape
+from deepinit.core.layers.program import Program
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import LAWS, laws_of
-from deepinit.core.typing import Float
 
 PARAMETERS = ("embedding", "weights", "branch", "biases", "output")
 
 
-class Variances(NamedTuple):
-    """Weight variances times coordinates, and bias variances; 0 for none."""
-
-    embedding: float
-    weight: float
-    bias: float
-    branch: float
-    output: float
-    output_bias: float
-
-
-class Trained(NamedTuple):
-    """1.0 for parameters in the NTK, else 0.0."""
-
-    embedding: float
-    weights: float
-    branch: float
-    biases: float
-    output: float
-
-
-class Start(NamedTuple):
-    """The stream before the first block; sites are (input, position), position fastest.
-
-    `means`: the inputs; zeros [sites, 1] after an embedding. `covariance`: 0 without an embedding.
-    `mean`: over coordinates. `second_moment`: lambda.
-    """
-
-    means: Float[np.ndarray, "sites coordinates"]
-    covariance: Float[np.ndarray, "sites sites"]
-    mean: Float[np.ndarray, "sites"]
-    second_moment: Float[np.ndarray, "sites sites"]
-
-
-def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
-    """Variances of every linear map; widths matter only for scaling `absolute`.
+def checked_program(spec: ResNet | ConvResNet, dimension: int) -> Program:
+    """The program; non-Gaussian biases, which linear networks may have, are normal ones.
 
     Raises SpecError: no residual network; wrong dimension; laws without exchangeable coordinates,
         or without Gaussian ones where needed.
@@ -59,42 +24,19 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
     validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)
     spec.matrix_shapes(dimension)
     _check_laws(spec)
-    stream = spec.width // spec.positions
-
-    def weight(law: Any, fan_in: int | None) -> float:
-        return 0.0 if law is None else law.entry_variance(fan_in, spec.depth) * fan_in
-
-    bias = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1, spec.depth)
-    scaling = None if spec.bias_law is None else spec.bias_law.scaling
-    has_output_bias = spec.output_width is not None and scaling == "absolute"
-    return Variances(
-        weight(spec.embedding_law, dimension // spec.positions),
-        weight(spec.weight_law, stream),
-        bias,
-        weight(spec.branch_law, spec.branch_width),
-        weight(spec.output_law, stream),
-        bias if has_output_bias else 0.0,
-    )
+    bias = spec.bias_law
+    if bias is not None and not bias.is_gaussian:
+        law = dataclasses.replace(bias, name="normal", density=None)
+        spec = dataclasses.replace(spec, bias_law=law)
+    return spec.layers(Shape((), dimension))
 
 
-def start_of_stream(
-    spec: ResNet | ConvResNet, x: Float[np.ndarray, "num dimension"], embedding_var: float
-) -> Start:
-    """The stream before the first block; embedding_var times fan_in."""
-    sites = x.reshape(len(x) * spec.positions, -1)
-    products = sites @ sites.T / sites.shape[1]
-    if spec.embedding_law is not None:
-        zero = np.zeros(len(sites))
-        return Start(zero[:, None], embedding_var * products, zero, embedding_var * products)
-    return Start(sites, np.zeros_like(products), np.mean(sites, axis=1), products)
-
-
-def trained_flags(trained: tuple[str, ...]) -> Trained:
-    """Flags of the groups in the NTK; SpecError for an unknown one."""
+def checked_trained(trained: tuple[str, ...]) -> tuple[str, ...]:
+    """Groups in the NTK, in order; SpecError for an unknown one."""
     is_list = isinstance(trained, tuple | list | set | frozenset)
     if not is_list or any(name not in PARAMETERS for name in trained):
         raise SpecError(f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups in a tuple.")
-    return Trained(*(1.0 if name in trained else 0.0 for name in PARAMETERS))
+    return tuple(name for name in PARAMETERS if name in trained)
 
 
 def _check_laws(spec: ResNet | ConvResNet) -> None:
