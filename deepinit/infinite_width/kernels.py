@@ -17,7 +17,7 @@ from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.infinite_width.neural_tangents.layers import stax_network
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import layer_variances
-from deepinit.infinite_width.residual_parts import checked_program
+from deepinit.infinite_width.residual import checked_program
 from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 Kernels = tuple[Float[np.ndarray, "num num"], Float[np.ndarray, "num num"]]

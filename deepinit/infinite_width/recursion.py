@@ -1,21 +1,24 @@
 """NNGP and NTK of every layer at infinite width, by recursion."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
+from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.residual_parts import PARAMETERS, checked_trained
+from deepinit.infinite_width.residual import PARAMETERS, checked_trained
 from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 if TYPE_CHECKING:
-    from deepinit.infinite_width.pairs import Shares
+    from deepinit.infinite_width.pairs import OwnParts
 
+RowsFn = Callable[[Any], Any]  # of `pairs.Rows`
 _BLOCK = 320  # rows of a block of a kernel
 
 
@@ -111,19 +114,16 @@ def _mlp_kernels(
 ) -> KernelLayers:
     x, groups = checked_rows(x), checked_trained(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
-    weights = np.full(len(weight_vars), float("weights" in groups))
+    weights = np.full(len(weight_vars), "weights" in groups)
     weights[spec.depth :] = "output" in groups
     with host_float64():
-        import jax.numpy as jnp
-
-        from deepinit.infinite_width.pairs import Shares
+        from deepinit.infinite_width.pairs import OwnParts
         from deepinit.infinite_width.resolution import check_resolution
 
         activated = weight_vars[:-1], bias_vars[:-1]
         check_resolution(spec.activation, np.mean(x**2, axis=1), *activated)
-        shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), float("biases" in groups)))
-        layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
-        kernels = _in_blocks(spec.activation, x, layers, last_only)
+        own = OwnParts(weights * weight_vars, ("biases" in groups) * bias_vars)
+        kernels = in_blocks(spec.activation, x, (weight_vars, bias_vars, own), last_only)
         return checked_limit(kernels, along="" if last_only else "layer", is_kernel=True)
 
 
@@ -133,9 +133,11 @@ _kernel_layers = by_kind(
 )
 
 
-def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
-    """`kernel_scan` by blocks, to bound memory."""
+def in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
+    """`kernel_scan` by blocks of rows, to bound memory; in `host_float64`."""
     import jax
+
+    layers = jax.tree.map(jax.numpy.asarray, layers)
 
     num = len(x)
     slices = list(equal_slices(num, _BLOCK))
@@ -179,12 +181,12 @@ def _selected(kernels: KernelLayers, last_only: bool) -> KernelLayers:
 
 
 def kernel_scan(
-    activation, x, weight_vars, bias_vars, shares: "Shares | None" = None
+    activation, x, weight_vars, bias_vars, own: "OwnParts | None" = None
 ) -> KernelLayers:
     """`kernel_layers` under jit (static activation), vmap and grad, without checks.
 
-    In the precision of x: call inside `host_float64()`. weight_vars times fan_in; `shares` of the
-    NTK, None for all. Derivatives in x, weight_vars and bias_vars are finite at all rows. Where
+    In the precision of x: call inside `host_float64()`. weight_vars times fan_in; `own` parts of
+    the NTK, None for all. Derivatives in x, weight_vars and bias_vars are finite at all rows. Where
     phi' jumps (relu) or has a kink (softsign):
     - NTK at collinear rows: mean of the one-sided derivatives.
     - Zero row, zero bias variances, kink at 0: 0 in that row.
@@ -197,8 +199,45 @@ def kernel_scan(
     from deepinit.infinite_width.pairs import matrices, propagate, rows_of_points
 
     rows = rows_of_points(x)
-    layers = propagate(activation, rows, weight_vars, bias_vars, shares)
+    layers = propagate(activation, rows, weight_vars, bias_vars, own)
     return KernelLayers(
         matrices(rows, layers.variance, layers.covariance),
         matrices(rows, layers.point_ntk, layers.pair_ntk),
     )
+
+
+def pair_layers(
+    spec: MLP,
+    inputs: Inputs,
+    read: Callable[[Any], Any],
+    rescaled: Callable[[Any], Any] | None = None,
+) -> Float[np.ndarray, "layers pairs"]:
+    """`read(rows)` of phi(z^l), l = 1..depth, for points and partners, in float64.
+
+    `rescaled`: of the preactivations. Both functions of a module: one compilation for all calls.
+    Raises SpecError: `layer_variances`; unresolved activation.
+    """
+    layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
+    with host_float64():
+        import jax
+
+        from deepinit.infinite_width.pairs import rows_of_inputs
+        from deepinit.infinite_width.resolution import check_resolution
+
+        rows = rows_of_inputs(inputs)
+        check_resolution(spec.activation, rows.variance, *layers, with_derivative=False)
+        run = jax.jit(_pair_scan, static_argnums=(0, 1, 2))
+        return np.asarray(run(spec.activation, read, rescaled, rows, *layers))
+
+
+def _pair_scan(activation, read, rescaled, rows, weight_vars, bias_vars):
+    import jax
+
+    from deepinit.infinite_width.pairs import affine, nonlinearity
+
+    def layer(rows, variances):
+        before = affine(rows, *variances)
+        after = nonlinearity(activation, rescaled(before) if rescaled else before)[0]
+        return after, read(after)
+
+    return jax.lax.scan(layer, rows, (weight_vars, bias_vars))[1]
