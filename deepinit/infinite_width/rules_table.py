@@ -40,8 +40,8 @@ def require_gaussian(layer: Layer, state: State, path: str) -> None:
 
 def entry_variance(
     layer: Layer, name: str, fan_in: int, depth: int, path: str, *, gaussian: bool = False
-) -> float:
-    """Variance of an entry of the law `name`; 0 for None.
+) -> Any:
+    """Variance of an entry of the law `name`, a number or a placeholder; 0 for None.
 
     Raises SpecError: dependent entries, a drift, or (if `gaussian`) another law than a normal one.
     """
