@@ -10,7 +10,15 @@ import jax.numpy as jnp
 from deepinit.core.layers.containers import Residual, joined
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.infinite_width.rules_table import INFINITE, apply
-from deepinit.infinite_width.states import Kernel, Sides, State, absorbed, each_block, on_ntk
+from deepinit.infinite_width.states import (
+    Kernel,
+    Sides,
+    State,
+    absorbed,
+    each_block,
+    on_ntk,
+    without_means,
+)
 
 
 @INFINITE.rule(Residual)
@@ -67,12 +75,8 @@ def summed(skip: State, branch: State, scale: float, fresh: bool) -> State:
 
 def _closed(sums: State, mean: Any) -> State:
     """Sums of a closed stream and branches of this mean."""
-
-    def deviations(kernel: Kernel, mean: Sides) -> Kernel:
-        return Kernel(kernel.cov - mean.left * mean.right, kernel.ntk)
-
     centres = None if sums.centres is None else sums.centres + mean[..., None]
-    return each_block(sums, deviations, mean, centres=centres, gaussian=True)
+    return without_means(sums, mean, centres=centres, gaussian=True)
 
 
 def _sum_of_kernels(skip: Kernel, branch: Kernel, scale: float) -> Kernel:
