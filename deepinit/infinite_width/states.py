@@ -174,13 +174,13 @@ def linear_map(state: State, fn: Callable[[Any], Any], **changes: Any) -> State:
     return each_block(state, mapped, **changes)
 
 
-def without_means(state: State, mean: Any, **changes: Any) -> State:
-    """The state with cov - m m', m = mean [R, P]."""
+def without_means(state: State, means: Any, **changes: Any) -> State:
+    """The state with cov - m m', means [R, P]."""
 
     def centred(kernel: Kernel, mean: Sides) -> Kernel:
         return Kernel(kernel.cov - mean.left * mean.right, kernel.ntk)
 
-    return each_block(state, centred, mean, **changes)
+    return each_block(state, centred, means, **changes)
 
 
 def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
