@@ -80,7 +80,7 @@ def kernel_matrices(
     first, shape = rows_of(x1, positions)
     second = None if x2 is None else rows_of(x2, positions)[0]
     if closure(net):  # of all pairs at once
-        return _by_recursion(net, first, second)
+        return _of_closed_streams(net, first, second)
     net = program_of(net, shape)
     if second is not None and first.shape[1] != second.shape[1]:
         given = f"x1 of dimension {first.shape[1]} and x2 of dimension {second.shape[1]}"
@@ -140,7 +140,7 @@ def program_of(net: Any, shape: Shape) -> Program:
     return result
 
 
-def _by_recursion(net: Any, first: np.ndarray, second: np.ndarray | None) -> Matrices:
+def _of_closed_streams(net: Any, first: np.ndarray, second: np.ndarray | None) -> Matrices:
     rows = first if second is None else np.concatenate([first, second])
     nngp, ntk = (part[-1] for part in kernel_layers(net, rows, last_only=True))
     if second is None:

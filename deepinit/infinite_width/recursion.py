@@ -1,4 +1,8 @@
-"""NNGP and NTK of every layer at infinite width, by recursion."""
+"""NNGP and NTK of every layer at infinite width.
+
+Residual networks: by the interpreter. MLPs: by `pairs`, which it does not replace: half angles keep
+tiny angles at any depth, kernels have derivatives, layers of different variances take one scan.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple

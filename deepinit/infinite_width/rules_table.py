@@ -11,8 +11,6 @@ from deepinit.infinite_width.states import State
 InfiniteRule = Callable[[Any, State, Shape, int, str], State]
 INFINITE: Table[InfiniteRule] = Table("infinite")
 
-# Kinds whose rows interact across inputs (batch norms): their kernels need all inputs at once.
-
 
 def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str) -> State:
     """State after a layer, by its rule or its expansion's; depth of the network, path for messages.
