@@ -15,6 +15,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation, as_activation, linear
 from deepinit.core.errors import SpecError
+from deepinit.core.gauss_legendre import normal_panels
 from deepinit.core.gaussian import normal_rule, values
 from deepinit.core.taylor import taylor_at_zero
 from deepinit.core.typing import ActivationLike
@@ -145,12 +146,7 @@ def _rules(
     breaks = [np.clip(_quotients(kink - means, stds), -_REACH, _REACH) for kink in kinks]
     end = np.full_like(breaks[0], _REACH)
     edges = np.stack([-end, *breaks, end], axis=-1)
-    half = 0.5 * np.diff(edges)[..., None]
-    middle = 0.5 * (edges[..., 1:] + edges[..., :-1])[..., None]
-    legendre, mass = np.polynomial.legendre.leggauss(_NODES)
-    nodes = (middle + half * legendre).reshape(*end.shape, -1)
-    density = np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
-    return nodes, (half * mass).reshape(*end.shape, -1) * density
+    return normal_panels(edges, _NODES)
 
 
 def _quotients(numerators: np.ndarray, stds: np.ndarray) -> np.ndarray:

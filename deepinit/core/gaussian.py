@@ -5,7 +5,6 @@ Smooth: trapezoidal rule, error exp(-2 pi d / h) at spacing h for f analytic in 
 them.
 """
 
-import itertools
 import math
 from functools import lru_cache
 
@@ -16,6 +15,7 @@ from deepinit.core.activation import derivatives as derivatives
 from deepinit.core.activation import differences as differences
 from deepinit.core.activation import values as values
 from deepinit.core.errors import SpecError
+from deepinit.core.gauss_legendre import normal_panels
 from deepinit.core.host import on_host as on_host
 from deepinit.core.reproducible import constant
 
@@ -36,17 +36,9 @@ def normal_rule(
     """
     inside = sorted({float(kink) for kink in kinks if -_RANGE < kink < _RANGE})
     if inside:
-        edges = [-_RANGE, *inside, _RANGE]
-        legendre, mass = np.polynomial.legendre.leggauss(num_nodes)
-        halves = [
-            (0.5 * (right - left), 0.5 * (right + left))
-            for left, right in itertools.pairwise(edges)
-        ]
-        nodes = np.concatenate([half * legendre + middle for half, middle in halves])
-        weights = np.concatenate([half * mass for half, _ in halves])
-    else:
-        nodes = np.linspace(-_RANGE, _RANGE, num_nodes)
-        weights = np.full(num_nodes, nodes[1] - nodes[0])
+        return normal_panels([-_RANGE, *inside, _RANGE], num_nodes)
+    nodes = np.linspace(-_RANGE, _RANGE, num_nodes)
+    weights = np.full(num_nodes, nodes[1] - nodes[0])
     return nodes, weights * np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
 
 

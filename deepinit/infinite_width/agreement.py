@@ -1,21 +1,18 @@
 """Our kernels at infinite width against neural-tangents."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core.activation import Activation
 from deepinit.core.inputs import Inputs
-from deepinit.core.layers.layer import Layer, Shape
+from deepinit.core.layers.layer import Layer
 from deepinit.core.layers.outline import activations
+from deepinit.core.layers.program import program
 from deepinit.infinite_width.kernel_matrices import kernel_matrices, rows_of
-from deepinit.infinite_width.kernels import nngp_and_ntk
-from deepinit.infinite_width.neural_tangents.composed import composed_stax_network
+from deepinit.infinite_width.kernels import nngp_and_ntk, program_kernels
 from deepinit.infinite_width.neural_tangents.layers import is_numerical
-from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers
-from deepinit.infinite_width.validate import checked_limit
 
 
 class Agreement(NamedTuple):
@@ -41,7 +38,7 @@ def agreement(net: Any, inputs: Inputs, most_inputs: int = 4) -> Agreement:
     rows, shape = rows_of(inputs, None)
     rows = rows[:most_inputs]
     if isinstance(net, Layer):
-        theirs = _composed(net, rows, shape)
+        theirs = program_kernels(program(net, shape), rows)
         nngp, ntk = kernel_matrices(net, rows, positions=shape.positions)
     else:
         theirs = nngp_and_ntk(net, rows)
@@ -65,16 +62,3 @@ def _activations(net: Any) -> tuple[Activation, ...]:
         return activations(net)
     found = (getattr(net, name, None) for name in ("activation", "inner_activation"))
     return tuple(each for each in found if each is not None)
-
-
-def _composed(net: Layer, rows: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    with host_float64(), warnings.catch_warnings():
-        import jax
-
-        # Branches end in fresh weights and are independent, which it warns not to verify.
-        warnings.simplefilter("ignore", UserWarning)
-        kernel_fn = composed_stax_network(net, shape)[2]
-        x = rows.reshape(len(rows), *(shape.positions or ()), -1)
-        kernel = jax.jit(lambda x: kernel_fn(x, None, ("nngp", "ntk")))(x)
-        nngp, ntk = np.asarray(kernel.nngp), np.asarray(kernel.ntk)
-    return checked_limit(nngp, "NNGP kernel"), checked_limit(ntk, "NTK kernel")

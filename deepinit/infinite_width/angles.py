@@ -5,8 +5,7 @@ import numpy as np
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
 from deepinit.core.typing import Float
-from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import layer_variances
+from deepinit.infinite_width.recursion import pair_layers
 from deepinit.infinite_width.validate import checked_limit
 
 
@@ -22,31 +21,12 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> Float[np.ndarray, "layers pair
     Valid for: infinite width, fixed depth; finite networks are lower by about 2 depth/width.
     Reference: arXiv 2302.09712.
     """
-    layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
-    with host_float64():
-        import jax
-
-        from deepinit.infinite_width.pairs import rows_of_inputs
-        from deepinit.infinite_width.resolution import check_resolution
-
-        rows = rows_of_inputs(inputs)
-        check_resolution(spec.activation, rows.variance, *layers, with_derivative=False)
-        run = jax.jit(angle_scan, static_argnums=0)
-        angles = np.asarray(run(spec.activation, rows, *layers))
+    angles = pair_layers(spec, inputs, _log_sin2, _within_range)
     return checked_limit(angles, "ln sin^2 of the angle", along="layer", is_log=True)
 
 
-def angle_scan(activation, rows, weight_vars, bias_vars):
-    """`log_sin2_angles` under jit (static activation) and vmap; weight_vars times fan_in."""
-    import jax
-
-    from deepinit.infinite_width.pairs import affine, nonlinearity
-
-    def layer(rows, variances):
-        after = nonlinearity(activation, _within_range(affine(rows, *variances)))[0]
-        return after, after.angle.log_sin2
-
-    return jax.lax.scan(layer, rows, (weight_vars, bias_vars))[1]
+def _log_sin2(after):
+    return after.angle.log_sin2
 
 
 def _within_range(rows):

@@ -27,45 +27,24 @@ Engines are tried in order until no series misses a share of a mean square.
 """
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.layers.containers import Sequential, kind_name, leaves
-from deepinit.core.layers.linear import Conv, Dense, Embed
-from deepinit.core.layers.neuronwise import Activation, Dropout, Gate
-from deepinit.core.layers.norms import LayerNorm, RMSNorm
-from deepinit.core.layers.pooling import Flatten
 from deepinit.core.layers.program import Program, sites
 from deepinit.infinite_width import rules as rules
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.random_nodes import REPLICAS
+from deepinit.infinite_width.programs import ENGINES, Recorded, SiteKernels, Task, run
 from deepinit.infinite_width.resolution import LARGEST_ERROR
 from deepinit.infinite_width.rules_table import INFINITE as INFINITE
-from deepinit.infinite_width.rules_table import apply
-from deepinit.infinite_width.states import Engine, State, absorbed, start
 from deepinit.infinite_width.validate import checked_limit
-from deepinit.infinite_width.walk import in_order, walk
+from deepinit.infinite_width.walk import in_order
 
 MISSING_SHARE = 1e-11  # of a mean square; above it the next engine is taken
-# The first one is fast at run time, for many pairs.
-ENGINES: tuple[Engine, ...] = (("series", 64), ("series", 256), ("quadrature", 0))
-# Layers that read pairs of one position only, where they give such.
-_BY_POSITION = (Activation, Conv, Dense, Dropout, Embed, Flatten, Gate, LayerNorm, RMSNorm)
-
-
-class SiteKernels(NamedTuple):
-    """Kernels after a layer: cov = E h_ap h_bq over neurons, ntk (or None), mean = E h_ap."""
-
-    cov: Any
-    ntk: Any
-    mean: Any
 
 
 class Limit(NamedTuple):
@@ -84,17 +63,14 @@ class Limit(NamedTuple):
     standard_error: SiteKernels | None = None
 
 
-class Recorded(NamedTuple):
-    """Kernels, and the largest flaws of the numerics so far."""
-
-    kernels: SiteKernels
-    missing: Any
-    error: Any
-    standard_error: SiteKernels | None = None
-
-
 def interpret(
-    program: Program, first: Any, second: Any = None, *, ntk: bool = True, at_sites: bool = True
+    program: Program,
+    first: Any,
+    second: Any = None,
+    *,
+    ntk: bool = True,
+    at_sites: bool = True,
+    task: Task | None = None,
 ) -> Limit:
     """Kernels of a network at infinite width between two lists of inputs.
 
@@ -104,6 +80,7 @@ def interpret(
         second: [B, ...]; None for `first`.
         ntk: also tangent kernels; all parameters trained, standard normal.
         at_sites: also the kernels after every site.
+        task: more choices; replaces `ntk` and `at_sites`.
 
     Returns: float64. Closed forms (homogeneous activations, erf, sin, GELU): 1e-13; other smooth
         activations 1e-11 a layer where 256 Hermite polynomials suffice (deviations up to about
@@ -121,26 +98,18 @@ def interpret(
     first = checked_inputs(program, first)
     others = first if second is None else checked_inputs(program, second)
     same = equal_inputs(program, first, None if second is None else others)
+    task = (task or Task(ntk=ntk, at_sites=at_sites))._replace(square=second is None)
     with host_float64(), plain_refusals():
         for engine in ENGINES[1:]:
-            recorded, output = jax.tree.map(
-                np.asarray,
-                compiled(program, engine, ntk, at_sites, second is None, first, others, same),
-            )
+            found = run(program, task._replace(engine=engine), first, others, same)
+            recorded, output = jax.tree.map(np.asarray, found)
             if float(output.missing) <= MISSING_SHARE:
                 break
     recorded = list(in_order(recorded, lambda part: isinstance(part, Recorded)))
-    paths = _paths(program) if at_sites else ()
+    paths = _paths(program) if task.at_sites else ()
     check_resolved(paths, recorded, output)
     kernels = checked_limit(output.kernels, "of the output")
     return Limit(paths, tuple(part.kernels for part in recorded), kernels, output.standard_error)
-
-
-def keeps_positions_apart(program: Program) -> bool:
-    """Whether pairs of one position suffice: convolutions and functions, then Flatten."""
-    layers = program.body.layers if isinstance(program.body, Sequential) else ()
-    flat = any(isinstance(layer, Flatten) for layer in layers)
-    return flat and all(type(leaf) in _BY_POSITION for leaf in leaves(program.body))
 
 
 @contextlib.contextmanager
@@ -176,64 +145,6 @@ def equal_inputs(program: Program, first: np.ndarray, second: np.ndarray | None)
     )
     equal = (own[:, None] == others[None]).astype(np.int8)
     return equal + (np.eye(len(own), dtype=np.int8) if second is None else equal)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
-def compiled(
-    program: Program,
-    engine: Engine,
-    ntk: bool,
-    at_sites: bool,
-    square: bool,
-    first: Any,
-    second: Any,
-    same: Any,
-) -> tuple[Any, Recorded]:
-    """Records of the sites, as `walk` gives them, and of the output."""
-    others = None if square else second
-    aligned = not at_sites and keeps_positions_apart(program)
-    record = _recorded if at_sites else None
-
-    @functools.partial(jax.jit, inline=True)  # one trace for all calls
-    def run(replica: Any) -> tuple[Any, State]:
-        lists = first, others, same
-        state = start(*lists, ntk=ntk, engine=engine, replica=replica, aligned=aligned)
-        if program.embedding is not None:
-            state = apply(program.embedding, state, program.shape, program.depth, "embedding")
-        state, records = walk(program.body, state, program.body_shape, program.depth, "", record)
-        if program.readout is not None:
-            path = kind_name(program.readout)
-            state = apply(program.readout, state, program.last_shape, program.depth, path)
-        return records if at_sites else [], state
-
-    def recorded(replica: Any) -> tuple[Any, Recorded]:
-        records, state = run(replica)
-        return records, _recorded(state)
-
-    replicas = np.arange(REPLICAS, dtype=np.int32)
-    if not jax.eval_shape(run, replicas[0])[1].sampled:
-        return recorded(replicas[0])
-    many = jax.lax.map(recorded, replicas)
-    return jax.tree.map(_averaged, many, is_leaf=lambda part: isinstance(part, Recorded))
-
-
-def _recorded(state: State) -> Recorded:
-    state = absorbed(state)
-    kernels = SiteKernels(state.cross.cov, state.cross.ntk, state.mean[: len(state.same)])
-    return Recorded(kernels, state.missing, state.error)
-
-
-def _averaged(replicas: Any) -> Any:
-    """Mean and standard error over the first axis; counts as they are."""
-    if not isinstance(replicas, Recorded):
-        return replicas[0]
-    error = lambda values: jnp.std(values, axis=0, ddof=1) / len(values) ** 0.5
-    return Recorded(
-        jax.tree.map(lambda values: jnp.mean(values, axis=0), replicas.kernels),
-        jnp.max(replicas.missing, axis=0),
-        jnp.max(replicas.error, axis=0),
-        jax.tree.map(error, replicas.kernels),
-    )
 
 
 def _paths(program: Program) -> tuple[str, ...]:

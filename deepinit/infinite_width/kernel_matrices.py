@@ -6,18 +6,17 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers.containers import mixes_batch
 from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, program
 from deepinit.core.layers.raw_inputs import check_raw
-from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.specs import Spec
 from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
+from deepinit.infinite_width.residual import closure
 from deepinit.infinite_width.validate import checked_limit
 
 KINDS = ("nngp", "ntk")
@@ -75,12 +74,13 @@ def kernel_matrices(
     positions: tuple[int, ...] | None = None,
 ) -> Matrices:
     """NNGP and NTK; arguments as for `kernels`."""
-    from deepinit.infinite_width.interpreter import keeps_positions_apart, plain_refusals
+    from deepinit.infinite_width.interpreter import plain_refusals
+    from deepinit.infinite_width.programs import keeps_positions_apart
 
     first, shape = rows_of(x1, positions)
     second = None if x2 is None else rows_of(x2, positions)[0]
-    if needs_closure(net):
-        return _by_recursion(net, first, second)
+    if closure(net):  # of all pairs at once
+        return _of_closed_streams(net, first, second)
     net = program_of(net, shape)
     if second is not None and first.shape[1] != second.shape[1]:
         given = f"x1 of dimension {first.shape[1]} and x2 of dimension {second.shape[1]}"
@@ -140,15 +140,7 @@ def program_of(net: Any, shape: Shape) -> Program:
     return result
 
 
-def needs_closure(net: Any) -> bool:
-    """Whether an inner activation acts on a stream that is not Gaussian."""
-    if not isinstance(net, ResNet | ConvResNet) or net.inner_activation == linear:
-        return False
-    is_shallow = isinstance(net, ConvResNet) or net.is_shallow
-    return net.embedding_law is None or (is_shallow and net.activation != linear)
-
-
-def _by_recursion(net: Any, first: np.ndarray, second: np.ndarray | None) -> Matrices:
+def _of_closed_streams(net: Any, first: np.ndarray, second: np.ndarray | None) -> Matrices:
     rows = first if second is None else np.concatenate([first, second])
     nngp, ntk = (part[-1] for part in kernel_layers(net, rows, last_only=True))
     if second is None:
@@ -168,19 +160,20 @@ def _in_blocks(
     net: Program, first: np.ndarray, second: np.ndarray | None, ntk: bool, batch: int
 ) -> Matrices:
     from deepinit.infinite_width import interpreter
+    from deepinit.infinite_width.programs import ENGINES, Task, run
 
     sizes = (len(first), len(first if second is None else second))
     result = [np.empty(sizes) for _ in range(1 + ntk)]
     rows = [interpreter.checked_inputs(net, part) for part in (first, second) if part is not None]
     same = interpreter.equal_inputs(net, rows[0], None if second is None else rows[1])
-    engines = list(interpreter.ENGINES[math.prod(sizes) < _MANY :])
+    engines = list(ENGINES[math.prod(sizes) < _MANY :])
     for left in equal_slices(sizes[0], batch):
         for right in equal_slices(sizes[1], batch):
             if second is None and right.start > left.start:
                 continue
             block = rows[0][left], rows[-1][right], same[left, right]
             while True:
-                _, output = interpreter.compiled(net, engines[0], ntk, False, False, *block)
+                _, output = run(net, Task(engines[0], ntk), *block)
                 if float(output.missing) <= interpreter.MISSING_SHARE or len(engines) == 1:
                     break
                 del engines[0]

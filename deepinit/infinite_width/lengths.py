@@ -19,6 +19,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
+from deepinit.core.gauss_legendre import unit_rule
 from deepinit.core.specs import MLP
 from deepinit.core.typing import Array, Float, Like, Plain, Real
 from deepinit.infinite_width.precision import host_float64
@@ -212,24 +213,18 @@ def _in_its_span(curve: Curve) -> Curve:
 def _half_square_rule(curve: Curve, num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes t, s and weights for twice the integral over s > t."""
     period = curve.stop - curve.start
-    x, mass = _unit_rule(num_nodes)
+    x, mass = unit_rule(num_nodes)
     # On a closed curve d and period - d are the same distance.
     reach = 0.5 * period if curve.is_closed else period
     distance, distance_mass = reach * x**2, 2.0 * reach * x * mass
     room = np.full_like(distance, period) if curve.is_closed else period - distance
     if _is_stationary(curve):
-        x, mass = _unit_rule(1)
+        x, mass = unit_rule(1)
     elif curve.is_closed:  # the trapezoidal rule, best for periodic functions
         x, mass = np.arange(num_nodes) / num_nodes, np.full(num_nodes, 1.0 / num_nodes)
     t = curve.start + room[:, None] * x
     weights = 2.0 * (distance_mass * room)[:, None] * mass
     return t.ravel(), (t + distance[:, None]).ravel(), weights.ravel()
-
-
-def _unit_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    return 0.5 * (nodes + 1.0), 0.5 * weights
 
 
 def _is_stationary(curve: Curve) -> bool:

@@ -11,7 +11,7 @@ from deepinit.core.layers.layer import refuse
 from deepinit.core.layers.norms import BatchNorm, GroupNorm
 from deepinit.infinite_width.batch_averages import batch_averages
 from deepinit.infinite_width.group_averages import group_averages
-from deepinit.infinite_width.states import Kernel, Source, State, on_ntk, tied
+from deepinit.infinite_width.states import Kernel, Source, State, blocks, matrix, on_ntk, tied
 
 
 def check_tangents(layer: Any, state: State, numbers: int, of: str, path: str) -> None:
@@ -88,13 +88,12 @@ def _over_batch(phi: Activation, source: Source, windows: Any) -> tuple[Kernel, 
     state, layer = source.state, source.layer
     assert isinstance(layer, BatchNorm)
     num, _, length, _ = state.cross.cov.shape
-    cov, ntk = (on_ntk(_matrix, part) for part in (state.cross.cov, state.cross.ntk))
+    cov, ntk = (on_ntk(matrix, part) for part in (state.cross.cov, state.cross.ntk))
     if windows is not None:
         length, starts = len(windows), length * np.arange(num)[:, None, None]
         windows = (starts + windows).reshape(num * length, -1)
     averages, sampled = batch_averages(phi, cov, ntk, layer.eps, state.replica, windows)
-    blocks = lambda matrix: matrix.reshape(num, length, num, length).swapaxes(1, 2)
-    cross = jax.tree.map(blocks, _kernel(averages, layer.gain))
+    cross = jax.tree.map(lambda part: blocks(part, num), _kernel(averages, layer.gain))
     own = jnp.arange(num)
     within = jax.tree.map(lambda block: block[own, own], cross)
     return cross, within, averages.mean.reshape(num, length), sampled
@@ -120,9 +119,3 @@ def _over_groups(phi: Activation, source: Source, windows: Any) -> tuple[Kernel,
     pairs = jax.lax.map(pair, tuple(jnp.indices((num, others)).reshape(2, -1)))
     cross = jax.tree.map(lambda part: part.reshape(num, others, *part.shape[1:]), pairs)
     return cross, own, mean, True
-
-
-def _matrix(block: Any) -> Any:
-    """[A, A, P, P] as [A P, A P]."""
-    rows = block.shape[0] * block.shape[2]
-    return block.swapaxes(1, 2).reshape(rows, rows)

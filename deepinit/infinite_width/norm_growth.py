@@ -10,6 +10,7 @@ from deepinit.core.by_kind import by_kind
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
+from deepinit.core.gauss_legendre import panels
 from deepinit.core.laws import normal
 from deepinit.core.spec_text import format_spec
 from deepinit.core.specs import MLP, ResNet, Spec
@@ -66,7 +67,7 @@ def mean_lengths(spec: Spec, curve: Curve) -> Float[np.ndarray, "layers"]:
             with np.errstate(over="ignore"):
                 result.append(float(np.exp(0.5 * _log_growth(spec, curve.dimension, layer))))
         else:
-            nodes, weights = _rule(curve)
+            nodes, weights = panels([curve.start, curve.stop], _NUM_NODES)
             squares = squared_speeds(_cut(spec, layer), curve, nodes)
             speeds = np.sqrt(spec.widths[layer - 1] * squares)
             result.append(float(weights @ speeds) / curve.length)
@@ -164,10 +165,3 @@ def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> floa
                 squared(vectors[i] + vectors[j]) - squared(vectors[i] - vectors[j])
             )
     return 0.5 * float(size * math.log(spec.widths[layer - 1]) + np.linalg.slogdet(gram)[1])
-
-
-def _rule(curve: Curve) -> tuple[Any, Any]:
-    """Nodes and weights over the curve parameter."""
-    x, w = np.polynomial.legendre.leggauss(_NUM_NODES)
-    half = 0.5 * (curve.stop - curve.start)
-    return curve.start + half * (x + 1.0), half * w

@@ -9,8 +9,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.core.typing import Array, Float, Plain, Real
-from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import kernel_layers, layer_variances
+from deepinit.infinite_width.recursion import kernel_layers, layer_variances, pair_layers
 from deepinit.infinite_width.residual import residual_layers
 from deepinit.infinite_width.validate import checked_limit
 
@@ -99,33 +98,16 @@ def mean_square_distances(spec: Spec, inputs: Inputs) -> Float[np.ndarray, "dept
 
 
 def _mlp_distances(spec: MLP, inputs: Inputs) -> np.ndarray:
-    layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
-    with host_float64():
-        import jax
-
-        from deepinit.infinite_width.pairs import rows_of_inputs
-        from deepinit.infinite_width.resolution import check_resolution
-
-        rows = rows_of_inputs(inputs)
-        check_resolution(spec.activation, rows.variance, *layers, with_derivative=False)
-        run = jax.jit(_distance_scan, static_argnums=0)
-        return np.asarray(run(spec.activation, rows, *layers))
+    return pair_layers(spec, inputs, _square_distance)
 
 
-def _distance_scan(activation, rows, weight_vars, bias_vars):
-    import jax
-
+def _square_distance(after):
     from deepinit.infinite_width.kernel_derivatives import ratio
-    from deepinit.infinite_width.pairs import affine, nonlinearity
     from deepinit.infinite_width.quadrature import root
 
-    def layer(rows, variances):
-        after = nonlinearity(activation, affine(rows, *variances))[0]
-        first, second = root(after.variance[after.first]), root(after.variance[after.second])
-        gap = ratio(after.growth, first + second)
-        return after, gap**2 + 4.0 * first * second * after.angle.sin2
-
-    return jax.lax.scan(layer, rows, (weight_vars, bias_vars))[1]
+    first, second = root(after.variance[after.first]), root(after.variance[after.second])
+    gap = ratio(after.growth, first + second)
+    return gap**2 + 4.0 * first * second * after.angle.sin2
 
 
 def _residual_distances(spec: Spec, inputs: Inputs) -> np.ndarray:

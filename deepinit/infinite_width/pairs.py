@@ -60,11 +60,13 @@ class Layers(NamedTuple):
     pair_ntk: jax.Array
 
 
-class Shares(NamedTuple):
-    """[layers] each: 1.0 for weights, or biases, in the NTK, else 0.0."""
+class OwnParts(NamedTuple):
+    """[layers] each, of a layer's own parameters in the NTK: weights times the kernel below, +
+    biases.
+    """
 
-    weights: jax.Array
-    biases: jax.Array
+    weights: Like
+    biases: Like
 
 
 def propagate(
@@ -72,25 +74,24 @@ def propagate(
     rows: Rows,
     weight_vars: jax.Array,
     bias_vars: jax.Array,
-    shares: Shares | None = None,
+    own: OwnParts | None = None,
 ) -> Layers:
-    """Kernels of every layer; weight_vars times fan_in; `shares` of the NTK, None for all."""
-    shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
+    """Kernels of every layer; weight_vars times fan_in; `own`: None for these."""
+    own = own or OwnParts(weight_vars, bias_vars)
 
     def one_layer(carry, variances):
         rows, point_response, pair_response = carry
-        weight_var, bias_var, share = variances
+        weight_var, bias_var, own = variances
         before = affine(rows, weight_var, bias_var)
-        # Own weights and biases give K; the layers below pass through the weights.
-        by_weights, by_biases = share.weights * weight_var, share.biases * bias_var
-        point_ntk = by_weights * rows.variance + by_biases + weight_var * point_response
-        pair_ntk = by_weights * rows.covariance + by_biases + weight_var * pair_response
+        # The layers below pass through the weights.
+        point_ntk = own.weights * rows.variance + own.biases + weight_var * point_response
+        pair_ntk = own.weights * rows.covariance + own.biases + weight_var * pair_response
         after, point_slope, pair_slope = nonlinearity(activation, before)
         layer = Layers(before.variance, before.covariance, point_ntk, pair_ntk)
         return (after, point_slope * point_ntk, pair_slope * pair_ntk), layer
 
     carry = (rows, jnp.zeros_like(rows.variance), jnp.zeros_like(rows.growth))
-    return jax.lax.scan(one_layer, carry, (weight_vars, bias_vars, shares))[1]
+    return jax.lax.scan(one_layer, carry, (weight_vars, bias_vars, own))[1]
 
 
 def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:

@@ -6,18 +6,19 @@ the orthonormal Hermite polynomials. Kinks and divergent series: 2-D quadrature 
 for a row with itself.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.core.gaussian import normal_rule
 from deepinit.infinite_width.closed_forms import Products, closed_form, correlation
 from deepinit.infinite_width.duals import HalfAngle
 from deepinit.infinite_width.quadrature import pair_rule, point_rule, root
-from deepinit.infinite_width.residual_duals import hermite
 from deepinit.infinite_width.resolution import relative_error
 from deepinit.infinite_width.states import Kernel, Sides, State, each_block, equal_rows
 
@@ -25,6 +26,7 @@ Functions = tuple[Callable[[Any], Any], ...]
 Combine = Callable[[Kernel, Products], Kernel]
 _ROWS = 1024  # rows and pairs of a chunk
 _PAIRS = 16
+NUM_TERMS = 256  # to 1e-11 for tanh up to standard deviation 2.5, for erf up to 2
 
 
 class _Rows(NamedTuple):
@@ -145,3 +147,11 @@ def _quadrature(activation: Activation, functions: Functions, cov: Any, q: Sides
     arguments = [jnp.broadcast_to(part, cov.shape).ravel() for part in (cov, *q)]
     pairs = jax.lax.map(at, tuple(arguments), batch_size=_PAIRS)
     return [pair.reshape(cov.shape) for pair in pairs]
+
+
+def hermite(nodes: np.ndarray) -> np.ndarray:
+    """[terms, nodes]: sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
+    rows = [np.ones_like(nodes), nodes]
+    for k in range(1, NUM_TERMS - 1):
+        rows.append((nodes * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
+    return np.stack(rows)

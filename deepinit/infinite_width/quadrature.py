@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.array_api import array_namespace
+from deepinit.core.gauss_legendre import normal_panels
 from deepinit.core.typing import Like, Real
 
 Kinks = tuple[Any, ...]
@@ -22,7 +23,6 @@ _FINEST_SCALE = 1e-3
 _NUM_NODES = 129
 _NUM_SHIFTED = 257  # nodes around the centre and two bends
 _NEWTON_STEPS = 4
-_LEGENDRE_NODES, _LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(64)
 _CUTS = (-3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0)  # more breaks, for the finer rule
 
 
@@ -98,9 +98,7 @@ def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Nodes and weights for E f(z): Gauss-Legendre between the breaks."""
     inside = jnp.sort(jnp.clip(breaks, -REACH, REACH))
     edges = jnp.concatenate([jnp.full((1,), -REACH), inside, jnp.full((1,), REACH)])
-    half, middle = 0.5 * jnp.diff(edges), 0.5 * (edges[1:] + edges[:-1])
-    nodes = (middle[:, None] + half[:, None] * _LEGENDRE_NODES).ravel()
-    return nodes, (half[:, None] * _LEGENDRE_WEIGHTS).ravel() * _normal_density(nodes)
+    return normal_panels(edges, 64)
 
 
 def quotient(numerator: Real[Like, "..."], denominator: Real[Like, "..."]) -> jax.Array:

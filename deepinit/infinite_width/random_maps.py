@@ -27,10 +27,23 @@ def random_map(
     scale = entry_variance(layer, "law", fan_in, depth, path) * (channels or fan_in)
     bias = entry_variance(layer, "bias", 1, depth, path, gaussian=True)
 
+    trained = state.trained is None or _group(path) in state.trained
+    trained_bias = bias if state.trained is None or "biases" in state.trained else 0.0
+
     def mapped(kernel: Kernel) -> Kernel:
-        cov = scale * view(kernel.cov) + bias
-        return Kernel(cov, on_ntk(lambda ntk: cov + scale * view(ntk), kernel.ntk))
+        weights = scale * view(kernel.cov)
+        own = trained * weights + trained_bias
+        return Kernel(weights + bias, on_ntk(lambda ntk: own + scale * view(ntk), kernel.ntk))
 
     state = absorbed(state)
     after = each_block(state, mapped, gaussian=True, fresh=True, blurred=False)
     return after.replace(mean=jnp.zeros_like(after.variance))
+
+
+def _group(path: str) -> str:
+    """Of the matrix at a path of a residual architecture."""
+    if path == "embedding":
+        return path
+    if "." not in path:
+        return "output"
+    return "branch" if path.endswith("dense_2") else "weights"

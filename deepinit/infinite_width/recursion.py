@@ -1,20 +1,28 @@
-"""NNGP and NTK of every layer at infinite width, by recursion."""
+"""NNGP and NTK of every layer at infinite width.
 
-from typing import TYPE_CHECKING, NamedTuple
+Residual networks: by the interpreter. MLPs: by `pairs`, which it does not replace: half angles keep
+tiny angles at any depth, kernels have derivatives, layers of different variances take one scan.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core.by_kind import by_kind
 from deepinit.core.errors import SpecError
+from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.core.typing import Array, Float, Like, Plain, Real
+from deepinit.infinite_width.blocks import equal_slices
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
+from deepinit.infinite_width.residual import PARAMETERS, checked_trained
 from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 if TYPE_CHECKING:
-    from deepinit.infinite_width.pairs import Shares
+    from deepinit.infinite_width.pairs import OwnParts
 
+RowsFn = Callable[[Any], Any]  # of `pairs.Rows`
 _BLOCK = 320  # rows of a block of a kernel
 
 
@@ -108,21 +116,18 @@ def _residual_kernels(
 def _mlp_kernels(
     spec: MLP, x: np.ndarray, trained: tuple[str, ...], last_only: bool
 ) -> KernelLayers:
-    x, flags = checked_rows(x), trained_flags(trained)
+    x, groups = checked_rows(x), checked_trained(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
-    weights = np.full(len(weight_vars), flags.weights)
-    weights[spec.depth :] = flags.output
+    weights = np.full(len(weight_vars), "weights" in groups)
+    weights[spec.depth :] = "output" in groups
     with host_float64():
-        import jax.numpy as jnp
-
-        from deepinit.infinite_width.pairs import Shares
+        from deepinit.infinite_width.pairs import OwnParts
         from deepinit.infinite_width.resolution import check_resolution
 
         activated = weight_vars[:-1], bias_vars[:-1]
         check_resolution(spec.activation, np.mean(x**2, axis=1), *activated)
-        shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
-        layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
-        kernels = _in_blocks(spec.activation, x, layers, last_only)
+        own = OwnParts(weights * weight_vars, ("biases" in groups) * bias_vars)
+        kernels = in_blocks(spec.activation, x, (weight_vars, bias_vars, own), last_only)
         return checked_limit(kernels, along="" if last_only else "layer", is_kernel=True)
 
 
@@ -132,31 +137,28 @@ _kernel_layers = by_kind(
 )
 
 
-def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
-    """`kernel_scan` by blocks, to bound memory."""
+def in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
+    """`kernel_scan` by blocks of rows, to bound memory; in `host_float64`."""
     import jax
 
+    layers = jax.tree.map(jax.numpy.asarray, layers)
+
     num = len(x)
-    num_blocks = -(-num // _BLOCK)
-    size = -(-num // num_blocks)
-    # All blocks have one size, so that two programs are compiled; the last overlaps the one before.
-    starts = [min(index * size, num - size) for index in range(num_blocks)]
+    slices = list(equal_slices(num, _BLOCK))
     depth = 1 if last_only else len(layers[0])
     kernels = KernelLayers(*(np.empty((depth, num, num)) for _ in KernelLayers._fields))
     square, rectangle = (
         jax.jit(fn, static_argnums=(0, 1)) for fn in (_square_block, _rectangle_block)
     )
-    for index, start in enumerate(starts):
-        rows = slice(start, start + size)
-        for other in starts[: index + 1]:
-            columns = slice(other, other + size)
-            if other == start:
+    for index, rows in enumerate(slices):
+        for columns in slices[: index + 1]:
+            if columns == rows:
                 block = square(activation, last_only, x[rows], *layers)
             else:
                 block = rectangle(activation, last_only, x[rows], x[columns], *layers)
             for kernel, part in zip(kernels, block, strict=True):
                 kernel[:, rows, columns] = np.asarray(part)
-                if other != start:
+                if columns != rows:
                     kernel[:, columns, rows] = kernel[:, rows, columns].swapaxes(1, 2)
     return kernels
 
@@ -183,12 +185,12 @@ def _selected(kernels: KernelLayers, last_only: bool) -> KernelLayers:
 
 
 def kernel_scan(
-    activation, x, weight_vars, bias_vars, shares: "Shares | None" = None
+    activation, x, weight_vars, bias_vars, own: "OwnParts | None" = None
 ) -> KernelLayers:
     """`kernel_layers` under jit (static activation), vmap and grad, without checks.
 
-    In the precision of x: call inside `host_float64()`. weight_vars times fan_in; `shares` of the
-    NTK, None for all. Derivatives in x, weight_vars and bias_vars are finite at all rows. Where
+    In the precision of x: call inside `host_float64()`. weight_vars times fan_in; `own` parts of
+    the NTK, None for all. Derivatives in x, weight_vars and bias_vars are finite at all rows. Where
     phi' jumps (relu) or has a kink (softsign):
     - NTK at collinear rows: mean of the one-sided derivatives.
     - Zero row, zero bias variances, kink at 0: 0 in that row.
@@ -201,8 +203,45 @@ def kernel_scan(
     from deepinit.infinite_width.pairs import matrices, propagate, rows_of_points
 
     rows = rows_of_points(x)
-    layers = propagate(activation, rows, weight_vars, bias_vars, shares)
+    layers = propagate(activation, rows, weight_vars, bias_vars, own)
     return KernelLayers(
         matrices(rows, layers.variance, layers.covariance),
         matrices(rows, layers.point_ntk, layers.pair_ntk),
     )
+
+
+def pair_layers(
+    spec: MLP,
+    inputs: Inputs,
+    read: Callable[[Any], Any],
+    rescaled: Callable[[Any], Any] | None = None,
+) -> Float[np.ndarray, "layers pairs"]:
+    """`read(rows)` of phi(z^l), l = 1..depth, for points and partners, in float64.
+
+    `rescaled`: of the preactivations. Both functions of a module: one compilation for all calls.
+    Raises SpecError: `layer_variances`; unresolved activation.
+    """
+    layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
+    with host_float64():
+        import jax
+
+        from deepinit.infinite_width.pairs import rows_of_inputs
+        from deepinit.infinite_width.resolution import check_resolution
+
+        rows = rows_of_inputs(inputs)
+        check_resolution(spec.activation, rows.variance, *layers, with_derivative=False)
+        run = jax.jit(_pair_scan, static_argnums=(0, 1, 2))
+        return np.asarray(run(spec.activation, read, rescaled, rows, *layers))
+
+
+def _pair_scan(activation, read, rescaled, rows, weight_vars, bias_vars):
+    import jax
+
+    from deepinit.infinite_width.pairs import affine, nonlinearity
+
+    def layer(rows, variances):
+        before = affine(rows, *variances)
+        after = nonlinearity(activation, rescaled(before) if rescaled else before)[0]
+        return after, read(after)
+
+    return jax.lax.scan(layer, rows, (weight_vars, bias_vars))[1]

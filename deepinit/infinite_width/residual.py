@@ -1,19 +1,8 @@
-"""NNGP and NTK of residual networks at infinite width and finite depth.
+"""NNGP and NTK of residual networks at infinite width and finite depth, by the interpreter.
 
-Stream: x_id = x_id^0 + Gaussian of mean mu_i and covariance C_ij, equal for every d; x^0, of mean
-m^0, the inputs or their embedding. With weight variance w (times width), bias variance b, branch
-variance v, every block maps
-
-    S_ij = b + w E[psi(x_i) psi(x_j)],
-    N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
-    shallow:    e_i = E phi(h_i),  mu_i += e_i,  C_ij += E[phi(h_i) phi(h_j)] - e_i e_j,
-                Theta_ij += E[phi'(h_i) phi'(h_j)] N_ij,
-    two layers: C_ij += v E[phi(h_i) phi(h_j)],
-                Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
-
-E averages over coordinates too. Second moment: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i
-m_j^0 + mu_i mu_j + C_ij. Convolutions: sites (input, position), S and N summed over patch offsets,
-S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
+Where functions of neurons are added to a stream that a nonlinear psi reads, the stream is taken as
+Gaussian around its start (`centres`): x_id = x_id^0 + Gaussian of mean mu_i and covariance C_ij,
+equal for every d.
 
 Exact except for shallow blocks with nonlinear phi and psi, whose shift, a sum of L terms, is taken
 as Gaussian: cumulants of order phi''(0)/L (odd phi: 1/L^2) are omitted. Error of E x^2 at unit
@@ -21,26 +10,23 @@ variances, depths 2 to 4: up to 0.05 % (tanh in tanh), 0.13 % (SiLU around tanh)
 ReLU); tests/infinite_width/test_residual_closure.py.
 """
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from deepinit.core.activations import Activation, linear
+from deepinit.core import validate
+from deepinit.core.activations import linear
+from deepinit.core.errors import SpecError
+from deepinit.core.laws import Law
+from deepinit.core.layers.layer import Shape
+from deepinit.core.layers.program import Program
 from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.spec_parts import LAWS, laws_of
 from deepinit.core.typing import Array, Float, Plain, Real
-from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.residual_parts import (
-    PARAMETERS,
-    Start,
-    Trained,
-    Variances,
-    residual_variances,
-    start_of_stream,
-    trained_flags,
-)
 from deepinit.infinite_width.validate import checked_limit, checked_rows
 
-MISSING_SHARE = 1e-11  # of a mean square; above it quadrature over pairs replaces the series
+PARAMETERS = ("embedding", "weights", "branch", "biases", "output")
 
 
 class ResidualLayers(NamedTuple):
@@ -62,25 +48,6 @@ class Positions(NamedTuple):
     mean: Float[np.ndarray, "num positions"]
     nngp: Float[np.ndarray, "num positions num positions"]
     ntk: Float[np.ndarray, "num positions num positions"]
-
-
-class _Static(NamedTuple):
-    """Static arguments of the compiled recursion."""
-
-    activation: Activation
-    inner: Activation
-    two_maps: bool
-    has_mean: bool
-    starts_centred: bool
-    depth: int
-    patches: tuple[tuple[int, ...], ...]
-    engine: Any
-
-
-class _Stream(NamedTuple):
-    shift: Any
-    covariance: Any
-    ntk: Any
 
 
 def residual_layers(
@@ -109,7 +76,13 @@ def residual_layers(
             multiplies the variance by up to e^9 in the limit of depth).
     Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth).
     """
-    layers, _ = _layers(spec, x, trained)
+    limit = _limit(spec, x, trained, whole=True)
+    last = () if spec.output_width is None else (limit.output,)
+    nngp, ntk = (
+        np.stack([part[place][..., 0, 0] for part in (*limit.sites, *last)]) for place in (0, 1)
+    )
+    mean, mean_square = (np.stack([site[place][:, 0] for site in limit.sites]) for place in (2, 3))
+    layers = ResidualLayers(mean, mean_square, nngp, ntk)
     return checked_limit(layers, "of the stream", along="layer")
 
 
@@ -124,132 +97,76 @@ def position_kernels(
     As `residual_layers`. Fully connected networks have one position.
     Reference: arXiv:2007.03253, section 5.6.
     """
-    _, (mean, second_moment, ntk) = _layers(spec, x, trained)
-    shape = (len(np.asarray(x)), spec.positions)
-    kernels = Positions(
-        mean.reshape(shape), second_moment.reshape(shape * 2), ntk.reshape(shape * 2)
-    )
-    return checked_limit(kernels, "of the positions")
+    output = _limit(spec, x, trained, whole=False).output
+    nngp, ntk = (part.swapaxes(1, 2) for part in output[:2])
+    return checked_limit(Positions(output.mean, nngp, ntk), "of the positions")
 
 
-def _layers(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
+def closure(spec: Any) -> Literal["centred", "centres"] | None:
+    """`Task.closure` of a network: of inner activations on a stream that is not Gaussian."""
+    if not isinstance(spec, ResNet | ConvResNet) or spec.inner_activation == linear:
+        return None
     from deepinit.core.gaussian import is_odd
 
+    adds_neurons = spec.branch_law is None and spec.activation != linear
+    if spec.embedding_law is not None and not adds_neurons:
+        return None
+    if spec.embedding_law is not None and is_odd(spec.activation):
+        return "centred"
+    return "centres"
+
+
+def _limit(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...], *, whole: bool) -> Any:
+    from deepinit.infinite_width.interpreter import Task, interpret
+
     rows = checked_rows(x)
-    variances, flags = residual_variances(spec, rows.shape[1]), trained_flags(trained)
-    start = start_of_stream(spec, rows, variances.embedding)
-    two_maps = spec.branch_law is not None
-    static = _Static(
-        spec.activation,
-        spec.inner_activation,
-        two_maps,
-        has_mean=not two_maps and not is_odd(spec.activation),
-        starts_centred=spec.embedding_law is not None,
-        depth=spec.depth,
-        patches=spec.patches,
-        engine="series",
-    )
-    with host_float64():
-        import jax
-
-        arguments = jax.tree.map(jax.numpy.asarray, (start, variances, flags))
-        run = jax.jit(_recursion, static_argnums=0)
-        layers, last, missing, errors = run(static, *arguments)
-        if not float(missing) <= MISSING_SHARE:
-            static = static._replace(engine="quadrature")
-            layers, last, _, errors = run(static, *arguments)
-        layers, last = jax.tree.map(np.asarray, (layers, last))
-    _check_resolution(static, np.asarray(errors))
-    if spec.output_width is None:
-        return layers, last
-    weights, bias = variances.output, variances.output_bias
-    nngp = weights * layers.nngp[-1:] + bias
-    ntk = (
-        flags.output * weights * layers.nngp[-1:] + flags.biases * bias + weights * layers.ntk[-1:]
-    )
-    return layers._replace(
-        nngp=np.append(layers.nngp, nngp, 0), ntk=np.append(layers.ntk, ntk, 0)
-    ), last
+    net, groups = checked_program(spec, rows.shape[1]), checked_trained(trained)
+    net = net if whole else net._replace(readout=None)
+    task = Task(at_sites="averaged" if whole else False, closure=closure(spec), trained=groups)
+    return interpret(net, rows, task=task)
 
 
-def _check_resolution(static: _Static, errors: np.ndarray) -> None:
-    """Refuse large quadrature errors [depth, (psi, phi)]."""
-    from deepinit.infinite_width.resolution import LARGEST_ERROR, unresolved_error
+def checked_program(spec: ResNet | ConvResNet, dimension: int) -> Program:
+    """The program; non-Gaussian biases, which linear networks may have, are normal ones.
 
-    unresolved = np.argwhere(errors > LARGEST_ERROR)
-    if len(unresolved):
-        block, which = unresolved[0]
-        activation = (static.inner, static.activation)[which]
-        raise unresolved_error(activation, f"block {block + 1}", errors[block, which])
+    Raises SpecError: no residual network; wrong dimension; laws without exchangeable coordinates,
+        or without Gaussian ones where needed.
+    """
+    remedy = "Kernels of an MLP: infinite_width.recursion.kernel_layers."
+    validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)
+    spec.matrix_shapes(dimension)
+    _check_laws(spec)
+    bias = spec.bias_law
+    if isinstance(bias, Law) and not bias.is_gaussian:
+        law = dataclasses.replace(bias, name="normal", density=None)
+        spec = dataclasses.replace(spec, bias_law=law)
+    return spec.layers(Shape((), dimension))
 
 
-def _recursion(static: _Static, start: Start, variances: Variances, trained: Trained) -> Any:
-    import jax
-    import jax.numpy as jnp
+def checked_trained(trained: tuple[str, ...]) -> tuple[str, ...]:
+    """Groups in the NTK, in order; SpecError for an unknown one."""
+    is_list = isinstance(trained, tuple | list | set | frozenset)
+    if not is_list or any(name not in PARAMETERS for name in trained):
+        raise SpecError(f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups in a tuple.")
+    return tuple(name for name in PARAMETERS if name in trained)
 
-    from deepinit.infinite_width.residual_duals import Products, gaussian_products
 
-    positions = len(static.patches)
-    num = len(start.mean) // positions
-
-    def second_moment(stream: _Stream) -> Any:
-        cross = jnp.outer(start.mean, stream.shift)
-        return (
-            start.second_moment
-            + cross
-            + cross.T
-            + jnp.outer(stream.shift, stream.shift)
-            + stream.covariance
-        )
-
-    def inner_products(stream: _Stream) -> Products:
-        if static.inner == linear:
-            ones = jnp.ones_like(stream.covariance)
-            return Products(second_moment(stream), ones, start.mean + stream.shift)
-        centred = static.starts_centred and not static.has_mean
-        means = None if centred else start.means + stream.shift[:, None]
-        return gaussian_products(
-            static.inner, means, start.covariance + stream.covariance, static.engine
-        )
-
-    def over_patches(sites: Any) -> Any:
-        padded = jnp.pad(
-            sites.reshape(num, positions, num, positions), ((0, 0), (0, 1), (0, 0), (0, 1))
-        )
-        offsets = np.asarray(static.patches).T  # -1 is the last place, which holds the zeros
-        total: Any = sum(padded[:, places][:, :, :, places] for places in offsets)
-        return total.reshape(sites.shape)
-
-    def block(stream: _Stream, _: None) -> Any:
-        psi = inner_products(stream)
-        weights = variances.weight * over_patches(psi.values)
-        older = variances.weight * over_patches(psi.slopes * stream.ntk)
-        tangents = trained.weights * weights + trained.biases * variances.bias + older
-        phi = gaussian_products(static.activation, None, weights + variances.bias, static.engine)
-        response = phi.slopes * tangents
-        if static.two_maps:
-            increment, shift = variances.branch * phi.values, stream.shift
-            response = variances.branch * (trained.branch * phi.values + response)
-        else:
-            mean = phi.means if static.has_mean else jnp.zeros_like(phi.means)
-            increment, shift = phi.values - jnp.outer(mean, mean), stream.shift + mean
-        stream = _Stream(shift, stream.covariance + increment, stream.ntk + response)
-        errors = jnp.stack([psi.error, phi.error])
-        return stream, (pooled(stream), jnp.maximum(psi.missing, phi.missing), errors)
-
-    def pooled(stream: _Stream) -> Any:
-        average: Any = jnp.mean
-        moments = second_moment(stream)
-        images = (num, positions, num, positions)
-        return ResidualLayers(
-            average((start.mean + stream.shift).reshape(num, positions), axis=1),
-            average(jnp.diagonal(moments).reshape(num, positions), axis=1),
-            average(moments.reshape(images), axis=(1, 3)),
-            average(stream.ntk.reshape(images), axis=(1, 3)),
-        )
-
-    zero = jnp.zeros_like(start.covariance)
-    first = _Stream(jnp.zeros_like(start.mean), zero, trained.embedding * start.covariance)
-    last, (layers, missing, errors) = jax.lax.scan(block, first, None, length=static.depth)
-    final = start.mean + last.shift, second_moment(last), last.ntk
-    return layers, final, jnp.max(missing), errors
+def _check_laws(spec: ResNet | ConvResNet) -> None:
+    """Refuse laws without a Gaussian exchangeable stream."""
+    for name, law in laws_of(spec, LAWS).items():
+        if not isinstance(law, Law):
+            remedy = "Simulate; deepinit.theory has the moments in the limit of depth."
+            given = f"{name} of correlated or drifting entries, at infinite width"
+            raise SpecError(given, "laws with independent centred entries", remedy)
+    bias, embedding = spec.bias_law, spec.embedding_law
+    remedy = "Take di.normal of the same variance, or simulate."
+    is_linear = spec.activation == linear and spec.inner_activation == linear
+    if bias is not None and not is_linear and not (bias.is_gaussian or bias.is_haar):
+        raise SpecError(f"biases of the law {bias.name!r}, not Gaussian", "normal biases", remedy)
+    if is_linear and bias is not None and not bias.is_symmetric:
+        given = "constant biases, at infinite width"
+        raise SpecError(given, "biases symmetric about 0", "Take random biases, or simulate.")
+    is_other = embedding is not None and not (embedding.is_gaussian or embedding.is_haar)
+    if embedding is not None and is_other and spec.inner_activation != linear:
+        given = f"an embedding of the law {embedding.name!r} before a nonlinear inner activation"
+        raise SpecError(given, "a normal embedding", remedy)

@@ -11,8 +11,6 @@ from deepinit.infinite_width.states import State
 InfiniteRule = Callable[[Any, State, Shape, int, str], State]
 INFINITE: Table[InfiniteRule] = Table("infinite")
 
-# Kinds whose rows interact across inputs (batch norms): their kernels need all inputs at once.
-
 
 def apply(layer: Layer, state: State, shape: Shape, depth: int, path: str) -> State:
     """State after a layer, by its rule or its expansion's; depth of the network, path for messages.
@@ -40,8 +38,8 @@ def require_gaussian(layer: Layer, state: State, path: str) -> None:
 
 def entry_variance(
     layer: Layer, name: str, fan_in: int, depth: int, path: str, *, gaussian: bool = False
-) -> float:
-    """Variance of an entry of the law `name`; 0 for None.
+) -> Any:
+    """Variance of an entry of the law `name`, a number or a placeholder; 0 for None.
 
     Raises SpecError: dependent entries, a drift, or (if `gaussian`) another law than a normal one.
     """

@@ -49,6 +49,10 @@ class State:
         replica: number of the randomized nodes that `random_nodes` gives.
         sampled: such nodes were used: the interpreter averages over replicas.
         source: Gaussian columns before the last layer of neurons, or None.
+        closed: sums of neurons count as Gaussian (`centres`).
+        centres: [R, P, coordinates], or None: neurons are N(centre, cov), so many of each;
+            `absorbed` averages them.
+        trained: groups of parameters in the ntk (`random_maps`), or None for all.
     """
 
     cross: Kernel
@@ -60,6 +64,7 @@ class State:
     error: Any
     replica: Any = 0
     source: "Source | None" = None
+    centres: Any = None
     gaussian: bool = dataclasses.field(default=False, metadata={"static": True})
     fresh: bool = dataclasses.field(default=False, metadata={"static": True})
     square: bool = dataclasses.field(default=False, metadata={"static": True})
@@ -68,6 +73,8 @@ class State:
     sampled: bool = dataclasses.field(default=False, metadata={"static": True})
     aligned: bool = dataclasses.field(default=False, metadata={"static": True})
     engine: Engine = dataclasses.field(default=("series", 256), metadata={"static": True})
+    closed: bool = dataclasses.field(default=False, metadata={"static": True})
+    trained: tuple[str, ...] | None = dataclasses.field(default=None, metadata={"static": True})
 
     @property
     def with_ntk(self) -> bool:
@@ -106,11 +113,11 @@ def start(
     first: Any,
     second: Any,
     same: Any,
-    *,
     ntk: bool,
     engine: Engine,
     replica: Any = 0,
     aligned: bool = False,
+    trained: tuple[str, ...] | None = None,
 ) -> State:
     """Inputs as a state: first [A, P, n], second [B, P, n] or None for `first`.
 
@@ -135,6 +142,7 @@ def start(
         square=second is None,
         aligned=aligned,
         engine=engine,
+        trained=trained,
     )
     return tied(state)
 
@@ -166,6 +174,15 @@ def linear_map(state: State, fn: Callable[[Any], Any], **changes: Any) -> State:
     return each_block(state, mapped, **changes)
 
 
+def without_means(state: State, means: Any, **changes: Any) -> State:
+    """The state with cov - m m', means [R, P]."""
+
+    def centred(kernel: Kernel, mean: Sides) -> Kernel:
+        return Kernel(kernel.cov - mean.left * mean.right, kernel.ntk)
+
+    return each_block(state, centred, means, **changes)
+
+
 def on_ntk(fn: Callable[..., Any], *parts: Any) -> Any:
     """`fn(*parts)`; None where tangent kernels are not computed."""
     return None if parts[0] is None else fn(*parts)
@@ -181,7 +198,13 @@ def tied(state: State) -> State:
 
 
 def absorbed(state: State) -> State:
-    """The state with gains averaged over neurons, ntk + g cov, before a linear map."""
+    """The state with gains and centres averaged over neurons, before a linear map: ntk + g cov,
+    cov + mean_d m_d m'_d.
+    """
+    if state.centres is not None:
+        rows = state.centres.reshape(-1, state.centres.shape[-1])
+        cov = state.cross.cov + blocks(rows @ rows.T / rows.shape[1], len(state.same))
+        return squared(state.replace(centres=None, gaussian=False), Kernel(cov, state.cross.ntk))
     if not state.gain:
         return state
 
@@ -198,3 +221,21 @@ def equal_rows(state: State, block: Any) -> Any:
         return state.same[:, :, None] if of_inputs else jnp.ones((), bool)
     eye = jnp.eye(block.shape[-1], dtype=bool)
     return state.same[:, :, None, None] & eye if of_inputs else eye
+
+
+def squared(state: State, cross: Kernel) -> State:
+    """The square state of kernels between all pairs."""
+    own = jnp.arange(len(cross.cov))
+    return tied(state.replace(cross=cross, within=jax.tree.map(lambda x: x[own, own], cross)))
+
+
+def matrix(block: Any) -> Any:
+    """[A, A, P, P] of a square state as [A P, A P]."""
+    rows = block.shape[0] * block.shape[2]
+    return block.swapaxes(1, 2).reshape(rows, rows)
+
+
+def blocks(matrix: Any, num: int) -> Any:
+    """The inverse of `matrix`, A = num."""
+    length = len(matrix) // num
+    return matrix.reshape(num, length, num, length).swapaxes(1, 2)

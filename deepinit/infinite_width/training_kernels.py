@@ -16,7 +16,7 @@ from deepinit.core.specs import MLP
 from deepinit.core.training_options import require_output_layer
 from deepinit.core.typing import Array, Float, Plain, Real
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import layer_variances
+from deepinit.infinite_width.recursion import in_blocks, layer_variances
 from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 
@@ -37,52 +37,17 @@ def standard_kernels(spec: MLP, x: Real[Array, "num dimension"] | Plain) -> Trai
     Reference: arXiv 2001.07301.
     """
     x = checked_rows(x)
-    weight_vars, bias_vars, fan_ins = _layers(spec, x.shape[1])
+    require_output_layer(spec)
+    weight_vars, bias_vars = layer_variances(spec, x.shape[1])
+    fan_ins = np.asarray((x.shape[1], *spec.widths), np.float64)
+    hidden = np.append(np.ones(spec.depth), 0.0)
     with host_float64():
-        import jax
-
+        from deepinit.infinite_width.pairs import OwnParts
         from deepinit.infinite_width.resolution import check_resolution
 
         activated = weight_vars[:-1], bias_vars[:-1]
         check_resolution(spec.activation, np.mean(x**2, axis=1), *activated)
-        arrays = map(jax.numpy.asarray, (x, weight_vars, bias_vars, fan_ins))
-        run = jax.jit(_standard_scan, static_argnums=0)
-        kernels = run(spec.activation, float(spec.bias_law is not None), *arrays)
-        kernels = TrainingKernels(*map(np.asarray, kernels))
-    return checked_limit(kernels, is_kernel=True)
-
-
-def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
-    import jax
-    import jax.numpy as jnp
-
-    from deepinit.infinite_width.pairs import affine, matrices, nonlinearity, rows_of_points
-
-    rows = rows_of_points(x)
-
-    def hidden_layer(carry, layer):
-        below, point_response, pair_response = carry
-        weight_var, bias_var, fan_in = layer
-        point_ntk = fan_in * below.variance + has_bias + weight_var * point_response
-        pair_ntk = fan_in * below.covariance + has_bias + weight_var * pair_response
-        above, point_slope, pair_slope = nonlinearity(
-            activation, affine(below, weight_var, bias_var)
-        )
-        return (above, point_slope * point_ntk, pair_slope * pair_ntk), None
-
-    start = (rows, jnp.zeros_like(rows.variance), jnp.zeros_like(rows.growth))
-    hidden = (weight_vars[:-1], bias_vars[:-1], fan_ins[:-1])
-    (last, point_response, pair_response), _ = jax.lax.scan(hidden_layer, start, hidden)
-    weight_var, fan_in = weight_vars[-1], fan_ins[-1]
-
-    nngp = matrices(rows, weight_var * last.variance, weight_var * last.covariance)
-    point_ntk = fan_in * last.variance + weight_var * point_response
-    return nngp, matrices(rows, point_ntk, fan_in * last.covariance + weight_var * pair_response)
-
-
-def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weight variances times fan_in, bias variances, fan_ins."""
-    require_output_layer(spec)
-    weight_vars, bias_vars = layer_variances(spec, dimension)
-    fan_ins = np.asarray((dimension, *spec.widths), np.float64)
-    return weight_vars, np.append(bias_vars[:-1], 0.0), fan_ins
+        own = OwnParts(fan_ins, hidden * (spec.bias_law is not None))
+        layers = weight_vars, hidden * bias_vars, own
+        nngp, ntk = in_blocks(spec.activation, x, layers, last_only=True)
+    return checked_limit(TrainingKernels(nngp[0], ntk[0]), is_kernel=True)

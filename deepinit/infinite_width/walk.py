@@ -38,23 +38,23 @@ def _repeated(
 ) -> tuple[State, Any]:
     """One scan over the repetitions that keep the structure of the state."""
 
-    def once(state: State, number: int) -> tuple[State, Any]:
-        return walk(layer.layer, state, shape, depth, joined(path, str(number)), record)
+    def once(number: int) -> Any:
+        inside = joined(path, str(number))
+        step = lambda state: walk(layer.layer, state, shape, depth, inside, record)
+        return jax.jit(step, inline=True)  # one trace for its structure and its use
 
     apart: list[Any] = []
     while len(apart) < layer.times:
-        number = len(apart) + 1
-        after = jax.eval_shape(lambda state, number=number: once(state, number)[0], state)
-        if _structure(after) == _structure(state):
+        step = once(len(apart) + 1)
+        if _structure(jax.eval_shape(step, state)[0]) == _structure(state):
             break
-        state, part = once(state, number)
+        state, part = step(state)
         shape = output_shape(layer.layer, shape, path)
         apart.append(part)
     times = layer.times - len(apart)
     stacked = None
     if times:
-        number = len(apart) + 1
-        state, stacked = jax.lax.scan(lambda state, _: once(state, number), state, length=times)
+        state, stacked = jax.lax.scan(lambda state, _: step(state), state, length=times)
     return state, {"apart": apart, "times": times, "stacked": stacked}
 
 

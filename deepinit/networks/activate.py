@@ -69,7 +69,7 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
     displacements = rows.displacements
     if rows.bases:  # else the difference would be compiled for no rows
         step = jnp.exp(
-            jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _smallest_scale(rows))
+            jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, smallest_scale(rows))
         )[:, None]
         displacements = activation.difference(rows.of_bases(points), step * displacements) / step
     return dataclasses.replace(
@@ -86,7 +86,7 @@ def flushed(rows: Rows, smallest: float) -> Rows:
     least = math.log(smallest) - rows.point_scales
     keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # NaN stays
     base, keep_base = rows.of_bases(rows.points), rows.of_bases(keep)
-    step = jnp.exp(jnp.maximum(rows.displacement_scales, _smallest_scale(rows)))[:, None]
+    step = jnp.exp(jnp.maximum(rows.displacement_scales, smallest_scale(rows)))[:, None]
     partner = base + step * rows.displacements
     keep_partner = ~(jnp.log(jnp.abs(partner)) < rows.of_bases(least)[:, None])
     one_only = jnp.where(keep_partner, partner, -base) / step
@@ -102,6 +102,6 @@ def flushed(rows: Rows, smallest: float) -> Rows:
     )
 
 
-def _smallest_scale(rows: Rows) -> float:
+def smallest_scale(rows: Rows) -> float:
     """log(eps^2 / 4), below which the derivative alone acts."""
     return 2.0 * math.log(0.5 * float(jnp.finfo(rows.points.dtype).eps))

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.layers import Shape
+from deepinit.networks.activate import smallest_scale
 from deepinit.networks.cotangents import Cotangents
 from deepinit.networks.interpreter import Applied, Draw, RowRule
 from deepinit.networks.rows import Rows, unit_scales
@@ -44,7 +45,7 @@ def row_map(
         points = jax.vmap(at)(rows.points, rows.point_scales)
         displacements = jnp.zeros((0, points.shape[1]), points.dtype)
         if rows.bases:
-            step = jnp.exp(jnp.maximum(rows.displacement_scales, _smallest(rows)))
+            step = jnp.exp(jnp.maximum(rows.displacement_scales, smallest_scale(rows)))
             base, scale = rows.of_bases(rows.points), rows.of_bases(rows.point_scales)
             change = difference or _by_quadrature(function)
             moved = jax.vmap(lambda x, dx, scale: change(layer, shape, x, dx, scale))
@@ -104,8 +105,3 @@ def _by_quadrature(function: Function) -> Callable[..., jax.Array]:
         return jnp.where(is_short, integral, at(x + dx) - at(x))
 
     return difference
-
-
-def _smallest(rows: Rows) -> float:
-    """log(eps^2 / 4), below which the derivative alone acts."""
-    return 2.0 * math.log(0.5 * float(jnp.finfo(rows.points.dtype).eps))

@@ -29,6 +29,7 @@ from deepinit.core.layers import (
 )
 from deepinit.core.specs import MLP
 from deepinit.infinite_width.interpreter import interpret
+from deepinit.infinite_width.programs import _compiled
 from deepinit.infinite_width.recursion import kernel_layers
 
 PAIR = np.array([[1.0, 0.3], [0.3, 1.0]])
@@ -279,3 +280,15 @@ def test_gains_in_a_sum_are_refused_for_the_tangent_kernel_alone():
 def test_inputs_of_another_size_are_refused():
     with pytest.raises(SpecError, match="One input a row"):
         interpret(program(Dense(3), SHAPE), ROWS[:, :5])
+
+
+def test_networks_that_differ_in_numbers_share_a_compilation():
+    """Also a number that code asks about: a variance 0 is another structure."""
+    net = lambda variance: Sequential(Dense(3, normal(variance)), Activation("relu"), Dense(1))
+    output(net(1.0), PAIR, 3)
+    before = _compiled.cache_info().currsize
+    found = [output(net(variance), PAIR, 3).cov[0, 1, 0, 0] for variance in (1.0, 1.7, 0.4)]
+    assert _compiled.cache_info().currsize == before
+    np.testing.assert_allclose(found, found[0] * np.array([1.0, 1.7, 0.4]), rtol=1e-14)
+    assert not output(net(0.0), PAIR, 3).cov.any()
+    assert _compiled.cache_info().currsize == before + 1

@@ -21,8 +21,9 @@ from deepinit.core.layers import (
     Shape,
     program,
 )
-from deepinit.infinite_width.interpreter import interpret, keeps_positions_apart
+from deepinit.infinite_width.interpreter import interpret
 from deepinit.infinite_width.kernel_matrices import kernel_matrices
+from deepinit.infinite_width.programs import keeps_positions_apart
 from deepinit.infinite_width.recursion import kernel_layers
 
 RNG = np.random.default_rng(0)

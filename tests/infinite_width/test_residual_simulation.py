@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit.infinite_width.residual import position_kernels, residual_layers
-from deepinit.infinite_width.residual_parts import PARAMETERS
+from deepinit.infinite_width.residual import PARAMETERS, position_kernels, residual_layers
 from deepinit.networks.network import network
 
 pytestmark = pytest.mark.slow

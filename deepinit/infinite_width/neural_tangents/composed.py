@@ -1,16 +1,17 @@
-"""Networks of `di.layers` as layers of neural-tangents' `stax`, one rule a kind."""
+"""Programs of layers as layers of neural-tangents' `stax`, one rule a kind."""
 
 from collections.abc import Callable
 from typing import Any
 
+from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.core.layers.containers import Repeat, Residual, Sequential, kind_name
 from deepinit.core.layers.layer import Layer, Shape, output_shape
-from deepinit.core.layers.linear import Conv, Dense
+from deepinit.core.layers.linear import Conv, Dense, MeanDense
 from deepinit.core.layers.neuronwise import Activation
 from deepinit.core.layers.norms import LayerNorm
 from deepinit.core.layers.pooling import Flatten, Pool
-from deepinit.core.layers.program import network_depth
+from deepinit.core.layers.program import Program
 from deepinit.infinite_width.neural_tangents import neural_tangents
 from deepinit.infinite_width.neural_tangents.layers import stax_activation
 from deepinit.infinite_width.rules_table import entry_variance
@@ -18,12 +19,14 @@ from deepinit.infinite_width.rules_table import entry_variance
 Rule = Callable[[Any, Shape, int], Any]
 
 
-def composed_stax_network(net: Layer, shape: Shape) -> Any:
-    """(init_fn, apply_fn, kernel_fn) of a composed network on [num, *positions, channels].
+def stax_program(net: Program) -> Any:
+    """(init_fn, apply_fn, kernel_fn) of a program on [num, *positions, channels].
 
     Raises SpecError: a layer that has no rule here, or that `stax` has in another sense.
     """
-    return _stax(net, shape, network_depth(net))
+    places = (net.embedding, net.shape), (net.body, net.body_shape), (net.readout, net.last_shape)
+    parts = [_stax(layer, shape, net.depth) for layer, shape in places if layer is not None]
+    return neural_tangents().stax.serial(*parts)
 
 
 def _stax(layer: Layer, shape: Shape, depth: int) -> Any:
@@ -64,13 +67,14 @@ def _residual(layer: Residual, shape: Shape, depth: int) -> Any:
 
 def _is_fresh(layer: Layer) -> bool:
     """Whether a layer ends in a random linear map: independent and centred."""
-    last = layer.layers[-1] if isinstance(layer, Sequential) and layer.layers else layer
-    return type(last) in (Dense, Conv)
+    parts = layer.layers if isinstance(layer, Sequential) else (layer,)
+    last = [part for part in parts if part != Activation(linear)][-1:]
+    return bool(last) and type(last[0]) in (Dense, Conv)
 
 
 def _dense(layer: Dense, shape: Shape, depth: int) -> Any:
     if shape.positions:
-        raise _refusal(layer, "positions")
+        return _conv(Conv(layer.width, 1, law=layer.law, bias=layer.bias), shape, depth)
     assert shape.width is not None
     weight = entry_variance(layer, "law", shape.width, depth, "") * shape.width
     bias = entry_variance(layer, "bias", 1, depth, "", gaussian=True)
@@ -106,13 +110,25 @@ def _pool(layer: Pool, shape: Shape, depth: int) -> Any:
     return neural_tangents().stax.GlobalAvgPool()
 
 
+def _activation(layer: Activation, shape: Shape, depth: int) -> Any:
+    # the identity of linear ones keeps columns Gaussian
+    return neural_tangents().stax.Identity() if layer.phi == linear else stax_activation(layer.phi)
+
+
+def _mean_dense(layer: MeanDense, shape: Shape, depth: int) -> Any:
+    stax = neural_tangents().stax
+    flat = shape._replace(positions=())
+    return stax.serial(stax.GlobalAvgPool(), _dense(layer, flat, depth))
+
+
 _RULES: dict[type, Rule] = {
     Sequential: _sequential,
     Repeat: _repeat,
     Residual: _residual,
     Dense: _dense,
+    MeanDense: _mean_dense,
     Conv: _conv,
-    Activation: lambda layer, shape, depth: stax_activation(layer.phi),
+    Activation: _activation,
     LayerNorm: _norm,
     Pool: _pool,
     Flatten: lambda layer, shape, depth: neural_tangents().stax.Flatten(),

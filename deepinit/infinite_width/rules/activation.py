@@ -3,6 +3,7 @@
 from deepinit.core.activations import linear
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.neuronwise import Activation
+from deepinit.infinite_width.centres import activated
 from deepinit.infinite_width.closed_forms import Products
 from deepinit.infinite_width.neuron_norms import is_normed, normed
 from deepinit.infinite_width.products import with_products
@@ -15,6 +16,8 @@ def _activation(layer: Activation, state: State, shape: Shape, depth: int, path:
     del shape, depth
     if layer.phi == linear:
         return state
+    if state.centres is not None:
+        return activated(layer.phi, state)
     if is_normed(state):
         return normed(layer.phi, state).replace(source=Source(state, layer))
     require_gaussian(layer, state, path)

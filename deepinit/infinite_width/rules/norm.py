@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from deepinit.core.layers.layer import Shape
 from deepinit.core.layers.norms import LayerNorm, RMSNorm
 from deepinit.infinite_width.rules_table import INFINITE
-from deepinit.infinite_width.states import Kernel, Sides, State, each_block, on_ntk
+from deepinit.infinite_width.states import Kernel, Sides, State, each_block, on_ntk, without_means
 
 
 @INFINITE.rule(RMSNorm)
@@ -23,12 +23,9 @@ def _rms_norm(layer: RMSNorm, state: State, shape: Shape, depth: int, path: str)
 
 @INFINITE.rule(LayerNorm)
 def _layer_norm(layer: LayerNorm, state: State, shape: Shape, depth: int, path: str) -> State:
-    def centred(kernel: Kernel, mean: Sides) -> Kernel:
-        return Kernel(kernel.cov - mean.left * mean.right, kernel.ntk)
-
     def with_biases(kernel: Kernel) -> Kernel:
         return Kernel(kernel.cov, on_ntk(lambda ntk: ntk + 1.0, kernel.ntk))
 
-    state = each_block(state, centred, state.mean, mean=jnp.zeros_like(state.mean))
+    state = without_means(state, state.mean, mean=jnp.zeros_like(state.mean))
     after = _rms_norm(RMSNorm(layer.eps, layer.gain), state, shape, depth, path)
     return each_block(after, with_biases) if layer.gain else after

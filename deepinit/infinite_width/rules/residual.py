@@ -1,11 +1,24 @@
-"""Residual sums of independent columns: cov' = cov_s + a^2 cov_b + a (m_s m_b' + m_b m_s')."""
+"""Residual sums of independent columns: cov' = cov_s + a^2 cov_b + a (m_s m_b' + m_b m_s').
+
+Closed streams, N(centre, cov): centre' = centre + a m_b, cov' = cov + a^2 (cov_b - m_b m_b').
+"""
+
+from typing import Any
 
 import jax.numpy as jnp
 
 from deepinit.core.layers.containers import Residual, joined
 from deepinit.core.layers.layer import Shape, refuse
 from deepinit.infinite_width.rules_table import INFINITE, apply
-from deepinit.infinite_width.states import Kernel, Sides, State, absorbed, each_block, on_ntk
+from deepinit.infinite_width.states import (
+    Kernel,
+    Sides,
+    State,
+    absorbed,
+    each_block,
+    on_ntk,
+    without_means,
+)
 
 
 @INFINITE.rule(Residual)
@@ -17,7 +30,7 @@ def residual_sum(
     layer: Residual, state: State, shape: Shape, depth: int, path: str
 ) -> tuple[State, State, float]:
     """The sum, its branch with gains averaged, and the branch's scale."""
-    scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else float(layer.scale)
+    scale = depth**-0.5 if layer.scale == "1/sqrt(depth)" else layer.scale
     entering = state.replace(fresh=False)
     branch = apply(layer.branch, entering, shape, depth, joined(path, "branch"))
     skip = entering
@@ -35,7 +48,7 @@ def summed(skip: State, branch: State, scale: float, fresh: bool) -> State:
     """skip + scale branch; `fresh`: whether a random linear map came before."""
     gaussian = skip.gaussian and branch.gaussian
     had_gains = bool(skip.gain or branch.gain or skip.blurred or branch.blurred)
-    skip, branch = absorbed(skip), absorbed(branch)
+    skip, branch = skip if skip.closed else absorbed(skip), absorbed(branch)
     sums = skip.replace(
         cross=_sum_of_kernels(skip.cross, branch.cross, scale),
         within=_sum_of_kernels(skip.within, branch.within, scale),
@@ -48,6 +61,8 @@ def summed(skip: State, branch: State, scale: float, fresh: bool) -> State:
         fresh=fresh,
         blurred=had_gains and gaussian,
     )
+    if skip.closed:
+        return _closed(sums, scale * branch.mean)
     if skip.gaussian or branch.gaussian:  # of mean 0
         return sums
 
@@ -56,6 +71,12 @@ def summed(skip: State, branch: State, scale: float, fresh: bool) -> State:
         return Kernel(kernel.cov + scale * products, kernel.ntk)
 
     return each_block(sums, crossed, skip.mean, branch.mean)
+
+
+def _closed(sums: State, mean: Any) -> State:
+    """Sums of a closed stream and branches of this mean."""
+    centres = None if sums.centres is None else sums.centres + mean[..., None]
+    return without_means(sums, mean, centres=centres, gaussian=True)
 
 
 def _sum_of_kernels(skip: Kernel, branch: Kernel, scale: float) -> Kernel:

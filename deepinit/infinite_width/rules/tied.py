@@ -30,7 +30,7 @@ from deepinit.core.layers.layer import Layer, Shape, refuse
 from deepinit.core.layers.program import has_own_masks
 from deepinit.infinite_width.rules.residual import residual_sum
 from deepinit.infinite_width.rules_table import INFINITE
-from deepinit.infinite_width.states import Kernel, State, absorbed, on_ntk, tied
+from deepinit.infinite_width.states import Kernel, State, absorbed, on_ntk, squared
 from deepinit.infinite_width.walk import walk
 
 Use = Callable[[State], State]
@@ -91,7 +91,7 @@ def _streamed(layer: Layer, state: State, times: int, shape: Shape, depth: int, 
 
     means = _outer(branch.mean, branch.mean, state.aligned)
     cov = crossed(sums.cross.cov, branch.cross.cov - means)
-    return _square(sums, Kernel(cov, on_ntk(crossed, sums.cross.ntk, branch.cross.ntk)))
+    return squared(sums, Kernel(cov, on_ntk(crossed, sums.cross.ntk, branch.cross.ntk)))
 
 
 def _last_use(entering: State, use: Use, times: int) -> State:
@@ -115,7 +115,7 @@ def _last_use(entering: State, use: Use, times: int) -> State:
     after = jax.lax.fori_loop(0, times, lambda _, after: passed(after), after)
     cross = jax.tree.map(lambda part: part[-num:, -num:], after.cross)
     last = after.replace(mean=after.mean[-num:], same=entering.same)
-    return _square(last, cross)
+    return squared(last, cross)
 
 
 def _uses(entering: State, after: State) -> State:
@@ -140,7 +140,7 @@ def _uses(entering: State, after: State) -> State:
         gaussian=entering.gaussian and after.gaussian,
         blurred=entering.blurred or after.blurred,
     )
-    return _square(inputs, Kernel(cov, ntk))
+    return squared(inputs, Kernel(cov, ntk))
 
 
 def _by_pairs(state: State, several: Use) -> State:
@@ -160,7 +160,7 @@ def _by_pairs(state: State, several: Use) -> State:
         same = jnp.eye(2, dtype=bool) | state.same[a, b]
         mean = state.mean[jnp.stack([a, num + b])]
         two = state.replace(mean=mean, same=same, square=True)
-        return several(_square(two, jax.tree.map(both, *parts)))
+        return several(squared(two, jax.tree.map(both, *parts)))
 
     after = jax.lax.map(pair, tuple(places))
     table = lambda part: part.reshape(num, others, *part.shape[1:])
@@ -175,12 +175,6 @@ def _by_pairs(state: State, several: Use) -> State:
         replica=state.replica,
         square=False,
     )
-
-
-def _square(state: State, cross: Kernel) -> State:
-    """The square state of kernels between all pairs."""
-    own = jnp.arange(len(cross.cov))
-    return tied(state.replace(cross=cross, within=jax.tree.map(lambda x: x[own, own], cross)))
 
 
 def _transposed(block: Any) -> Any:

@@ -6,12 +6,12 @@ forms and the recursion in (a, b) lose digits as theta -> pi, by up to delta^{-k
 """
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats
+from deepinit.core.gauss_legendre import unit_rule
 from deepinit.core.typing import Array, Float, Like, Plain, Real
 
 
@@ -27,7 +27,7 @@ def mixed_moment(a: int, b: int, theta: Real[Array, "*shape"] | Plain) -> Float[
     (angle,) = as_floats(xp, theta)
     validate.angle(angle)
     opening = xp.maximum(math.pi - angle, 0.0)[..., None]
-    nodes, weights = unit_legendre(20 + 3 * (a + b) // 4)
+    nodes, weights = unit_rule(20 + 3 * (a + b) // 4)
     fractions = xp.asarray(nodes, dtype=angle.dtype)
     # One factor of the prefactor per power: no overflow meets an underflow.
     scale = math.exp(_log_prefactor(a + b) / max(a + b, 1))
@@ -79,13 +79,6 @@ def q_number(a: int, k: int) -> int:
         total += signed_double_factorial * p_number(a, k + 2 * j + 1)
         signed_double_factorial *= -(2 * j + 1)
     return total
-
-
-@lru_cache(maxsize=64)
-def unit_legendre(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    return 0.5 * (nodes + 1.0), 0.5 * weights
 
 
 def _log_prefactor(k: int) -> float:

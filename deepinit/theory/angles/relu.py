@@ -27,10 +27,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.array_api import array_namespace
+from deepinit.core.gauss_legendre import unit_rule
 from deepinit.core.typing import Float, Like
-from deepinit.theory.angles.mixed_moments import mixed_moment, unit_legendre
+from deepinit.theory.angles.mixed_moments import mixed_moment
 
-_NODES, _WEIGHTS = unit_legendre(16)  # exact to float64 rounding for sin^4 on [0, pi]
+_NODES, _WEIGHTS = unit_rule(16)  # exact to float64 rounding for sin^4 on [0, pi]
 
 
 class ReluLayer(NamedTuple):

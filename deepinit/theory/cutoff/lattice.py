@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import erfc
 
 from deepinit.core import validate
+from deepinit.core.gauss_legendre import normal_panels
 from deepinit.core.typing import Float
 from deepinit.theory.cutoff.validate import check_rounding
 
@@ -113,11 +114,8 @@ def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
     near = np.linspace(least, max(bend, least), 1 + panels)
     far = np.linspace(near[-1], _FARTHEST_NORMAL, 80)
     edges = np.unique(np.concatenate([near, far]))
-    nodes, weights = np.polynomial.legendre.leggauss(16)
-    half = 0.5 * np.diff(edges)[:, None]
-    g = half * nodes + 0.5 * (edges[1:] + edges[:-1])[:, None]
-    density = half * weights * np.exp(-0.5 * g * g) * math.sqrt(2.0 / math.pi)
-    return float(np.sum(density * (np.tanh(std * g) / mesh) ** power))
+    g, weights = normal_panels(edges, 16)
+    return float(2.0 * np.sum(weights * (np.tanh(std * g) / mesh) ** power))
 
 
 def _linear_mean_square(alpha: float) -> float:

@@ -22,6 +22,7 @@ from scipy.special import ndtr, ndtri, polygamma
 from deepinit.core import validate
 from deepinit.core.activations import tanh
 from deepinit.core.errors import SpecError
+from deepinit.core.gauss_legendre import unit_rule
 from deepinit.core.gaussian import normal_rule
 from deepinit.core.laws import Law
 from deepinit.core.typing import Float
@@ -124,8 +125,8 @@ def underflow_layer(
 def _product_tail(law: Law, y: float) -> float:
     """P(|omega g| > y), omega of the law with variance 1, g normal."""
     if law.name == "uniform":
-        nodes, weights = np.polynomial.legendre.leggauss(80)
-        omega, weights = math.sqrt(3.0) * 0.5 * (nodes + 1.0), 0.5 * weights
+        nodes, weights = unit_rule(80)
+        omega = math.sqrt(3.0) * nodes
     else:
         omega, weights = normal_rule((0.0,), 120)
         omega = np.abs(omega)

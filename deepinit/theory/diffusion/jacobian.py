@@ -23,11 +23,12 @@ import numpy as np
 from scipy.linalg import expm
 
 from deepinit.core import validate
+from deepinit.core.gauss_legendre import unit_rule
 from deepinit.core.typing import ActivationLike
 from deepinit.theory.diffusion.growth import growth_of, without_curvature
 from deepinit.theory.numerics import LogNormal
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(100)
+_NODES, _WEIGHTS = unit_rule(100)
 
 
 class JacobianLaw(NamedTuple):
@@ -92,10 +93,10 @@ def bias_kernel_variance(
         total = 2.0 * growth.rate + gamma
         bracket = (math.expm1(total * time) / total - growth.mean_time) / (growth.rate + gamma)
         return growth.bias_rate**2 * (2.0 * bracket - growth.mean_time**2)
-    u = 0.5 * time * (_NODES + 1.0)  # exact for e^{(2 kappa + gamma) u} up to exponents of 200
+    u = time * _NODES  # exact for e^{(2 kappa + gamma) u} up to exponents of 200
     left = time - u
     ahead = np.exp(growth.rate * u) * left * _exp_ratio(growth.rate * left)
-    integral = 0.5 * time * np.sum(_WEIGHTS * np.exp(growth.rate * u) * np.expm1(gamma * u) * ahead)
+    integral = time * np.sum(_WEIGHTS * np.exp(growth.rate * u) * np.expm1(gamma * u) * ahead)
     return float(2.0 * growth.bias_rate**2 * integral)
 
 

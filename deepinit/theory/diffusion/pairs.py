@@ -16,9 +16,9 @@ import math
 import numpy as np
 
 from deepinit.core.activations import Activation
+from deepinit.core.gauss_legendre import normal_panels
 from deepinit.core.gaussian import derivatives, normal_rule, values
 
-_PIECE, _PIECE_WEIGHTS = np.polynomial.legendre.leggauss(40)
 _RANGE = 9.0  # the normal density outside weighs 2e-19
 _KINKED_NODES = 60
 
@@ -105,10 +105,7 @@ def _pair_rule(
     breaks = np.clip((np.array(sorted(kinks))[None, :] - centre[:, None]) / rest, -_RANGE, _RANGE)
     ends = np.full((len(nodes), 1), _RANGE)
     edges = np.concatenate([-ends, breaks, ends], axis=1)
-    half, middle = 0.5 * np.diff(edges)[..., None], 0.5 * (edges[:, 1:] + edges[:, :-1])[..., None]
-    inner = (middle + half * _PIECE).reshape(len(nodes), -1)
-    pieces = (half * _PIECE_WEIGHTS).reshape(len(nodes), -1)
-    weights = pieces * np.exp(-0.5 * inner**2) / math.sqrt(2.0 * math.pi)
+    inner, weights = normal_panels(edges, 40)
     return means[0] + std_x * nodes, centre[:, None] + rest * inner, mass[:, None] * weights
 
 

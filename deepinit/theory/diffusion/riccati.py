@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from deepinit.core import gauss_legendre
 from deepinit.core.explosions import explosion_refusal
 from deepinit.core.typing import Float, Like
 from deepinit.theory.diffusion.growth import DiffusionConstants
@@ -127,7 +128,4 @@ def panels(
     while edges[-1] < horizon:
         t = edges[-1]
         edges.append(min(horizon, t + min(longest, 0.5 * (after - t), 0.5 * (before + t))))
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    halves = 0.5 * np.diff(edges)[:, None]
-    middles = 0.5 * (np.array(edges[1:]) + np.array(edges[:-1]))[:, None]
-    return (middles + halves * nodes).ravel(), (halves * weights).ravel()
+    return gauss_legendre.panels(edges, num_nodes)

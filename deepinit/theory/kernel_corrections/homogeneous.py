@@ -11,10 +11,10 @@ E R^2, 1 = 8, 2, 1.
 """
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
+from deepinit.core.gauss_legendre import unit_rule
 from deepinit.theory.numerics.kernel_moments import Derivatives, EntryMoments
 
 PARALLEL = 1e-7  # 1 - |rho| below which rounding leaves less than four digits of corrections
@@ -94,18 +94,13 @@ def _symmetric(aa_aa, aa_ab, aa_bb, ab_ab, ab_bb, bb_bb):
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-@lru_cache(maxsize=1)
-def _arc_rule() -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(_ARC_NODES)
-
-
 def _products(
     slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: np.ndarray
 ) -> np.ndarray:
     """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs."""
     left, right = slopes
-    legendre, mass = _arc_rule()
-    unit, mass = 0.5 * (legendre + 1.0), 0.5 * mass / (2.0 * math.pi)
+    unit, mass = unit_rule(_ARC_NODES)
+    mass = mass / (2.0 * math.pi)
     opening = theta[:, None]
     wide = np.maximum(math.pi - opening, 0.0)
     same = 0.5 * math.pi - wide * unit  # both positive; both negative on the opposite arc

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.gauss_legendre import panels
 from deepinit.theory.layers import homogeneous, kinked
 from deepinit.theory.layers.quadrature import Chain, applied
 from deepinit.theory.numerics.entries import count_rows, entries
@@ -99,10 +100,8 @@ def _angles(kinks: tuple[float, ...], root: Any, dimensions: float) -> tuple[Any
     splits = jnp.clip(jnp.asarray(kinks) / (root * math.sqrt(dimensions)), -1.0, 1.0)
     fixed = jnp.linspace(-limit, limit, _PANELS + 1)
     edges = jnp.sort(jnp.concatenate([fixed, jnp.clip(jnp.arcsin(splits), -limit, limit)]))
-    legendre, mass = np.polynomial.legendre.leggauss(_NODES)
-    half, middle = 0.5 * (edges[1:] - edges[:-1]), 0.5 * (edges[1:] + edges[:-1])
-    angle = (middle[:, None] + half[:, None] * legendre).ravel()
-    density = jnp.cos(angle) ** (dimensions - 2) * (half[:, None] * mass).ravel()
+    angle, weights = panels(edges, _NODES)
+    density = jnp.cos(angle) ** (dimensions - 2) * weights
     return math.sqrt(dimensions) * jnp.sin(angle), density / jnp.sum(density)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.gauss_legendre import unit_rule
+
 _ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 4 on arcs up to pi
 _RADIAL = {2: 2.0, 3: 3.0 * math.sqrt(math.pi / 2.0), 4: 8.0}  # E R^order
 
@@ -50,8 +52,8 @@ def products(slopes: tuple[float, float], near: Any) -> Any:
     a, c, b = near.T
     size = jnp.sqrt(a * b)
     theta = 0.5 * math.pi - jnp.arctan2(c, jnp.sqrt((size - c) * (size + c)))
-    legendre, mass = np.polynomial.legendre.leggauss(_ARC_NODES)
-    unit, mass = 0.5 * (legendre + 1.0), 0.5 * mass / (2.0 * math.pi)
+    unit, mass = unit_rule(_ARC_NODES)
+    mass = mass / (2.0 * math.pi)
     opening = theta[:, None]
     wide = jnp.maximum(math.pi - opening, 0.0)
     same = 0.5 * math.pi - wide * unit

@@ -5,13 +5,14 @@
 second derivatives use the Hermite tensor of degree 4. Rounding 1e-16 / (1 - rho^2)^2.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from deepinit.core.gauss_legendre import normal_panels
 
 _RADIUS = 10.5  # the weight of the plane outside it is 1e-24
 _NODES = 20
@@ -98,17 +99,7 @@ def _panels(splits: Any) -> tuple[Any, Any]:
     """Nodes and normal weights [m], panels at most 3 wide, split at the points."""
     fixed = jnp.linspace(-_RADIUS, _RADIUS, _PANELS + 1)
     edges = jnp.sort(jnp.concatenate([fixed, jnp.clip(splits, -_RADIUS, _RADIUS)]))
-    return _gauss(edges)
-
-
-def _gauss(edges: Any) -> tuple[Any, Any]:
-    """Gauss-Legendre between edges [e, ...]: nodes, normal weights [..., m]."""
-    legendre, mass = np.polynomial.legendre.leggauss(_NODES)
-    half, middle = 0.5 * (edges[1:] - edges[:-1]), 0.5 * (edges[1:] + edges[:-1])
-    nodes = jnp.moveaxis(middle[..., None] + half[..., None] * legendre, 0, -2)
-    weights = jnp.moveaxis(half[..., None] * mass, 0, -2)
-    nodes, weights = (part.reshape(*part.shape[:-2], -1) for part in (nodes, weights))
-    return nodes, weights * jnp.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
+    return normal_panels(edges, _NODES)
 
 
 def _plane(kernel: Any, kinks: tuple[float, ...]) -> tuple[Any, Any]:
@@ -122,6 +113,7 @@ def _plane(kernel: Any, kinks: tuple[float, ...]) -> tuple[Any, Any]:
     x, mass = _panels(jnp.concatenate([points / jnp.sqrt(a), clusters.ravel()]))
     breaks = jnp.clip((points[:, None] - along * x) / across, -_RADIUS, _RADIUS)
     fixed = jnp.linspace(-_RADIUS, _RADIUS, _PANELS + 1)[:, None] * jnp.ones_like(x)
-    y, weights = _gauss(jnp.sort(jnp.concatenate([fixed, breaks]), axis=0))
+    edges = jnp.sort(jnp.concatenate([fixed, breaks]), axis=0).T
+    y, weights = normal_panels(edges, _NODES)
     grid = jnp.broadcast_to(x[:, None], y.shape)
     return jnp.stack([grid.ravel(), y.ravel()]), (weights * mass[:, None]).ravel()

@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.gauss_legendre import unit_rule
 from deepinit.core.typing import Array, Float, Plain, Real
-from deepinit.theory.angles.mixed_moments import unit_legendre
 from deepinit.theory.numerics.homogeneous_layers import network_widths
 
 _NUM_NODES = 240  # in D; the first layers need 40
@@ -73,13 +73,13 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
         angles = _next(angles)
     rho = np.cos(angles.theta) * angles.first**2 + np.sin(angles.theta) * angles.second
     excess = _output_excess(output_width, np.clip(rho, -1.0, 1.0) ** 2)
-    return float(unit_legendre(_NUM_NODES)[1] @ excess)
+    return float(unit_rule(_NUM_NODES)[1] @ excess)
 
 
 @lru_cache(maxsize=32)
 def _layer_terms(depth: int) -> tuple[float, ...]:
     """mean_D(4 M_i - 1) / 4 of every layer."""
-    weights = unit_legendre(_NUM_NODES)[1]
+    weights = unit_rule(_NUM_NODES)[1]
     terms, angles = [], _circle()
     for _ in range(depth):
         terms.append(0.25 * float(weights @ (4.0 * _speed_moment(angles) - 1.0)))
@@ -88,7 +88,7 @@ def _layer_terms(depth: int) -> tuple[float, ...]:
 
 
 def _circle() -> _Angles:
-    distance = math.pi * unit_legendre(_NUM_NODES)[0]
+    distance = math.pi * unit_rule(_NUM_NODES)[0]
     return _Angles(distance, np.ones_like(distance), np.zeros_like(distance))
 
 
@@ -108,7 +108,7 @@ def _next(angles: _Angles) -> _Angles:
 def _speed_moment(angles: _Angles) -> np.ndarray:
     """M(D), by Gauss-Legendre over the sector."""
     # 24 nodes: trigonometric polynomials of degree 4 on at most half a turn
-    nodes, weights = unit_legendre(24)
+    nodes, weights = unit_rule(24)
     theta, first, second = (values[:, None] for values in angles)
     opening = math.pi - theta
     along, other = first * np.cos(opening * nodes), -first * np.cos(opening * (1.0 - nodes))

@@ -14,7 +14,6 @@ Even activations (l = -r): the smaller of theta and pi - theta. Others: quadratu
 b - a is projected node by node before squaring.
 """
 
-import itertools
 import math
 from functools import lru_cache
 from types import ModuleType
@@ -26,6 +25,7 @@ from deepinit.core import validate
 from deepinit.core.activations import Activation
 from deepinit.core.array_api import with_derivative_of
 from deepinit.core.errors import SpecError
+from deepinit.core.gauss_legendre import normal_panels, unit_rule
 from deepinit.core.gaussian import differences, normal_rule, values
 from deepinit.core.typing import Float, Like
 from deepinit.theory.numerics.delta_method import PairFrame
@@ -51,9 +51,8 @@ def homogeneous_frame(
     if left == -right:
         opposite = with_derivative_of(math.pi - theta, xp.maximum(math.pi - theta, _SMALLEST_ANGLE))
         theta = xp.where(theta > 0.5 * math.pi, opposite, theta)
-    legendre, mass = np.polynomial.legendre.leggauss(_ARC_NODES)
-    unit = xp.asarray(0.5 * (legendre + 1.0), dtype=theta.dtype)
-    mass = xp.asarray(0.5 * mass / (2.0 * math.pi), dtype=theta.dtype)
+    unit, mass = (xp.asarray(part, dtype=theta.dtype) for part in unit_rule(_ARC_NODES))
+    mass = mass / (2.0 * math.pi)
 
     angle = theta[..., None]
     wide = with_derivative_of(math.pi - angle, xp.maximum(math.pi - angle, 0.0))
@@ -191,13 +190,9 @@ def kinked_rule(
     breaks = np.clip([(kink / std_v - c * x) / s for kink in sorted(kinks)], -_RADIUS, _RADIUS)
     breaks = np.sort(breaks, axis=0)
     fixed = np.linspace(-_RADIUS, _RADIUS, 8)[:, None] * np.ones_like(x)
-    edges = np.sort(np.concatenate([fixed, breaks]), axis=0)  # [edges, x]
-    legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)
-    half, middle = 0.5 * np.diff(edges, axis=0), 0.5 * (edges[1:] + edges[:-1])
-    y = middle[..., None] + half[..., None] * legendre
-    weights = (
-        half[..., None] * mass * np.exp(-0.5 * y * y) * mass_x[:, None] / math.sqrt(2.0 * math.pi)
-    )
+    edges = np.sort(np.concatenate([fixed, breaks]), axis=0).T  # [x, edges]
+    y, weights = normal_panels(edges, _PANEL_NODES)
+    weights = weights * mass_x[:, None]
     grid = np.broadcast_to(x[:, None], y.shape)
     inside = weights > 1e-26
     return grid[inside], y[inside], weights[inside]
@@ -207,10 +202,4 @@ def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and normal weights on [-10.5, 10.5], split at the points."""
     inside = [split for split in splits if -_RADIUS < split < _RADIUS]
     edges = np.unique([*np.linspace(-_RADIUS, _RADIUS, 8), *inside])
-    legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)
-    nodes, weights = [], []
-    for a, b in itertools.pairwise(edges):
-        nodes.append(0.5 * (b - a) * legendre + 0.5 * (a + b))
-        weights.append(0.5 * (b - a) * mass)
-    x = np.concatenate(nodes)
-    return x, np.concatenate(weights) * np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+    return normal_panels(edges, _PANEL_NODES)

@@ -8,9 +8,9 @@ from scipy import integrate, special, stats
 
 import deepinit as di
 from deepinit.core import activations as act
+from deepinit.infinite_width.centres import averages
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual import residual_layers
-from deepinit.infinite_width.residual_duals import gaussian_products
 
 COVARIANCE, MEANS = np.array([[0.8, 0.3], [0.3, 0.5]]), np.array([[0.4, -0.7], [-0.2, 1.1]])
 
@@ -18,7 +18,7 @@ COVARIANCE, MEANS = np.array([[0.8, 0.3], [0.3, 0.5]]), np.array([[0.4, -0.7], [
 def products_of(activation, engine):
     with host_float64():
         compiled = jax.jit(
-            lambda means, covariance: gaussian_products(activation, means, covariance, engine)
+            lambda means, covariance: averages(activation, means, covariance, engine)
         )
         return [np.asarray(part) for part in compiled(MEANS, COVARIANCE)[:3]]
 
