@@ -33,7 +33,8 @@ def values(
 
     keys = host_draws.fold_in(host_draws.key_data(key), np.array(networks))
     run = _scorer(_without_laws(net), parts, _is_quick(net, batch, chunk))
-    found, before = [], None
+    found: list[Any] = []
+    before = None
     for start in range(0, len(keys), chunk):
         own = keys[start : start + chunk]
         given = np.resize(own, (chunk, 2))  # the last chunk repeats networks

@@ -208,7 +208,7 @@ def test_memory_has_a_bound_at_every_depth():
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     sizes = {depth: peak(depth) for depth in (250, 4000, 64_000)}
-    # on top of the rows: the key of a layer (8 bytes), its number (4), and copies while it is hashed
+    # beside the rows: the key of a layer (8 bytes), its number (4), copies while it is hashed
     assert all(size - 20 * depth < 1.2 * 2**19 for depth, size in sizes.items()), sizes
     assert 64_000 * 64 * 2 * 4 > 60 * 2**19  # the rows alone of all layers
 
