@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.errors import DeepinitError, SpecError
-from deepinit.core.inputs import Inputs, arranged, points, token_ids, tokens
+from deepinit.core.inputs import ArrayInputs, Inputs, arranged, points, token_ids, tokens
 from deepinit.core.layers import Conv, Dense, Embed, Layer
 from deepinit.core.layers.containers import leaves
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -86,8 +86,11 @@ def _first_points(inputs: Inputs, most: int) -> Inputs:
         return inputs
     if inputs.num_pairs:
         raise SpecError("labels for inputs with pairs", "points", "Write di.inputs.points(rows).")
-    own = {"arrays": tuple(array[:most] for array in getattr(inputs, "arrays", ()))}
-    return dataclasses.replace(inputs, points=inputs.points[:most], **own if own["arrays"] else {})
+    points = inputs.points[:most]
+    if isinstance(inputs, ArrayInputs):
+        own = tuple(array[:most] for array in inputs.arrays)
+        return dataclasses.replace(inputs, points=points, arrays=own)
+    return dataclasses.replace(inputs, points=points)
 
 
 def usual_rows(network: Any, dimension: int | None = None) -> Rows:

@@ -35,8 +35,14 @@ def screen(found: Any) -> str:
 
 def _section(head: str, text: str, most: int) -> list[str]:
     start, indent = head.ljust(_MARGIN), " " * _MARGIN
-    lines = textwrap.wrap(text, COLUMNS, initial_indent=start, subsequent_indent=indent)
-    return _cut(lines, most)
+    return _cut(_wrapped(text, start, indent), most)
+
+
+def _wrapped(text: str, start: str, indent: str) -> list[str]:
+    """Lines of at most 100 columns; a number and its % stay together."""
+    joined = text.replace(" %", "\N{NO-BREAK SPACE}%")  # textwrap breaks at ASCII spaces alone
+    lines = textwrap.wrap(joined, COLUMNS, initial_indent=start, subsequent_indent=indent)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _cut(lines: list[str], most: int) -> list[str]:
@@ -54,8 +60,7 @@ def _numbered(head: str, texts: list[str], marks: str) -> list[str]:
         mark = "" if single else f"{marks[number]}. "
         start = (head if not number else "").ljust(_MARGIN) + mark
         indent = " " * (_MARGIN + len(mark))
-        wrapped = textwrap.wrap(text, COLUMNS, initial_indent=start, subsequent_indent=indent)
-        lines += _cut(wrapped, _MOST_WHY)
+        lines += _cut(_wrapped(text, start, indent), _MOST_WHY)
     return lines
 
 
