@@ -185,6 +185,8 @@ def predict(
 ) -> Prediction | SweepResult:
     """Finite-width prediction of a quantity, in float64.
 
+    Networks of layers: the first call compiles, 10 to 40 seconds a kind of layer.
+
     Args:
         spec, inputs: as for `simulate`.
         theory: name; None takes the first finite-width one that applies.
