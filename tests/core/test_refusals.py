@@ -1,4 +1,4 @@
-"""Models of other packages are refused with the function that takes them."""
+"""Refusals name what to write: the door of a module, the nearest name; short reprs."""
 
 import equinox as eqx
 import jax
@@ -7,6 +7,7 @@ from flax import linen as nn
 from flax import nnx
 
 import deepinit as di
+from deepinit.core import validate
 from deepinit.core.own_models import network_remedy
 
 
@@ -48,3 +49,10 @@ def test_networks_and_inputs_have_a_short_repr():
     tokens = di.inputs.tokens(8, 2)
     assert "8 x 16" in repr(tokens)
     assert "[4, 3]" in repr(di.inputs.arrays(jax.numpy.ones((4, 3))))
+
+
+def test_a_misspelled_choice_is_answered_with_the_nearest():
+    with pytest.raises(di.SpecError, match=r"Did you mean lottery\?"):
+        validate.choice("--explain", "lotery", ("chaos", "lottery"))
+    with pytest.raises(di.SpecError, match="Check the spelling"):
+        validate.choice("--explain", 3, ("chaos", "lottery"))
