@@ -44,7 +44,8 @@ class Inputs:
     tokens: bool = False
 
     def __repr__(self) -> str:
-        sizes = [f"{len(self.points)} points", f"{self.num_pairs} pairs"]
+        counts = {"point": len(self.points), "pair": self.num_pairs}
+        sizes = [f"{number} {name}{'s' * (number != 1)}" for name, number in counts.items()]
         shape = " x ".join(map(str, (*self.positions, self.dimension // math.prod(self.positions))))
         return f"{type(self).__name__}({self.label}: {', '.join(sizes)}, shape {shape})"
 
