@@ -45,6 +45,7 @@ from .core.activations import swish as swish
 from .core.activations import tanh as tanh
 from .core.activations import x2_tanh as x2_tanh
 from .core.activations import x_tanh as x_tanh
+from .core.errors import SpecError as SpecError
 from .core.laws import Law as Law
 from .core.laws import constant as constant
 from .core.laws import normal as normal

@@ -17,6 +17,11 @@ from deepinit.core.terminal import remark
 from deepinit.runs.experiment import Experiment
 
 
+def _optional(metavar: str) -> Any:
+    """An option whose help names its value; its own text has what None stands for."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """Run an experiment, or continue it.
@@ -24,35 +29,35 @@ class Run:
     Options of its config may follow (--config.num-seeds 1000); --config.help lists them.
     """
 
-    experiment: tyro.conf.Positional[str]
+    experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
     """A name that `deepinit list` prints, a Python file, or a package directory."""
-    preset: str | None = None
+    preset: Annotated[str | None, _optional("PRESET")] = None
     """A preset of the experiment; default: its first."""
-    out: Path | None = None
+    out: Annotated[Path | None, _optional("FOLDER")] = None
     """Run directory; default: runs/EXPERIMENT-PRESET-HASH."""
     dry_run: bool = False
     """Print the cases and stop, without JAX; --timed adds blocks, memory and time."""
     timed: bool = False
     """With --dry-run: compile every case, analyze its memory and time one block to estimate the
     whole run; writes nothing."""
-    shard: str = "0/1"
-    """i/n: compute share i of n (i from 0) of all blocks; `deepinit merge` finalizes."""
-    executor: str | None = None
+    shard: Annotated[str, tyro.conf.arg(metavar="I/N")] = "0/1"
+    """Compute share I of N (I from 0) of all blocks; `deepinit merge` finalizes."""
+    executor: Annotated[str | None, _optional("KIND")] = None
     """process, process:N, dask://HOST:PORT, ray, ray:ADDRESS or submitit:FILE.toml: workers, which
     must see the run directory, compute the blocks; lost ones are submitted again."""
     distributed: bool = False
     """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM, MPI and
     Kubernetes supply the next three options; elsewhere give them to every process, or set
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID."""
-    coordinator: str | None = None
+    coordinator: Annotated[str | None, _optional("HOST:PORT")] = None
     """host:port of the first process."""
-    num_processes: int | None = None
+    num_processes: Annotated[int | None, _optional("INT")] = None
     """Number of joined processes."""
-    process_id: int | None = None
+    process_id: Annotated[int | None, _optional("INT")] = None
     """Index of this process, from 0."""
     join_timeout: float = 300.0
     """Seconds to wait for the other processes."""
-    block_size: int | None = None
+    block_size: Annotated[int | None, _optional("INT")] = None
     """Networks per block; default: by cost, four blocks or more for every worker, the same for up
     to 16 workers. With a block size, runs of any number of workers and devices end with the same
     bits."""
@@ -73,13 +78,13 @@ class Merge:
     Takes the arguments of `run`.
     """
 
-    experiment: tyro.conf.Positional[str]
+    experiment: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
     """As for run."""
-    preset: str | None = None
+    preset: Annotated[str | None, _optional("PRESET")] = None
     """As for run."""
-    out: Path | None = None
+    out: Annotated[Path | None, _optional("FOLDER")] = None
     """As for run."""
-    block_size: int | None = None
+    block_size: Annotated[int | None, _optional("INT")] = None
     """As for run."""
     repair: bool = False
     """Compute missing and damaged blocks here, then finalize."""
@@ -95,7 +100,7 @@ class Merge:
 class Show:
     """Print the table of a finished run, or the progress and statistics of a running one."""
 
-    directory: tyro.conf.Positional[Path]
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIRECTORY")]
     """A run directory."""
     json: bool = False
     """Print one JSON object instead of the table."""
@@ -105,7 +110,7 @@ class Show:
 class Verify:
     """Check every byte of a run directory; print missing blocks and provenance."""
 
-    directory: tyro.conf.Positional[Path]
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIRECTORY")]
     """A run directory."""
     repair: bool = False
     """Quarantine damaged blocks, which the original command computes again; restore outputs."""
@@ -120,7 +125,7 @@ class List:
 class New:
     """Write the package of an experiment of your own, with comments, to edit and run."""
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """Letters, digits and underscores."""
     folder: Path = Path()
     """Where to write it."""
@@ -135,33 +140,33 @@ class Diagnose:
     command: a script can tell a network that would not train from a mistake.
     """
 
-    network: tyro.conf.Positional[str | None] = None
+    network: Annotated[tyro.conf.Positional[str | None], _optional("[NETWORK]")] = None
     """gpt2, gpt2-medium, gpt2-large, gpt2-xl, llama, resnet18, vit; or FILE.py:NAME, a spec, a
     di.Network, a linen module, or a function of nothing, rngs (nnx) or key (equinox)."""
-    widths: str | None = None
+    widths: Annotated[str | None, _optional("SIZES")] = None
     """An MLP: inputs, hidden widths, outputs. 784,100x50,10 has 50 layers of width 100."""
-    activation: str = "relu"
+    activation: Annotated[str, tyro.conf.arg(metavar="NAME")] = "relu"
     """Of --widths."""
-    init: str | None = None
+    init: Annotated[str | None, _optional("NAME")] = None
     """Of --widths: pytorch, keras, flax, he, glorot, lecun, orthogonal, mup, critical; default:
     that of di.MLP."""
-    inputs: Path | None = None
+    inputs: Annotated[Path | None, _optional("FILE")] = None
     """A .npy file [rows, ...]; default: images, Gaussian rows or random tokens."""
-    labels: Path | None = None
+    labels: Annotated[Path | None, _optional("FILE")] = None
     """A .npy file of classes of --inputs, 64 or more: the model with labels decides."""
-    apply: str | None = None
+    apply: Annotated[str | None, _optional("CHANGE")] = None
     """Diagnose the changed network: critical, residual, norm, width, depth, first_weight_var,
     center, readout."""
-    train_steps: int | None = None
+    train_steps: Annotated[int | None, _optional("INT")] = None
     """Also train it, 50, 100, ... steps of Adam at 5 rates from 3 seeds: on MNIST or digits, or on
     --inputs and --labels."""
     scaling: bool = False
     """Add the scaling check of --widths."""
-    explain: str | None = None
+    explain: Annotated[str | None, _optional("WORD")] = None
     """Explain a word of the screen (chaos, lottery, gradient_slope, residual, share, ...)."""
-    num_seeds: int | None = None
+    num_seeds: Annotated[int | None, _optional("INT")] = None
     """Networks; default 64, above 3e6 parameters 16."""
-    html: Path | None = None
+    html: Annotated[Path | None, _optional("FILE")] = None
     """Write a page with figures."""
     json: bool = False
     """Print one JSON object instead of the screen."""

@@ -133,7 +133,8 @@ def list_known() -> int:
         experiment = load_experiment(name)
         rows.append([name, experiment.question, ", ".join(experiment.preset_texts)])
     print_rows("Experiments", ("experiment", "question", "presets"), rows)
-    write_line("deepinit run NAME --preset PRESET --dry-run prints the cases.")
+    write_line("Minutes: on two quiet cores, where they were measured.")
+    write_line("deepinit run NAME --preset PRESET --dry-run prints the cases, --timed the time.")
     write_line("deepinit new NAME writes an experiment to edit.")
     return 0
 

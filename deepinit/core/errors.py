@@ -20,7 +20,7 @@ class DeepinitError(Exception):
 
 
 class SpecError(DeepinitError, ValueError):
-    """Invalid spec, argument or command line."""
+    """Invalid spec, argument or command line: what was given, what is allowed, what to write."""
 
     exit_code = 2
 

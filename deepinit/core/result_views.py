@@ -1,6 +1,6 @@
 """Results as tables, Datasets, data frames and one line of text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,7 +116,7 @@ def arviz_data(estimate: "Estimate") -> Any:
 def estimate_line(estimate: "Estimate") -> str:
     """`Estimate(log_norm, 32 layers x 1, 5000 networks, last -0.62 +- 0.01)`."""
     mean, error = estimate.mean, estimate.standard_error
-    last = f", last {with_error(mean[-1, 0], error[-1, 0])}" if mean.size else ""
+    last = _last(mean, lambda at: with_error(mean[at, 0], error[at, 0]))
     return (
         f"Estimate({estimate.quantity}, {_extent(mean.shape, estimate.axis)}, "
         f"{estimate.num_seeds} networks{last})"
@@ -126,9 +126,20 @@ def estimate_line(estimate: "Estimate") -> str:
 def prediction_line(prediction: "Prediction") -> str:
     """`Prediction(log_norm by exact, 32 layers x 1, last -0.62, error O(...))`."""
     mean = prediction.mean
-    last = f", last {mean[-1, 0]:.5g}" if mean.ndim == 2 and mean.size else ""
+    last = _last(mean, lambda at: f"{mean[at, 0]:.5g}") if mean.ndim == 2 else ""
     extent, order = _extent(mean.shape, "layer"), prediction.error_order
     return f"Prediction({prediction.quantity} by {prediction.name}, {extent}{last}, error {order})"
+
+
+def _last(mean: np.ndarray, text: Callable[[int], str]) -> str:
+    """The last finite value: not every layer has one (entropy without attention)."""
+    if not mean.size:
+        return ""
+    finite = np.flatnonzero(np.isfinite(mean[:, 0]))
+    if not len(finite):
+        return ", no finite value"
+    name = "last" if finite[-1] == len(mean) - 1 else "last finite"
+    return f", {name} {text(int(finite[-1]))}"
 
 
 def _extent(shape: tuple[int, ...], axis: str) -> str:

@@ -51,7 +51,7 @@ format_spec = by_kind(
         ResNet: _resnet,
         ConvResNet: lambda spec: f"ConvResNet networks with {_residual_parts(spec)}",
         Layer: lambda spec: "networks of layers",
-        object: lambda spec: "networks that no spec describes",
+        object: lambda spec: "a Network of your own",
     },
 )
 """Architecture and activations; for residual networks blocks, laws, end layers."""

@@ -1,5 +1,6 @@
 """Checks of arguments: a name and a value -> the checked value, or SpecError."""
 
+import difflib
 import math
 import numbers
 import operator
@@ -83,13 +84,13 @@ def num_seeds(value: Any) -> int:
 # Names and types
 
 
-def choice(
-    name: str, value: Any, allowed: Sequence[str], remedy: str = "Check the spelling."
-) -> str:
-    """Allowed text equal to the value, as a `str`."""
+def choice(name: str, value: Any, allowed: Sequence[str], remedy: str = "") -> str:
+    """Allowed text equal to the value, as a `str`; without a remedy the nearest one is named."""
     for text in allowed:
         if isinstance(value, str) and value == text:
             return text
+    near = difflib.get_close_matches(value, allowed, n=1) if isinstance(value, str) else []
+    remedy = remedy or (f"Did you mean {near[0]}?" if near else "Check the spelling.")
     raise SpecError(f"{name}={value!r}", ", ".join(allowed), remedy)
 
 

@@ -31,7 +31,8 @@ def explain(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[...
         against its size, and why it is explicit if it is.
     """
     if not callable(f):
-        raise SpecError(f"f={f!r}", "a function f(key, *args)", "explain(lambda key, x: ...)")
+        remedy = "Write di.explain(lambda key, x: module.apply(module.init(key, x), x))(key, x)."
+        raise SpecError(f"f={f!r}", "a function f(key, *args)", remedy)
     f, gaussianize = source_of(f, gaussianize)
 
     def plan(key: Any, *args: Any, **kwargs: Any) -> Plan:

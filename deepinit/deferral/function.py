@@ -9,7 +9,7 @@ import jax
 from deepinit.core.errors import SpecError
 from deepinit.deferral.arguments import Structure, split_arguments
 from deepinit.deferral.interpret import run
-from deepinit.deferral.listing import SMALL
+from deepinit.deferral.listing import SMALL, law_reason
 from deepinit.deferral.plan import SHARE, fresh, planned
 from deepinit.deferral.program import Program, flatten
 from deepinit.deferral.rules import RULES
@@ -20,6 +20,10 @@ from deepinit.deferral.warn import warn_user
 
 _SOURCE = "__deferred__"
 _SEE = "see di.explain(f)(key, ...)"
+_GAUSSIAN = (
+    "the law is right, wide networks take longer; Gaussian initializers, gaussianize=True or "
+    "with_gaussian_weights() of a Network defer"
+)
 
 
 def deferred(f: Callable[..., Any], *, gaussianize: bool = False) -> Callable[..., Any]:
@@ -175,4 +179,6 @@ def _warning(decisions: Decisions) -> str:
     if not reasons or "" in reasons:
         return ""
     reason = min(reasons) if len(reasons) == 1 else f"{len(reasons)} reasons"
-    return f"deferred: no matrix is deferred ({reason}); {_SEE}"
+    laws = {law_reason(array.law) for array in decisions.drawn.values()}
+    remedy = f"; {_GAUSSIAN}" if reasons <= laws else ""
+    return f"deferred: no matrix is deferred ({reason}){remedy}; {_SEE}"

@@ -6,7 +6,7 @@ import warnings
 
 import jax
 
-_INSIDE = os.path.dirname(__file__), os.path.dirname(str(jax.__file__))
+_INSIDE = os.path.dirname(os.path.dirname(__file__)), os.path.dirname(str(jax.__file__))
 
 
 def warn_user(text: str) -> None:

@@ -1,11 +1,12 @@
 """Inputs of a diagnosis: one's own, checked, or usual ones."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core.errors import DeepinitError, SpecError
-from deepinit.core.inputs import Inputs, arranged, points, token_ids, tokens
+from deepinit.core.inputs import ArrayInputs, Inputs, arranged, points, token_ids, tokens
 from deepinit.core.layers import Conv, Dense, Embed, Layer
 from deepinit.core.layers.containers import leaves
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -72,11 +73,24 @@ def labelled(network: Any, inputs: Any, labels: Any) -> tuple[Rows, np.ndarray]:
         given = f"labels of shape {classes.shape} and type {classes.dtype}"
         raise SpecError(given, "classes, integers from 0", "Give one for each row.")
     rows = own_rows(network, inputs, LABELLED)
-    count = len(rows.inputs.arrays[0]) if hasattr(rows.inputs, "arrays") else rows.inputs.num_rows
+    count = rows.inputs.num_rows
     if count < LABELLED or len(classes) < LABELLED:
         given = f"{len(classes)} labels for {count} rows"
         raise SpecError(given, f"{LABELLED} of both or more", "Leave labels out, or give more.")
-    return rows, classes[:LABELLED]
+    return rows._replace(inputs=_first_points(rows.inputs, LABELLED)), classes[:LABELLED]
+
+
+def _first_points(inputs: Inputs, most: int) -> Inputs:
+    """The first points of inputs without pairs, in their own shape."""
+    if inputs.num_rows == most:
+        return inputs
+    if inputs.num_pairs:
+        raise SpecError("labels for inputs with pairs", "points", "Write di.inputs.points(rows).")
+    points = inputs.points[:most]
+    if isinstance(inputs, ArrayInputs):
+        own = tuple(array[:most] for array in inputs.arrays)
+        return dataclasses.replace(inputs, points=points, arrays=own)
+    return dataclasses.replace(inputs, points=points)
 
 
 def usual_rows(network: Any, dimension: int | None = None) -> Rows:

@@ -11,6 +11,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.layers import num_parameters
+from deepinit.core.own_models import network_remedy
 from deepinit.core.specs import MLP, NetworkSpec
 from deepinit.diagnosis.causes import Cause, causes
 from deepinit.diagnosis.checkpoints import depends_on_key, with_keyed_parameters
@@ -214,7 +215,8 @@ def _prepared(network: Any, inputs: Any) -> tuple[Any, Rows, str, tuple[str, ...
         return network, rows, "spec", _without_theory(network, rows), True
     from deepinit.networks.network import Network
 
-    validate.instance("network", network, Network, "a network", "Write di.MLP((64,) * 8).")
+    remedy = network_remedy(network, "Write di.MLP((64,) * 8).")
+    validate.instance("network", network, Network, "a network", remedy)
     rows = usual_rows(network) if inputs is None else own_rows(network, inputs)
     given = _given(rows)
     if not depends_on_key(network, given):

@@ -10,6 +10,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs, arrays
 from deepinit.core.layers import Layer, Program, Shape, program, shape_of
+from deepinit.core.own_models import network_remedy
 from deepinit.core.specs import NetworkSpec
 from deepinit.diagnosis import score_programs
 from deepinit.diagnosis.estimates import Estimate, by_layer, estimates
@@ -137,7 +138,8 @@ def scores(
     from deepinit.networks.network import Network
 
     if not isinstance(network, NetworkSpec):
-        validate.instance("network", network, Network, "a network", "Write di.MLP((64,) * 8).")
+        remedy = network_remedy(network, "Write di.MLP((64,) * 8).")
+        validate.instance("network", network, Network, "a network", remedy)
     own, shown = arranged(network, inputs)
     batch = batch_of(shown, labels)
     chosen = validate.choice("linear_map", linear_map, _MAPS)

@@ -20,7 +20,7 @@ def screen(found: Any) -> str:
     lines = [f"{head if len(head) <= room else head[: room - 3] + '...'}   {tail}"]
     lines += _section("VERDICT", _verdict(found), 3)
     if found.training is not None:
-        lines += _section("TRAINED", _training(found.training), 2)
+        lines += _section("TRAINED", _training(found.training, found.verdict.share), 3)
     lines += _numbered("WHY", _why(found), "123")
     for number, text in enumerate(_fixes(found)):
         lines += _cut([f"{'' if number else 'FIX':<{_MARGIN}}{text}"], 1)
@@ -35,8 +35,14 @@ def screen(found: Any) -> str:
 
 def _section(head: str, text: str, most: int) -> list[str]:
     start, indent = head.ljust(_MARGIN), " " * _MARGIN
-    lines = textwrap.wrap(text, COLUMNS, initial_indent=start, subsequent_indent=indent)
-    return _cut(lines, most)
+    return _cut(_wrapped(text, start, indent), most)
+
+
+def _wrapped(text: str, start: str, indent: str) -> list[str]:
+    """Lines of at most 100 columns; a number and its % stay together."""
+    joined = text.replace(" %", "\N{NO-BREAK SPACE}%")  # textwrap breaks at ASCII spaces alone
+    lines = textwrap.wrap(joined, COLUMNS, initial_indent=start, subsequent_indent=indent)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _cut(lines: list[str], most: int) -> list[str]:
@@ -54,8 +60,7 @@ def _numbered(head: str, texts: list[str], marks: str) -> list[str]:
         mark = "" if single else f"{marks[number]}. "
         start = (head if not number else "").ljust(_MARGIN) + mark
         indent = " " * (_MARGIN + len(mark))
-        wrapped = textwrap.wrap(text, COLUMNS, initial_indent=start, subsequent_indent=indent)
-        lines += _cut(wrapped, _MOST_WHY)
+        lines += _cut(_wrapped(text, start, indent), _MOST_WHY)
     return lines
 
 
@@ -75,7 +80,8 @@ def _verdict(found: Any) -> str:
     )
 
 
-def _training(own: Any) -> str:
+def _training(own: Any, share: float | None) -> str:
+    """With a remark where its share and that of the scores are on two sides of a half."""
     text = (
         f"{own.steps} steps of Adam on {own.data}: loss {own.loss:.3g} at rate {own.rate:.2g}, "
         f"{100 * own.progress:.0f} % of the way to a linear model"
@@ -83,9 +89,11 @@ def _training(own: Any) -> str:
     if own.share is None:
         return text
     low, high = own.interval
+    differs = share is not None and (share - 0.5) * (own.share - 0.5) < 0
+    remark = "; differs from the verdict: these steps rank networks better" if differs else ""
     return (
         f"{text}; of such networks {percent(own.share)} ({100 * low:.0f}-{100 * high:.0f}) get 3/4 "
-        f"in 400 steps (AUC {own.auc:.2f} on families left out)"
+        f"in 400 steps (AUC {own.auc:.2f} on families left out){remark}"
     )
 
 
@@ -112,7 +120,7 @@ def _why(found: Any) -> list[str]:
 def _fixes(found: Any) -> list[str]:
     if not found.fixes:
         if found.verdict.label == "trains":
-            return ["no change measured: --apply NAME measures one"]
+            return ["none where the verdict is trains; --apply residual, norm, ... measures one"]
         return ["no change of di.layers applies to this network"]
     return [f"{fix.id:<17}{fix.change:<44} {_share_after(fix)}" for fix in found.fixes]
 

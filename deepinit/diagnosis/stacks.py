@@ -14,7 +14,6 @@ from deepinit.core.layers import (
     Residual,
     Sequential,
     Tied,
-    outline,
     program,
 )
 from deepinit.core.layers.containers import children, leaves
@@ -70,17 +69,6 @@ def activation_of(network: NetworkSpec, inputs: Any) -> Any:
         remedy = "Give every part its own law by di.init.apply(network, scheme, inputs)."
         raise SpecError(f"a network with {names}", "one activation", remedy)
     return found.pop()
-
-
-def is_plain(network: Sequential) -> bool:
-    """Whether no layer is residual."""
-    return not any(isinstance(part, Residual) for part in unrolled(network))
-
-
-def num_linear_layers(network: NetworkSpec, inputs: Any) -> int:
-    """Random matrices on the way, the readout apart."""
-    found = outline(network, input_shape(inputs))
-    return sum(used.uses for used in found.maps) - found.has_readout
 
 
 def readout_of(network: Sequential) -> Dense | None:

@@ -1,5 +1,6 @@
 """Networks as two pure functions of one key and one input."""
 
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -67,6 +68,12 @@ class Network(NamedTuple):
     own_batch: Batch | None = None
     layers: str | None = None
     gaussianize: bool = False
+
+    def __repr__(self) -> str:
+        pattern = [] if self.layers is None else [f"layers={self.layers!r}"]
+        gaussian = ["gaussianize=True"] if self.gaussianize else []
+        label = textwrap.shorten(self.label or "no label", 80, placeholder=" ...")
+        return f"Network({', '.join([label, *pattern, *gaussian])})"
 
     @property
     def label(self) -> str:

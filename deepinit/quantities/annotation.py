@@ -9,9 +9,16 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.layers.summary import text_table
+from deepinit.core.own_models import network_remedy
 
 if TYPE_CHECKING:
     import xarray
+
+
+_COLUMNS = (
+    "size: rms before bias and activation, at the first input; cosine: of the first two inputs;\n"
+    "|gradient|: norm of d(first output)/d(layer), at the first input"
+)
 
 
 class Spread(NamedTuple):
@@ -58,7 +65,7 @@ class Annotation:
             for line in self.lines
         ]
         note = f"{self.label}: mean +- standard deviation over {self.num_networks} networks"
-        return f"{note}\n{text_table([head, *rows])}"
+        return f"{note}\n{text_table([head, *rows])}\n{_COLUMNS}"
 
     def to_dataset(self) -> "xarray.Dataset":
         """Means and standard deviations along `layer`."""
@@ -83,7 +90,8 @@ def annotate(network: Any, inputs: Inputs, *, num_seeds: int = 50, key: Any = 0)
     """
     from deepinit.networks.network import Network
 
-    validate.instance("network", network, Network, "a Network", "Write di.from_linen(module).")
+    remedy = network_remedy(network, "Write di.from_linen(module).")
+    validate.instance("network", network, Network, "a Network", remedy)
     validate.instance("inputs", inputs, Inputs, "Inputs", "Write di.inputs.arrays(x).")
     network = network if network.layers is not None else network.at()
     names, values = _measured(network, inputs, validate.num_seeds(num_seeds), key)

@@ -23,6 +23,7 @@ from deepinit.quantities import layer_expansions, layer_limits, row_functions
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.kinds.axis import is_own
 from deepinit.quantities.layer_limits import layers_limit
+from deepinit.quantities.own.functions import abstract_outputs
 from deepinit.quantities.quantity import Quantity
 
 _DEAD, _ONE_POSITION = 1, 2  # places in `events`, from 1
@@ -81,8 +82,16 @@ def _sites(spec: Any, inputs: Inputs) -> Iterator[tuple[Layer, Shape]]:
 
 
 def _why_no_pairs(spec: Any, inputs: Inputs) -> str | None:
-    if is_own(spec) or any(shape.num_positions > 1 for _, shape in _sites(spec, inputs)):
+    if is_own(spec):
+        has_pairs = spec.layers is not None or abstract_outputs(spec, inputs).ndim > 2
+    else:
+        has_pairs = any(shape.num_positions > 1 for _, shape in _sites(spec, inputs))
+    if has_pairs:
         return None
+    if is_own(spec):
+        given = "token_cosine of a Network whose outputs have one position"
+        remedy = "Measure layers inside: net.at('*')."
+        return refusal(given, "outputs [batch, positions, width]", remedy)
     given = "token_cosine at one position everywhere"
     remedy = "Take di.inputs.tokens(8), or sequences or images."
     return refusal(given, "networks and inputs with two positions or more", remedy)

@@ -185,6 +185,8 @@ def predict(
 ) -> Prediction | SweepResult:
     """Finite-width prediction of a quantity, in float64.
 
+    Networks of layers: the first call compiles, 10 to 40 seconds a kind of layer.
+
     Args:
         spec, inputs: as for `simulate`.
         theory: name; None takes the first finite-width one that applies.
@@ -208,6 +210,7 @@ def predict(
     others = ", ".join(name for name in names if name != INFINITE_WIDTH)
     remedy = f"Theories that apply: {others}. " if others else ""
     remedy += f"Use di.simulate{', or di.infinite' if INFINITE_WIDTH in names else ''}."
+    remedy += _layers_remedy(spec, inputs, "predict")
     subject = f"{quantity.name} has no finite-width prediction"
     if theory is not None:
         subject = f"{theory} does not predict {quantity.name}"
@@ -234,7 +237,8 @@ def infinite(
     if isinstance(result, Prediction):
         return result
     why = f"{quantity.name} has no infinite-width limit for {format_spec(spec)}: {result}"
-    raise SpecError(f"{why.rstrip('.')}. Use di.simulate.")
+    remedy = f"Use di.simulate.{_layers_remedy(spec, inputs, 'infinite')}"
+    raise SpecError(f"{why.rstrip('.')}. {remedy}")
 
 
 def evaluate(
@@ -254,6 +258,13 @@ def evaluate(
     }
     predictions = tuple(value for value in results.values() if isinstance(value, Prediction))
     return predictions, {name: why for name, why in results.items() if isinstance(why, str)}
+
+
+def _layers_remedy(spec: Any, inputs: Any, route: str) -> str:
+    """How a Network of one's own gets theory: as the layers that it is."""
+    if isinstance(spec, NetworkSpec) or isinstance(inputs, TrainingConfig):
+        return ""
+    return f" Or as layers: di.{route}(di.read_layers(network, inputs), quantity, inputs)."
 
 
 def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Prediction | str:

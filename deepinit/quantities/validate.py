@@ -11,6 +11,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.host import require_unforked
 from deepinit.core.inputs import ArrayInputs, Inputs
+from deepinit.core.own_models import network_remedy
 from deepinit.core.results import Estimate
 from deepinit.core.specs import NetworkSpec
 from deepinit.core.training_config import TrainingConfig
@@ -45,17 +46,15 @@ _OF_NETWORKS: dict[Any, tuple[str, str]] = {
 def check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     """Check types; refuse JAX in a forked process."""
     require_unforked()
-    kind: Any = None
-    if isinstance(quantity, Quantity):
-        check_quantity(quantity, tuple(_EXAMPLES))
-        kind = quantity.measurement.accepts
+    _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
+    check_quantity(quantity, tuple(_EXAMPLES))
+    kind: Any = quantity.measurement.accepts
     if kind in _OF_NETWORKS and not isinstance(spec, NetworkSpec):
         from deepinit.networks.network import Network
 
         _check_kind("spec", spec, Network, *_OF_NETWORKS[kind])
     else:
         _check_kind("spec", spec, NetworkSpec, "a network", "di.MLP(widths=(256,) * 10)")
-    _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
     allowed = f"{kind.__name__} for {quantity.name}"
     _check_kind("inputs", inputs, kind, allowed, _EXAMPLES[kind])
     if isinstance(inputs, ArrayInputs) and isinstance(spec, NetworkSpec):
@@ -67,7 +66,8 @@ def _check_kind(name: str, value: Any, kind: Any, allowed: str, example: str) ->
     if not isinstance(value, kind):
         plain = isinstance(value, str | int | float)
         given = repr(value) if plain else f"an object of type {type(value).__name__}"
-        raise SpecError(f"{name}={given}", allowed, f"Write for example {example}.")
+        remedy = network_remedy(value, f"Write for example {example}.")
+        raise SpecError(f"{name}={given}", allowed, remedy)
 
 
 def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:

@@ -7,7 +7,7 @@ from deepinit.core.layers import Dense
 from deepinit.deferral.program import Equation
 from deepinit.reading.pieces import Array, Match, Matrix, Shift, Spot
 from deepinit.reading.programs import layer_name
-from deepinit.reading.refusals import name_of, parameters_of, refusal
+from deepinit.reading.refusals import parameters_of, refusal
 from deepinit.reading.scope import PARAMETER, Scope
 from deepinit.reading.steps import steps
 from deepinit.reading.views import View, view_of
@@ -124,9 +124,3 @@ def _after_transposes(spot: Spot, kernel: int, num_free: int) -> int | None:
         order = [order[axis] for axis in equation.params["permutation"]]
         at += 1
     return at
-
-
-def unexplained_name(spot: Spot) -> str:
-    """The layer at a spot, for messages."""
-    equations = spot.scope.between(spot.start, spot.end)
-    return name_of(spot.scope, equations, spot.before)

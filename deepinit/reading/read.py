@@ -9,6 +9,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.host import require_unforked
 from deepinit.core.layers import Sequential
+from deepinit.core.own_models import network_remedy
 from deepinit.deferral.program import Equation
 from deepinit.networks.network import Network
 from deepinit.reading.assembly import assembled
@@ -53,7 +54,8 @@ def read_layers(network: Network, inputs: Any) -> Sequential:
         SpecError: names the first layer that no layer of `di.layers` is equal to, and why.
     """
     require_unforked()
-    validate.instance("network", network, Network, "a Network", "Write di.from_linen(module).")
+    remedy = network_remedy(network, "Write di.from_linen(module).")
+    validate.instance("network", network, Network, "a Network", remedy)
     return _read(network, traced(network, inputs))
 
 

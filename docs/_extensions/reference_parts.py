@@ -25,6 +25,7 @@ PARTS = {
             "SweepResult",
             "use_compile_cache",
             "clear_programs",
+            "SpecError",
         ],
     ),
     "networks": (

@@ -164,6 +164,8 @@ def test_the_screen_the_record_and_the_page(capsys, rows, tmp_path):
     assert len(text.splitlines()) <= 24
     assert "data:image/png;base64," in page.read_text()
     assert "gradient_spread" in page.read_text()
+    assert "max-width:100%" in page.read_text()  # figures fit any window
+    assert "e-1" not in page.read_text().split("<table>")[1]  # rounding is not shown as theory
     record = json.loads(said(capsys, 0, *arguments, "--json"))
     assert record["exit_code"] == 0
     assert record["inputs"]["rows"] == 8

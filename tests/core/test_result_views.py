@@ -30,6 +30,15 @@ def test_results_are_one_line(estimate, prediction):
     assert "by exact" in repr(prediction)
 
 
+def test_the_line_has_the_last_finite_value(estimate):
+    mean = estimate.mean.copy()
+    mean[-1] = np.nan
+    line = repr(dataclasses.replace(estimate, mean=mean))
+    assert f"last finite {mean[1, 0]:.2f}"[:-1] in line
+    mean[:] = np.nan
+    assert "no finite value" in repr(dataclasses.replace(estimate, mean=mean))
+
+
 def test_notebooks_show_tables(estimate, prediction):
     for result in (estimate, prediction, di.compare(estimate, prediction)):
         html = result._repr_html_()

@@ -6,7 +6,7 @@ import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.diagnosis.default_inputs import usual_rows
+from deepinit.diagnosis.default_inputs import labelled, usual_rows
 from deepinit.diagnosis.features import LABEL_FREE, WITH_LABELS
 from deepinit.diagnosis.verdict import calibrated, verdict
 
@@ -62,6 +62,25 @@ def test_labels_that_do_not_fit():
     for wrong, match in ((np.zeros(10, int), "10 labels"), (np.zeros(64), "float64")):
         with pytest.raises(SpecError, match=match):
             di.diagnose(net, rows, wrong)
+
+
+def test_the_first_64_rows_are_scored_with_labels():
+    rows = np.random.default_rng(0).normal(size=(96, 20)).astype(np.float32)
+    classes = np.arange(96)
+    own = di.batch_network(lambda key, x: jax.random.normal(key, (20, 3)), lambda w, x: x @ w)
+    for net, given in (
+        (own, rows),
+        (own, di.inputs.arrays(rows)),
+        (di.MLP((8,)), rows),
+        (di.MLP((8,)), di.inputs.points(rows)),
+    ):
+        shown, labels = labelled(net, given, classes)
+        assert shown.inputs.num_rows == len(labels) == 64
+        np.testing.assert_array_equal(shown.inputs.points, rows[:64])
+        assert [len(array) for array in getattr(shown.inputs, "arrays", [labels])] == [64]
+    pairs = di.inputs.from_arrays(rows[:64], rows[32:])
+    with pytest.raises(SpecError, match="with pairs"):
+        labelled(di.MLP((8,)), pairs, classes)
 
 
 def test_own_networks_that_do_not_fit():

@@ -9,7 +9,8 @@ from flax import linen as nn
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.diagnosis.early_training import _linear, _own, _share, early_training
+from deepinit.diagnosis.early_training import EarlyTraining, _linear, _own, _share, early_training
+from deepinit.diagnosis.screen import _training
 from deepinit.diagnosis.study import analysis, statistics, training
 from deepinit.diagnosis.study.blocks import Blocks
 from deepinit.diagnosis.study.rows import rows
@@ -128,6 +129,13 @@ def test_shares_are_those_of_the_studys_networks(tmp_path):
     assert statistics.auc(-early, fails) > statistics.auc(
         analysis.leave_family_out("label-free", given), fails
     )
+
+
+def test_the_screen_says_when_training_and_verdict_differ():
+    found = EarlyTraining(50, 1e-3, 2.0, 2.3, 0.3, 0.15, 0.3, (0.1, 0.4), 0.98, "MNIST")
+    assert "differs from the verdict" in _training(found, 0.8)
+    assert "differs" not in _training(found, 0.2)
+    assert "differs" not in _training(found, None)
 
 
 @pytest.mark.slow

@@ -50,10 +50,7 @@ CLASSES = di.TrainingConfig(
             lambda run: di.predict(NET, Q.accuracy, CLASSES),
             "accuracy has no finite-width prediction",
         ),
-        (
-            lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run),
-            "networks that no spec describes",
-        ),
+        (lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run), "a Network of your own"),
     ],
 )
 def test_refusals(call, said):

@@ -198,8 +198,14 @@ def test_refusals():
             measured(net, quantity, POINTS, 100)
     with pytest.raises(SpecError, match="a row for every input"):
         measured(di.batch_network(parameters, lambda p, x: p[0][0]), Q.log_norm, POINTS, 100)
-    with pytest.raises(SpecError, match="no theory reads the code"):
-        di.predict(net, Q.log_norm, POINTS)
+    for route in (di.predict, di.infinite):
+        words = rf"no theory reads the code.*di\.{route.__name__}\(di\.read_layers"
+        with pytest.raises(SpecError, match=words):
+            route(net, Q.log_norm, POINTS)
+    with pytest.raises(SpecError, match="outputs have one position"):
+        di.simulate(net, Q.token_cosine, POINTS)
+    with pytest.raises(SpecError, match="quantity='cosine'"):  # not: the network
+        di.simulate(net, "cosine", POINTS)
     ids = di.inputs.arrays(np.zeros((2, 4), int), np.ones((2, 4), bool))
     with pytest.raises(SpecError, match="floating"):
         measured(di.from_linen(Tokens()), Q.log_gradient_norm, ids, 100)

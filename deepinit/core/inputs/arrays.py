@@ -11,7 +11,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.inputs.rows import Inputs
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ArrayInputs(Inputs):
     """A batch of inputs of a `Network`, of any shapes and types.
 
@@ -22,6 +22,10 @@ class ArrayInputs(Inputs):
     """
 
     arrays: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{array.dtype} {list(array.shape)}" for array in self.arrays)
+        return f"ArrayInputs({self.label}: {shapes}, {self.num_pairs} pairs)"
 
     @property
     def digest(self) -> str:

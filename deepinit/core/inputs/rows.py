@@ -6,6 +6,7 @@ An angle of 1e-12 is exact to rounding in float32.
 import dataclasses
 import hashlib
 import importlib.util
+import math
 import pathlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,7 +23,7 @@ _NOT_FINITE = "Remove NaN and infinity."
 _NO_PAIR = "One point has no pair."
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Inputs:
     """Rows that pass through one network together, in float64.
 
@@ -41,6 +42,12 @@ class Inputs:
     label: str
     positions: tuple[int, ...] = ()
     tokens: bool = False
+
+    def __repr__(self) -> str:
+        counts = {"point": len(self.points), "pair": self.num_pairs}
+        sizes = [f"{number} {name}{'s' * (number != 1)}" for name, number in counts.items()]
+        shape = " x ".join(map(str, (*self.positions, self.dimension // math.prod(self.positions))))
+        return f"{type(self).__name__}({self.label}: {', '.join(sizes)}, shape {shape})"
 
     @property
     def dimension(self) -> int:

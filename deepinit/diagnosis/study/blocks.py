@@ -12,8 +12,6 @@ from typing import Any
 from deepinit.store.atomic import replace_file
 from deepinit.store.canonical import canonical_json, loads
 
-STAGES = ("train", "score", "repair", "sgd", "long")
-
 
 class Blocks:
     """Committed blocks and those of a folder; without one they are read only."""
