@@ -23,6 +23,11 @@ class ArrayInputs(Inputs):
 
     arrays: tuple[Any, ...] = ()
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{array.dtype} {array.shape}" for array in self.arrays)
+        paired = " in pairs" if self.num_pairs else ""
+        return f"{type(self).__name__}({self.label}; {shapes}{paired})"
+
     @property
     def digest(self) -> str:
         """SHA-256 for a run's identity."""

@@ -6,6 +6,7 @@ An angle of 1e-12 is exact to rounding in float32.
 import dataclasses
 import hashlib
 import importlib.util
+import math
 import pathlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -41,6 +42,15 @@ class Inputs:
     label: str
     positions: tuple[int, ...] = ()
     tokens: bool = False
+
+    def __repr__(self) -> str:
+        count = f"{len(self.points)} point{'s' * (len(self.points) != 1)}"
+        if self.num_pairs:
+            count += f" and {self.num_pairs} partner{'s' * (self.num_pairs != 1)}"
+        sizes = *self.positions, self.dimension // math.prod(self.positions)
+        shape = " x ".join(map(str, sizes)) if self.positions else f"dimension {self.dimension}"
+        kind = " one-hot tokens" if self.tokens else ""
+        return f"{type(self).__name__}({self.label}; {count} of {shape}{kind})"
 
     @property
     def dimension(self) -> int:
