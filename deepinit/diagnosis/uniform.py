@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from deepinit.core.activation import Activation as Phi
 from deepinit.core.errors import SpecError
+from deepinit.core.inputs import as_inputs
 from deepinit.core.laws import Law
 from deepinit.core.layers import Activation, Dense, Layer, LayerNorm, Residual, RMSNorm
 from deepinit.core.specs import NetworkSpec
@@ -41,6 +42,7 @@ class Uniform(NamedTuple):
 
 def uniform(network: NetworkSpec, inputs: Any) -> Uniform:
     """The network as one; SpecError names what is not uniform."""
+    inputs = as_inputs(inputs)
     net = composed(network, inputs)
     parts = unrolled(net)
     readout = parts.pop() if readout_of(net) is not None else None

@@ -68,6 +68,10 @@ class Network(NamedTuple):
     layers: str | None = None
     gaussianize: bool = False
 
+    def __repr__(self) -> str:
+        at = "" if self.layers is None else f", at {self.layers}"
+        return f"Network({self.label or 'of functions'}{at})"
+
     @property
     def label(self) -> str:
         """One line for tables and runs; may be empty."""
@@ -145,6 +149,8 @@ def network(
     if isinstance(spec, Layer):
         given = "a network of di.layers, as functions of parameters"
         raise SpecError(given, "di.MLP, di.ResNet, di.ConvResNet", "Simulate it, or use flax.")
+    remedy = "Write di.MLP((64,) * 3); of functions di.Network(init, apply)."
+    validate.instance("spec", spec, Spec, "di.MLP, di.ResNet, di.ConvResNet", remedy)
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"
 
