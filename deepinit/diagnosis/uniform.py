@@ -4,13 +4,12 @@ from typing import Any, NamedTuple
 
 from deepinit.core.activation import Activation as Phi
 from deepinit.core.errors import SpecError
-from deepinit.core.inputs import as_inputs
 from deepinit.core.laws import Law
 from deepinit.core.layers import Activation, Dense, Layer, LayerNorm, Residual, RMSNorm
 from deepinit.core.specs import NetworkSpec
 from deepinit.diagnosis.laws import mean_square
 from deepinit.diagnosis.stacks import composed, readout_of, unrolled
-from deepinit.init.rewrite import input_shape
+from deepinit.init.rewrite import input_shape, rows_or_size
 
 
 class Uniform(NamedTuple):
@@ -42,7 +41,7 @@ class Uniform(NamedTuple):
 
 def uniform(network: NetworkSpec, inputs: Any) -> Uniform:
     """The network as one; SpecError names what is not uniform."""
-    inputs = as_inputs(inputs)
+    inputs = rows_or_size(inputs)
     net = composed(network, inputs)
     parts = unrolled(net)
     readout = parts.pop() if readout_of(net) is not None else None

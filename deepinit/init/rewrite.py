@@ -64,7 +64,7 @@ def apply(network: NetworkSpec, scheme: Scheme, inputs: Any) -> NetworkSpec:
     """
     if not callable(scheme):
         raise SpecError(f"scheme={scheme!r:.80}", "a function of places", "di.init.keras().")
-    return changed(network, lambda place, own: scheme(place) or own, as_inputs(inputs))
+    return changed(network, lambda place, own: scheme(place) or own, rows_or_size(inputs))
 
 
 def changed(network: NetworkSpec, change: Change, inputs: Any) -> NetworkSpec:
@@ -86,6 +86,11 @@ def changed(network: NetworkSpec, change: Change, inputs: Any) -> NetworkSpec:
         assert isinstance(body, Sequential)
         return Sequential(*body.layers, readout, name=network.name, keys=network.keys)
     return body if isinstance(network, Layer) else as_layer(parts)
+
+
+def rows_or_size(inputs: Any) -> Any:
+    """`Inputs` of arrays and nested lists; sizes and shapes unchanged."""
+    return inputs if isinstance(inputs, Shape) else as_inputs(inputs)
 
 
 def input_shape(inputs: Any) -> Shape:

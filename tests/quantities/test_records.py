@@ -46,6 +46,7 @@ def test_kurtosis_of_a_zero_input_is_an_event():
     assert np.isnan(found.mean[0, 0])
     assert found.mean[0, 1] > 0
     assert found.events["dead"].tolist() == [[50, 0]]
+    assert "50 networks, up to 50 without a value" in repr(found)
     biased = di.MLP((16,), "tanh", bias_law=di.normal(0.1, "absolute"))
     found = di.simulate(biased, Q.output_kurtosis, inputs, num_seeds=50)
     assert np.all(found.mean > 0)
