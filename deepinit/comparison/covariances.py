@@ -16,6 +16,11 @@ class Covariance(NamedTuple):
     value: Float[np.ndarray, "rows first second"]
     standard_error: Float[np.ndarray, "rows first second"]
 
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.value.shape))
+        last = f"{self.value[-1, -1, -1]:.4g} +- {self.standard_error[-1, -1, -1]:.2g}"
+        return f"Covariance({shape}, last {last})"
+
 
 def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
     """Cov(first_ra, second_rb) over networks, for rows r (layers, steps) and entries a, b.

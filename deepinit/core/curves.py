@@ -39,6 +39,9 @@ class Curve:
     stop: float
     label: str
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label}; in dimension {self.dimension})"
+
     @property
     def dimension(self) -> int:
         """Input dimension."""
@@ -121,6 +124,9 @@ class SampledCurve:
     def num_rows(self) -> int:
         """Rows: a point and a tangent or chord per piece."""
         return 2 * self.num_nodes
+
+    def __repr__(self) -> str:
+        return f"SampledCurve({self.label})"
 
     @property
     def label(self) -> str:

@@ -21,6 +21,11 @@ class Frames:
     tangents: np.ndarray
     label: str
 
+    def __repr__(self) -> str:
+        count = f"{len(self.points)} point{'s' * (len(self.points) != 1)}"
+        tangents = f"{self.frame_size} tangent{'s' * (self.frame_size != 1)}"
+        return f"Frames({self.label}; {count} with {tangents} in dimension {self.dimension})"
+
     @property
     def dimension(self) -> int:
         """Input dimension."""

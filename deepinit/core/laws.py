@@ -69,6 +69,14 @@ class Law:
             allowed = "a finite value with the law 'constant', and none with any other law"
             raise SpecError(given, allowed, "Write di.constant(0.01) for biases equal to 0.01.")
 
+    def __repr__(self) -> str:
+        """The constructor with exact numbers, e.g. `normal(2.0)`."""
+        scaling = "" if self.scaling == "fan_in" else f", {self.scaling!r}"
+        density = "" if self.density is None else f", density={self.density!r}"
+        if self.value is not None:
+            return f"{self.name}({self.value!r})"
+        return f"{self.name}({self.variance!r}{scaling}{density})"
+
     @property
     def is_symmetric(self) -> bool:
         """Whether symmetric about 0."""

@@ -13,6 +13,7 @@ from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.laws import Law
+from deepinit.core.read_record import built, fields_of
 from deepinit.core.typing import Array, DTypeLike, Float, KeyLike, Like, Plain, Real
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -202,10 +203,11 @@ def _tuples(matrix: np.ndarray) -> Matrix:
 
 def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
     """Inverse of the laws' `to_json`."""
-    if record["name"] not in ("matrix_normal", "gaussian_matrix"):
-        return Law(**record)
-    matrices = {key: _tuples(value) for key, value in record.items() if key != "name"}
-    return MatrixLaw(**matrices, name=record["name"])
+    fields = fields_of("a law", record)
+    if fields.get("name") not in ("matrix_normal", "gaussian_matrix"):
+        return built(Law, **fields)
+    matrices = {key: _tuples(value) for key, value in fields.items() if key != "name"}
+    return built(MatrixLaw, **matrices, name=fields["name"])
 
 
 def acts_on_rows(law: Any) -> bool:

@@ -114,12 +114,17 @@ def arviz_data(estimate: "Estimate") -> Any:
 
 
 def estimate_line(estimate: "Estimate") -> str:
-    """`Estimate(log_norm, 32 layers x 1, 5000 networks, last -0.62 +- 0.01)`."""
+    """`Estimate(log_norm, 32 layers x 1, 5000 networks, last -0.62 +- 0.01)`.
+
+    Networks without a value, of which the mean knows nothing, are named at their most frequent.
+    """
     mean, error = estimate.mean, estimate.standard_error
+    excluded = int(np.max(estimate.num_excluded, initial=0))
+    without = f", up to {excluded} without a value" if excluded else ""
     last = _last(mean, lambda at: with_error(mean[at, 0], error[at, 0]))
     return (
         f"Estimate({estimate.quantity}, {_extent(mean.shape, estimate.axis)}, "
-        f"{estimate.num_seeds} networks{last})"
+        f"{estimate.num_seeds} networks{without}{last})"
     )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +23,7 @@ from deepinit.core.layers import (
     layer_from_json,
 )
 from deepinit.core.matrix_laws import acts_on_rows, law_from_json
+from deepinit.core.read_record import built, fields_of
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import (
     LAWS,
@@ -119,8 +119,8 @@ _ARCHITECTURES: dict[str, Any] = {"MLP": MLP, "ResNet": ResNet, "ConvResNet": Co
 
 
 def spec_from_json(record: dict[str, Any] | str) -> NetworkSpec:
-    """Inverse of a spec's `to_json`, from record or text."""
-    fields = dict(json.loads(record) if isinstance(record, str) else record)
+    """Inverse of a spec's `to_json`, from record or text; SpecError for other records."""
+    fields = fields_of("a network", record)
     if "type" in fields:
         return layer_from_json(fields)
     architecture = fields.pop("architecture", None)
@@ -134,7 +134,7 @@ def spec_from_json(record: dict[str, Any] | str) -> NetworkSpec:
         **dict.fromkeys(("widths", "image_shape"), tuple),
     }
     fields = {name: readers.get(name, lambda value: value)(value) for name, value in fields.items()}
-    return _ARCHITECTURES[architecture](**fields)
+    return built(_ARCHITECTURES[architecture], **fields)
 
 
 LINEAR_MAPS = ("auto", "explicit", "conditional", "chi_square")

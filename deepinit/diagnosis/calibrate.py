@@ -13,7 +13,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.inputs import Inputs
+from deepinit.core.inputs import Inputs, as_inputs
 from deepinit.core.laws import Law, normal
 from deepinit.core.layers import (
     Activation,
@@ -53,7 +53,7 @@ class _Wanted(NamedTuple):
 
 def calibrate(
     model: NetworkSpec | Network,
-    inputs: Inputs,
+    inputs: Any,
     *,
     mean_square: float | None = None,
     num_networks: int = 20,
@@ -74,7 +74,7 @@ def calibrate(
     Args:
         model: a spec or a network of `di.layers`: returns one of `di.layers`; a `di.Network`:
             returns {name of a layer: gain}, factors of its weights.
-        inputs: two or more, for angles.
+        inputs: `Inputs` or rows; two or more, for angles.
         mean_square: K; None for the critical point of the activation (GELU 3.56), 1 without one.
         num_networks, key: of a Network: gains are geometric means over these networks, each layer
             measured behind calibrated ones. Norms alone; K is 1 by default.
@@ -85,6 +85,7 @@ def calibrate(
     """
     if mean_square is not None:
         mean_square = validate.positive("mean_square", mean_square, "1.0 is usual.")
+    inputs = as_inputs(inputs)
     if isinstance(model, Network):
         return _gains(model, inputs, mean_square or 1.0, num_networks, key)
     net = composed(model, inputs)

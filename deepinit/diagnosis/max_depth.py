@@ -44,7 +44,7 @@ def max_depth(network: NetworkSpec, inputs: Any, *, spread: float = _SPREAD) -> 
     Args:
         network: equal dense layers or residual blocks: an MLP, or what `residual`, `norm`,
             `critical` make of it.
-        inputs: `Inputs`, or the entries of one input of mean square 1.
+        inputs: `Inputs` or rows, or the entries of one input of mean square 1.
         spread: 1.94 is that of He-ReLU at depth/width 3/4.
 
     Source of 3/4: 39 failing MLPs of a pilot study, trained again with critical variances: 15 of 15

@@ -9,7 +9,7 @@ from deepinit.core.layers import Activation, Dense, Layer, LayerNorm, Residual, 
 from deepinit.core.specs import NetworkSpec
 from deepinit.diagnosis.laws import mean_square
 from deepinit.diagnosis.stacks import composed, readout_of, unrolled
-from deepinit.init.rewrite import input_shape
+from deepinit.init.rewrite import input_shape, rows_or_size
 
 
 class Uniform(NamedTuple):
@@ -41,6 +41,7 @@ class Uniform(NamedTuple):
 
 def uniform(network: NetworkSpec, inputs: Any) -> Uniform:
     """The network as one; SpecError names what is not uniform."""
+    inputs = rows_or_size(inputs)
     net = composed(network, inputs)
     parts = unrolled(net)
     readout = parts.pop() if readout_of(net) is not None else None

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
+from deepinit.core.inputs import as_inputs
 from deepinit.core.layers import (
     Attention,
     Conv,
@@ -49,7 +50,7 @@ def apply(network: NetworkSpec, scheme: Scheme, inputs: Any) -> NetworkSpec:
         network: a spec, or a network of `di.layers`.
         scheme: `Place -> Laws`, or None to keep a law: `di.init.keras()`, or a function of one's
             own.
-        inputs: `Inputs`, or the number of entries of one input.
+        inputs: `Inputs`, rows, or the number of entries of one input.
 
     Returns:
         An MLP if the laws of its hidden layers are equal; other specs as networks of `di.layers`.
@@ -63,7 +64,7 @@ def apply(network: NetworkSpec, scheme: Scheme, inputs: Any) -> NetworkSpec:
     """
     if not callable(scheme):
         raise SpecError(f"scheme={scheme!r:.80}", "a function of places", "di.init.keras().")
-    return changed(network, lambda place, own: scheme(place) or own, inputs)
+    return changed(network, lambda place, own: scheme(place) or own, rows_or_size(inputs))
 
 
 def changed(network: NetworkSpec, change: Change, inputs: Any) -> NetworkSpec:
@@ -85,6 +86,11 @@ def changed(network: NetworkSpec, change: Change, inputs: Any) -> NetworkSpec:
         assert isinstance(body, Sequential)
         return Sequential(*body.layers, readout, name=network.name, keys=network.keys)
     return body if isinstance(network, Layer) else as_layer(parts)
+
+
+def rows_or_size(inputs: Any) -> Any:
+    """`Inputs` of arrays and nested lists; sizes and shapes unchanged."""
+    return inputs if isinstance(inputs, Shape) else as_inputs(inputs)
 
 
 def input_shape(inputs: Any) -> Shape:

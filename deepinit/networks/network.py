@@ -152,6 +152,8 @@ def network(
     if isinstance(spec, Layer):
         given = "a network of di.layers, as functions of parameters"
         raise SpecError(given, "di.MLP, di.ResNet, di.ConvResNet", "Simulate it, or use flax.")
+    remedy = "Write di.MLP((64,) * 3); of functions di.Network(init, apply)."
+    validate.instance("spec", spec, Spec, "di.MLP, di.ResNet, di.ConvResNet", remedy)
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"
 

@@ -99,7 +99,7 @@ def _why_no_angle(spec: Any, inputs: Inputs) -> str | None:
     if inputs.num_pairs:
         return None
     given = f"log_sin2_angle at {len(inputs.points)} points without a partner"
-    remedy = "Write di.inputs.pair(0.1), or di.inputs.pairs(first, second)."
+    remedy = "Write di.inputs.pair(0.1), or di.inputs.from_arrays(first, second)."
     return refusal(given, "pairs of inputs", remedy)
 
 

@@ -109,8 +109,11 @@ def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
             relative = estimate.relative_variance_error + 2.0 * unit * estimate.standard_error
             error = value * relative
     unknown = np.full_like(value, np.nan)
+    dead = bias_var + weight_var * estimate.mean == 0  # G = 0 in every network: 0 / 0
+    every = estimate.events["dead"] + np.where(dead, count, 0)
     return dataclasses.replace(
         estimate,
+        events={**estimate.events, "dead": every},
         mean=value,
         standard_error=error,
         variance=unknown,

@@ -48,6 +48,10 @@ class Quantity(NamedTuple):
     target: Callable[[Any, Any], Target] | None = None
     control: Callable[[Any, Any], Any] | None = None
 
+    def __repr__(self) -> str:
+        kind, names = type(self.measurement).__name__, [theory.name for theory in self.theories]
+        return f"Quantity({self.name}, {kind}; theories: {', '.join(names) or 'none'})"
+
     def theory(self, name: str) -> Theory:
         """Theory by name; SpecError if unknown."""
         for theory in self.theories:

@@ -36,6 +36,10 @@ class Theory(NamedTuple):
     predict: Callable[[Any, Any], Prediction]
     covers: tuple[type, ...] = ()
 
+    def __repr__(self) -> str:
+        covered = kind_text(self.covers) or "named architectures"
+        return f"Theory({self.name}, of {covered})"
+
     @property
     def is_limit(self) -> bool:
         """Whether it is the infinite-width limit."""

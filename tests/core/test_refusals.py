@@ -45,7 +45,7 @@ def test_networks_and_inputs_have_a_short_repr():
     net = di.from_linen(nn.Dense(3), label="dense").at("*").with_gaussian_weights()
     assert repr(net) == "Network(dense, layers='*', gaussianize=True)"
     assert len(repr(di.from_linen(nn.Dense(3)))) < 100
-    assert repr(di.inputs.pair(0.1)) == "Inputs(angle 0.1: 1 point, 1 pair, shape 2)"
+    assert repr(di.inputs.pair(0.1)) == "Inputs(angle 0.1; 1 point and 1 partner of dimension 2)"
     tokens = di.inputs.tokens(8, 2)
     assert "8 x 16" in repr(tokens)
     assert "[4, 3]" in repr(di.inputs.arrays(jax.numpy.ones((4, 3))))

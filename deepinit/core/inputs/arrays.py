@@ -24,8 +24,9 @@ class ArrayInputs(Inputs):
     arrays: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{array.dtype} {list(array.shape)}" for array in self.arrays)
-        return f"ArrayInputs({self.label}: {shapes}, {self.num_pairs} pairs)"
+        shapes = ", ".join(f"{array.dtype} {array.shape}" for array in self.arrays)
+        paired = " in pairs" if self.num_pairs else ""
+        return f"{type(self).__name__}({self.label}; {shapes}{paired})"
 
     @property
     def digest(self) -> str:

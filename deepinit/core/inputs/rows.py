@@ -44,10 +44,13 @@ class Inputs:
     tokens: bool = False
 
     def __repr__(self) -> str:
-        counts = {"point": len(self.points), "pair": self.num_pairs}
-        sizes = [f"{number} {name}{'s' * (number != 1)}" for name, number in counts.items()]
-        shape = " x ".join(map(str, (*self.positions, self.dimension // math.prod(self.positions))))
-        return f"{type(self).__name__}({self.label}: {', '.join(sizes)}, shape {shape})"
+        count = f"{len(self.points)} point{'s' * (len(self.points) != 1)}"
+        if self.num_pairs:
+            count += f" and {self.num_pairs} partner{'s' * (self.num_pairs != 1)}"
+        sizes = *self.positions, self.dimension // math.prod(self.positions)
+        shape = " x ".join(map(str, sizes)) if self.positions else f"dimension {self.dimension}"
+        kind = " one-hot tokens" if self.tokens else ""
+        return f"{type(self).__name__}({self.label}; {count} of {shape}{kind})"
 
     @property
     def dimension(self) -> int:

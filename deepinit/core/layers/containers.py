@@ -96,7 +96,7 @@ class Repeat(Layer):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Tied(Layer):
-    """A layer `times` times, with the same weights."""
+    """A layer `times` times, with the same weights and masks of dropout (arXiv 1512.05287)."""
 
     layer: Layer
     times: int

@@ -8,6 +8,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.layers.layer import Layer
 from deepinit.core.matrix_laws import MatrixLaw, law_from_json
+from deepinit.core.read_record import built, fields_of
 
 
 def record_of(layer: Layer) -> dict[str, Any]:
@@ -20,14 +21,14 @@ def record_of(layer: Layer) -> dict[str, Any]:
 
 def layer_from_json(record: dict[str, Any]) -> Layer:
     """Inverse of a layer's `to_json`; SpecError for an unknown kind."""
-    fields = dict(record)
+    fields = fields_of("a layer", record)
     kind: Any = fields.pop("type", None)
     kinds = layer_kinds()
     if kind not in kinds:
         remedy = "A newer deepinit, or code that is not imported, may have written it."
         raise SpecError(f"the layer {kind!r}", ", ".join(sorted(kinds)), remedy)
     values = {name: _from_json(value) for name, value in fields.items()}
-    return kinds[kind](*values.pop("layers", ()), **values)
+    return built(kinds[kind], *values.pop("layers", ()), **values)
 
 
 def layer_kinds(base: Any = Layer) -> dict[str, Any]:

@@ -100,6 +100,9 @@ def from_nnx(
     """
     nnx = optional("flax.nnx")
 
+    if hasattr(make, "init_with_output"):
+        given = f"the flax.linen module {type(make).__name__}"
+        raise SpecError(given, "a function nnx.Rngs -> nnx module", "Take di.from_linen.")
     is_function = callable(make) and not isinstance(make, nnx.Module)
     module = nnx.eval_shape(lambda: make(nnx.Rngs(0))) if is_function else None
     if not isinstance(module, nnx.Module):

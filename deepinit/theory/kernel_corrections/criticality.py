@@ -173,7 +173,10 @@ def _fixed_point(
     grid = edge.variances
     start = min(max(mean_square, grid[0]), grid[-1])
     moved, chi = change(start)
-    if start == mean_square and abs(moved) <= _AT_FIXED_POINT * abs(1.0 - chi) * start:
+    turns = max(abs(1.0 - chi), _MARGINAL)
+    if start == mean_square and abs(moved) <= _AT_FIXED_POINT * turns * start:
+        if abs(1.0 - chi) < _MARGINAL:  # every K near it is fixed, to rounding
+            return start
         for _ in range(4):  # Newton's method, from 1e-5
             start += moved / (1.0 - chi)
             moved, chi = change(start)

@@ -197,3 +197,13 @@ def test_a10_pairs_of_fixed_points_between_grid_points_are_found():
         ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 + 1e-4), mean_square=0.5
     )
     assert above.name == "unsettled"
+
+
+def test_an_identity_up_to_far_tails_keeps_every_size():
+    far = di.from_function(lambda x: jnp.where(x > 20.0, 5.0 * x - 80.0, x))
+    found = criticality_class(far, 1.0, mean_square=0.7)
+    assert (found.name, found.fixed_point) == ("marginal", 0.7)
+    spec = di.MLP((50,), far, di.normal(1.0), output_width=1)
+    predicted = di.predict(spec, di.quantities.nngp, di.inputs.ones(2))
+    assert predicted.mean[0, 0] == pytest.approx(1.0, rel=1e-12)
+    assert predicted.variance[0, 0] == pytest.approx(2.0 / 50, rel=1e-9)
