@@ -3,9 +3,9 @@
 k rows (inputs x T positions); Cov(S_as, S_bs') = q_ab k_ss', s a position of a's input, s' of b's.
 With A = softmax(S), row by row over the positions it sees, X = A v A^T:
 
-    M = E X,    dE f / dCov_ij = (1/2) E f_ij = (1/2) E f (w_i w_j - Cov^+_ij),  w = Cov^+ S.
+    M = E X,    dE f / dCov_ij = (1/2) E f_ij,    d^2 E f / dCov_ij dCov_kl = (1/4) E f_ijkl,
 
-Two derivatives of f and one of the density give all second derivatives, rank-deficient rows too.
+derivatives of f by scores (`softmax_derivatives`); rank-deficient rows too.
 """
 
 import itertools
@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.theory.layers.entries import matrix_of, vector_of
+from deepinit.theory.layers.softmax_derivatives import averages
 from deepinit.theory.numerics.entries import count_rows, entries
 from deepinit.theory.numerics.gaussian_rules import two_rules
-
-_SMALLEST_EIGENVALUE = 1e-13  # relative, of scores that count as random
 
 
 class Mixed(NamedTuple):
@@ -90,7 +89,7 @@ def haar_bias(x: Any, seen: np.ndarray) -> Any:
         keys = pair[:, None] // length * length + jnp.arange(length)
         visible = jnp.asarray(seen)[pair % length]
         joint = of_keys[keys.ravel()[:, None], keys.ravel()]
-        root, _ = _roots(joint, visible, columns)
+        root = _root(joint, visible, columns)
         near = of_queries[pair[:, None], pair]
         low = near[0, 1] / jnp.sqrt(near[0, 0])
         own = jnp.sqrt(jnp.maximum(near[1, 1] - low**2, 0.0))
@@ -132,54 +131,33 @@ def _pair(x: Any, pair: Any, seen: np.ndarray, rank: int) -> tuple[Any, Any, Any
     to_queries, to_keys = (jax.nn.one_hot(where, len(x)) for where in (of_queries, of_keys))
     c_slope = to_queries * x[of_keys][:, None] + to_keys * x[of_queries][:, None]
     covariance = (x[of_queries] * x[of_keys]).reshape(2 * length, 2 * length)
-    root, inverse = _roots(covariance, visible, rank)
-    precision = inverse @ inverse.T
+    root = _root(covariance, visible, rank)
 
     def by(rule: tuple[Any, Any]) -> tuple[Any, Any, Any]:
         nodes, weights = rule
         scores = jnp.where(visible, (nodes @ root.T).reshape(-1, 2, length), -jnp.inf)
         a, b = jnp.moveaxis(jax.nn.softmax(scores, axis=-1), 1, 0)
-        w = nodes @ inverse.T
-        density = 0.5 * (w[:, :, None] * w[:, None, :] - precision).reshape(len(w), -1)
-        curves = 0.5 * weights[:, None] * _curves(a, b, v).reshape(len(w), -1)
-        shares = (weights[:, None, None] * a[:, :, None] * b[:, None, :]).reshape(len(w), -1)
-        share, slope = shares.sum(axis=0), curves.sum(axis=0)
-        across = v_slope.T @ (shares.T @ density) @ c_slope
-        curved = c_slope.T @ (curves.T @ density) @ c_slope
+        found = averages(a, b, v, weights)
+        share = found.shares.ravel()
+        by_share = 0.5 * found.curved_shares.reshape(len(share), -1)
+        slope = v.ravel() @ by_share
+        across = v_slope.T @ by_share @ c_slope
+        curved = 0.25 * c_slope.T @ found.fourth.reshape(len(slope), -1) @ c_slope
         both = to_queries.T @ (slope[:, None] * to_keys)
-        hessian = across + across.T + 0.5 * (curved + curved.T) + both + both.T
+        hessian = across + across.T + curved + both + both.T
         return share @ v.ravel(), share @ v_slope + slope @ c_slope, hessian
 
     return jax.lax.map(by, tuple(map(jnp.asarray, two_rules(max(rank, 1)))))
 
 
-def _curves(a: Any, b: Any, v: Any) -> Any:
-    """[N, 2 T, 2 T], second derivatives of f = a v b by both rows' scores."""
-    of_a, of_b = b @ v.T, a @ v
-    f = jnp.sum(a * of_a, axis=1, keepdims=True)
-    slope_a, slope_b = a * (of_a - f), b * (of_b - f)
-
-    def own(share: Any, slope: Any) -> Any:
-        outer = share[:, :, None] * slope[:, None, :]
-        return slope[:, :, None] * jnp.eye(len(v)) - outer - jnp.swapaxes(outer, 1, 2)
-
-    both = v - of_a[:, :, None] - of_b[:, None, :] + f[:, :, None]
-    across = a[:, :, None] * b[:, None, :] * both
-    top = jnp.concatenate([own(a, slope_a), across], axis=2)
-    low = jnp.concatenate([jnp.swapaxes(across, 1, 2), own(b, slope_b)], axis=2)
-    return jnp.concatenate([top, low], axis=1)
-
-
-def _roots(covariance: Any, visible: Any, rank: int) -> tuple[Any, Any]:
-    """R and R^+T [n, rank], R R^T the covariance of scores less their means over visible ones."""
+def _root(covariance: Any, visible: Any, rank: int) -> Any:
+    """R [n, rank], R R^T the covariance of scores less their means over visible ones."""
     shares = visible / jnp.sum(visible, axis=1, keepdims=True)
     centring = jax.vmap(lambda seen, share: jnp.diag(1.0 * seen) - jnp.outer(seen, share))
     matrix = jax.scipy.linalg.block_diag(*centring(visible, shares))
     values, vectors = jnp.linalg.eigh(matrix @ covariance @ matrix.T)
     values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
-    random = values > _SMALLEST_EIGENVALUE * values[0]
-    size = jnp.sqrt(jnp.where(random, values, 1.0))
-    return vectors * jnp.where(random, size, 0.0), vectors * jnp.where(random, 1.0 / size, 0.0)
+    return vectors * jnp.sqrt(jnp.maximum(values, 0.0))
 
 
 def _products(x: Any, seen: np.ndarray) -> tuple[Any, Any]:
@@ -188,7 +166,7 @@ def _products(x: Any, seen: np.ndarray) -> tuple[Any, Any]:
     count = len(v)
     visible = np.kron(np.eye(count // len(seen), dtype=bool), seen)
     rank = int((visible.sum(axis=1) - 1).sum())
-    root, _ = _roots(jnp.kron(of_queries, of_keys), jnp.asarray(visible), rank)
+    root = _root(jnp.kron(of_queries, of_keys), jnp.asarray(visible), rank)
 
     def by(rule: tuple[Any, Any]) -> tuple[Any, Any]:
         nodes, weights = rule
