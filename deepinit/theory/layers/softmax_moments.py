@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.theory.layers.entries import matrix_of, vector_of
+from deepinit.theory.layers.rotations import Rates, key_covariance, turn
 from deepinit.theory.layers.softmax_derivatives import averages
 from deepinit.theory.numerics.entries import count_rows, entries
 from deepinit.theory.numerics.gaussian_rules import two_rules
@@ -28,6 +29,8 @@ class Mixed(NamedTuple):
         value, gradient, hessian: of M by x, [p], [p, 3 p], [p, 3 p, 3 p].
         covariance, products: [p, p], of X_ab and X_cd.
         error: [2], relative, of M and of its derivatives.
+        key_bias, key_spread: with rotations [p], [p, p]: d times mean shift and covariance of M by
+            fluctuations of the keys of one head of width d.
     """
 
     value: Any
@@ -36,14 +39,17 @@ class Mixed(NamedTuple):
     covariance: Any
     products: Any
     error: Any
+    key_bias: Any = 0.0
+    key_spread: Any = 0.0
 
 
-def mixed(x: Any, seen: np.ndarray) -> Mixed:
+def mixed(x: Any, seen: np.ndarray, rates: Rates | None = None) -> Mixed:
     """Moments of X = A v A^T.
 
     Args:
         x: [3 p], v, q and k.
         seen: [T, T], whether position t sees s.
+        rates: of `rotations`; None for none, and keys k of a head that are given.
     """
     x = jax.lax.stop_gradient(x)
     where = entries(matrix_of(x[: len(x) // 3]).shape[0])
@@ -51,22 +57,28 @@ def mixed(x: Any, seen: np.ndarray) -> Mixed:
     ranks = _ranks(seen)
     exact = np.array([_rank(ranks, a, b) for a, b in pairs])
     grouped = np.where(exact <= 2, 2, exact.max(initial=2))  # few compilations
-    size = len(x)
+    size, keys = len(x), None
     shapes = [(len(pairs), *(size,) * order) for order in range(3)]
+    if rates is not None:
+        keys = key_covariance(matrix_of(jnp.split(x, 3)[2]), len(seen), rates)
+        shapes += [shapes[0], (len(pairs), len(keys))]
     found = [jnp.zeros((2, *shape), x.dtype) for shape in shapes]
     for rank in sorted(set(grouped)):
         at = np.flatnonzero(grouped == rank)
-        one = lambda pair, rank=rank: _pair(x, pair, seen, int(rank))
+        one = lambda pair, rank=rank: _pair(x, pair, seen, int(rank), rates, keys)
         parts = jax.lax.map(one, jnp.asarray(pairs[at]))
         found = [
             whole.at[:, at].set(jnp.moveaxis(part, 1, 0))
             for whole, part in zip(found, parts, strict=True)
         ]
     gaps = [jnp.max(jnp.abs(part[0] - part[1])) / jnp.max(jnp.abs(part[0])) for part in found]
-    means = [part.mean(axis=0) for part in found]
+    value, gradient, hessian, *of_keys = (part.mean(axis=0) for part in found)
     error = jnp.stack([gaps[0], jnp.maximum(gaps[1], gaps[2])])
-    covariance, products = _products(x, seen)
-    return Mixed(means[0], means[1], means[2], covariance, products, error)
+    own = Mixed(value, gradient, hessian, *_products(x, seen, rates), error)
+    if not of_keys:
+        return own
+    bias, slopes = of_keys
+    return own._replace(key_bias=bias, key_spread=slopes @ keys @ slopes.T)
 
 
 def haar_bias(x: Any, seen: np.ndarray) -> Any:
@@ -117,8 +129,14 @@ def _rank(ranks: np.ndarray, a: int, b: int) -> int:
     return int(one if a == b else one + other)
 
 
-def _pair(x: Any, pair: Any, seen: np.ndarray, rank: int) -> tuple[Any, Any, Any]:
-    """E X_ab [2], gradient [2, 3 p] and Hessian [2, 3 p, 3 p], by two rules."""
+def _pair(
+    x: Any, pair: Any, seen: np.ndarray, rank: int, rates: Rates | None, noise: Any
+) -> tuple[Any, ...]:
+    """E X_ab [2], gradient [2, 3 p] and Hessian [2, 3 p, 3 p], by two rules.
+
+    With rotations also d times the bias [2] and slopes by K [2, ...] (`rotations`), of covariance
+    `noise`.
+    """
     length, third = len(seen), len(x) // 3
     at = jnp.asarray(entries(count_rows(third)).at)
     keys = pair[:, None] // length * length + jnp.arange(length)  # [2, T]
@@ -129,8 +147,10 @@ def _pair(x: Any, pair: Any, seen: np.ndarray, rank: int) -> tuple[Any, Any, Any
     of_queries = third + jnp.broadcast_to(at[pair[:, None], pair][:, None, :, None], shape).ravel()
     of_keys = 2 * third + at[keys[:, :, None, None], keys].ravel()
     to_queries, to_keys = (jax.nn.one_hot(where, len(x)) for where in (of_queries, of_keys))
-    c_slope = to_queries * x[of_keys][:, None] + to_keys * x[of_queries][:, None]
-    covariance = (x[of_queries] * x[of_keys]).reshape(2 * length, 2 * length)
+    turned, near = _turned(pair, length, count_rows(third), rates)
+    queries = turned * x[of_queries]
+    c_slope = turned[:, None] * to_queries * x[of_keys][:, None] + to_keys * queries[:, None]
+    covariance = (queries * x[of_keys]).reshape(2 * length, 2 * length)
     root = _root(covariance, visible, rank)
 
     def by(rule: tuple[Any, Any]) -> tuple[Any, Any, Any]:
@@ -143,11 +163,31 @@ def _pair(x: Any, pair: Any, seen: np.ndarray, rank: int) -> tuple[Any, Any, Any
         slope = v.ravel() @ by_share
         across = v_slope.T @ by_share @ c_slope
         curved = 0.25 * c_slope.T @ found.fourth.reshape(len(slope), -1) @ c_slope
-        both = to_queries.T @ (slope[:, None] * to_keys)
+        both = to_queries.T @ ((slope * turned)[:, None] * to_keys)
         hessian = across + across.T + curved + both + both.T
-        return share @ v.ravel(), share @ v_slope + slope @ c_slope, hessian
+        own = share @ v.ravel(), share @ v_slope + slope @ c_slope, hessian
+        if near is None:
+            return own
+        by_keys = x[of_queries]
+        within = noise[near[:, None], near] * by_keys[:, None] * by_keys
+        bias = 0.125 * jnp.sum(found.fourth.reshape(within.shape) * within)
+        return *own, bias, jnp.zeros(len(noise), x.dtype).at[near].add(slope * by_keys)
 
     return jax.lax.map(by, tuple(map(jnp.asarray, two_rules(max(rank, 1)))))
+
+
+def _turned(pair: Any, length: int, count: int, rates: Rates | None) -> tuple[Any, Any]:
+    """w of entries [2, T, 2, T], flattened, and places of K^D_ss' in `key_covariance`."""
+    if rates is None:
+        return jnp.ones(4 * length**2), None
+    rows = pair % length
+    difference = (rows[:, None] - rows + length - 1)[:, None, :, None]
+    at = np.arange(length)
+    shifts = difference - at[:, None, None] + at
+    turned = jnp.asarray(turn(np.arange(-2 * length, 2 * length), rates))[shifts + length + 1]
+    keys = pair[:, None] // length * length + at
+    near = (difference * count + keys[:, :, None, None]) * count + keys
+    return turned.ravel(), near.ravel()
 
 
 def _root(covariance: Any, visible: Any, rank: int) -> Any:
@@ -160,13 +200,17 @@ def _root(covariance: Any, visible: Any, rank: int) -> Any:
     return vectors * jnp.sqrt(jnp.maximum(values, 0.0))
 
 
-def _products(x: Any, seen: np.ndarray) -> tuple[Any, Any]:
+def _products(x: Any, seen: np.ndarray, rates: Rates | None) -> tuple[Any, Any]:
     """[p, p], Cov(X_ab, X_cd) and E X_ab X_cd, of all rows at once."""
     v, of_queries, of_keys = (matrix_of(part) for part in jnp.split(x, 3))
     count = len(v)
     visible = np.kron(np.eye(count // len(seen), dtype=bool), seen)
     rank = int((visible.sum(axis=1) - 1).sum())
-    root = _root(jnp.kron(of_queries, of_keys), jnp.asarray(visible), rank)
+    scores = jnp.kron(of_queries, of_keys)
+    if rates is not None:
+        t, s = np.indices((count, count)).reshape(2, -1) % len(seen)
+        scores = scores * turn(t[:, None] - t - s[:, None] + s, rates)
+    root = _root(scores, jnp.asarray(visible), rank)
 
     def by(rule: tuple[Any, Any]) -> tuple[Any, Any]:
         nodes, weights = rule
