@@ -6,8 +6,9 @@ Derivatives of a mean E_a u under the shares a are joint cumulants of u and the 
     d_ijkl E_a u = E u e_i e_j e_k e_l - sum over 4 of E(u e_i) E(e_j e_k e_l)
         - sum over 6 of E(e_i e_j) E(u e_k e_l),
 
-u and e less their means. By Price's theorem they give derivatives of E f by the covariance of the
-scores without its inverse: small or dependent scores lose no digits.
+u and e less their means: polynomials in a and c_i = a_i (u_i - E_a u), so that averages are those
+of c_i a_j a_k a_l. By Price's theorem they give derivatives of E f by the covariance of the scores
+without its inverse: small or dependent scores lose no digits.
 """
 
 import itertools
@@ -32,86 +33,95 @@ class Averages(NamedTuple):
 
 def averages(a: Any, b: Any, v: Any, weights: Any) -> Averages:
     """Of shares a, b [N, T] at nodes of `weights` [N]; v [T, T]."""
-    one, other, curved_a, curved_b = _slopes(a), _slopes(b), _curves(a), _curves(b)
-    of_b = lambda part: _weighted(part, weights)
+    weighted = a * weights[:, None]
+    of_a, of_b, f = b @ v.T, a @ v, jnp.sum((a @ v) * b, axis=1)[:, None]
+    both = v - of_a[:, :, None] - of_b[:, None] + f[..., None]
+    both = a[:, :, None] * b[:, None] * both  # f_ik
+    crossed = _mixed_curves(a, b, weights)
     curved = {
-        (0, 0): _product(curved_a, of_b(b)).transpose(0, 3, 1, 2),
-        (0, 1): _product(one, of_b(other)).transpose(0, 2, 1, 3),
-        (1, 1): _product(a, of_b(curved_b)),
+        (0, 0): _curves(a, b, weights),
+        (0, 1): crossed,
+        (1, 0): jnp.swapaxes(crossed, 2, 3),
+        (1, 1): _curves(b, a, weights).transpose(1, 0, 2, 3),
     }
-    curved[1, 0] = jnp.swapaxes(curved[0, 1], 2, 3)
-    through = jnp.einsum("nsij,st->ntij", curved_a, v)
     fourth = (
-        _fourth(a, b @ v.T, weights),
-        _third(a, jnp.einsum("st,ntl->nsl", v, other), weights),
-        _product(_rows(through), _rows(of_b(curved_b))),
-        jnp.moveaxis(_third(b, jnp.einsum("st,nsl->ntl", v, one), weights), 3, 0),
-        _fourth(b, a @ v, weights),
+        _fourth(a, a * (of_a - f), weights),
+        _third(a, both, weights),
+        _second_of_both(a, b, both, weights),
+        jnp.moveaxis(_third(b, jnp.swapaxes(both, 1, 2), weights), 3, 0),
+        _fourth(b, b * (of_b - f), weights),
     )
-    return Averages(_product(a, of_b(b)), _joined(curved), _joined(_placed(fourth)))
+    return Averages(weighted.T @ b, _joined(curved), _joined(_placed(fourth)))
 
 
-def _slopes(a: Any) -> Any:
-    """d a_s / dS_i [N, s, i]."""
-    return a[:, :, None] * _centred(a)
+def _curves(a: Any, b: Any, weights: Any) -> Any:
+    """Of d^2 a_s / dS_i dS_j times b_t: [s, t, i, j]."""
+    one, near = jnp.eye(a.shape[1]), _outer(a, a)
+    weighted = b * weights[:, None]
+    twice = _product(near, weighted)  # a_s a_i b_t
+    thrice = _product(_outer(weighted, a), near).transpose(1, 0, 2, 3)
+    single = jnp.einsum("st,si,sj->stij", _product(a, weighted), one, one)
+    parts = jnp.einsum("si,sjt->stij", one, twice)
+    alone = jnp.einsum("ij,sit->stij", one, twice)
+    return single - parts - jnp.swapaxes(parts, 2, 3) - alone + 2.0 * thrice
 
 
-def _curves(a: Any) -> Any:
-    """d^2 a_s / dS_i dS_j [N, s, i, j]."""
-    return (
-        _slopes(a)[..., None] * _centred(a)[:, :, None] - a[..., None, None] * _spread(a)[:, None]
-    )
+def _mixed_curves(a: Any, b: Any, weights: Any) -> Any:
+    """Of da_s / dS_i times db_t / dS'_k: [s, t, i, k]."""
+    one, weighted = jnp.eye(a.shape[1]), a * weights[:, None]
+    near = _outer(b, b)
+    whole = _product(_outer(weighted, a), near).transpose(0, 2, 1, 3)
+    left = jnp.einsum("si,stk->stik", one, _product(weighted, near))
+    right = jnp.einsum("tk,sit->stik", one, _product(_outer(weighted, a), b))
+    return jnp.einsum("st,si,tk->stik", _product(weighted, b), one, one) - left - right + whole
 
 
-def _centred(a: Any) -> Any:
-    """e_i less its mean, at s: [N, s, i]."""
-    return jnp.eye(a.shape[1]) - a[:, None]
-
-
-def _spread(a: Any) -> Any:
-    """E e_i e_j [N, i, j]."""
-    return a[:, :, None] * (jnp.eye(a.shape[1]) - a[:, None])
-
-
-def _third(a: Any, u: Any, weights: Any) -> Any:
-    """Third derivatives of E_a u, u [N, s, l]: [i, j, k, l]."""
-    centred, own = _centred(a), _weighted(a, weights)[..., None] * _less_mean(a, u)
-    squares = centred[..., None] * centred[:, :, None]
-    whole = _product(_rows(own[:, :, None] * centred[..., None]), _rows(squares))  # [i, l, j, k]
-    whole = whole.transpose(0, 2, 3, 1)
-    split = _product(own, _spread(a)).transpose(0, 2, 3, 1)
-    return whole - sum(jnp.moveaxis(split, 0, axis) for axis in range(3))
-
-
-def _fourth(a: Any, u: Any, weights: Any) -> Any:
-    """Fourth derivatives of E_a u, u [N, s]: [i, j, k, l]."""
-    centred, own = _centred(a), _weighted(a, weights) * _less_mean(a, u[..., None])[..., 0]
-    squares = centred[..., None] * centred[:, :, None]
-    whole = _product(_rows(own[..., None, None] * squares), _rows(squares))
-    thirds = jnp.einsum("ns,nsj,nskl->njkl", a, centred, squares)
-    single = _product(own, thirds)
-    double = _product(jnp.einsum("ns,nsij->nij", own, squares), _spread(a))
-    whole = whole - sum(jnp.moveaxis(single, 0, axis) for axis in range(4))
+def _fourth(a: Any, c: Any, weights: Any) -> Any:
+    """Fourth derivatives of E_a u: [i, j, k, l]."""
+    one, c, near = jnp.eye(a.shape[1]), c * weights[:, None], _outer(a, a)
+    u, v, w = _product(c, a), _product(c, near), _product(_outer(c, a), near)
+    part = lambda pattern, *factors: jnp.einsum(f"{pattern}->ijkl", *factors)
+    single = part("jk,kl,ji", one, one, u + u.T) - part("jk,ijl", one, v)
+    single = part("jl,ijk", one, v) + part("kl,ikj", one, v) - 3.0 * w - single
+    double = part("ij,ikl", one, v) - part("ij,kl,ki", one, one, u)
+    double = double + part("ij,kli", one, v) + part("ij,lki", one, v) + part("kl,kij", one, v)
+    double = double - part("klij", w) - part("lkij", w)
+    whole = part("i,ij,jk,kl", c.sum(axis=0), one, one, one)
+    whole = whole + sum(jnp.moveaxis(single, 0, axis) for axis in range(4))
     pairs = itertools.combinations(range(4), 2)
-    return whole - sum(jnp.moveaxis(double, (0, 1), pair) for pair in pairs)
+    return whole + sum(jnp.moveaxis(double, (0, 1), pair) for pair in pairs)
 
 
-def _less_mean(a: Any, u: Any) -> Any:
-    """u [N, s, l] less its mean under a."""
-    return u - jnp.sum(a[..., None] * u, axis=1, keepdims=True)
+def _third(a: Any, c: Any, weights: Any) -> Any:
+    """Third derivatives of E_a u, c [N, i, l]: [i, j, k, l]."""
+    one, c = jnp.eye(a.shape[1]), c * weights[:, None, None]
+    u, v = _product(c, a), _product(c, _outer(a, a))  # [i, l, j], [i, l, j, k]
+    part = lambda pattern, *factors: jnp.einsum(f"{pattern}->ijkl", *factors)
+    single = 2.0 * part("iljk", v) - part("jk,jli", one, u) - part("jk,ilj", one, u)
+    whole = part("il,ij,jk", c.sum(axis=0), one, one)
+    return whole + sum(jnp.moveaxis(single, 0, axis) for axis in range(3))
 
 
-def _weighted(part: Any, weights: Any) -> Any:
-    return part * weights.reshape(-1, *(1,) * (part.ndim - 1))
+def _second_of_both(a: Any, b: Any, both: Any, weights: Any) -> Any:
+    """Of f_ijkl, i and j of the first row, k and l of the second; `both`: f_ik [N, i, k]."""
+    one, c = jnp.eye(a.shape[1]), both * weights[:, None, None]
+    whole = _product(c, _outer(a, b))  # [i, k, j, l]
+    left, right = _product(c, a), _product(c, b)  # [i, k, j], [i, k, l]
+    part = lambda pattern, *factors: jnp.einsum(f"{pattern}->ijkl", *factors)
+    found = part("ij,kl,ik", one, one, c.sum(axis=0))
+    found = found - part("kl,ikj", one, left) - part("kl,jki", one, left)
+    found = found - part("ij,ikl", one, right) - part("ij,ilk", one, right)
+    whole = part("ikjl", whole) + part("jkil", whole)
+    return found + whole + jnp.swapaxes(whole, 2, 3)
 
 
-def _rows(part: Any) -> Any:
-    """[N, s, ...] -> [N s, ...]."""
-    return part.reshape(-1, *part.shape[2:])
+def _outer(left: Any, right: Any) -> Any:
+    """[N, i, j]."""
+    return left[:, :, None] * right[:, None]
 
 
 def _product(left: Any, right: Any) -> Any:
-    """Sum over the first axis: [*left, *right] without it."""
+    """Sum over nodes: [*left, *right] without them."""
     flat = left.reshape(len(left), -1).T @ right.reshape(len(right), -1)
     return flat.reshape(*left.shape[1:], *right.shape[1:])
 
