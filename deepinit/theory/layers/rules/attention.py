@@ -96,6 +96,8 @@ def _outputs(
     found = Mixed(*tape.jet(lambda: mixed(x, seen, rates)))
     allowed = jnp.asarray(_ERRORS[is_sampled(seen)])
     tape.note(jnp.max(jnp.where(found.error > allowed, found.error, 0.0)))
+    if is_sampled(seen):
+        tape.note_sampled(found.error)
     where = entries(count_rows(len(values)))
     a, b = where.rows, where.columns
     paired = lambda left, right: where.at[np.ix_(left, right)]
