@@ -15,6 +15,7 @@ Without rotations w = 1: a Wishart matrix.
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.layers.attention import Attention
@@ -34,6 +35,14 @@ def turn(shifts: Any, rates: Rates) -> np.ndarray:
     shifts = np.asarray(shifts)
     largest = int(np.abs(shifts).max(initial=0))
     return np.cos(np.outer(np.arange(largest + 1), rates)).mean(axis=1)[np.abs(shifts)]
+
+
+def turned_scores(gram: Any, length: int, rates: Rates) -> Any:
+    """G_tt' G_ss' w(t - t' - s + s') [k, k, k, k], of S_ts and S_t's' at mean keys."""
+    position = np.arange(len(gram)) % length
+    shifts = position[:, None] - position  # t - s
+    turned = jnp.asarray(turn(shifts[:, :, None, None] - shifts, rates))
+    return gram[:, None, :, None] * gram[None, :, None, :] * turned
 
 
 def key_covariance(keys: Any, length: int, rates: Rates) -> Any:

@@ -34,7 +34,7 @@ from deepinit.theory.layers.entries import (
     vector_of,
     wick,
 )
-from deepinit.theory.layers.head_terms import head_terms
+from deepinit.theory.layers.head_terms import head_terms, turned_terms
 from deepinit.theory.layers.replay import Replay
 from deepinit.theory.layers.rotations import Rates, rates_of
 from deepinit.theory.layers.rules_table import FIRST_ORDER, entry_variance
@@ -124,16 +124,19 @@ def _drawn(
     """[p], the network's average."""
     _, mix, output = expanded(layer, shape).layers  # type: ignore[attr-defined]
     rows = count_rows(len(gram))
-    if layer.qk_norm or layer.rotary is not None or layer.heads * rows**2 > _LARGEST_RECORD:
+    if layer.qk_norm or layer.heads * rows**2 > _LARGEST_RECORD:
         unknown = jnp.full_like(gram, jnp.nan)
         return tape.average(Terms(unknown, None, layer.heads, columns=tape.inside(output)))
     factor = score_factor(layer, width) * width * mix.scales[0] * mix.scales[1]
     seen = np.kron(np.eye(rows // shape.num_positions, dtype=bool), _seen(layer, shape))
 
     def terms(scores: Any, outputs: Any) -> Any:
-        return head_terms(factor * scores, outputs, gram, spread, value_variance, seen)
+        given = factor * scores, outputs, gram, spread, value_variance, seen
+        if layer.rotary is None:
+            return head_terms(*given)
+        return turned_terms(*given, shape.num_positions, rates_of(layer, width))
 
-    return tape.average_of_heads(tape.heads(mix, layer.heads), rows, terms)
+    return tape.average_of_heads(tape.heads(mix, layer.heads, layer.rotary), rows, terms)
 
 
 def _seen(layer: Attention, shape: Shape) -> np.ndarray:
