@@ -49,7 +49,7 @@ class Watch:
     def moments(self, columns: Columns | Heads, inputs: Sequence[int]) -> Any:
         """Mean of f f^T over columns, entries i <= j, f = (1, t) or (1, t, x), x that of `beyond`.
 
-        Of heads of width d: q k^T / d [heads, k, k], q and k turned; then o o^T / d, entries a <= b.
+        Of heads of width d: q k^T / d [heads, k, k], q and k turned; o o^T / d, entries a <= b.
         In units of the rows' scales, which follow as [k], natural logarithms; of two rows then c.
         """
         if isinstance(columns, Heads):
