@@ -156,17 +156,17 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
     variance = np.where(np.abs(found.variance) < rounding * 1e-9, 0.0, found.variance)
     sound = (found.second_variance >= -1e-9 * np.abs(variance)) & ~np.isnan(found.ratio)
     ratio = np.where(sound, np.maximum(found.ratio, 0.0), np.inf)
-    parts = (found.infinite, found.shift, variance, ratio)
-    shaped = (part.reshape(len(part), len(places), -1) for part in parts)
-    return Expanded(*shaped, tuple(found.sampled.tolist()))
+    own = (found.infinite, found.shift, variance, ratio)
+    infinite, shift, variance, ratio = (part.reshape(len(part), len(places), -1) for part in own)
+    mean, slope = found.sampled.tolist()
+    return Expanded(infinite, shift, variance, ratio, (mean, slope))
 
 
 def _of_target(network: Any, inputs: Inputs, target: Target) -> Expanded:
     """[sites, entries]."""
     found = _expanded(network, inputs, target.functions, target.groups)
-    *parts, sampled = found
-    found = Expanded(*map(target.chosen, parts), sampled)
-    return found._replace(infinite=found.infinite + target.offset)
+    infinite, shift, variance, ratio = map(target.chosen, found[:4])
+    return Expanded(infinite + target.offset, shift, variance, ratio, found.sampled)
 
 
 def check_angles(network: Any, inputs: Inputs, found: Expanded) -> Expanded:

@@ -10,6 +10,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.layers.containers import kind_name
+from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program, sites
 from deepinit.theory.layers import rules as rules
 from deepinit.theory.layers.flow import Moments, start
@@ -96,9 +97,9 @@ def first_order(program: Program, rows: Any, functions: Functions) -> FirstOrder
     if not error <= LARGEST_ERROR:
         raise unresolved(error)
     paths = tuple(site.path for site in sites(program.body, program.body_shape))
-    fields = (np.array([[site[i] for site in found] for found in many]) for i in range(4))
+    field = lambda i: np.swapaxes([[site[i] for site in found] for found in many], 0, 1)
     sampled = np.max([found[-1].errors[1:] for found in many], axis=0)
-    return FirstOrder(paths, *(np.swapaxes(field, 0, 1) for field in fields), sampled)
+    return FirstOrder(paths, field(0), field(1), field(2), field(3), sampled)
 
 
 def check(program: Program, num_inputs: int = 1, *, fixed: bool = True) -> None:
@@ -122,17 +123,15 @@ def _too_many(count: int) -> SpecError:
 @functools.lru_cache(maxsize=256)
 def _structure(program: Program, count: int) -> None:
     """Trace the rules, equal steps once."""
-    number = jax.ShapeDtypeStruct((count * (count + 1) // 2,), jnp.float64)
-    state: State = Settled(number, jax.ShapeDtypeStruct((count,), jnp.float64))
+    products = jax.ShapeDtypeStruct((count * (count + 1) // 2,), jnp.float64)
+    state: State = Settled(products, jax.ShapeDtypeStruct((count,), jnp.float64))
     seen: dict[Any, State] = {}
     for number, (layer, shape, path) in enumerate(steps(program)):
         leaves, structure = jax.tree.flatten(state)
         key = layer, shape, structure, tuple(leaf.shape for leaf in leaves)
         if key not in seen:
-            tape, where = Tape(20), (shape, program.depth, path or kind_name(layer))
-            step = lambda state, layer=layer, where=where, tape=tape: apply(
-                layer, state, *where, tape
-            )
+            tape, name = Tape(20), path or kind_name(layer)
+            step = functools.partial(_applied, layer, shape, program.depth, name, tape)
             try:
                 seen[key] = jax.eval_shape(step, state)
             except SpecError as error:
@@ -142,6 +141,10 @@ def _structure(program: Program, count: int) -> None:
             if drawn or num_rows(seen[key]) > LARGEST_ROWS:
                 raise _too_many(num_rows(state))
         state = seen[key]
+
+
+def _applied(layer: Layer, shape: Shape, depth: int, path: str, tape: Tape, state: State) -> State:
+    return apply(layer, state, shape, depth, path, tape)
 
 
 def _records(

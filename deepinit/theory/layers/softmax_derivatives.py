@@ -38,7 +38,7 @@ def averages(a: Any, b: Any, v: Any, weights: Any) -> Averages:
     both = v - of_a[:, :, None] - of_b[:, None] + f[..., None]
     both = a[:, :, None] * b[:, None] * both  # f_ik
     crossed = _mixed_curves(a, b, weights)
-    curved = {
+    curved: dict[tuple[int, ...], Any] = {
         (0, 0): _curves(a, b, weights),
         (0, 1): crossed,
         (1, 0): jnp.swapaxes(crossed, 2, 3),

@@ -57,7 +57,8 @@ def mixed(x: Any, seen: np.ndarray, rates: Rates | None = None) -> Mixed:
     ranks = _ranks(seen)
     exact = np.array([_rank(ranks, a, b) for a, b in pairs])
     grouped = np.where(exact <= 2, 2, exact.max(initial=2))  # few compilations
-    size, keys = len(x), None
+    size = len(x)
+    keys: Any = None
     shapes = [(len(pairs), *(size,) * order) for order in range(3)]
     if rates is not None:
         keys = key_covariance(matrix_of(jnp.split(x, 3)[2]), len(seen), rates)
@@ -153,7 +154,7 @@ def _pair(
     covariance = (queries * x[of_keys]).reshape(2 * length, 2 * length)
     root = _root(covariance, visible, rank)
 
-    def by(rule: tuple[Any, Any]) -> tuple[Any, Any, Any]:
+    def by(rule: tuple[Any, Any]) -> tuple[Any, ...]:
         nodes, weights = rule
         scores = jnp.where(visible, (nodes @ root.T).reshape(-1, 2, length), -jnp.inf)
         a, b = jnp.moveaxis(jax.nn.softmax(scores, axis=-1), 1, 0)
