@@ -73,7 +73,10 @@ def test_small_scores_of_five_tokens():
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("model", ["gpt2", "llama"])
 def test_published_networks(model):
-    """Mean at 5 standard errors, six tokens; the limit is rejected."""
+    """Six tokens at 5 standard errors; rejected are Llama's limit, GPT-2's variance at the start.
+
+    GPT-2's shift, 3 % of the cosine, is 1.5 standard errors.
+    """
     nets = {
         "gpt2": lambda: di.zoo.gpt2(width=32, depth=2, heads=2),
         "llama": lambda: di.zoo.llama(32, 2, 2, 64),
@@ -84,4 +87,9 @@ def test_published_networks(model):
     measured = di.simulate(*case, num_seeds=20_000)
     z = lambda found: np.abs(measured.mean - found.mean)[-1] / measured.standard_error[-1]
     assert z(predicted) < 5
-    assert z(limit) > 5
+    if model == "llama":
+        assert z(limit) > 5
+        return
+    error = 5 * measured.variance_standard_error[-1]
+    assert np.abs(measured.variance - predicted.variance)[-1] < error
+    assert np.abs(measured.variance[-1] - predicted.variance[0]) > error
