@@ -13,6 +13,7 @@ import numpy as np
 
 from deepinit.core.layers import Layer, Shape, output_shape
 from deepinit.core.layers.calls import Call, Calls, Columns, Heads
+from deepinit.networks.rotary import rotated
 from deepinit.networks.rows import Rows
 
 _LOWEST = -1e30  # log-scale of zero rows
@@ -48,7 +49,7 @@ class Watch:
     def moments(self, columns: Columns | Heads, inputs: Sequence[int]) -> Any:
         """Mean of f f^T over columns, entries i <= j, f = (1, t) or (1, t, x), x that of `beyond`.
 
-        Of heads of width d: q k^T / d, [heads, k, k], then o o^T / d, entries a <= b.
+        Of heads of width d: q k^T / d [heads, k, k], q and k turned; o o^T / d, entries a <= b.
         In units of the rows' scales, which follow as [k], natural logarithms; of two rows then c.
         """
         if isinstance(columns, Heads):
@@ -70,6 +71,9 @@ class Watch:
         mixed, scales = self._rows(Columns(heads.call, "in"), inputs)
         outputs, sizes = self._rows(Columns(heads.call, "out"), inputs)
         q, k, _ = jnp.moveaxis(mixed.reshape(len(mixed), 3, heads.number, -1), 0, 2)
+        if heads.rotary is not None:
+            length = self._seen[heads.call].rows["in"][1].num_positions
+            q, k = (_turned(part, length, heads.rotary) for part in (q, k))
         o = jnp.moveaxis(outputs.reshape(len(outputs), heads.number, -1), 0, 1)
         scores, products = (_products(*pair) / o.shape[-1] for pair in ((q, k), (o, o)))
         first, second = np.triu_indices(o.shape[1])
@@ -95,6 +99,12 @@ def _vectors(rows: Rows) -> tuple[Any, Any]:
     alive = ~jnp.isneginf(rows.partner_scales)
     every = jnp.concatenate([rows.points, jnp.where(alive[:, None], partners, 0)])
     return every, jnp.concatenate([rows.point_scales, jnp.where(alive, own, _LOWEST)])
+
+
+def _turned(rows: Any, length: int, base: float) -> Any:
+    """Rows [heads, k, d] of queries or keys, by `rotated`."""
+    inputs = rows.reshape(len(rows), -1, length, rows.shape[-1])
+    return rotated(inputs, base).reshape(rows.shape)
 
 
 def _products(left: Any, right: Any) -> Any:

@@ -92,7 +92,7 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
     check_raw(net)
     target = quantity.target(spec, inputs)
     functions, groups = grouped(target, inputs, together=mixes_batch(net.body))
-    check(net, len(groups[0]))
+    check(net, len(groups[0]), fixed=False)
     positions = net.shape.num_positions
     rows = rows_of(inputs)[np.array(groups)].reshape(len(groups), len(groups[0]) * positions, -1)
     grams, means = np.einsum("gan,gbn->gab", rows, rows) / rows.shape[2], rows.mean(axis=2)

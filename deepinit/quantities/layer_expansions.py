@@ -24,12 +24,16 @@ _SMALL, _LARGE = 0.1, 1.0  # second over first order of the variance: mean only,
 
 
 class Expanded(NamedTuple):
-    """[sites, entries] at infinite width, and of order 1/width."""
+    """[sites, entries] at infinite width, and of order 1/width.
+
+    `sampled`: relative errors of means over random points and of their derivatives.
+    """
 
     infinite: np.ndarray
     shift: np.ndarray
     variance: np.ndarray
     ratio: np.ndarray
+    sampled: tuple[float, float] = (0.0, 0.0)
 
 
 TargetOf = Callable[[Any, Inputs], Target]
@@ -85,7 +89,7 @@ def predicted(found: Expanded, paths: tuple[str, ...]) -> Prediction:
         mean=found.infinite + found.shift,
         variance=variance,
         error_order="O(1 / width^2)",
-        valid_for=f"{_HYPOTHESES}; {_range(paths, found.ratio)}",
+        valid_for="; ".join([_HYPOTHESES, _range(paths, found.ratio), *_sampled(found.sampled)]),
         reference=_REFERENCE,
     )
 
@@ -120,6 +124,15 @@ def _range(paths: tuple[str, ...], ratio: np.ndarray) -> str:
     return "; ".join(words) or f"reliable at every site (largest ratio {largest.max():.2g})"
 
 
+def _sampled(errors: tuple[float, float]) -> list[str]:
+    """Errors of means over random points, as text."""
+    if not max(errors):
+        return []
+    mean, slope = errors
+    given = f"softmax by quasi-Monte Carlo: relative error {mean:.1g} of means at infinite width"
+    return [f"{given}, {slope:.1g} of their derivatives in 1/width terms"]
+
+
 def _program(network: Any, inputs: Inputs) -> Any:
     net = outline(network, shape_of(inputs)).program
     check_raw(net)
@@ -143,15 +156,17 @@ def _expanded(network: Any, inputs: Inputs, functions: Any, places: tuple[Any, .
     variance = np.where(np.abs(found.variance) < rounding * 1e-9, 0.0, found.variance)
     sound = (found.second_variance >= -1e-9 * np.abs(variance)) & ~np.isnan(found.ratio)
     ratio = np.where(sound, np.maximum(found.ratio, 0.0), np.inf)
-    parts = (found.infinite, found.shift, variance, ratio)
-    return Expanded(*(part.reshape(len(part), len(places), -1) for part in parts))
+    own = (found.infinite, found.shift, variance, ratio)
+    infinite, shift, variance, ratio = (part.reshape(len(part), len(places), -1) for part in own)
+    mean, slope = found.sampled.tolist()
+    return Expanded(infinite, shift, variance, ratio, (mean, slope))
 
 
 def _of_target(network: Any, inputs: Inputs, target: Target) -> Expanded:
     """[sites, entries]."""
     found = _expanded(network, inputs, target.functions, target.groups)
-    found = Expanded(*map(target.chosen, found))
-    return found._replace(infinite=found.infinite + target.offset)
+    infinite, shift, variance, ratio = map(target.chosen, found[:4])
+    return Expanded(infinite + target.offset, shift, variance, ratio, found.sampled)
 
 
 def check_angles(network: Any, inputs: Inputs, found: Expanded) -> Expanded:
@@ -171,4 +186,4 @@ def kurtosis(network: Any, inputs: Inputs, own: Expanded) -> Expanded:
         given = "mean squares outside 1e-150 to 1e150"
         raise SpecError(given, "mean squares with squares in float64", "Rescale the inputs.")
     value, zero = 3.0 * own.variance / (own.infinite + own.shift) ** 2, np.zeros_like(own.infinite)
-    return Expanded(zero, value, np.full_like(value, np.nan), own.ratio)
+    return Expanded(zero, value, np.full_like(value, np.nan), own.ratio, own.sampled)

@@ -16,7 +16,10 @@ TIED = L.Tied(L.Sequential(L.Dense(8), L.Activation("tanh")), 2)
 REFUSED = {
     r"tied: Tied.*\(columns of a later use.*do not close\)": (L.Dense(8), TIED),
     r"pool \(Pool\): maxima of dependent columns": (L.Embed(8), L.Pool("max")),
-    r"attention \(Attention\): rotary.*over a head": (L.Embed(8), L.Attention(1, rotary=10.0)),
+    r"attention \(Attention\): rotary.*Haar frame": (
+        L.Embed(8),
+        L.Attention(1, qk_norm=True, rotary=10.0),
+    ),
     r"control variates of Positions.*fixed rows": (L.Embed(8), L.Positions("sinusoidal")),
     r"dense_2 \(Dense\): a law of the law 'uniform'": (
         L.Dense(8),

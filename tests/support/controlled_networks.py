@@ -48,6 +48,10 @@ def _block(*branch: Any, **options: Any) -> Any:
     return Residual(S(*branch), **options)
 
 
+def _heads(width: int, **options: Any) -> Any:
+    return L.Attention(width // 8, head_width=width // 8, **options)
+
+
 CASES = {
     "activations": Case(
         lambda n: S(Dense(n), Act("relu"), Dense(n, TWO), Act("tanh"), Dense(n)), resolves=5.4e-5
@@ -140,7 +144,7 @@ CASES = {
     "attention": Case(
         lambda n: S(
             L.Embed(n),
-            _block(L.RMSNorm(), L.Attention(n // 8, head_width=n // 8), Dense(n)),
+            _block(L.RMSNorm(), _heads(n), Dense(n)),
             _block(L.RMSNorm(), Dense(n), Act("gelu"), Dense(n, TWO)),
         ),
         di.inputs.tokens(2),
@@ -149,9 +153,17 @@ CASES = {
     ),
     "causal": Case(
         lambda n: S(
+            L.Embed(n), L.Positions(), _block(L.RMSNorm(), _heads(n, mask="causal"), Dense(n))
+        ),
+        di.inputs.tokens(2),
+        Q.token_cosine,
+        resolves=1e-3,
+    ),
+    "rotary": Case(
+        lambda n: S(
             L.Embed(n),
-            L.Positions(),
-            _block(L.RMSNorm(), L.Attention(n // 8, head_width=n // 8, mask="causal"), Dense(n)),
+            _block(L.RMSNorm(), _heads(n, mask="causal", rotary=10.0), Dense(n)),
+            _block(L.RMSNorm(), Dense(4 * n), L.Gate("silu"), Dense(n)),
         ),
         di.inputs.tokens(2),
         Q.token_cosine,

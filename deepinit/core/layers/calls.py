@@ -27,10 +27,12 @@ class Heads(NamedTuple):
     Attributes:
         call: of `AttentionMix`.
         number: of heads.
+        rotary: base of rotary embeddings, or None.
     """
 
     call: Call
     number: int
+    rotary: float | None = None
 
 
 class Calls:

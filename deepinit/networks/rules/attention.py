@@ -17,6 +17,7 @@ from deepinit.core.layers import AttentionMix, Shape
 from deepinit.core.layers.attention import score_factor
 from deepinit.core.placeholders import array
 from deepinit.networks.interpreter import ROWS, Applied, Draw, RowRule
+from deepinit.networks.rotary import rotated
 from deepinit.networks.row_map import row_map
 from deepinit.networks.rows import Rows
 
@@ -126,14 +127,8 @@ def _size(rows: jax.Array) -> jax.Array:
 
 
 def _rotated(layer: AttentionMix, rows: jax.Array) -> jax.Array:
-    """Rotary: neurons f and f + d/2 at position t, turned by t base^(-2 f / d)."""
-    base, half = layer.attention.rotary, layer.head_width // 2
-    if base is None:
-        return rows
-    angles = np.outer(np.arange(rows.shape[-2]), base ** (-np.arange(half) / half))
-    cos, sin = (jnp.asarray(part, rows.dtype) for part in (np.cos(angles), np.sin(angles)))
-    first, second = rows[..., :half], rows[..., half:]
-    return jnp.concatenate([cos * first - sin * second, sin * first + cos * second], axis=-1)
+    base = layer.attention.rotary
+    return rows if base is None else rotated(rows, base)
 
 
 def _inner(layer: AttentionMix, queries: jax.Array, keys: jax.Array) -> jax.Array:

@@ -30,8 +30,8 @@ from deepinit.theory.layers.replay import Entered, Replay, Request
 from deepinit.theory.layers.rules_table import apply
 from deepinit.theory.layers.state import Settled, State, num_rows, settle
 from deepinit.theory.layers.state_vectors import coordinates_of
-from deepinit.theory.layers.taylor import Expansions, Taylor, steps
-from deepinit.theory.layers.walk import Functions, Path
+from deepinit.theory.layers.taylor import Expansions, Taylor
+from deepinit.theory.layers.walk import Functions, Path, steps
 
 
 class Deviation(NamedTuple):

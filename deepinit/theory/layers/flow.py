@@ -32,7 +32,7 @@ class Flow(NamedTuple):
         shift: [d], mean to order 1/width.
         covariance: [d, d], to order 1/width.
         third, second: [d, d, d], [d, d], of the quadratic part, order 1/width^2.
-        error: [], largest error of a quadrature so far, relative.
+        errors: [3], largest ones so far, `Tape.errors`.
     """
 
     state: State
@@ -40,7 +40,7 @@ class Flow(NamedTuple):
     covariance: Any
     third: Any
     second: Any
-    error: Any
+    errors: Any
 
 
 class Moments(NamedTuple):
@@ -50,14 +50,14 @@ class Moments(NamedTuple):
     shift: Any
     variance: Any
     second: Any
-    error: Any
+    errors: Any
 
 
 def start(state: State) -> Flow:
     """A state without fluctuations."""
     vector = flat(state)
     zeros = [jnp.zeros((len(vector),) * order, vector.dtype) for order in range(4)]
-    return Flow(state, zeros[1], zeros[2], zeros[3], zeros[2], jnp.zeros((), vector.dtype))
+    return Flow(state, zeros[1], zeros[2], zeros[3], zeros[2], jnp.zeros(3, vector.dtype))
 
 
 def push(step: Step, flow: Flow, half: int) -> Flow:
@@ -67,8 +67,8 @@ def push(step: Step, flow: Flow, half: int) -> Flow:
     shift, covariance, third, second = _push(
         lambda y: flat(step(*inputs_of(y, flow.state, tape))), flow, tape.averages
     )
-    error = jnp.maximum(flow.error, tape.error)
-    return Flow(state, shift, covariance, third, second, error)
+    errors = jnp.maximum(flow.errors, tape.errors())
+    return Flow(state, shift, covariance, third, second, errors)
 
 
 def moments(functions: Callable[[Settled], Any], flow: Flow, half: int) -> Moments:
@@ -77,8 +77,8 @@ def moments(functions: Callable[[Settled], Any], flow: Flow, half: int) -> Momen
     infinite = functions(settle(flow.state, tape))
     of_vector = lambda y: functions(settle(*inputs_of(y, flow.state, tape)))
     shift, covariance, _, second = _push(of_vector, flow, tape.averages)
-    error = jnp.maximum(flow.error, tape.error)
-    return Moments(infinite, shift, jnp.diagonal(covariance), jnp.diagonal(second), error)
+    errors = jnp.maximum(flow.errors, tape.errors())
+    return Moments(infinite, shift, jnp.diagonal(covariance), jnp.diagonal(second), errors)
 
 
 def inputs_of(y: Any, state: State, tape: Tape) -> tuple[State, Tape]:

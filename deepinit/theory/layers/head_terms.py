@@ -12,6 +12,9 @@ X' the mean of X(E diag(a) E^T S E diag(b) E^T) over signs a, b, and y = E^T S E
 
 has mean 0 whatever the w are. Half the slopes of X' by y_ij^2 / c_ij, at |y| = 1.2 sqrt(c), make it
 follow o o^T / d: its variance is that of the remainder, 1/20 to 1/2000 of the output's at s = 1.
+
+Scores of turned queries and keys keep their law only under a common sign. There X' is the mean of
+X(S) and X(-S), and the second derivative of X at S = 0 follows it.
 """
 
 from typing import Any
@@ -21,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.theory.layers.entries import matrix_of, vector_of
+from deepinit.theory.layers.rotations import Rates, turned_scores
 
 _NODE = 1.2
 _LEAST = 1e-6  # of c over its largest, below which y is rounding
@@ -62,6 +66,42 @@ def head_terms(
     squares = (vectors.T @ scores @ vectors) ** 2 / jnp.where(size > 0, size, 1.0) - 1.0
     quadratic = jnp.einsum("hij,tsij->hts", squares, weights)
     return outputs + jax.vmap(vector_of)(quadratic - mean / len(first))
+
+
+def turned_terms(
+    scores: Any,
+    outputs: Any,
+    gram: Any,
+    spread: float,
+    value_variance: float,
+    seen: np.ndarray,
+    length: int,
+    rates: Rates,
+) -> Any:
+    """`head_terms` of rotary embeddings (`rotations`), at every head width."""
+    products = matrix_of(gram)
+    values, shares = value_variance * products, jnp.asarray(seen / seen.sum(axis=1, keepdims=True))
+
+    def mixed(scores: Any) -> Any:
+        shares = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
+        return shares @ values @ jnp.swapaxes(shares, 1, 2)
+
+    def curved(second: Any, own: Any) -> Any:
+        """d^2 X / 2 at S = 0, of products of centred scores of both rows, and of one."""
+        change = shares * (own - jnp.sum(shares * own, axis=-1, keepdims=True))
+        along = 0.5 * change @ values @ shares.T
+        return second + along + jnp.swapaxes(along, -1, -2)
+
+    centred = scores - jnp.sum(shares * scores, axis=-1, keepdims=True)
+    weighted = shares * centred
+    drawn = curved(weighted @ values @ jnp.swapaxes(weighted, 1, 2), centred**2)
+    centring = jnp.eye(len(values)) - shares[:, None]  # [t, s, r]
+    covariance = spread * turned_scores(products, length, rates)
+    covariance = jnp.einsum("tsr,trup,uqp->tsuq", centring, covariance, centring)
+    crossed = jnp.einsum("tsuq,ts,sq,uq->tu", covariance, shares, values, shares)
+    expected = curved(crossed, jnp.einsum("tsts->ts", covariance))
+    remainder = drawn - expected - 0.5 * (mixed(scores) + mixed(-scores))
+    return outputs + jax.vmap(vector_of)(remainder)
 
 
 def _slopes(shares: Any, mixed: Any, values: Any) -> Any:

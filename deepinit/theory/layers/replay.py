@@ -150,9 +150,9 @@ class Replay(Tape):
         inner: Call = (*self._calls.current, (layer, 0))
         return Columns(inner, "in")
 
-    def heads(self, layer: Layer, number: int) -> Heads:
+    def heads(self, layer: Layer, number: int, rotary: float | None = None) -> Heads:
         """Heads of a layer inside the call in progress."""
-        return Heads((*self._calls.current, (layer, 0)), number)
+        return Heads((*self._calls.current, (layer, 0)), number, rotary)
 
     def _known(self, state: Any) -> Columns:
         if id(state) not in self._places:

@@ -70,6 +70,8 @@ class Tape:
         noises: added to the averages; None for none.
         averages: recorded so far.
         error: [], largest error of a quadrature so far, relative.
+        sampled: [2], largest errors so far of means over random points and of their derivatives,
+            relative.
         jets: values and derivatives of Gaussian moments so far; those of an earlier pass, if given
             as `known`, are taken instead of computed.
     """
@@ -79,6 +81,7 @@ class Tape:
     known: list[Any] | None = None
     averages: list[Average] = dataclasses.field(default_factory=list)
     error: Any = 0.0
+    sampled: Any = (0.0, 0.0)
     jets: list[Any] = dataclasses.field(default_factory=list)
     # noises of rows that enter are those of `coordinates`; covariances are not read
     relative: bool = False
@@ -108,6 +111,14 @@ class Tape:
     def note(self, error: Any) -> None:
         """Record the relative error of a quadrature."""
         self.error = jnp.maximum(self.error, jax.lax.stop_gradient(error))
+
+    def note_sampled(self, errors: Any) -> None:
+        """Record the relative errors [2] of means over random points and of their derivatives."""
+        self.sampled = jnp.maximum(jnp.asarray(self.sampled), jax.lax.stop_gradient(errors))
+
+    def errors(self) -> Any:
+        """[3], `error` and `sampled`."""
+        return jnp.concatenate([jnp.reshape(self.error, 1), jnp.asarray(self.sampled)])
 
     def enter(self, layer: Layer) -> None:
         """A layer's rule begins."""

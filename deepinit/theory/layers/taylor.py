@@ -1,6 +1,6 @@
 """Expansions around infinite width, of layers and of functions of the rows after them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.layers.containers import kind_name
-from deepinit.core.layers.layer import Layer, Shape
 from deepinit.core.layers.program import Program
 from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.flow import derivatives
@@ -17,7 +16,7 @@ from deepinit.theory.layers.sharing import Depth, bare, filled, run
 from deepinit.theory.layers.state import Settled, State, settle
 from deepinit.theory.layers.state_vectors import coordinates_of, state_at
 from deepinit.theory.layers.tape import Tape
-from deepinit.theory.layers.walk import Functions, Path, places
+from deepinit.theory.layers.walk import Functions, Path, steps
 from deepinit.theory.numerics.entries import entries
 
 CUBIC = 6  # coordinates of states with third order, whose cost is their cube
@@ -46,13 +45,6 @@ class Expansions(NamedTuple):
     state: State
     layer: Taylor
     functions: Taylor
-
-
-def steps(program: Program) -> Iterator[tuple[Layer, Shape, str]]:
-    """Layers that are measured as one, the embedding first, with shapes and paths."""
-    if program.embedding is not None:
-        yield program.embedding, program.shape, "embedding"
-    yield from places(program.body, program.body_shape)
 
 
 def expand(

@@ -7,6 +7,7 @@ import jax
 
 from deepinit.core.layers.containers import Block, Repeat, Sequential, child_paths, joined
 from deepinit.core.layers.layer import Layer, Shape, output_shape
+from deepinit.core.layers.program import Program
 from deepinit.theory.layers.entries import matrix_of
 from deepinit.theory.layers.flow import Flow, Moments, moments, push
 from deepinit.theory.layers.rules_table import apply
@@ -41,6 +42,13 @@ def places(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[Layer, 
     for child, inside in parts:
         yield from places(child, shape, inside)
         shape = output_shape(child, shape, inside)
+
+
+def steps(program: Program) -> Iterator[tuple[Layer, Shape, str]]:
+    """Layers that are measured as one, the embedding first, with shapes and paths."""
+    if program.embedding is not None:
+        yield program.embedding, program.shape, "embedding"
+    yield from places(program.body, program.body_shape)
 
 
 def advance(layer: Layer, flow: Flow, shape: Shape, depth: int, path: Path, half: int) -> Flow:

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 LATTICES = 4  # dimensions of lattices; beyond, scrambled Sobol points
-_SPACINGS = {1: (0.2, 9.0), 2: (0.25, 8.5), 3: (0.35, 8.0), 4: (0.5, 7.75)}  # and radius
+_SPACINGS = {1: (0.2, 9.0), 2: (0.25, 8.5), 3: (0.35, 8.0), 4: (0.43, 6.75)}  # and radius
 _OFFSETS = np.array([[0.0, 0.0, 0.0, 0.0], [0.5, 0.3, 0.4, 0.15]])  # in spacings
 _LOG2_POINTS = 13
 

@@ -220,7 +220,9 @@ def test_simulated_networks():
 
 
 REFUSED = {
-    "attention (Attention): rotary embeddings": L.Attention(2, rotary=1e4),
+    "attention (Attention): rotary embeddings of normed queries": L.Attention(
+        2, qk_norm=True, rotary=1e4
+    ),
     "attention (Attention): a output_law of the law 'orthogonal'": L.Attention(
         2, output_law=di.orthogonal(1.0)
     ),

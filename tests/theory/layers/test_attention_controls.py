@@ -129,6 +129,7 @@ NETWORKS = {
     "two sequences": (network(8, 2, head_width=3), (2, 2)),
     "mup": (network(8, 2, scores="mup", beta=2.0), (1, 3)),
     "no norm": (L.Sequential(L.Dense(8), L.Attention(2), L.Attention(2)), (1, 2)),
+    "rotary": (network(8, 2, mask="causal", rotary=10.0), (2, 2)),
     "qk_norm": (network(8, 2, qk_norm=True), (1, 2)),
 }
 
