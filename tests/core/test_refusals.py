@@ -48,7 +48,7 @@ def test_networks_and_inputs_have_a_short_repr():
     assert repr(di.inputs.pair(0.1)) == "Inputs(angle 0.1; 1 point and 1 partner of dimension 2)"
     tokens = di.inputs.tokens(8, 2)
     assert "8 x 16" in repr(tokens)
-    assert "[4, 3]" in repr(di.inputs.arrays(jax.numpy.ones((4, 3))))
+    assert "(4, 3)" in repr(di.inputs.arrays(jax.numpy.ones((4, 3))))
 
 
 def test_a_misspelled_choice_is_answered_with_the_nearest():
