@@ -37,8 +37,9 @@ class Theory(NamedTuple):
     covers: tuple[type, ...] = ()
 
     def __repr__(self) -> str:
-        covered = kind_text(self.covers) or "named architectures"
-        return f"Theory({self.name}, of {covered})"
+        kinds = self.covers if isinstance(self.covers, tuple) else (self.covers,)  # not checked yet
+        names = ", ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
+        return f"Theory({self.name}, of {names or 'named architectures'})"
 
     @property
     def is_limit(self) -> bool:
