@@ -65,8 +65,11 @@ def _layers(activation: Activation, with_derivative: bool, mean_squares, weight_
 
     def at(variance: jax.Array) -> tuple[jax.Array, jax.Array]:
         std = root(variance)
-        once, twice = (second_moments(activation, std, None, finer) for finer in (False, True))
-        return once[0], relative_error(once, twice)[: 1 + with_derivative].max()
+        unit = jnp.where(std > 0.0, jnp.minimum(std, 1.0), 1.0)  # squares do not underflow
+        once, twice = (
+            second_moments(activation, std, None, finer, unit) for finer in (False, True)
+        )
+        return unit**2 * once[0], relative_error(once, twice)[: 1 + with_derivative].max()
 
     def layer(mean_square: jax.Array, variances: Any) -> Any:
         variance = variances[0] * mean_square + variances[1]
@@ -77,12 +80,16 @@ def _layers(activation: Activation, with_derivative: bool, mean_squares, weight_
 
 
 def second_moments(
-    activation: Activation, std: jax.Array, mean: jax.Array | None, finer: bool
+    activation: Activation,
+    std: jax.Array,
+    mean: jax.Array | None,
+    finer: bool,
+    unit: jax.Array | float = 1.0,
 ) -> jax.Array:
-    """[E phi(x)^2, E phi'(x)^2], x ~ N(mean, std^2)."""
+    """[E (phi(x) / unit)^2, E phi'(x)^2], x ~ N(mean, std^2)."""
     nodes, weights = point_rule(activation.kinks, std, mean, finer)
     x = std * nodes if mean is None else mean + std * nodes
-    squares = jnp.stack([activation(x) ** 2, activation.derivative(x) ** 2])
+    squares = jnp.stack([(activation(x) / unit) ** 2, activation.derivative(x) ** 2])
     return jnp.sum(weights * squares, axis=1)
 
 
