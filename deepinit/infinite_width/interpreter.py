@@ -27,6 +27,7 @@ Engines are tried in order until no series misses a share of a mean square.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -158,9 +159,12 @@ def check_resolved(paths: tuple[str, ...], recorded: list[Recorded], output: Rec
     errors = [float(part.error) for part in recorded] + [float(output.error)]
     place = next(number for number, error in enumerate(errors) if error > LARGEST_ERROR)
     where = (*paths, "the readout")[place] if paths else "the network"
+    given = f"{where}: an activation that the quadrature does not resolve at infinite width"
+    if math.isinf(errors[place]):
+        given, allowed = f"{given} (variance below 1e-285)", "larger variances, or less depth"
+        raise SpecError(given, allowed, "Take larger weights or inputs.")
     raise SpecError(
-        f"{where}: an activation that the quadrature does not resolve at infinite width "
-        f"(relative error {errors[place]:.1g})",
+        f"{given} (relative error {errors[place]:.1g})",
         "activations that bend on scales of order 1, or smaller variances",
         "Simulate, or take smaller weights and inputs.",
     )

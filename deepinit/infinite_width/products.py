@@ -26,6 +26,9 @@ Functions = tuple[Callable[[Any], Any], ...]
 Combine = Callable[[Kernel, Products], Kernel]
 _ROWS = 1024  # rows and pairs of a chunk
 _PAIRS = 16
+_LEAST = (
+    1e-285  # variance: terms of a quadrature over pairs, weights times squares, underflow below
+)
 NUM_TERMS = 256  # to 1e-11 for tanh up to standard deviation 2.5, for erf up to 2
 
 
@@ -100,7 +103,8 @@ def _row_moments(activation: Activation, functions: Functions, variance: Any) ->
 
         squares, mean = moments(False)
         error = jnp.max(relative_error(squares, moments(True)[0])[:2])
-        return squares, mean, error
+        is_tiny = (q > 0.0) & (q < _LEAST)
+        return squares, mean, jnp.where(is_tiny, jnp.inf, error)
 
     squares, mean, error = jax.lax.map(at, variance.ravel(), batch_size=_ROWS)
     squares = jnp.moveaxis(squares, -1, 0).reshape(len(functions), *variance.shape)

@@ -253,3 +253,19 @@ def test_angles_distances_and_volumes_that_the_quadrature_does_not_resolve_are_r
     at = di.frames.random(3) if limit is log_volumes else di.inputs.pair(0.3, dimension=3)
     with pytest.raises(SpecError, match="does not resolve"):
         limit(net, at)
+
+
+@pytest.mark.slow
+def test_kernels_whose_quadrature_over_pairs_underflows_are_refused():
+    """tanh at weight variance 1/20 is linear: the cosine stays, and was 0 at 1e-305."""
+
+    def cosine(depth):
+        block = di.layers.Sequential(
+            di.layers.Dense(2, law=di.normal(0.05)), di.layers.Activation("tanh")
+        )
+        net = di.layers.Repeat(block, depth)
+        return di.infinite(net, di.quantities.cosine, di.inputs.pair(0.3)).mean[-1]
+
+    assert cosine(200) == pytest.approx(cosine(20), rel=1e-9)
+    with pytest.raises(SpecError, match="does not resolve"):
+        cosine(230)
