@@ -31,13 +31,6 @@ def performance(losses: Any, trivial: float, reference: float, seeds: slice = sl
     return max((trivial - best(losses, seeds)) / (trivial - reference), _WORST)
 
 
-def performance_by_seed(losses: Any, trivial: float, reference: float) -> list[float]:
-    """P of every seed, at the rate that is best for all."""
-    table = np.array([[np.inf if x is None else x for x in row] for row in losses])
-    own = table[np.argmin(table.mean(axis=1))]
-    return [max((trivial - loss) / (trivial - reference), _WORST) for loss in own]
-
-
 def is_short(fails: list[bool]) -> bool:
     """Whether a family has fewer than 10 failing, or fewer than 10 training, networks."""
     return min(sum(fails), len(fails) - sum(fails)) < LEAST

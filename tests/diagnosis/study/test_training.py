@@ -78,9 +78,6 @@ def test_outcomes():
     assert found["final"] == [[2.0, 2.0, None], [0.5, 0.7, 0.6]]
     assert outcomes.best(found["final"]) == pytest.approx(0.6)
     assert outcomes.performance(found["final"], 2.6, 0.1) == pytest.approx(0.8)
-    assert outcomes.performance_by_seed(found["final"], 2.6, 0.1) == pytest.approx(
-        [0.84, 0.76, 0.8]
-    )
     # an early loss of one seed only counts if the others have not diverged
     assert outcomes.best(found["early"]) == pytest.approx(2.0)
     assert outcomes.best(found["early"], slice(0, 1)) == pytest.approx(1.0)
