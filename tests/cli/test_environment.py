@@ -49,7 +49,7 @@ def in_terminal(columns, *arguments):
 @pytest.mark.parametrize("columns", [40, 80])
 def test_the_list_of_experiments_fits_a_narrow_terminal(columns):
     lines = in_terminal(columns, "list")
-    table = lines[: next(k for k, line in enumerate(lines) if line.startswith("deepinit run"))]
+    table = lines[: next(k for k, line in enumerate(lines) if line.startswith("Minutes"))]
     assert max(map(len, table)) <= columns
     text = " ".join(" ".join(table).replace("│", " ").split())
     for name in ("vanishing_angles", "kernel_corrections", "trainability_study"):

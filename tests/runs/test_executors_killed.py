@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -63,10 +65,16 @@ def kill_one(folder, least):
     """SIGKILL to the second worker in its first block, while the run has so many blocks.
 
     It is stopped where it begins: under load it could otherwise end its share before it is killed.
+    Not while it has the journal's lock, for which the others would wait.
     """
     wait("workers", lambda: len(worker_ids(folder)) >= 2)
     killed = worker_ids(folder)[-1]
     os.kill(killed, signal.SIGSTOP)
+    lock = rf" {killed} \S+:{(folder / 'journal.jsonl').stat().st_ino} "
+    while re.search(lock, pathlib.Path("/proc/locks").read_text()):
+        os.kill(killed, signal.SIGCONT)
+        time.sleep(0.001)
+        os.kill(killed, signal.SIGSTOP)
     wait("blocks", lambda: num_blocks(folder) >= least)
     os.kill(killed, signal.SIGKILL)
     return killed
