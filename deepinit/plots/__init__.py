@@ -9,7 +9,6 @@ from deepinit.plots.animation import animate_orientations, animate_similarities
 from deepinit.plots.coordinates import scaling_check
 from deepinit.plots.directions import direction_field
 from deepinit.plots.functions import correlation_maps, function_draws
-from deepinit.plots.gate import residuals, z_panel
 from deepinit.plots.images import curve_images, image_pairs
 from deepinit.plots.orientations import amplitude_angles, orientation_paths
 from deepinit.plots.per_layer import layers, variance_layers
@@ -20,6 +19,7 @@ from deepinit.plots.series import series, series_panels
 from deepinit.plots.similarities import similarities
 from deepinit.plots.style import to_png, to_svg
 from deepinit.plots.sweeps import sweep
+from deepinit.plots.z_scores import residuals, z_panel
 
 __all__ = [
     "amplitude_angles",

@@ -1,4 +1,4 @@
-"""z-scores of predictions, with their gate."""
+"""z-scores of predictions, and their threshold."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ BAND_COLOUR = "#eef3ee"
 
 def residuals(
     *results: Any,
-    gate: float = THRESHOLD_SIGMA,
+    threshold_sigma: float = THRESHOLD_SIGMA,
     component: int | str | None = None,
     title: str | None = None,
 ) -> "Figure":
@@ -39,7 +39,7 @@ def residuals(
 
     Args:
         results: one comparison Dataset; or one Estimate and Predictions.
-        gate: largest |z| in agreement.
+        threshold_sigma: largest |z| in agreement.
         component: name or index; None draws all together.
 
     Raises SpecError: no Estimate or Prediction, or other shapes.
@@ -76,10 +76,10 @@ def residuals(
                     label=spaced(name),
                     zorder=3,
                 )
-        label = f"agreement: within ±{gate:g} standard errors"
-        ax.axhspan(-gate, gate, color=BAND_COLOUR, zorder=0, label=label)
+        label = f"agreement: within ±{threshold_sigma:g} standard errors"
+        ax.axhspan(-threshold_sigma, threshold_sigma, color=BAND_COLOUR, zorder=0, label=label)
         ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
-        score_axis(ax.yaxis, smallest, largest, gate)
+        score_axis(ax.yaxis, smallest, largest, threshold_sigma)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
         ax.set_xlabel(curves.position_label)
         ax.set_ylabel("(measured − predicted) / standard error")
@@ -94,7 +94,7 @@ def z_panel(
     comparisons: Any,
     *,
     routes: Sequence[str] | None = None,
-    gate: float = THRESHOLD_SIGMA,
+    threshold_sigma: float = THRESHOLD_SIGMA,
     title: str | None = None,
 ) -> "Figure":
     """All comparisons of a run: dots within the threshold, crosses beyond.
@@ -104,7 +104,7 @@ def z_panel(
     Args:
         comparisons: comparison Datasets, or name -> Dataset or z-scores [layers, ...].
         routes: to show; None shows all.
-        gate: largest |z| in agreement.
+        threshold_sigma: largest |z| in agreement.
 
     Raises SpecError: no comparisons.
     """
@@ -113,18 +113,24 @@ def z_panel(
         allowed = "at least one Dataset with a route that is shown"
         raise SpecError("no comparisons", allowed, "Check `routes`.")
     scores = [z[np.isfinite(z)] for _, _, z in rows]
-    total, inside = sum(z.size for z in scores), sum(int(np.sum(np.abs(z) < gate)) for z in scores)
+    total, inside = (
+        sum(z.size for z in scores),
+        sum(int(np.sum(np.abs(z) < threshold_sigma)) for z in scores),
+    )
     everything = np.concatenate([np.zeros(1), *scores])
     styles = route_styles([route for _, route, _ in rows if route])
     with styled():
         fig = new_figure(7.0, max(2.6, 1.5 + 0.42 * len(rows)))
         ax = fig.subplots()
-        ax.axvspan(-gate, gate, color=BAND_COLOUR, zorder=0)
+        ax.axvspan(-threshold_sigma, threshold_sigma, color=BAND_COLOUR, zorder=0)
         ax.axvline(0.0, color=GREY, linewidth=0.8, zorder=1)
         for row, (_, route, z) in enumerate(rows):
             place = row + 0.6 * (np.linspace(0.0, 1.0, len(z)) - 0.5 if len(z) > 1 else np.zeros(1))
             heights = np.broadcast_to(place.reshape(-1, *(1,) * (z.ndim - 1)), z.shape)
-            passed, failed = np.abs(z) < gate, np.isfinite(z) & (np.abs(z) >= gate)
+            passed, failed = (
+                np.abs(z) < threshold_sigma,
+                np.isfinite(z) & (np.abs(z) >= threshold_sigma),
+            )
             colour = styles[route].colour if route else GREY
             for marker, mask, size, edge, order in (
                 ("o", passed, 3.2, 0.0, 3),
@@ -139,13 +145,17 @@ def z_panel(
         ax.set_yticks(range(len(rows)), [_row_name(case, route) for case, route, _ in rows])
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.grid(visible=False, axis="y")
-        score_axis(ax.xaxis, float(everything.min()), float(everything.max()), gate)
+        score_axis(ax.xaxis, float(everything.min()), float(everything.max()), threshold_sigma)
         ax.set_xlabel(r"$z$ = (measured − predicted) / standard error")
         ax.annotate(
-            f"within\n±{gate:g}", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8.5
+            f"within\n±{threshold_sigma:g}",
+            (1.01, 1.0),
+            xycoords="axes fraction",
+            va="bottom",
+            fontsize=8.5,
         )
         counted = f"All {total}" if inside == total else f"{inside} of {total}"
-        heading = f"{counted} comparisons are within ±{gate:g} standard errors"
+        heading = f"{counted} comparisons are within ±{threshold_sigma:g} standard errors"
         note = "one dot per comparison, first layer at the top of its row"
         note += ", crosses outside" * (inside < total)
         undefined = _hidden(sum(z.size for _, _, z in rows) - total)
@@ -153,36 +163,47 @@ def z_panel(
     return fig
 
 
-def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: float) -> None:
+def score_axis(
+    axis: "XAxis | YAxis", smallest: float, largest: float, threshold_sigma: float
+) -> None:
     """Axis: linear within the threshold, logarithmic beyond."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
-    # The gate keeps its share of a long axis.
-    scale = max(1.5, 0.6 * math.log10(max(low, high) / gate))
+    low, high = (
+        max(1.6 * threshold_sigma, -2.0 * smallest),
+        max(1.6 * threshold_sigma, 2.0 * largest),
+    )
+    # The threshold keeps its share of a long axis.
+    scale = max(1.5, 0.6 * math.log10(max(low, high) / threshold_sigma))
     vertical = axis.axis_name == "y"
     (axis.axes.set_yscale if vertical else axis.axes.set_xscale)(
-        "symlog", linthresh=gate, linscale=scale
+        "symlog", linthresh=threshold_sigma, linscale=scale
     )
     (axis.axes.set_ylim if vertical else axis.axes.set_xlim)(-low, high)
     inside = scale / 0.9  # length of the linear half axis in decades, by matplotlib's definition
-    length = 2.0 * inside + math.log10(low / gate) + math.log10(high / gate)
+    length = 2.0 * inside + math.log10(low / threshold_sigma) + math.log10(high / threshold_sigma)
     room = 0.055 * length * (1.0 if vertical else 1.3)
-    inner = [] if inside / 2.0 < room else [0.5 * gate]
-    negative, positive = ([*inner, gate, *_outer_ticks(limit, gate, room)] for limit in (low, high))
+    inner = [] if inside / 2.0 < room else [0.5 * threshold_sigma]
+    negative, positive = (
+        [*inner, threshold_sigma, *_outer_ticks(limit, threshold_sigma, room)]
+        for limit in (low, high)
+    )
     axis.set_major_locator(FixedLocator([*(-tick for tick in reversed(negative)), 0.0, *positive]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_text(value)))
 
 
-def _outer_ticks(limit: float, gate: float, room: float) -> list[float]:
+def _outer_ticks(limit: float, threshold_sigma: float, room: float) -> list[float]:
     """Powers of ten beyond the threshold, else 2 or 5 times such."""
     ticks: list[float] = []
     for decade in (10.0**k for k in range(-3, 300)):
-        if decade <= limit and math.log10(decade / (ticks[-1] if ticks else gate)) > room:
+        if (
+            decade <= limit
+            and math.log10(decade / (ticks[-1] if ticks else threshold_sigma)) > room
+        ):
             ticks.append(decade)
     others = [m * 10.0**k for k in range(-3, 300) for m in (2.0, 5.0) if m * 10.0**k <= 0.9 * limit]
-    if not ticks and others and math.log10(others[-1] / gate) > 0.6 * room:
+    if not ticks and others and math.log10(others[-1] / threshold_sigma) > 0.6 * room:
         ticks.append(others[-1])
     return ticks
 
