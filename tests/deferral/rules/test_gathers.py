@@ -110,7 +110,8 @@ def test_numbers_outside_of_the_table(mode):
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     same = lambda rows: np.all(np.asarray(rows)[:, None] == np.asarray(rows)[None], axis=-1)
     np.testing.assert_array_equal(same(found), same(expected))
-    np.testing.assert_allclose(products, found @ found.T, rtol=1e-5)
+    rounding = 4 * np.finfo(np.float32).eps * float(np.nanmax(products))  # a product can cancel
+    np.testing.assert_allclose(products, found @ found.T, rtol=1e-5, atol=rounding)
 
 
 def test_rows_that_are_looked_up_keep_their_law():
