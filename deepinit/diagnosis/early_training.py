@@ -21,12 +21,12 @@ from deepinit.diagnosis.study import outcomes, training
 from deepinit.diagnosis.study.data import Data
 from deepinit.diagnosis.study.data import data as study_data
 from deepinit.diagnosis.study.outcomes import FINAL
+from deepinit.diagnosis.study.training import CHUNK
 from deepinit.diagnosis.verdict import interval_of, model
 
 Functions = tuple[Callable[..., Any], Callable[..., Any]]  # init and outputs, of `training.trainer`
 
-CHUNK = 50  # steps of one compiled call; the study's early loss is that of steps 41 to 50
-LAST = 10  # steps of which the loss is a mean
+LAST = 10  # steps of which the loss is a mean, 41 to 50 as in the study
 MOST = 3_000_000  # parameters
 _LEAST_ROWS = 64
 
@@ -186,7 +186,7 @@ def _check(data: Data, init: Any, outputs: Any) -> None:
 
 def _losses(init: Any, outputs: Any, data: Data, steps: int, key: int) -> np.ndarray:
     """[steps, rates, seeds]."""
-    run = training.trainer(init, outputs, data, len(training.ADAM_RATES))
+    run = training.trainer(init, outputs, data)
     return training.losses(run, {}, jax.random.key(key), steps=steps)
 
 

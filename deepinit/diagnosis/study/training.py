@@ -15,7 +15,7 @@ SGD_RATES = (1e-3, 4e-3, 1.6e-2, 6.4e-2, 2.56e-1)  # with momentum 0.9
 SEEDS = 3
 STEPS, LONG_STEPS = 400, 4000
 ROWS, SEQUENCES = 32, 6  # of a batch
-_CHUNK = 50  # steps of one call
+CHUNK = 50  # steps of one call
 _MOMENTUM, _SECOND, _EPSILON = 0.9, 0.999, 1e-8
 _BATCHES = 7  # folded into a seed's key, beside its network
 
@@ -41,9 +41,7 @@ class State(NamedTuple):
     step: Any
 
 
-def trainer(
-    init: Callable[..., Any], outputs: Callable[..., Any], data: Data, num_rates: int = 5
-) -> Trainer:
+def trainer(init: Callable[..., Any], outputs: Callable[..., Any], data: Data) -> Trainer:
     """Of `init(values, key) -> parameters` and `outputs(values, parameters, inputs) -> logits`.
 
     Seed i has the same network and batches at every rate.
@@ -57,7 +55,7 @@ def trainer(
     def start(values: Any, key: Any) -> State:
         seeds = jnp.arange(SEEDS, dtype=jnp.uint32)
         drawn = jax.vmap(lambda seed: init(values, jax.random.fold_in(key, seed)))(seeds)
-        parameters = jax.tree.map(lambda leaf: jnp.stack([leaf] * num_rates), drawn)
+        parameters = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(ADAM_RATES)), drawn)
         zeros = jax.tree.map(jnp.zeros_like, parameters)
         return State(parameters, zeros, zeros, jnp.int32(0))
 
@@ -77,7 +75,7 @@ def trainer(
             )
             return _stepped(state, gradients, rates, is_sgd), losses
 
-        return jax.lax.scan(one, state, None, _CHUNK)
+        return jax.lax.scan(one, state, None, CHUNK)
 
     return Trainer(jax.jit(start), jax.jit(advance, donate_argnums=1))
 
@@ -115,7 +113,7 @@ def losses(
     """Training losses [steps, rates, seeds]; infinite once a network has diverged."""
     rates = jnp.float32(SGD_RATES if sgd else ADAM_RATES)
     state, found = trainer.start(values, key), []
-    for _ in range(steps // _CHUNK):
+    for _ in range(steps // CHUNK):
         state, chunk = trainer.advance(values, state, rates, jnp.bool_(sgd), key)
         found.append(np.asarray(chunk, np.float64))
     every = np.concatenate(found)
