@@ -29,6 +29,7 @@ Functions = tuple[Callable[..., Any], Callable[..., Any]]  # init and outputs, o
 LAST = 10  # steps of which the loss is a mean, 41 to 50 as in the study
 MOST = 3_000_000  # parameters
 _LEAST_ROWS = 64
+_LEARNED = 0.9  # loss of the linear model over that of the best constant answer
 
 
 class EarlyTraining(NamedTuple):
@@ -68,7 +69,8 @@ def early_training(
             digits for networks of vectors of their sizes (`inputs`: None or `Rows`).
         steps: 50, 100, 150, ...
 
-    Raises SpecError: other steps, no labels, too few outputs, more than 3e6 parameters.
+    Raises SpecError: other steps, no labels, too few outputs, more than 3e6 parameters,
+        labels that a linear model does not learn.
     """
     validate.integer("train_steps", steps, CHUNK, "50 is usual.")
     if steps % CHUNK:
@@ -78,6 +80,12 @@ def early_training(
     _check(data, *functions)
     table = _losses(*functions, data, steps, key)[-LAST:].mean(axis=0)
     reference = outcomes.best(_losses(*_linear(data), data, training.STEPS, key)[-FINAL:].mean(0))
+    if not reference < _LEARNED * data.trivial:
+        given = f"labels that a linear model does not learn (loss {reference:.3g} after 400 steps)"
+        allowed = (
+            f"a loss below {_LEARNED * data.trivial:.3g}, {_LEARNED} of the best constant answer"
+        )
+        raise SpecError(given, allowed, "Leave train_steps out: progress has no unit there.")
     progress = outcomes.performance(table, data.trivial, reference)
     share, interval, auc = _share(progress) if steps == CHUNK else (None, None, None)
     rate = training.ADAM_RATES[int(np.argmin(table.mean(axis=1)))]

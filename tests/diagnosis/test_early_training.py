@@ -104,6 +104,14 @@ def test_layers_and_a_function_of_them_train_alike():
     assert spec.steps == 100
 
 
+@pytest.mark.slow
+def test_labels_that_a_linear_model_does_not_learn_are_refused():
+    """The sign of a product: its unit, trivial - reference, is about 0."""
+    rows = RNG.normal(size=(2000, 2))
+    with pytest.raises(SpecError, match="a linear model does not learn"):
+        early_training(di.MLP((16,), output_width=2), rows, (rows.prod(axis=1) > 0).astype(int), 50)
+
+
 def test_labels_by_position_have_a_linear_model_by_position():
     ids = RNG.integers(0, 5, size=(64, 6))
     data = _own(di.from_linen(nn.Embed(5, 4)), ids, ids % 3)[0]
