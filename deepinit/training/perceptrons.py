@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.activations import Activation
+from deepinit.core.compilation import in_one_loop
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
 from deepinit.core.training_options import require_output_layer
@@ -106,7 +107,7 @@ def perceptron(
     def apply(parameters: Parameters, x: jax.Array) -> jax.Array:
         h = jnp.asarray(x, parameters[0]["weights"].dtype)
         for layer, matrix in enumerate(parameters[:-1], start=1):
-            after = spec.activation(affine(matrix, h))
+            after = spec.activation(in_one_loop(affine(matrix, h)))
             h = after + h if residual and layer > 1 and after.shape == h.shape else after
         return affine(parameters[-1], h) / output_scale
 
