@@ -1,8 +1,6 @@
-"""What XLA is told and shown."""
+"""Options of the compiler."""
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from deepinit.core import compilation
@@ -29,17 +27,3 @@ def test_an_option_of_the_user_is_left_alone(wide_vectors, monkeypatch):
 def test_an_unknown_option_is_left_out(wide_vectors, monkeypatch):
     monkeypatch.setattr(compilation, "_WIDE", "xla_cpu_no_such_option")
     assert wide_vectors() == {}
-
-
-def test_a_function_of_one_product_is_one_loop():
-    matrices = jax.random.normal(jax.random.key(0), (2, 80, 80))
-
-    def step(phi, matrices):
-        return matrices[1] @ phi(matrices[0] @ matrices[1])
-
-    plain = jax.jit(lambda at: step(jnp.tanh, at))
-    mixed = jax.jit(lambda at: step(lambda s: jnp.tanh(compilation.in_one_loop(s)), at)).lower(
-        matrices
-    )
-    np.testing.assert_array_equal(mixed.compile()(matrices), plain(matrices))
-    assert "wrapped_tanh" not in mixed.compile().as_text()

@@ -11,6 +11,7 @@ from deepinit import training
 from deepinit.core import targets
 from deepinit.core.errors import SpecError
 from deepinit.networks.doors.flax import from_linen, from_nnx
+from deepinit.training import perceptrons
 
 KEY = jax.random.key(7, impl="threefry2x32")
 X = np.array([0.3, -1.2, 0.7], np.float32)
@@ -108,3 +109,22 @@ def test_flax_modules_without_the_form_of_a_network_are_refused():
         from_linen(linen.BatchNorm(use_running_average=False)).init(KEY, 3)
     with pytest.raises(SpecError, match="input shape"):
         from_linen(linen.Dense(1), input_shape=(2, 2)).init(KEY, 3)
+
+
+@pytest.mark.slow
+def test_activations_are_one_loop_with_the_same_bits(monkeypatch):
+    """Rival: XLA's own choice for a lone elementwise function, copied tiles."""
+    examples = targets.sum_of_sines(seed=1)
+    keys = jax.random.split(jax.random.key(0), 10)
+
+    def compiled():
+        net = training.perceptron(training.small_mlp((100,), di.tanh, std=1e-5))
+        options = {"mode": "gd", "rate": 0.01, "record_steps": (10,)}
+        seed_fn = training.training_seed_fn(net, examples, **options)
+        return jax.jit(jax.vmap(seed_fn)).lower(keys).compile()
+
+    ours = compiled()
+    monkeypatch.setattr(perceptrons, "in_one_loop", lambda x: x)
+    plain = compiled()
+    assert ours.as_text().count("wrapped_tanh") < plain.as_text().count("wrapped_tanh")
+    jax.tree.map(np.testing.assert_array_equal, ours(keys), plain(keys))
