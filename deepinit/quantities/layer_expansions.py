@@ -97,19 +97,25 @@ def predicted(found: Expanded, paths: tuple[str, ...]) -> Prediction:
 def with_expansion(
     found: tuple[Theory, ...], target: TargetOf, finish: Finish | None = None
 ) -> tuple[Theory, ...]:
-    """Theories of architectures; that of first order covers composed networks too."""
+    """Theories of architectures; that of first order covers composed networks too.
+
+    Where an architecture's own theory does not apply, its layers' rules do.
+    """
     composed = expansion(target, finish=finish)
     return tuple(_either(one, composed) if one.name == FIRST_ORDER else one for one in found)
 
 
 def _either(own: Theory, composed: Theory) -> Theory:
-    def choose(spec: Any) -> Theory:
-        return composed if isinstance(spec, Layer) else own
+    def choose(spec: Any, inputs: Any) -> Theory:
+        if isinstance(spec, Layer):
+            return composed
+        known = own.conditions(spec, inputs) is None
+        return own if known or composed.conditions(spec, inputs) is not None else composed
 
     return Theory(
         FIRST_ORDER,
-        lambda spec, inputs: choose(spec).conditions(spec, inputs),
-        lambda spec, inputs: choose(spec).predict(spec, inputs),
+        lambda spec, inputs: choose(spec, inputs).conditions(spec, inputs),
+        lambda spec, inputs: choose(spec, inputs).predict(spec, inputs),
         tuple(dict.fromkeys((*own.covers, Layer))),
     )
 

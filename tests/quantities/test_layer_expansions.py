@@ -62,3 +62,18 @@ def test_squares_beyond_float64_are_refused():
         points = di.inputs.points(size * np.ones((1, 4)))
         with pytest.raises(SpecError, match="first_order"):
             di.predict(net, Q.output_kurtosis, points)
+
+
+@pytest.mark.parametrize("bias", [None, 0.3])
+def test_rules_of_layers_where_an_architecture_has_no_theory(bias):
+    """Norms of tanh or of biased networks are no Markov chain. Rival: infinite width."""
+    law = None if bias is None else di.normal(bias, "absolute")
+    spec, inputs = di.MLP((32,) * 3, di.tanh, bias_law=law), di.inputs.pair(0.5)
+    variance = spec.weight_law.variance
+    dense = Dense(32, di.normal(variance), law)
+    layers = Sequential(*[layer for _ in range(3) for layer in (dense, Activation("tanh"))])
+    found = di.predict(spec, Q.log_norm, inputs)
+    same = di.predict(layers, Q.log_norm, inputs)
+    np.testing.assert_allclose(found.mean, same.mean[1::2], rtol=1e-10)
+    np.testing.assert_allclose(found.variance, same.variance[1::2], rtol=1e-10)
+    assert np.all(np.abs(found.mean / di.infinite(spec, Q.log_norm, inputs).mean - 1)[1:] > 1e-3)
