@@ -2,6 +2,7 @@
 
 Control variates c and w have mean exactly 0 over networks. With a fixed number `centre`, the values
 a = f - c and b = (f - centre)^2 - w have the means of f and of (f - centre)^2, and less variance.
+A part p of c takes part in the mean with a fitted weight (`fitted`); without fit the weight is 1.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.results import Estimate
-from deepinit.ensembles import statistics
+from deepinit.ensembles import fitted, statistics
 from deepinit.ensembles.statistics import Statistics
 
 _PREFIX = "control."
@@ -20,24 +21,32 @@ _CENTRE_ROUNDING = 1e-6  # relative; centres of other machines differ by less
 class Controlled(NamedTuple):
     """Statistics of f, a and b of the same networks; a and b have no histograms.
 
-    `centre`: float64 [layers, entries].
+    `centre`: float64 [layers, entries]. `fit`: moments of p and a; None without p, or for blocks of
+    older runs.
     """
 
     plain: Statistics
     mean: Statistics
     square: Statistics
     centre: np.ndarray
+    fit: fitted.Moments | None = None
 
 
 Part = Statistics | Controlled
 
 
 def controlled(
-    plain: Statistics, values: Any, events: Any, mean: Any, square: Any, centre: Any
+    plain: Statistics,
+    values: Any,
+    events: Any,
+    mean: Any,
+    square: Any,
+    centre: Any,
+    past: Any = None,
 ) -> Controlled:
     """Statistics of one block with controls.
 
-    `plain`: of values and events [seeds, ...]. `mean`, `square`: c and w, [seeds, ...].
+    `plain`: of values and events [seeds, ...]. `mean`, `square`, `past`: c, w and p, [seeds, ...].
     """
     values, centre = np.asarray(values, np.float64), np.asarray(centre, np.float64)
     num_events = len(plain.events)
@@ -49,6 +58,7 @@ def controlled(
         statistics.statistics(first, events, num_events, histogram=False),
         statistics.statistics(second, events, num_events, histogram=False),
         centre,
+        None if past is None else fitted.moments(past, first),
     )
 
 
@@ -71,7 +81,10 @@ def merge(a: Part, b: Part) -> Part:
     if not np.allclose(a.centre, b.centre, rtol=_CENTRE_ROUNDING, atol=_CENTRE_ROUNDING**2):
         return plain
     mean, square = statistics.merge(a.mean, b.mean), statistics.merge(a.square, b.square)
-    return Controlled(plain, mean, square, a.centre)
+    fit = None
+    if a.fit is not None and b.fit is not None:
+        fit = fitted.merge(a.fit, b.fit, a.plain.num_seeds, b.plain.num_seeds)
+    return Controlled(plain, mean, square, a.centre, fit)
 
 
 def estimates(
@@ -86,14 +99,16 @@ def estimates(
 
     With mu = E f, delta = mu - centre, m = mean(a) and s its standard error,
 
-        mean = m,   variance V = mean(b) - (m - centre)^2 + s^2.
+        variance V = mean(b) - (m - centre)^2 + s^2.
 
     V is unbiased: E b = Var f + delta^2, and E (m - centre)^2 = delta^2 + E s^2. Its error is at
     most the sum of the errors of its terms (triangle inequality): se(b) + 2 |delta| s, to first
     order in 1/sqrt(N). For the covariance of a and b, which is not kept, this is an upper bound.
 
     NaN where a network is excluded (a control has mean 0 over all of them) or V is not positive.
-    The controlled Estimate has the skewness of a, and the plain one as `plain`.
+    The mean and its error are those of a with the fitted weight of p; V has the weight 1, without
+    bias. Moments do not give the skewness of the fitted values: it is the third moment of a over
+    the cube of their deviation, up to twice their own for tanh. The plain Estimate is `plain`.
     """
     settings = settings or {}
     if not isinstance(part, Controlled):
@@ -113,11 +128,13 @@ def estimates(
         variance_error = second.standard_error + 2.0 * np.abs(shift) * error
         has_square = has_square & (variance > 0)
         relative_error = variance_error / variance
+        change = fitted.UNCHANGED if part.fit is None else fitted.fit(part.fit, plain.num_seeds)
+        skewness = first.skewness / change.ratio**3
     return plain, dataclasses.replace(
         plain,
-        mean=np.where(has_mean, first.mean, np.nan),
-        standard_error=np.where(has_mean, error, np.nan),
-        skewness=np.where(has_mean, first.skewness, np.nan),
+        mean=np.where(has_mean, first.mean + change.shift, np.nan),
+        standard_error=np.where(has_mean, error * change.ratio, np.nan),
+        skewness=np.where(has_mean, skewness, np.nan),
         variance=np.where(has_square, variance, np.nan),
         variance_standard_error=np.where(has_square, variance_error, np.nan),
         relative_variance_error=np.where(has_square, relative_error, np.nan),
@@ -158,6 +175,8 @@ def to_arrays(part: Part) -> dict[str, np.ndarray]:
     for name in ("mean", "square"):
         own = statistics.to_arrays(getattr(part, name))
         arrays |= {f"{_PREFIX}{name}.{key}": array for key, array in own.items()}
+    if part.fit is not None:
+        arrays |= {f"{_PREFIX}fit.{key}": array for key, array in part.fit._asdict().items()}
     return {**arrays, f"{_PREFIX}centre": part.centre}
 
 
@@ -166,14 +185,21 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Part:
     plain, groups = statistics.from_arrays(arrays), control_arrays(arrays)
     if groups is None:
         return plain
-    mean, square, centre = groups
-    return Controlled(plain, statistics.from_arrays(mean), statistics.from_arrays(square), centre)
+    mean, square = map(statistics.from_arrays, groups.statistics)
+    fit = fitted.Moments(**groups.fit) if groups.fit else None
+    return Controlled(plain, mean, square, groups.centre, fit)
 
 
-def control_arrays(
-    arrays: dict[str, np.ndarray],
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray] | None:
-    """Arrays of a and of b, and the centre, in a file; None without controls."""
+class Arrays(NamedTuple):
+    """Arrays of controls in a file: of a and of b, the centre, and of a fit, if any."""
+
+    statistics: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+    centre: np.ndarray
+    fit: dict[str, np.ndarray]
+
+
+def control_arrays(arrays: dict[str, np.ndarray]) -> Arrays | None:
+    """Arrays of controls in a file; None without controls."""
     if not any(name.startswith(_PREFIX) for name in arrays):
         return None
     group = lambda prefix: {
@@ -181,5 +207,5 @@ def control_arrays(
         for name, array in arrays.items()
         if name.startswith(prefix)
     }
-    mean, square = (group(f"{_PREFIX}{name}.") for name in ("mean", "square"))
-    return mean, square, arrays[f"{_PREFIX}centre"]
+    mean, square, fit = (group(f"{_PREFIX}{name}.") for name in ("mean", "square", "fit"))
+    return Arrays((mean, square), arrays[f"{_PREFIX}centre"], fit)

@@ -65,8 +65,10 @@ def _times_power_of_two(control: Control, exponent: int) -> Control:
         return control
 
     def of_block(columns: np.ndarray) -> Controls:
-        mean, square = control.of_block(columns)
+        found = control.of_block(columns)
+        times = lambda array, degree: np.ldexp(array, degree * exponent)
         with np.errstate(over="ignore", under="ignore"):
-            return Controls(np.ldexp(mean, exponent), np.ldexp(square, 2 * exponent))
+            past = None if found.past is None else times(found.past, 1)
+            return Controls(times(found.mean, 1), times(found.square, 2), past)
 
     return control._replace(of_block=of_block, centre=np.ldexp(control.centre, exponent))

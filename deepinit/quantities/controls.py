@@ -24,10 +24,12 @@ class Controls(NamedTuple):
     Attributes:
         mean: of the value f.
         square: of (f - centre)^2.
+        past: the part of `mean` of the layers before, whose weight is fitted; None for none.
     """
 
     mean: np.ndarray
     square: np.ndarray
+    past: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ def control_of(spec: Any, quantity: Quantity, inputs: Inputs) -> Control:
     columns = Columns(tuple(layout.items()), length)
 
     def of_chunk(seen: np.ndarray) -> list[np.ndarray]:
-        """[sites, networks, entries] of values and squares."""
+        """[sites, networks, entries] of `Controls`."""
         found = []
         for group, own in zip(groups, around, strict=True):
             records = [

@@ -88,8 +88,8 @@ def measure_block(
     if counts is not None:
         counts.add(value, event)
     if control is not None:
-        controls = control.of_block(measured.columns)
-        part = controlled.controlled(part, value, event, *controls, control.centre)
+        mean, square, past = control.of_block(measured.columns)
+        part = controlled.controlled(part, value, event, mean, square, control.centre, past)
     kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
     if sample_layers != ():
         layers = slice(None) if sample_layers is None else [layer - 1 for layer in sample_layers]

@@ -98,13 +98,17 @@ def _are_controls(arrays: dict[str, np.ndarray]) -> bool:
 
     if (groups := control_arrays(arrays)) is None:
         return True
-    *parts, centre = groups
-    return (centre.shape, centre.dtype.kind) == (arrays["mean"].shape, "f") and all(
+    shape, fit = arrays["mean"].shape, groups.fit
+    own = [(groups.centre, shape)]
+    if fit:  # none in blocks of older runs
+        own += [(fit["mean"], (2, *shape)), (fit["products"], (3, *shape))]
+    sound = all((each.shape, each.dtype.kind) == (whole, "f") for each, whole in own)
+    return sound and all(
         _are_moments(part)
         and "occupied" not in part
         and part["events"].shape == arrays["events"].shape
         and part["num_seeds"] == arrays["num_seeds"]
-        for part in parts
+        for part in groups.statistics
     )
 
 

@@ -23,10 +23,11 @@ def toy(num_seeds, num_entries=1, key=0, *, share=0.9, bias=0.0):
     return MEAN + walk + 0.1 * noise, share * walk + bias, square
 
 
-def part_of(values, mean, square, events=None, centre=CENTRE, histogram=True):
+def part_of(values, mean, square, events=None, centre=CENTRE, histogram=True, past=None):
     events = np.zeros(values.shape, int) if events is None else events
     plain = s.statistics(values, events, len(NAMES), histogram=histogram)
-    return c.controlled(plain, values, events, mean, square, np.full(values.shape[1:], centre))
+    centre = np.full(values.shape[1:], centre)
+    return c.controlled(plain, values, events, mean, square, centre, past)
 
 
 def estimate_of(part):
@@ -54,17 +55,19 @@ def test_merged_blocks_are_one_block(sizes):
 
 
 def test_arrays_give_the_statistics_back_and_plain_ones_are_as_before():
-    part = part_of(*toy(20))
+    values, mean, square = toy(20)
+    part = part_of(values, mean, square, past=mean)
     back = c.from_arrays({name: np.array(array) for name, array in c.to_arrays(part).items()})
     for found, exact in zip(back[:3], part[:3], strict=True):
         for name in s.Statistics._fields:
             np.testing.assert_array_equal(getattr(found, name), getattr(exact, name))
-    np.testing.assert_array_equal(back.centre, part.centre)
+    for found, exact in zip((back.centre, *back.fit), (part.centre, *part.fit), strict=True):
+        np.testing.assert_array_equal(found, exact)
     plain = c.to_arrays(part.plain)
     assert plain.keys() == s.to_arrays(part.plain).keys()
     assert isinstance(c.from_arrays(plain), s.Statistics)
     assert {name for name in c.to_arrays(part) if "." in name} == {
-        "control.centre",
+        "control.centre", "control.fit.mean", "control.fit.products",
         *(f"control.{value}.{name}" for value in ("mean", "square") for name in plain
           if name not in ("occupied", "counts")),
     }  # fmt: skip
@@ -87,6 +90,35 @@ def test_mean_and_variance_of_a_toy_are_exact_with_smaller_errors():
         np.testing.assert_array_equal(getattr(found, name), getattr(found.plain, name))
     assert (found.settings, found.plain.settings) == ({"control": "theory"}, {})
     assert found.plain.plain is None
+
+
+def test_a_fitted_weight_changes_the_mean_alone():
+    values, mean, square = toy(4000)  # 0.9 of the walk
+    plain, fixed = c.estimates("toy", part_of(values, mean, square), NAMES)
+    fit = c.estimates("toy", part_of(values, mean, square, past=mean), NAMES)[1]
+    # what remains is the noise, of deviation 0.1
+    np.testing.assert_allclose(fit.standard_error, 0.1 / 4000**0.5, rtol=0.05)
+    assert_value(fit.mean, fit.standard_error, MEAN, rejects=fixed.mean + 5 * fixed.standard_error)
+    for name in ("variance", "variance_standard_error", "relative_variance_error"):
+        np.testing.assert_array_equal(getattr(fit, name), getattr(fixed, name))
+    third = lambda each: each.skewness * each.standard_error**3
+    np.testing.assert_allclose(third(fit), third(fixed))
+    events = np.zeros(values.shape, int)
+    events[7] = 1
+    excluded = part_of(values, mean, square, events, past=mean)
+    assert np.isnan(c.estimates("toy", excluded, NAMES)[1].mean)
+
+
+def test_merged_blocks_have_one_weight_if_all_have_a_past():
+    arrays = toy(300, 2)
+    whole = part_of(*arrays, past=arrays[1])
+    parts = [part_of(*block, past=block[1]) for block in zip(*(np.split(x, [70]) for x in arrays))]
+    merged = c.from_arrays(c.to_arrays(c.merge(*parts)))
+    for name in ("mean", "standard_error", "skewness"):
+        found, exact = (getattr(c.estimates("toy", p, NAMES)[1], name) for p in (merged, whole))
+        np.testing.assert_allclose(found, exact, rtol=1e-9)
+    older = parts[1]._replace(fit=None)
+    assert c.merge(parts[0], older).fit is c.merge(older, parts[0]).fit is None
 
 
 def test_a_control_with_a_mean_is_seen():

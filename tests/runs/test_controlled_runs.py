@@ -76,9 +76,9 @@ def block_of(control):
     plain = statistics.statistics(columns, np.zeros(columns.shape, int), 4)
     if not control:
         return plain
-    return controlled.controlled(
-        plain, columns, np.zeros(columns.shape, int), *rule.of_block(columns), rule.centre
-    )
+    mean, square, _ = rule.of_block(columns)
+    events = np.zeros(columns.shape, int)
+    return controlled.controlled(plain, columns, events, mean, square, rule.centre, mean)
 
 
 @pytest.mark.parametrize(("written", "asked"), [(True, "none"), (False, "theory")])
@@ -94,10 +94,10 @@ def test_blocks_of_the_other_kind_are_damaged(tmp_path, written, asked):
 
 
 @pytest.mark.parametrize(
-    "name", ["control.centre", "control.mean.mean", "control.square.events", "control.mean.moment4"]
+    "name", ["centre", "mean.mean", "square.events", "mean.moment4", "fit.mean", "fit.products"]
 )
 def test_a_block_with_half_a_control_is_damaged(tmp_path, name):
-    arrays = controlled.to_arrays(block_of(True))
+    arrays, name = controlled.to_arrays(block_of(True)), f"control.{name}"
     with store.open_run(tmp_path, {"experiment": "x"}) as run:
         store.write_block(run, "whole", arrays)
         assert isinstance(inspect.read_statistics(run, "whole")[0], controlled.Controlled)
@@ -108,6 +108,16 @@ def test_a_block_with_half_a_control_is_damaged(tmp_path, name):
             store.write_block(run, f"changed{number}", changed)
             with pytest.raises(DamagedError):
                 inspect.read_statistics(run, f"changed{number}")
+
+
+def test_blocks_of_older_runs_have_no_fit(tmp_path):
+    arrays = controlled.to_arrays(block_of(True))
+    older = {key: each for key, each in arrays.items() if not key.startswith("control.fit")}
+    with store.open_run(tmp_path, {"experiment": "x"}) as run:
+        store.write_block(run, "older", older)
+        found, _ = inspect.read_statistics(run, "older")
+    assert found.fit is None
+    assert isinstance(controlled.merge(found, block_of(True)), controlled.Controlled)
 
 
 @pytest.fixture(scope="module")

@@ -223,7 +223,7 @@ def drawn(
     ensemble = blocks.compile_ensemble(seed_fn, networks, block_size=networks)
     measured = ensemble.block_fn(keys.root_key(seed), 0)
     values = values_of(case.quantity, measured)
-    mean, square = control.of_block(measured.columns)
+    mean, square, _ = control.of_block(measured.columns)
     return Drawn(values, mean, square, control.centre, control, measured.columns)
 
 

@@ -5,12 +5,9 @@ network's averages, `deviations` how they add up to those of its states. Functio
 rows are expanded in the state before, and in the noise of the rows' own average where it is drawn.
 
 What remains of f is of order 1/width^(3/2): cubes M M M of one average. Standard errors fall by a
-factor in proportion to the width (`benchmarks/controls.py`: about 280 for tanh at width 256).
-With D an unbiased estimate of M M^T and C any function of the past, [] the sum over placements,
-
-    M M M - [M (D - C)] / 3
-
-has mean 0 as well, since E M M M = E M D; it is not used yet.
+factor in proportion to the width (`benchmarks/controls.py`: about 350 for tanh at width 256). Their
+linear part changes derivatives by a share of order 1/width: a fitted weight of the past takes it
+away (`ensembles.fitted`).
 """
 
 import functools
@@ -98,8 +95,10 @@ def control_variates(
     functions: Functions,
     records: list[dict[Request, np.ndarray]],
     networks: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Control variates of functions f of every place, and of (f - f*)^2, f* that of infinite width.
+
+    The third are those of f without the noise of the rows' own average.
 
     Args:
         records: [networks, length] of every place and `Request`, float64.
@@ -118,8 +117,8 @@ def control_variates(
             place.layer, functions, deviation, expansions.functions, after
         )
         controls.append(found_here)
-    values, squares = (np.stack(part) for part in zip(*controls, strict=True))
-    return values, squares
+    values, squares, pasts = (np.stack(part) for part in zip(*controls, strict=True))
+    return values, squares, pasts
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -155,16 +154,16 @@ def _advance(
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _control(
     layer: Layer, functions: Functions, deviation: Deviation, taylor: Taylor, records: list[Any]
-) -> tuple[Any, Any, Entered | None]:
-    """[networks, m] of f and (f - f*)^2, and what enters the next layer."""
+) -> tuple[Any, Any, Any, Entered | None]:
+    """[networks, m] of f, (f - f*)^2 and the past's part of f, and what enters the next layer."""
 
-    def one(deviation: Deviation, records: list[Any]) -> tuple[Any, Any, Entered | None]:
+    def one(deviation: Deviation, records: list[Any]) -> tuple[Any, Any, Any, Entered | None]:
         tape = Replay(records)
         rows = _settled(layer, tape, deviation.state)
         value, square, _ = deviations.image(taylor, deviation.parts)
         square = jnp.diagonal(square)
         if not tape.rows:
-            return value, square, None
+            return value, square, value, None
         size = num_rows(rows)
         of_vector = lambda x: functions(matrix_of(x[:-size]), x[-size:])
         fluctuation = separated(tape.rows[0])
@@ -173,6 +172,6 @@ def _control(
         change = jnp.nan_to_num(of_vector(fluctuation.mean) - taylor.after)
         square = square + 2.0 * change * noise + jnp.diagonal(within)
         average = jnp.concatenate([rows.gram, rows.mean])
-        return value + noise, square, Entered(average, tape.drawn[0])
+        return value + noise, square, value, Entered(average, tape.drawn[0])
 
     return jax.vmap(one)(deviation, records)
