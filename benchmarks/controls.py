@@ -10,14 +10,14 @@ Two busy cores, 8192 networks of width 256, standard errors and seconds:
 
     relu, depth 5, log_sin2_angle     36 times smaller     1.8 times the processor time
     relu, depth 32, log_sin2_angle    33                   1.9
-    tanh, depth 6, nngp               297, goal 300        2.0
+    tanh, depth 6, nngp               372                  2.0 to 2.1
 
-Of the keys 0 to 3 tanh has 297, 271, 258, 295: the product of two inputs, whose remainder has heavy
-tails (kurtosis 2 to 126); squares have 464 to 488. Weights of the last layer's six controls, fitted
-from other eighths of the networks, would give 368, 336, 312 (keys 0 to 2). They are not used:
-averages would depend on blocks, or on a pilot simulation.
+Of the keys 0 to 3 tanh has 372, 338, 313, 369, of the keys 4 to 11 317 to 355: the product of two
+inputs, whose remainder has heavy tails (kurtosis 10 to 130); squares have 514 to 563. With the
+weight 1 instead of the fitted one (`ensembles.fitted`) it has 297, 271, 258, 295. The fit costs 1 %
+of the controls' time.
 
-The gain is in proportion to the width: tanh 53, 131, 297, 614 and relu of depth 5 9.2, 19, 36, 71
+The gain is in proportion to the width: tanh 59, 154, 372, 792 and relu of depth 5 9.2, 19, 36, 71
 at widths 64, 128, 256, 512. It is limited by cubes of one average (`theory.layers.controls`).
 """
 

@@ -86,7 +86,8 @@ def simulate(
         precision: of matrix products: highest, high or default (TF32 or bfloat16 on accelerators).
         control: `theory` subtracts control variates of mean exactly 0 from the averages behind
             `mean` and `variance`; `auto` does where the network and the quantity have them. The
-            plain Estimate stays in `plain`; `variance_saved` is what it saves.
+            plain Estimate stays in `plain`; `variance_saved` is what it saves. From 100 networks
+            on one weight of the mean's control is fitted (`ensembles.fitted`).
         keep_samples: return all values, for exact quantiles.
         block_size: seeds per block; None fits it to memory.
         progress: `(seeds done, in total)` after every block; None shows a bar in long calls.

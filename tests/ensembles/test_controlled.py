@@ -94,7 +94,7 @@ def test_mean_and_variance_of_a_toy_are_exact_with_smaller_errors():
 
 def test_a_fitted_weight_changes_the_mean_alone():
     values, mean, square = toy(4000)  # 0.9 of the walk
-    plain, fixed = c.estimates("toy", part_of(values, mean, square), NAMES)
+    fixed = c.estimates("toy", part_of(values, mean, square), NAMES)[1]
     fit = c.estimates("toy", part_of(values, mean, square, past=mean), NAMES)[1]
     # what remains is the noise, of deviation 0.1
     np.testing.assert_allclose(fit.standard_error, 0.1 / 4000**0.5, rtol=0.05)
@@ -112,7 +112,8 @@ def test_a_fitted_weight_changes_the_mean_alone():
 def test_merged_blocks_have_one_weight_if_all_have_a_past():
     arrays = toy(300, 2)
     whole = part_of(*arrays, past=arrays[1])
-    parts = [part_of(*block, past=block[1]) for block in zip(*(np.split(x, [70]) for x in arrays))]
+    blocks = zip(*(np.split(array, [70]) for array in arrays), strict=True)
+    parts = [part_of(*block, past=block[1]) for block in blocks]
     merged = c.from_arrays(c.to_arrays(c.merge(*parts)))
     for name in ("mean", "standard_error", "skewness"):
         found, exact = (getattr(c.estimates("toy", p, NAMES)[1], name) for p in (merged, whole))

@@ -18,7 +18,8 @@ def toy(num, entries=1, key=0):
 
 
 def merged(p, a, cuts):
-    parts = [fitted.moments(*block) for block in zip(np.split(p, cuts), np.split(a, cuts))]
+    blocks = zip(np.split(p, cuts), np.split(a, cuts), strict=True)
+    parts = [fitted.moments(*block) for block in blocks]
     sizes = np.diff([0, *cuts, len(p)])
     found, num = parts[0], sizes[0]
     for part, size in zip(parts[1:], sizes[1:], strict=True):
@@ -47,7 +48,8 @@ def test_every_cut_into_blocks_has_one_fit(cuts):
         np.testing.assert_allclose(found.ratio, whole.ratio, rtol=1e-9)
     # the rival: weights of the blocks' own
     p, a = toy(200, 3, key=1)
-    own = [fitted.fit(fitted.moments(*block), 100) for block in zip(np.split(p, 2), np.split(a, 2))]
+    halves = zip(np.split(p, 2), np.split(a, 2), strict=True)
+    own = [fitted.fit(fitted.moments(*block), 100) for block in halves]
     rival = np.mean([each.shift for each in own], axis=0)
     whole = fitted.fit(merged(p, a, [100]), 200)
     assert (np.abs(rival - whole.shift) > 1e-6).all()

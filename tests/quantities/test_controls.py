@@ -70,6 +70,7 @@ def test_controls_have_mean_zero(name):
         sample = networks(name, width)
         assert scores(sample.mean).max() < 5
         assert scores(sample.square).max() < 5
+        assert scores(sample.past).max() < 5
     assert networks(name, 256).resolution[-1].max() < EVERY[name].resolves
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.exhaustive
 
 
 def scores(activation: str, width: int, quantity: str, networks: int = NETWORKS) -> Any:
-    """|mean| of controls over their standard errors: [2, layers, entries], of f and its square."""
+    """|mean| of controls over their standard errors, of f, square and past: [3, layers, entries]."""
     spec = di.MLP((width,) * 3, activation)
     arguments = spec, getattr(di.quantities, quantity), INPUTS[quantity]
     control, _ = choose_control(*arguments, "theory")
@@ -41,9 +41,11 @@ def scores(activation: str, width: int, quantity: str, networks: int = NETWORKS)
         found = np.stack(control.of_block(measured.columns))
         total, squares = total + found.sum(axis=1), squares + (found**2).sum(axis=1)
     variance = squares / networks - (total / networks) ** 2
-    found = np.abs(total / networks) / np.sqrt(variance / networks)
-    own, square = found.max(axis=(1, 2))
-    print(f"{activation} {width} {quantity}: |z| {own:.2f}, square {square:.2f}")  # noqa: T201
+    error = np.sqrt(variance / networks)
+    found = np.abs(total / networks) / np.where(error > 0, error, np.inf)  # no past of layer 1
+    own, square, past = found.max(axis=(1, 2))
+    text = f"{activation} {width} {quantity}: |z| {own:.2f}, square {square:.2f}, past {past:.2f}"
+    print(text)  # noqa: T201
     return found
 
 

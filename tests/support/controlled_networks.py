@@ -185,11 +185,15 @@ ACTIVATIONS["x2_tanh"] = ACTIVATIONS["x2_tanh"]._replace(resolves=1.2e-3)
 
 
 class Drawn(NamedTuple):
-    """Of networks: values f and controls [networks, sites, entries]; `centre` is infinite width."""
+    """Of networks: values f and controls [networks, sites, entries]; `centre` is infinite width.
+
+    `past`: the part of `mean` with a fitted weight.
+    """
 
     value: np.ndarray
     mean: np.ndarray
     square: np.ndarray
+    past: np.ndarray
     centre: np.ndarray
     control: Control
     columns: np.ndarray
@@ -208,7 +212,7 @@ class Drawn(NamedTuple):
     def with_controls_of(self, control: Control) -> "Drawn":
         """Other controls of the same networks."""
         controls = control.of_block(self.columns)
-        return self._replace(mean=controls.mean, square=controls.square, control=control)
+        return self._replace(**controls._asdict(), control=control)
 
 
 def drawn(
@@ -223,8 +227,8 @@ def drawn(
     ensemble = blocks.compile_ensemble(seed_fn, networks, block_size=networks)
     measured = ensemble.block_fn(keys.root_key(seed), 0)
     values = values_of(case.quantity, measured)
-    mean, square, _ = control.of_block(measured.columns)
-    return Drawn(values, mean, square, control.centre, control, measured.columns)
+    controls = control.of_block(measured.columns)
+    return Drawn(values, *controls, control.centre, control, measured.columns)
 
 
 def scores(sample: np.ndarray) -> np.ndarray:
