@@ -29,7 +29,7 @@ pytestmark = pytest.mark.exhaustive
 
 
 def scores(activation: str, width: int, quantity: str, networks: int = NETWORKS) -> Any:
-    """|mean| of controls over their standard errors, of f, square and past: [3, layers, entries]."""
+    """|mean| of controls over standard errors, of f, square and past: [3, layers, entries]."""
     spec = di.MLP((width,) * 3, activation)
     arguments = spec, getattr(di.quantities, quantity), INPUTS[quantity]
     control, _ = choose_control(*arguments, "theory")
