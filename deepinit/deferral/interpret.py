@@ -4,6 +4,7 @@ from typing import Any
 
 from deepinit.deferral.program import Constant, Equation, Operand, Program
 from deepinit.deferral.session import Session
+from deepinit.deferral.together import together
 from deepinit.deferral.values import Blocks, Flipped, Implicit, NotDeferred
 
 # Rules that also hold where all operands are formed.
@@ -27,10 +28,16 @@ def run(
         return operand.value if isinstance(operand, Constant) else known.get(operand)
 
     for number, equation in enumerate(program.equations):
-        if seen and equation.outputs and set(equation.outputs) <= seen.keys():
+        if equation.outputs and set(equation.outputs) <= known.keys():
             continue
         values = [value(operand) for operand in equation.inputs]
-        known |= zip(equation.outputs, evaluated(session, number, equation, values), strict=True)
+        several = together(program.equations[number:], values, known)
+        if several is None:
+            found, outputs = evaluated(session, number, equation, values), equation.outputs
+        else:
+            (result,) = evaluated(session, number, several.equation, several.values)
+            found, outputs = several.parts(session.formed(result, "split")), several.outputs
+        known |= zip(outputs, found, strict=True)
     return [_without_view(session, value(operand)) for operand in program.outputs]
 
 

@@ -51,13 +51,17 @@ def state_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
     """
     drawn = probe.draw(jax.random.fold_in(key, NETWORK))
     x = drawn.embed(drawn.parameters, batch.inputs)
-    at = lambda moved, shifts: drawn.forward(drawn.parameters, x + moved, shifts)
-    still, zeros = jnp.zeros_like(x), _zeros(probe, x)
-    here, change_of = jax.linearize(at, still, zeros)
     moved = jnp.roll(x, -1, axis=0) - x
-    pull = jax.linear_transpose(lambda shifts: change_of(still, shifts).outputs, zeros)
-    slopes = pull(random_cotangent(key, here.outputs))[0]
-    return _of_states(probe, here, change_of(moved, zeros), x, moved, slopes)
+
+    def along(shifts: Any) -> tuple[Any, tuple[Pass, Pass]]:
+        through = lambda x: drawn.forward(drawn.parameters, x, shifts)
+        here, change = jax.jvp(through, (x,), (moved,))
+        return here.outputs, (here, change)
+
+    zeros = _zeros(probe, x)
+    outputs, change_of, (here, change) = jax.linearize(along, zeros, has_aux=True)
+    slopes = jax.linear_transpose(change_of, zeros)(random_cotangent(key, outputs))[0]
+    return _of_states(probe, here, change, x, moved, slopes)
 
 
 def step_scores(probe: Probe, batch: Batch, key: Any) -> dict[str, Any]:
