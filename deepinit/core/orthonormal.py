@@ -19,7 +19,7 @@ def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
 
     Passes of Cholesky factorization of Gram matrices. A row close to the span of earlier ones is
     projected in one pass and normalized in a later one, so that residuals of 1e-6 keep their
-    digits. Where only L is used, Q costs nothing unless there is a second pass.
+    digits. Where only L is used, the Q of the last pass costs nothing.
     """
     import jax.numpy as jnp
 
@@ -104,13 +104,12 @@ def _by_gram(rows: Any, known: Any) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     num_rows, before = len(rows), len(known)
-    first = _examined(rows, known, jnp.zeros(num_rows, rows.dtype))
     tolerance = _TOLERANCE * float(jnp.finfo(rows.dtype).eps)
-    units = _inverse(first.norms)[:, None]
+    units = _inverse(jnp.sqrt(jnp.sum(rows * rows, axis=1)))[:, None]
 
     def is_open(state: Any) -> Any:
         number, *_, found = state
-        return ~found.is_settled & (number < 2 * num_rows + 8)
+        return ~found.is_settled & (number < 2 * num_rows + 9)
 
     def again(state: Any) -> Any:
         number, rows, coordinates, found = state
@@ -120,7 +119,10 @@ def _by_gram(rows: Any, known: Any) -> tuple[Any, Any]:
         return number + 1, rows, coordinates, _examined(rows, known, tolerance * _inverse(share))
 
     unit = jnp.eye(num_rows, before + num_rows, before, dtype=rows.dtype)
-    _, rows, coordinates, found = jax.lax.while_loop(is_open, again, (0, rows, unit, first))
+    # a pass that changes nothing comes first: what examines rows is compiled once
+    one, same = jnp.ones(num_rows, rows.dtype), jnp.eye(num_rows, dtype=rows.dtype)
+    start = _Pass(one, jnp.zeros((num_rows, before), rows.dtype), same, same, one > 0, one[0] < 0)
+    _, rows, coordinates, found = jax.lax.while_loop(is_open, again, (0, rows, unit, start))
     lower = jnp.where(found.is_normal, found.lower, 0)
     inverse = jnp.where(found.is_normal[:, None], found.inverse, 0)
     coordinates = _coordinates(coordinates, found._replace(lower=lower))
