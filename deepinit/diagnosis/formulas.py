@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 FLOOR = math.log(1e-12)  # of ln sin^2: 16 units in the last place of a float32 row
 EIGENVALUE_FLOOR = 1e-7  # of an NTK, relative to its largest
@@ -23,11 +24,11 @@ def log_sin2(rows: Any) -> Any:
 
     sin^2 = |u - v|^2 |u + v|^2 / 4 of unit vectors: no cancellation at small angles.
     """
-    unit = units(rows)
-    first, second = jnp.triu_indices(len(rows), 1)
-    square = lambda moved: jnp.sum(moved * moved, axis=1)
-    u, v = unit[first], unit[second]
-    sin2 = square(u - v) * square(u + v) / 4
+    unit, one = units(rows), np.eye(len(rows), dtype=rows.dtype)
+    first, second = np.triu_indices(len(rows), 1)
+    # differences as products, which are exact and fast without optimization of the program
+    square = lambda pairs: jnp.sum(jnp.matmul(pairs, unit, precision="highest") ** 2, axis=1)
+    sin2 = square(one[first] - one[second]) * square(one[first] + one[second]) / 4
     return jnp.mean(jnp.log(jnp.maximum(sin2, math.exp(FLOOR))))
 
 
