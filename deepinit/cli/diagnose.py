@@ -1,5 +1,6 @@
 """The command diagnose: networks by sizes, by name, or from a file."""
 
+import gc
 import importlib.util
 import inspect
 import json
@@ -17,6 +18,7 @@ from deepinit.runs import user_code
 ZOO = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "llama", "resnet18", "vit")
 INITS = ("pytorch", "keras", "flax", "he", "glorot", "lecun", "orthogonal", "mup", "critical")
 _OUTPUTS = 10
+_ALLOCATIONS = 50_000  # between collections: what JAX traces lives, and every one takes 0.1 s
 _MODULE = "deepinit_diagnosed"
 
 
@@ -24,6 +26,7 @@ def diagnose(command: Diagnose) -> int:
     """Print a diagnosis; the exit code is that of its verdict."""
     import deepinit as di
 
+    gc.set_threshold(_ALLOCATIONS)
     rows = None if command.inputs is None else _array(command.inputs)
     network, name, dimension = _network(command, rows)
     if rows is None and dimension is not None:

@@ -77,6 +77,12 @@ def fixes(network: NetworkSpec, inputs: Inputs, num_seeds: int, key: int) -> tup
     return tuple(found)
 
 
+def is_expected_to_fail(network: NetworkSpec, inputs: Inputs) -> bool:
+    """By theory, where there is one."""
+    theory = predictions(network, np.concatenate([inputs.points, inputs.partners]))
+    return judged_scores(theory, network, inputs).label == "fails"
+
+
 def _predicted(name: str, network: NetworkSpec, changed: NetworkSpec, inputs: Inputs) -> Fix:
     """By theory, where there is one."""
     rows = np.concatenate([inputs.points, inputs.partners])
