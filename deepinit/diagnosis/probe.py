@@ -54,6 +54,18 @@ class Probe(NamedTuple):
     state_shapes: tuple[tuple[int, ...], ...] | None = None
 
 
+def explicit_probe(
+    init: Callable[[Any], Any],
+    forward: Callable[..., Pass],
+    first: str,
+    embed: Callable[[Any, Any], Any] = lambda parameters, inputs: inputs,
+    sequences: bool = False,
+) -> Probe:
+    """Of `key -> parameters`, a dict with first weight matrix `first`, and functions of them."""
+    draw = lambda key: Drawn(init(key), embed, forward)
+    return Probe(draw, lambda gradients: gradients[first], sequences)
+
+
 class Batch(NamedTuple):
     """Inputs of a diagnosis.
 

@@ -6,12 +6,13 @@ G and U [2 width, width], D [width, 2 width]; variances are divided by fan-in: `
 1 of W^1 and V. N is RMSNorm if `norm`.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from deepinit.diagnosis.probe import Drawn, Pass, Probe
+from deepinit.diagnosis.probe import Pass, Probe, explicit_probe
 from deepinit.diagnosis.study.activations import activate, number_of
 
 
@@ -85,9 +86,5 @@ def rms_normalized(on: Any, z: Any) -> Any:
 
 def probe(shape: Shape, values: dict[str, Any]) -> Probe:
     """For scores."""
-
-    def draw(key: Any) -> Drawn:
-        run = lambda parameters, x, shifts: forward(shape, values, parameters, x, shifts)
-        return Drawn(init(shape, values, key), lambda parameters, x: x, run)
-
-    return Probe(draw, lambda gradients: gradients["first"])
+    own = functools.partial(init, shape, values), functools.partial(forward, shape, values)
+    return explicit_probe(*own, "first")

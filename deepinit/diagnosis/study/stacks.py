@@ -7,12 +7,13 @@ identity, LayerNorm or BatchNorm, without parameters. Convolutions are 3 x 3 on 
 patches of the image. All values are arguments: one program serves all stacks of a shape.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from deepinit.diagnosis.probe import Drawn, Pass, Probe
+from deepinit.diagnosis.probe import Pass, Probe, explicit_probe
 from deepinit.diagnosis.study.activations import activate, number_of
 
 NORMS = ("none", "layer", "batch")
@@ -107,9 +108,5 @@ def neighbours(h: Any) -> Any:
 
 def probe(shape: Shape, values: dict[str, Any]) -> Probe:
     """For scores."""
-
-    def draw(key: Any) -> Drawn:
-        run = lambda parameters, x, shifts: forward(shape, values, parameters, x, shifts)
-        return Drawn(init(shape, values, key), lambda parameters, x: x, run)
-
-    return Probe(draw, lambda gradients: gradients["first"])
+    own = functools.partial(init, shape, values), functools.partial(forward, shape, values)
+    return explicit_probe(*own, "first")

@@ -5,13 +5,14 @@ Scores are temperature q.k / sqrt(head width). Variances are divided by fan-in: 
 `inner` (F1), `outer` (F2); 1 of queries, keys and readout. N is LayerNorm if `pre`.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from deepinit.diagnosis.formulas import attention_entropy
-from deepinit.diagnosis.probe import Drawn, Pass, Probe
+from deepinit.diagnosis.probe import Pass, Probe, explicit_probe
 from deepinit.diagnosis.study.activations import activate, number_of
 from deepinit.diagnosis.study.stacks import normalized
 
@@ -105,9 +106,5 @@ def attention(shape: Shape, temperature: Any, block: Any, h: Any) -> tuple[Any, 
 
 def probe(shape: Shape, values: dict[str, Any]) -> Probe:
     """For scores."""
-
-    def draw(key: Any) -> Drawn:
-        run = lambda parameters, x, shifts: forward(shape, values, parameters, x, shifts)
-        return Drawn(init(shape, values, key), embed, run)
-
-    return Probe(draw, lambda gradients: gradients["tokens"], sequences=True)
+    own = functools.partial(init, shape, values), functools.partial(forward, shape, values)
+    return explicit_probe(*own, "tokens", embed, sequences=True)
