@@ -31,7 +31,7 @@ def run(
         if equation.outputs and set(equation.outputs) <= known.keys():
             continue
         values = [value(operand) for operand in equation.inputs]
-        several = together(program.equations[number:], values, known)
+        several = together(program, number, values, known)
         if several is None:
             found, outputs = evaluated(session, number, equation, values), equation.outputs
         else:

@@ -1,13 +1,13 @@
 """Products with one drawn array that are one use of it: of rows and of their tangents."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from deepinit.deferral.program import Equation
+from deepinit.deferral.program import Equation, Program
 from deepinit.deferral.values import Implicit
 
 
@@ -32,16 +32,16 @@ class Together(NamedTuple):
 
 
 def together(
-    equations: Sequence[Equation], values: list[Any], known: dict[int, Any]
+    program: Program, number: int, values: list[Any], known: Mapping[Any, Any]
 ) -> Together | None:
-    """The first equation, a product with a drawn array, with later ones that differ in their rows
-    alone; None if there are none whose rows are known.
+    """An equation, a product with a drawn array, with later ones that differ in their rows alone;
+    None if there are none whose rows are known.
 
     Args:
-        values: operands of the first equation.
+        values: operands of the equation.
         known: values by variables.
     """
-    own = equations[0]
+    own = program.equations[number]
     is_drawn = [isinstance(value, Implicit) and bool(value.bases) for value in values]
     if own.primitive.name != "dot_general" or sum(is_drawn) != 1:
         return None
@@ -53,14 +53,14 @@ def together(
     ]
     alike = [
         other
-        for other in equations
+        for other in program.equations[number:]
         if other.primitive is own.primitive
         and other.params == own.params
         and other.inputs[drawn] == own.inputs[drawn]
-        and other.operand_shapes == own.operand_shapes
+        and (other.operand_shapes, other.shapes) == (own.operand_shapes, own.shapes)
         and isinstance(known.get(other.inputs[side]), jax.Array)
     ]
-    if len(alike) < 2 or not free[side]:
+    if len(alike) < 2 or alike[0] is not own or not free[side]:
         return None
     rows = jnp.concatenate([known[other.inputs[side]] for other in alike], free[side][0])
     axis, shape = len(batch[0]) + side * len(free[0]), list(own.shapes[0].shape)

@@ -33,6 +33,20 @@ def test_products_with_one_array_are_one_use(name):
     assert np.abs(both - (change + 2 * y)).max() > 0.1  # the products in the other order
 
 
+def test_rows_that_the_program_holds_are_a_use_of_their_own():
+    fixed = np.asarray(MOVED)
+
+    def f(key, x, y):
+        w = matrix(key, N, N)
+        return fixed @ w, x @ w, y @ w
+
+    found = decisions(f, ROWS, ROWS + MOVED)
+    assert sorted(use.rows for use in found.uses.values()) == [4, 8]
+    first, second, both = transformed(f, share=ALWAYS)(KEY, ROWS, ROWS + MOVED)
+    np.testing.assert_allclose(both, first + second, atol=2e-5)
+    assert np.abs(both - first).max() > 0.1
+
+
 def tangent(key, x, others=None):
     """Of outputs, and of tangents under `others`, equal matrices if None."""
 
