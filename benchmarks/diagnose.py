@@ -74,7 +74,7 @@ def main() -> None:
         for number, (name, (arguments, expected, goal)) in enumerate(cases.items()):
             cold, warm = [], []
             for repeat in range(options.repeats):
-                cache = Path(home) / f"{number}-{repeat}"
+                cache = Path(home).absolute() / f"{number}-{repeat}"
                 cold.append(command(arguments, cache))
                 warm.append(command(arguments, cache))
             harness.check(f"{name}: exit code", cold[0][2] - expected, 0)
