@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.generator import standard_normals
 from deepinit.core.orthonormal import orthonormalize_rows
+from deepinit.core.paired_normals import paired_normals
 
 
 class State(NamedTuple):
@@ -90,7 +90,7 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     """
     found = split_rows(rows, state.rows) if split is None else split
     # images of directions of zeros are normals too: nothing has a coordinate on them
-    images = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
+    images = paired_normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
     result = _product(found.new, images)
     if state.columns.shape[0]:
         seen = _product(found.directions, state.preimages.T) - _product(images, state.columns.T)
@@ -132,7 +132,7 @@ def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
         for pair in ((state.rows, state.preimages), (state.images, state.columns))
     )
     found = split_rows(rows, known)
-    normal = _normals(key, rows.shape, rows.dtype)
+    normal = paired_normals(key, rows.shape, rows.dtype)
     frame = _product(jnp.diag(_is_direction(found)), normal)
     new, _ = orthonormalize_rows(frame, images if len(images) else None)
     result = _product(found.new, new) + _product(found.known, images)
@@ -163,10 +163,6 @@ def _product(a: Any, b: Any) -> Any:
 
 def _is_direction(found: Split) -> Any:
     return (jnp.diagonal(found.new) != 0).astype(found.new.dtype)
-
-
-def _normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    return standard_normals(key, shape, dtype)
 
 
 def batched(use: Any, axes: int) -> Any:
