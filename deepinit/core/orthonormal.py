@@ -30,6 +30,35 @@ def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
     return _by_gram(rows, known) if len(rows) <= _BLOCK else _by_blocks(rows, known)
 
 
+def orthonormalize_any_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
+    """`orthonormalize_rows` for rows of any norm, whose squares may underflow or overflow.
+
+    Rows that are not finite: zero rows of Q, NaN rows of L.
+    """
+    import jax.numpy as jnp
+
+    rows = jnp.asarray(rows)
+    if known is None and len(rows) < _FEW:
+        rows, scales = _scaled(rows)
+        directions, lower = _row_by_row(rows)
+        return directions, lower * scales[:, None]
+    known = rows[:0] if known is None else known
+    if len(rows) <= _BLOCK:
+        return _by_gram(rows, known, any_norm=True)
+    return _by_blocks(rows, known, any_norm=True)
+
+
+def _scaled(rows: Any) -> tuple[Any, Any]:
+    """Rows over their largest entries, and these; 0 and NaN for rows that are not finite."""
+    import jax.numpy as jnp
+
+    largest = jnp.max(jnp.abs(rows), axis=1)
+    is_finite = jnp.isfinite(largest)
+    scales = jnp.where(is_finite & (largest > 0), largest, 1)
+    rows = jnp.where(is_finite[:, None], rows / scales[:, None], 0)
+    return rows, jnp.where(is_finite, scales, jnp.nan)
+
+
 def _row_by_row(rows: Any) -> tuple[Any, Any]:
     """Gram-Schmidt with two projections."""
     import jax
@@ -55,7 +84,7 @@ def _row_by_row(rows: Any) -> tuple[Any, Any]:
     return jax.lax.fori_loop(0, num_rows, step, start)
 
 
-def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
+def _by_blocks(rows: Any, known: Any, any_norm: bool = False) -> tuple[Any, Any]:
     """By equal blocks of one compiled step; directions of later ones are rows of zeros."""
     import jax
     import jax.numpy as jnp
@@ -68,7 +97,7 @@ def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
         directions, lower = state
         start = number * _BLOCK
         block = jax.lax.dynamic_slice_in_dim(rows, start, _BLOCK)
-        block, line = _by_gram(block, directions)
+        block, line = _by_gram(block, directions, any_norm)
         line, triangle = jnp.split(line, [len(directions)], axis=1)
         line = jax.lax.dynamic_update_slice(line, triangle, (0, before + start))
         return put(directions, block, before + start), put(lower, line, start)
@@ -98,13 +127,16 @@ class _Pass(NamedTuple):
     is_settled: Any
 
 
-def _by_gram(rows: Any, known: Any) -> tuple[Any, Any]:
+def _by_gram(rows: Any, known: Any, any_norm: bool = False) -> tuple[Any, Any]:
     """At most 64 rows. H = A K + B R holds between passes, [A, B] the coordinates."""
     import jax
     import jax.numpy as jnp
 
     num_rows, before = len(rows), len(known)
     first = _examined(rows, known, jnp.zeros(num_rows, rows.dtype))
+    scales = None
+    if any_norm:
+        rows, scales, first = _in_range(rows, known, first)
     tolerance = _TOLERANCE * float(jnp.finfo(rows.dtype).eps)
     units = _inverse(first.norms)[:, None]
 
@@ -124,7 +156,28 @@ def _by_gram(rows: Any, known: Any) -> tuple[Any, Any]:
     lower = jnp.where(found.is_normal, found.lower, 0)
     inverse = jnp.where(found.is_normal[:, None], found.inverse, 0)
     coordinates = _coordinates(coordinates, found._replace(lower=lower))
+    if scales is not None:
+        coordinates = coordinates * scales[:, None]
     return _applied(rows, known, found._replace(inverse=inverse)), coordinates
+
+
+def _in_range(rows: Any, known: Any, first: _Pass) -> tuple[Any, Any, _Pass]:
+    """Rows, scales of all, and the first pass. Scaled only if the square of a norm is out of range:
+    the largest entries and a second array take as long as the pass.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    limits = jnp.finfo(rows.dtype)
+    least = (rows.shape[1] * float(limits.tiny) / float(limits.eps)) ** 0.5
+    is_inside = (first.norms >= least) & (first.norms <= float(limits.max) ** 0.5 / 2)
+
+    def step(state: Any) -> Any:
+        scaled, scales = _scaled(state[0])
+        return scaled, scales, _examined(scaled, known, jnp.zeros(len(rows), rows.dtype)), True
+
+    state = rows, jnp.ones(len(rows), rows.dtype), first, jnp.all(is_inside)
+    return jax.lax.while_loop(lambda state: ~state[3], step, state)[:3]
 
 
 def _examined(rows: Any, known: Any, least: Any) -> _Pass:
