@@ -59,7 +59,8 @@ def _float32_normals(key: Any, shape: tuple[int, ...]) -> Any:
     # one elementwise expression, which compilers fuse: a sine is the cosine a quarter turn before
     is_sine = number >= half
     pair = jnp.where(is_sine, number - half, number)
-    first, second = threefry(*jax.random.key_data(key), pair, pair + half)
+    key0, key1 = jax.random.key_data(key)
+    first, second = threefry(key0, key1, pair, pair + half)
     radius = jnp.sqrt(-2 * jnp.log((first.astype(jnp.float32) + 0.5) * np.float32(2.0**-32)))
     normals = radius * _cosine(jnp.where(is_sine, second - _QUARTER, second))
     return normals.reshape(shape)
@@ -73,7 +74,7 @@ def _cosine(angle: Any) -> Any:
     signed = lambda words: jax.lax.bitcast_convert_type(words, jnp.int32)
     size = jax.lax.bitcast_convert_type(jnp.abs(signed(angle)), jnp.uint32)
     s = signed(_QUARTER - size).astype(jnp.float32) * np.float32(2.0**-30)
-    square, result = s * s, np.float32(_SINE[-1])
+    square, result = s * s, jnp.float32(_SINE[-1])
     for coefficient in _SINE[-2::-1]:
         result = result * square + np.float32(coefficient)
     return s * result

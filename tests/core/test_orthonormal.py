@@ -124,7 +124,7 @@ def test_hundreds_of_rows_are_orthonormalized_in_one_compiled_step(before):
 @pytest.mark.slow_cases("12")
 @pytest.mark.parametrize("count", [3, 12])
 def test_rows_of_any_norm_are_those_of_their_multiples(count):
-    """Squares of some underflow, of others overflow; NaN stays in its row; the rival scales none."""
+    """Squares underflow and overflow; NaN stays in its row; the rival scales no row."""
     rows = np.float32(_RANDOM[:count])
     scales = np.float32([1e-30, 1, 1e25, *np.ones(count - 3)])[:, None]
     given = scales * rows
