@@ -189,7 +189,7 @@ def main() -> None:
     """Checks, then ratios."""
     options, report = harness.begin(__doc__, PARTS, repeats=(1, 5), devices="one")
     if "law" in options.part:
-        law(4000 if options.quick else 20_000)
+        law(8000 if options.quick else 20_000)
     if "gpt" in options.part:
         gpt(report, options.quick, options.repeats)
     if "ntk" in options.part:
