@@ -19,7 +19,7 @@ def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
 
     Passes of Cholesky factorization of Gram matrices. A row close to the span of earlier ones is
     projected in one pass and normalized in a later one, so that residuals of 1e-6 keep their
-    digits. Where only L is used, the Q of the last pass costs nothing.
+    digits. Where only L is used, Q costs nothing unless there is a second pass.
     """
     import jax.numpy as jnp
 
@@ -27,7 +27,36 @@ def orthonormalize_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
     if known is None and len(rows) < _FEW:
         return _row_by_row(rows)
     known = rows[:0] if known is None else known
-    return _by_gram(rows, known) if len(rows) <= _BLOCK else _by_blocks(rows, known)
+    return _by_gram(rows, known) if len(rows) <= _BLOCK else _by_blocks(rows, known, _by_gram)
+
+
+def orthonormalize_any_rows(rows: Any, known: Any = None) -> tuple[Any, Any]:
+    """`orthonormalize_rows` for rows of any norm, whose squares may underflow or overflow.
+
+    Rows that are not finite: zero rows of Q, NaN rows of L.
+    """
+    import jax.numpy as jnp
+
+    rows = jnp.asarray(rows)
+    if known is None and len(rows) < _FEW:
+        rows, scales = _scaled(rows)
+        directions, lower = _row_by_row(rows)
+        return directions, lower * scales[:, None]
+    known = rows[:0] if known is None else known
+    if len(rows) <= _BLOCK:
+        return _by_gram_of_any_norm(rows, known)
+    return _by_blocks(rows, known, _by_gram_of_any_norm)
+
+
+def _scaled(rows: Any) -> tuple[Any, Any]:
+    """Rows over their largest entries, and these; 0 and NaN for rows that are not finite."""
+    import jax.numpy as jnp
+
+    largest = jnp.max(jnp.abs(rows), axis=1)
+    is_finite = jnp.isfinite(largest)
+    scales = jnp.where(is_finite & (largest > 0), largest, 1)
+    rows = jnp.where(is_finite[:, None], rows / scales[:, None], 0)
+    return rows, jnp.where(is_finite, scales, jnp.nan)
 
 
 def _row_by_row(rows: Any) -> tuple[Any, Any]:
@@ -55,7 +84,7 @@ def _row_by_row(rows: Any) -> tuple[Any, Any]:
     return jax.lax.fori_loop(0, num_rows, step, start)
 
 
-def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
+def _by_blocks(rows: Any, known: Any, by_gram: Any) -> tuple[Any, Any]:
     """By equal blocks of one compiled step; directions of later ones are rows of zeros."""
     import jax
     import jax.numpy as jnp
@@ -68,7 +97,7 @@ def _by_blocks(rows: Any, known: Any) -> tuple[Any, Any]:
         directions, lower = state
         start = number * _BLOCK
         block = jax.lax.dynamic_slice_in_dim(rows, start, _BLOCK)
-        block, line = _by_gram(block, directions)
+        block, line = by_gram(block, directions)
         line, triangle = jnp.split(line, [len(directions)], axis=1)
         line = jax.lax.dynamic_update_slice(line, triangle, (0, before + start))
         return put(directions, block, before + start), put(lower, line, start)
@@ -104,12 +133,13 @@ def _by_gram(rows: Any, known: Any) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     num_rows, before = len(rows), len(known)
+    first = _examined(rows, known, jnp.zeros(num_rows, rows.dtype))
     tolerance = _TOLERANCE * float(jnp.finfo(rows.dtype).eps)
-    units = _inverse(jnp.sqrt(jnp.sum(rows * rows, axis=1)))[:, None]
+    units = _inverse(first.norms)[:, None]
 
     def is_open(state: Any) -> Any:
         number, *_, found = state
-        return ~found.is_settled & (number < 2 * num_rows + 9)
+        return ~found.is_settled & (number < 2 * num_rows + 8)
 
     def again(state: Any) -> Any:
         number, rows, coordinates, found = state
@@ -119,14 +149,52 @@ def _by_gram(rows: Any, known: Any) -> tuple[Any, Any]:
         return number + 1, rows, coordinates, _examined(rows, known, tolerance * _inverse(share))
 
     unit = jnp.eye(num_rows, before + num_rows, before, dtype=rows.dtype)
-    # a pass that changes nothing comes first: what examines rows is compiled once
-    one, same = jnp.ones(num_rows, rows.dtype), jnp.eye(num_rows, dtype=rows.dtype)
-    start = _Pass(one, jnp.zeros((num_rows, before), rows.dtype), same, same, one > 0, one[0] < 0)
-    _, rows, coordinates, found = jax.lax.while_loop(is_open, again, (0, rows, unit, start))
+    _, rows, coordinates, found = jax.lax.while_loop(is_open, again, (0, rows, unit, first))
     lower = jnp.where(found.is_normal, found.lower, 0)
     inverse = jnp.where(found.is_normal[:, None], found.inverse, 0)
     coordinates = _coordinates(coordinates, found._replace(lower=lower))
     return _applied(rows, known, found._replace(inverse=inverse)), coordinates
+
+
+def _by_gram_of_any_norm(rows: Any, known: Any) -> tuple[Any, Any]:
+    """`_by_gram` with one copy of a pass in the program, and a pass that scales rows.
+
+    That is taken if the square of a norm is out of range: the largest entries and a second array
+    take as long as another pass.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    num_rows, before = len(rows), len(known)
+    limits, zeros = jnp.finfo(rows.dtype), jnp.zeros(num_rows, rows.dtype)
+    tolerance, largest = _TOLERANCE * float(limits.eps), float(limits.max) ** 0.5 / 2
+    least_norm = (rows.shape[1] * float(limits.tiny) / float(limits.eps)) ** 0.5
+
+    def again(state: Any) -> Any:
+        number, rows, scales, coordinates, units, least, _ = state
+        found = _examined(rows, known, least)
+        is_inside = jnp.all((found.norms >= least_norm) & (found.norms <= largest))
+        is_out = (number == 0) & ~is_inside
+        is_last = ~is_out & (found.is_settled | (number > 2 * num_rows + 8))
+        is_kept = found.is_normal | ~is_last
+        found = found._replace(
+            lower=jnp.where(is_kept, found.lower, 0),
+            inverse=jnp.where(is_kept[:, None], found.inverse, 0),
+        )
+        units = jnp.where(jnp.any(units > 0), units, jnp.where(is_out, 0, _inverse(found.norms)))
+        rows, scales, coordinates = jax.lax.cond(
+            is_out,
+            lambda: (*_scaled(rows), coordinates),
+            lambda: (_applied(rows, known, found), scales, _coordinates(coordinates, found)),
+        )
+        share = jnp.max(jnp.abs(coordinates[:, before:]) * units[:, None], axis=0)
+        least = jnp.where(is_out, zeros, tolerance * _inverse(share))
+        return number + 1, rows, scales, coordinates, units, least, is_last
+
+    unit = jnp.eye(num_rows, before + num_rows, before, dtype=rows.dtype)
+    start = 0, rows, zeros + 1, unit, zeros, zeros, False
+    found = jax.lax.while_loop(lambda state: ~state[-1], again, start)
+    return found[1], found[3] * found[2][:, None]
 
 
 def _examined(rows: Any, known: Any, least: Any) -> _Pass:

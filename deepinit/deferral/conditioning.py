@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.generator import standard_normals
-from deepinit.core.orthonormal import orthonormalize_rows
+from deepinit.core.orthonormal import orthonormalize_any_rows, orthonormalize_rows
+from deepinit.core.paired_normals import paired_normals
 
 
 class State(NamedTuple):
@@ -39,33 +39,23 @@ def unseen(batch: tuple[int, ...], n_in: int, n_out: int, dtype: Any) -> State:
 
 
 class Split(NamedTuple):
-    """Rows X = C Q + L Q': coordinates on known and on new directions, and the latter.
-
-    Attributes:
-        is_finite: [k, 1], whether a row is; None if all are.
-    """
+    """Rows X = C Q + L Q': coordinates on known and on new directions, and the latter."""
 
     known: Any
     new: Any
     directions: Any
-    is_finite: Any = None
 
 
 def split_rows(rows: Any, known: Any) -> Split:
     """Coordinates of rows [k, n] on orthonormal known [r, n] and new directions [k, n].
 
     Rows that depend on others, up to rounding, have a direction of zeros: normalized rounding
-    would be a direction that was seen before. Rows are scaled first: squares of gradients of 1e-30
-    underflow. Rows that are not finite are left out.
+    would be a direction that was seen before. Rows of 1e-30 count: gradients are as small. Rows
+    that are not finite have coordinates NaN and a direction of zeros.
     """
-    largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
-    is_finite = jnp.isfinite(largest)
-    largest = jnp.where(is_finite & (largest > 0), largest, 1)
-    scaled = jnp.where(is_finite, rows / largest, 0)
     count = known.shape[0]
-    directions, lower = orthonormalize_rows(scaled, known if count else None)
-    lower = lower * largest
-    return Split(lower[:, :count], lower[:, count:], directions, is_finite)
+    directions, lower = orthonormalize_any_rows(rows, known if count else None)
+    return Split(lower[:, :count], lower[:, count:], directions)
 
 
 def split_units(ids: Any, known: Any, size: int, dtype: Any) -> Split:
@@ -90,7 +80,7 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
     """
     found = split_rows(rows, state.rows) if split is None else split
     # images of directions of zeros are normals too: nothing has a coordinate on them
-    images = _normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
+    images = paired_normals(key, (rows.shape[0], state.images.shape[1]), rows.dtype)
     result = _product(found.new, images)
     if state.columns.shape[0]:
         seen = _product(found.directions, state.preimages.T) - _product(images, state.columns.T)
@@ -99,8 +89,6 @@ def apply_right(state: State, rows: Any, key: Any, split: Split | None = None) -
         result = result + _product(_product(found.new, seen), state.columns)
     if found.known.shape[1]:
         result = result + _product(found.known, state.images)
-    if found.is_finite is not None:
-        result = jnp.where(found.is_finite, result, jnp.nan)
     return result, state._replace(
         rows=_joined(state.rows, found.directions), images=_joined(state.images, images)
     )
@@ -132,11 +120,10 @@ def rotate_right(state: State, rows: Any, key: Any) -> tuple[Any, State]:
         for pair in ((state.rows, state.preimages), (state.images, state.columns))
     )
     found = split_rows(rows, known)
-    normal = _normals(key, rows.shape, rows.dtype)
+    normal = paired_normals(key, rows.shape, rows.dtype)
     frame = _product(jnp.diag(_is_direction(found)), normal)
     new, _ = orthonormalize_rows(frame, images if len(images) else None)
     result = _product(found.new, new) + _product(found.known, images)
-    result = jnp.where(found.is_finite, result, jnp.nan)
     return result, state._replace(
         rows=_joined(state.rows, found.directions), images=_joined(state.images, new)
     )
@@ -162,11 +149,7 @@ def _product(a: Any, b: Any) -> Any:
 
 
 def _is_direction(found: Split) -> Any:
-    return (jnp.diagonal(found.new) != 0).astype(found.new.dtype)
-
-
-def _normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    return standard_normals(key, shape, dtype)
+    return (jnp.diagonal(found.new) > 0).astype(found.new.dtype)
 
 
 def batched(use: Any, axes: int) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.generator import standard_normals
+from deepinit.core.paired_normals import paired_normals
 
 Law = Literal["normal", "uniform", "truncated_normal", "orthogonal"]
 EXACT: tuple[Law, ...] = ("normal", "orthogonal")  # those that no other stands for
@@ -82,6 +83,7 @@ def _sources() -> frozenset[tuple[str, str]]:
     draws = (
         lambda key: jax.random.normal(key, (2,)),
         lambda key: standard_normals(key, (2,), jnp.float32),
+        lambda key: paired_normals(key, (2,), jnp.float32),
         lambda key: jax.random.uniform(key, (2,)),
         lambda key: jax.random.truncated_normal(key, -2, 2, (2,)),
         lambda key: jax.random.orthogonal(key, 2),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepinit.core.orthonormal import orthonormalize_rows
+from deepinit.core.orthonormal import orthonormalize_any_rows, orthonormalize_rows
 
 _RANDOM = np.random.default_rng(0).normal(size=(64, 200))
 
@@ -119,3 +119,26 @@ def test_hundreds_of_rows_are_orthonormalized_in_one_compiled_step(before):
     # at width 4096 a program of unrolled blocks took minutes and 6 GB to compile
     trace = lambda num: str(jax.make_jaxpr(orthonormalize_rows)(jnp.ones((num, 999))))
     assert trace(256).count("\n") == trace(640).count("\n")
+
+
+@pytest.mark.slow_cases("12")
+@pytest.mark.parametrize("count", [3, 12])
+def test_rows_of_any_norm_are_those_of_their_multiples(count):
+    """Squares underflow and overflow; NaN stays in its row; the rival scales no row."""
+    rows = np.float32(_RANDOM[:count])
+    scales = np.float32([1e-30, 1, 1e25, *np.ones(count - 3)])[:, None]
+    given = scales * rows
+    directions, lower = jax.jit(orthonormalize_any_rows)(given)
+    expected = orthonormalize_rows(rows)
+    np.testing.assert_allclose(directions, expected[0], atol=1e-5)
+    np.testing.assert_allclose(lower, scales * expected[1], rtol=1e-3, atol=1e-5 * scales.max())
+    np.testing.assert_allclose(lower / scales, expected[1], atol=1e-4)
+    assert not np.allclose(orthonormalize_rows(given)[0], expected[0], atol=1e-5)
+    given[1, 7] = np.nan
+    others = np.delete(np.arange(count), 1)
+    directions, lower = jax.jit(orthonormalize_any_rows)(given)
+    wanted = orthonormalize_rows(rows[others])
+    np.testing.assert_allclose(directions[others], wanted[0], atol=1e-5)
+    np.testing.assert_allclose((lower / scales)[np.ix_(others, others)], wanted[1], atol=1e-4)
+    assert np.isnan(lower[1]).all()
+    np.testing.assert_array_equal(directions[1], 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from two_samples import SIGMAS, farthest
 
-from deepinit.core.generator import standard_normals
+from deepinit.core.paired_normals import paired_normals
 from deepinit.deferral.conditioning import apply_left, apply_right, batched, split_rows, unseen
 
 IN, OUT = 12, 9
@@ -161,5 +161,5 @@ def test_first_orthonormal_rows_have_independent_normals_as_images():
     state = unseen((), IN, OUT, jnp.float32)
     found, _ = jax.jit(apply_right)(state, jnp.eye(IN)[:4], jax.random.key(7))
     np.testing.assert_allclose(
-        found, standard_normals(jax.random.key(7), (4, OUT), jnp.float32), rtol=1e-6
+        found, paired_normals(jax.random.key(7), (4, OUT), jnp.float32), rtol=1e-6
     )

@@ -19,13 +19,14 @@ def rows(plan):
 
 
 def normals_in(f, *args):
-    """Evaluations of erf_inv, each of which is a normal number."""
+    """Entries of the results of draws, which have the name `_normal`."""
 
     def counted(jaxpr):
         total = 0
         for eqn in jaxpr.eqns:
-            if eqn.primitive.name == "erf_inv":
+            if eqn.params.get("name") == "_normal":
                 total += math.prod(eqn.outvars[0].aval.shape)
+                continue
             for value in eqn.params.values():
                 for inner in value if isinstance(value, tuple | list) else (value,):
                     if hasattr(inner, "eqns"):

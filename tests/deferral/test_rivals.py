@@ -93,7 +93,7 @@ def dependent_rows_with_directions(monkeypatch):
         lower = jnp.stack([jnp.pad(line, (0, width - len(line))) for line in lines])
         return every[width - len(rows) :], lower
 
-    monkeypatch.setattr(conditioning, "orthonormalize_rows", orthonormalize)
+    monkeypatch.setattr(conditioning, "orthonormalize_any_rows", orthonormalize)
 
 
 def one_key_as_two_arrays(monkeypatch):
