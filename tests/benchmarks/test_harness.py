@@ -41,13 +41,23 @@ def test_a_goal_is_met_on_its_own_side_only(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out.count("MISSED") == 2
 
 
-def test_functions_are_timed_in_turns_after_one_call_each(monkeypatch):
+@pytest.mark.parametrize(("turn", "calls_of_a"), [(0.0, 1), (0.25, 3)])
+def test_functions_are_timed_in_turns_after_one_call_each(monkeypatch, turn, calls_of_a):
+    """A call takes 0.1 s of a clock that only calls move."""
     monkeypatch.syspath_prepend(str(FOLDER))
     import harness
 
-    calls = []
-    seconds = harness.least_seconds(
-        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2
-    )
-    assert calls == ["a", "b"] * 3
-    assert all(value >= 0 for value in seconds.values())
+    calls, now = [], [0.0]
+    monkeypatch.setattr(harness, "_TURN_SECONDS", turn)
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: now[0])
+
+    def timed(name):
+        def call():
+            calls.append(name)
+            now[0] += 0.1
+
+        return call
+
+    seconds = harness.least_seconds({name: timed(name) for name in "ab"}, 2)
+    assert calls == ["a", "b", *(["a"] * calls_of_a + ["b"] * calls_of_a) * 2]
+    assert seconds == pytest.approx({"a": 0.1, "b": 0.1})
