@@ -94,7 +94,9 @@ def gpt(report: harness.Report, quick: bool, repeats: int) -> None:
             goal = MOST_GRADIENT if gradient else MOST_TOKENS if tokens > 8 else MOST_FORWARD
             shape = {"weights": SIZES[name].weights, "tokens": tokens}
             call = found["call"]
-            report.add(f"{label}: seconds of a call", call["wall"], "s", **shape)
+            at = {"axis": "weights", "at": shape["weights"]} if tokens == 8 else {}
+            line = f"deferred, forward{' and gradient' if gradient else ''}"
+            report.add(f"{label}: seconds of a call", call["wall"], "s", **shape, **at, line=line)
             report.add(f"{label}: processor seconds of a call", call["cpu"], "s", **shape)
             report.add(f"{label}: normals drawn", found["numbers"] / 1e6, "million", **shape)
             for generator in ("jax", "own"):
@@ -109,7 +111,9 @@ def gpt(report: harness.Report, quick: bool, repeats: int) -> None:
             report.add(f"{label}: first call", found["first"], "s", ("<=", 10.0), **shape)
             if not gradient and not is_large:
                 explicit = run(Task(name, tokens, False, explicit=True, repeats=min(repeats, 3)))
-                ratio = explicit["call"]["wall"] / call["wall"]
+                seconds = explicit["call"]["wall"]
+                report.add(f"{label}: explicit flax", seconds, "s", **shape, **at, line="explicit")
+                ratio = seconds / call["wall"]
                 least = {"GPT-2 small": 40.0, "GPT-2 XL": 150.0}[name]
                 report.add(f"{label}: explicit flax / deferred", ratio, "x", (">=", least), **shape)
 

@@ -21,6 +21,7 @@ _TITLES = {
     "scaling_inputs": ("shapes", "inputs", "Time per network against the number of inputs"),
     "scaling_devices": ("scaling", "devices", "Networks per second against devices"),
     "scaling_processes": ("scaling", "processes", "Networks per second against processes"),
+    "gpt": ("deferred_gpt", "weights", "GPT-2 small, XL and GPT-3 at initialization, 8 tokens"),
 }
 
 

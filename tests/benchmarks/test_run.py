@@ -159,9 +159,12 @@ def test_the_runner_runs_everything(everything):
     check_record(folder, [*runner_defaults()])
     names = {path.stem for path in (folder / "figures").glob("*.svg")}
     axes = ("width", "depth", "seeds", "inputs", "devices", "processes")
-    assert names == {"peers", "finite_against_infinite_width", "finite_against_infinite_depth"} | {
-        f"scaling_{axis}" for axis in axes
-    }
+    assert names == {
+        "gpt",
+        "peers",
+        "finite_against_infinite_width",
+        "finite_against_infinite_depth",
+    } | {f"scaling_{axis}" for axis in axes}
 
 
 def runner_defaults():
