@@ -81,6 +81,7 @@ def test_a_past_that_is_constant_up_to_rounding_is_not_fitted():
     """Its weight would be a ratio of rounding, 1e14 and more."""
     p, a = np.full((200, 1), 0.1), np.random.default_rng(3).normal(size=(200, 1))
     found = fitted.fit(merged(p, a, [77]), 200)
-    assert found.shift == 0 and found.ratio == 1
+    assert found.shift == 0
+    assert found.ratio == 1
     sound = p + np.random.default_rng(4).normal(size=p.shape)
     assert fitted.fit(merged(sound, a, [77]), 200).shift != 0
