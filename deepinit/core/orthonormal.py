@@ -53,7 +53,7 @@ def _scaled(rows: Any) -> tuple[Any, Any]:
     import jax.numpy as jnp
 
     largest = jnp.max(jnp.abs(rows), axis=1)
-    is_finite = jnp.isfinite(largest)
+    is_finite = jnp.all(jnp.isfinite(rows), axis=1)  # XLA for CPUs may drop NaN from a maximum
     scales = jnp.where(is_finite & (largest > 0), largest, 1)
     rows = jnp.where(is_finite[:, None], rows / scales[:, None], 0)
     return rows, jnp.where(is_finite, scales, jnp.nan)

@@ -32,7 +32,7 @@ def paired_normals(key: KeyLike, shape: tuple[int, ...], dtype: DTypeLike) -> Fl
     import jax.numpy as jnp
 
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    threefry_key = typed and str(jax.random.key_impl(key)) == "threefry2x32"
+    threefry_key = typed and not key.shape and str(jax.random.key_impl(key)) == "threefry2x32"
     if not threefry_key or np.dtype(dtype) != np.float32 or math.prod(shape) == 0:
         return standard_normals(key, shape, dtype)
     return _normals_fn()(key, shape)
@@ -60,7 +60,7 @@ def _float32_normals(key: Any, shape: tuple[int, ...]) -> Any:
     is_sine = number >= half
     pair = jnp.where(is_sine, number - half, number)
     key0, key1 = jax.random.key_data(key)
-    first, second = threefry(key0, key1, pair, pair + half)
+    first, second = threefry(key0, key1, pair + half, pair)  # JAX's own blocks are (0, pair)
     radius = jnp.sqrt(-2 * jnp.log((first.astype(jnp.float32) + 0.5) * np.float32(2.0**-32)))
     normals = radius * _cosine(jnp.where(is_sine, second - _QUARTER, second))
     return normals.reshape(shape)

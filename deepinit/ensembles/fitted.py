@@ -61,7 +61,10 @@ def merge(a: Moments, b: Moments, num_a: int, num_b: int) -> Moments:
 
 
 def fit(found: Moments, num: int) -> Fit:
-    """Of `num` networks; no change below `LEAST`, or where products leave float64."""
+    """Of `num` networks; no change below `LEAST`, or where products leave float64.
+
+    Nor where p is constant up to rounding: its mean is then above 10 standard errors.
+    """
     (mean, _), (square, crossed, total) = found
     with np.errstate(all="ignore"):
         weight = crossed / square
@@ -69,4 +72,5 @@ def fit(found: Moments, num: int) -> Fit:
         ratio = np.sqrt(left * ((num - 1) / (num - 2)) * (1.0 + num * mean**2 / square))
         shift = -weight * mean
         sound = np.isfinite(shift) & np.isfinite(ratio) & (num >= LEAST)
+        sound = sound & (num * mean**2 <= square)
     return Fit(np.where(sound, shift, 0.0), np.where(sound, ratio, 1.0))

@@ -75,3 +75,13 @@ def test_few_networks_values_beyond_squares_and_no_past_keep_the_weight(num, sca
     found = fitted.fit(fitted.moments(scale * strength * p, scale * a), num)
     assert (found.shift, found.ratio) == (0.0, 1.0)
     assert fitted.fit(fitted.moments(*toy(200)), 200).ratio < 0.3
+
+
+def test_a_past_that_is_constant_up_to_rounding_is_not_fitted():
+    """Its weight would be a ratio of rounding, 1e14 and more."""
+    p, a = np.full((200, 1), 0.1), np.random.default_rng(3).normal(size=(200, 1))
+    found = fitted.fit(merged(p, a, [77]), 200)
+    assert found.shift == 0
+    assert found.ratio == 1
+    sound = p + np.random.default_rng(4).normal(size=p.shape)
+    assert fitted.fit(merged(sound, a, [77]), 200).shift != 0
