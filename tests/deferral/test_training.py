@@ -118,13 +118,13 @@ def test_a_step_is_along_the_gradient():
         loss, p = loss_of(x), two(key)
         value, g = jax.value_and_grad(loss)(p)
         squared = sum(jnp.sum(own**2) for own in jax.tree.leaves(g))
-        after = loss(jax.tree.map(lambda p, g: p - 1e-2 * g, p, g))
-        return (value - after) / squared * 100
+        after = loss(jax.tree.map(lambda p, g: p - 2e-3 * g, p, g))
+        return (value - after) / squared * 500
 
     keys = jax.random.split(jax.random.key(0), 50)
     g = transformed(f, share=ALWAYS)
     ratios = jax.jit(lambda keys: jax.lax.map(lambda key: g(key, ROWS[:1]), keys))(keys)
-    np.testing.assert_allclose(ratios, 1, atol=0.02)
+    np.testing.assert_allclose(ratios, 1, atol=0.01)
 
 
 def test_elementwise_optimizers_are_explicit():
