@@ -74,7 +74,8 @@ def _angle_chain(spec: MLP, inputs: Inputs, theory: str) -> Prediction:
         variance=np.stack(variances, axis=1),
         error_order=_ERRORS[theory],
         valid_for="Gaussian weights (other independent laws add a term of order excess kurtosis / "
-        "width), no bias, homogeneous activation; networks with a defined angle",
+        "width, and in the first layer excess kurtosis times sum x^4 / (sum x^2)^2, 1 along an "
+        "axis), no bias, homogeneous activation; networks with a defined angle",
         reference=f"{_PAPER}, Theorem 1 and Approximation 2" if of_paper else derived,
     )
 

@@ -34,7 +34,8 @@ _LARGEST_VARIANCE = 4.0
 VALID_FOR = (
     "independent Gaussian weights and Gaussian (or no) biases; sum of 1/width small; activations "
     "without jumps; inputs that are not collinear. Other independent weight laws have a further "
-    "term of the same order, excess kurtosis / width, which is left out. NaN from the layer on "
+    "term of the same order, excess kurtosis / width, which is left out; in the first layer it is "
+    "excess kurtosis times sum x^4 / (sum x^2)^2, 1 along an axis. NaN from the layer on "
     "where the predicted variance of ln |a|^2 or of ln tan^2(angle/2) exceeds 4: no expansion "
     "about the mean holds there."
 )
