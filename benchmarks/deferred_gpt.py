@@ -10,8 +10,8 @@ ntk      the tangent kernel of an MLP of 6 x 1024 by jacrev and einsum: explicit
 engine   angles of a pair in ReLU networks: the explicit engine, deferred, over `conditional`.
 
 Measured on 2 quiet cores, seconds over those of JAX's generator and over those of
-`standard_normals`: GPT-3, 8 tokens 0.52 and 0.76, with gradient 1.76 and 2.73, 64 tokens 1.09 and
-1.56. Tangent kernel: 210 times faster.
+`standard_normals`: GPT-3, 8 tokens 0.59 and 0.86, with gradient 1.52 and 2.72, 64 tokens 1.24 and
+1.76. Tangent kernel: 230 times faster.
 
 A block of GPT-3 with 64 tokens, milliseconds on one core of 31: draws 12, products of rows with the
 drawn numbers 5, Gram matrices of rows 5, second passes of close rows 1, attention 5 (of which
