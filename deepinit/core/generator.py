@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -38,24 +39,30 @@ def standard_normals(
     JAX.
     """
     import jax
+
+    size = math.prod(shape)
+    if not is_threefry(key) or np.dtype(dtype) != np.float32 or size % 2 or size == 0:
+        with sequential_bits():
+            return jax.random.normal(key, shape, dtype)
+    return named_normal(_float32_normals)(key, shape)
+
+
+def is_threefry(key: KeyLike) -> bool:
+    """Whether it is one typed key of threefry2x32."""
+    import jax
     import jax.numpy as jnp
 
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    threefry = typed and str(jax.random.key_impl(key)) == "threefry2x32"
-    size = math.prod(shape)
-    if not threefry or np.dtype(dtype) != np.float32 or size % 2 or size == 0:
-        with sequential_bits():
-            return jax.random.normal(key, shape, dtype)
-    return _normals_fn()(key, shape)
+    return typed and not key.shape and str(jax.random.key_impl(key)) == "threefry2x32"
 
 
 @functools.cache
-def _normals_fn() -> Any:
+def named_normal(draw: Callable[[Any, tuple[int, ...]], Any]) -> Any:
     """The draw under the name of JAX's own, by which `deferral` knows a Gaussian array."""
     import jax
 
     def _normal(key: Any, shape: tuple[int, ...]) -> Any:
-        return _float32_normals(key, shape)
+        return draw(key, shape)
 
     return jax.jit(_normal, static_argnums=1)
 

@@ -159,8 +159,8 @@ def _by_gram(rows: Any, known: Any) -> tuple[Any, Any]:
 def _by_gram_of_any_norm(rows: Any, known: Any) -> tuple[Any, Any]:
     """`_by_gram` with one copy of a pass in the program, and a pass that scales rows.
 
-    That is taken if the square of a norm is out of range: the largest entries and a second array
-    take as long as another pass.
+    Rows are scaled only if the square of a norm is out of range: it takes as long as another pass.
+    The last Q is formed, used or not; `_by_gram` leaves it out for engines that read L alone.
     """
     import jax
     import jax.numpy as jnp

@@ -1,12 +1,11 @@
 """Independent N(0, 1) numbers in pairs: one block of threefry, one logarithm, no branches."""
 
-import functools
 import math
 from typing import Any
 
 import numpy as np
 
-from deepinit.core.generator import standard_normals, threefry
+from deepinit.core.generator import is_threefry, named_normal, standard_normals, threefry
 from deepinit.core.typing import DTypeLike, Float, KeyLike, Like
 
 # sin(pi s / 2) / s as a polynomial in s^2, |s| <= 1, to 2e-9
@@ -28,25 +27,9 @@ def paired_normals(key: KeyLike, shape: tuple[int, ...], dtype: DTypeLike) -> Fl
     the flattened array are cosines and sines. In JAX the inverse error function of each word takes
     most of the time. Other keys than threefry's and other dtypes than float32: `standard_normals`.
     """
-    import jax
-    import jax.numpy as jnp
-
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    threefry_key = typed and not key.shape and str(jax.random.key_impl(key)) == "threefry2x32"
-    if not threefry_key or np.dtype(dtype) != np.float32 or math.prod(shape) == 0:
+    if not is_threefry(key) or np.dtype(dtype) != np.float32 or math.prod(shape) == 0:
         return standard_normals(key, shape, dtype)
-    return _normals_fn()(key, shape)
-
-
-@functools.cache
-def _normals_fn() -> Any:
-    """The draw under the name of JAX's own, by which `deferral` knows a Gaussian array."""
-    import jax
-
-    def _normal(key: Any, shape: tuple[int, ...]) -> Any:
-        return _float32_normals(key, shape)
-
-    return jax.jit(_normal, static_argnums=1)
+    return named_normal(_float32_normals)(key, shape)
 
 
 def _float32_normals(key: Any, shape: tuple[int, ...]) -> Any:

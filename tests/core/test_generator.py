@@ -59,3 +59,10 @@ def test_folded_keys_are_threefry_of_the_digest():
 def test_keys_of_other_generators_are_folded_by_jax():
     found = folded(jax.random.key(3, impl="rbg"), (1, 2))
     assert str(jax.random.key_impl(found)) == "rbg"
+
+
+def test_arrays_of_keys_are_refused():
+    """Their words would be mixed."""
+    keys = jax.random.split(jax.random.key(0), 2)
+    with pytest.raises(ValueError, match="single key"):
+        standard_normals(keys, (2,), "float32")

@@ -88,5 +88,5 @@ def test_normals_are_independent_of_those_of_jax():
 
 
 def test_arrays_of_keys_are_refused():
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="single key"):
         paired_normals(jax.random.split(_KEY, 2), (2,), np.float32)
